@@ -1,0 +1,126 @@
+//! What can go wrong, said once and in the user's words.
+//!
+//! Two kinds matter to a caller: [`Error::Input`] is the user's to mend (the program exits with 2),
+//! everything else is not (it exits with 1).
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+/// The library's result.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Why an operation stopped.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// Something the user gave is wrong; see [`Problem`].
+    #[error("{0}")]
+    Input(Box<Problem>),
+    /// A number left the finite range during training or estimation.
+    #[error("step {step}: {term} is not finite ({detail})")]
+    Numeric {
+        /// Optimiser step, or chain step for an estimate.
+        step: u64,
+        /// The term that failed, such as `loss` or `gradient of flow.0`.
+        term: String,
+        /// The values around it.
+        detail: String,
+    },
+    /// The operating system refused a file operation.
+    #[error("could not {action} {}: {source}", path.display())]
+    Io {
+        /// The verb, such as `read` or `write`.
+        action: &'static str,
+        /// The file or directory.
+        path: PathBuf,
+        /// The cause.
+        source: std::io::Error,
+    },
+}
+
+impl Error {
+    /// Wraps an operating-system error with what was attempted and where.
+    pub fn io(action: &'static str, path: &Path, source: std::io::Error) -> Self {
+        Self::Io { action, path: path.to_owned(), source }
+    }
+
+    /// Whether the user's input caused this, and not the program or the machine.
+    pub fn is_input(&self) -> bool {
+        matches!(self, Self::Input(_))
+    }
+}
+
+impl From<Problem> for Error {
+    fn from(problem: Problem) -> Self {
+        Self::Input(Box::new(problem))
+    }
+}
+
+/// One thing wrong with the input: where it stands, what was found there, what is allowed, and the
+/// nearest valid choice when a name was misspelt.
+///
+/// ```
+/// use anabranch::error::Problem;
+/// let problem = Problem::new("optimizer.kind", "\"adm\"").choices(&["adam", "adamw"]);
+/// assert_eq!(
+///     problem.to_string(),
+///     "optimizer.kind: found \"adm\"; allowed: adam, adamw; did you mean \"adam\"?"
+/// );
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    place: String,
+    found: String,
+    allowed: Option<String>,
+    nearest: Option<String>,
+}
+
+impl Problem {
+    /// A problem at `place` (file, line, key or flag), where `found` stood.
+    pub fn new(place: impl Into<String>, found: impl Into<String>) -> Self {
+        Self { place: place.into(), found: found.into(), allowed: None, nearest: None }
+    }
+
+    /// Says what would have been accepted.
+    pub fn allowed(mut self, allowed: impl Into<String>) -> Self {
+        self.allowed = Some(allowed.into());
+        self
+    }
+
+    /// Says which names are accepted, and suggests the nearest.
+    pub fn choices<S: AsRef<str>>(mut self, choices: &[S]) -> Self {
+        let names: Vec<&str> = choices.iter().map(AsRef::as_ref).collect();
+        self.nearest = nearest(self.found.trim_matches(['"', '`', '\'']), &names).map(str::to_owned);
+        self.allowed = Some(names.join(", "));
+        self
+    }
+
+    /// Prefixes the place, such as a file name, that only an outer caller knows.
+    pub fn within(mut self, outer: &str) -> Self {
+        self.place = format!("{outer}: {}", self.place);
+        self
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: found {}", self.place, self.found)?;
+        if let Some(allowed) = &self.allowed {
+            write!(f, "; allowed: {allowed}")?;
+        }
+        if let Some(nearest) = &self.nearest {
+            write!(f, "; did you mean \"{nearest}\"?")?;
+        }
+        Ok(())
+    }
+}
+
+/// The candidate closest to `name` in edit distance, if any is close enough to be a likely typing slip.
+pub fn nearest<'a>(name: &str, candidates: &[&'a str]) -> Option<&'a str> {
+    candidates
+        .iter()
+        .map(|candidate| (strsim::damerau_levenshtein(name, candidate), *candidate))
+        .filter(|(distance, candidate)| *distance <= 1 + name.len().max(candidate.len()) / 3)
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, candidate)| candidate)
+}

@@ -1,0 +1,70 @@
+//! Likelihood of data under a model, in nats and bits per dimension.
+
+use rayon::prelude::*;
+
+use crate::math::Estimate;
+use crate::model::Model;
+use crate::network::weights::{matrix, to_vec_f64};
+use crate::rng::Noise;
+
+/// Rows evaluated together; also the unit of parallelism.
+const CHUNK: usize = 128;
+
+/// How the bound is evaluated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Bound {
+    /// The model's own bound ([`Model::bound`]), averaged over this many draws per row.
+    Lower(usize),
+    /// The importance-weighted bound with this many full backward paths per row.
+    Importance(usize),
+    /// The bound along one full backward path per row: every step of the chain, not a random one.
+    Path,
+}
+
+/// The negative log-likelihood (or its bound) per row of `rows`, row-major, averaged: nats with its standard error.
+///
+/// `noise` rows are the data's rows: the result does not depend on chunking or threads.
+///
+/// # Panics
+/// If `rows` is empty or not a whole number of rows of the model's dimension.
+pub fn nll(model: &Model, rows: &[f32], bound: Bound, noise: &Noise) -> Estimate {
+    Estimate::mean(&row_nlls(model, rows, bound, noise))
+}
+
+/// The negative log-likelihood (or its bound) of each row, nats.
+pub fn row_nlls(model: &Model, rows: &[f32], bound: Bound, noise: &Noise) -> Vec<f64> {
+    let model = model.frozen();
+    let dimension = model.dimension();
+    assert!(rows.len().is_multiple_of(dimension), "rows of {dimension} columns");
+    let chunks: Vec<Vec<f64>> = rows
+        .par_chunks(CHUNK * dimension)
+        .enumerate()
+        .map(|(index, chunk)| {
+            let count = chunk.len() / dimension;
+            let x = matrix(chunk.to_vec(), dimension, &model.device());
+            let first = (index * CHUNK) as u64;
+            match bound {
+                Bound::Lower(draws) => {
+                    let mut sum = vec![0.0; count];
+                    for draw in 0..draws {
+                        let address = noise.from_trajectory(first + ((draw as u64) << 32));
+                        let values = to_vec_f64(model.bound(x.clone(), &address));
+                        sum.iter_mut().zip(values).for_each(|(sum, value)| *sum -= value / draws as f64);
+                    }
+                    sum
+                }
+                Bound::Importance(samples) => {
+                    let address = noise.from_trajectory(first * samples as u64);
+                    to_vec_f64(-model.importance_bound(x, samples, &address))
+                }
+                Bound::Path => to_vec_f64(-model.chain().encode(x, &noise.from_trajectory(first)).log_weight),
+            }
+        })
+        .collect();
+    chunks.concat()
+}
+
+/// Nats per row as bits per dimension: `nats / (dimension ln 2)`.
+pub fn bits_per_dim(nll: Estimate, dimension: usize) -> Estimate {
+    nll.scaled(1.0 / (dimension as f64 * std::f64::consts::LN_2))
+}

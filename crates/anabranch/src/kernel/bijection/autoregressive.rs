@@ -1,0 +1,82 @@
+//! Autoregressive flows: every coordinate is mapped given those before it.
+//!
+//! ```text
+//! MAF   z_i = h(x_i; theta_i(x_1 .. x_{i-1}))      encoding in parallel, generating in sequence
+//! IAF   x_i = h(z_i; theta_i(z_1 .. z_{i-1}))      generating in parallel, encoding in sequence
+//! ```
+//!
+//! Papamakarios, Pavlakou, Murray (2017); Kingma et al. (2016). The sequential direction costs one evaluation
+//! of the masked network in total, because a hidden unit of degree `m` is ready once coordinates `<= m` are.
+
+use super::Bijection;
+use crate::chain::{LogWeight, State};
+use crate::kernel::transformer::Transform;
+use crate::network::weights::Weights;
+use crate::network::MaskedNetwork;
+
+/// Which direction is parallel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Direction {
+    /// Masked autoregressive flow: encoding is parallel, for maximum likelihood.
+    Maf,
+    /// Inverse autoregressive flow: generating is parallel, for reverse KL.
+    Iaf,
+}
+
+/// An autoregressive layer.
+#[derive(Debug, Clone)]
+pub struct Autoregressive {
+    direction: Direction,
+    transform: Transform,
+    conditioner: MaskedNetwork,
+}
+
+impl Autoregressive {
+    /// The masked conditioner maps `[batch, dimension]` to `transform.raw_len()` numbers per coordinate.
+    ///
+    /// # Panics
+    /// If the conditioner's output does not fit.
+    pub fn new(direction: Direction, transform: Transform, conditioner: MaskedNetwork) -> Self {
+        assert_eq!(conditioner.outputs_per_input(), transform.raw_len(), "raw numbers per coordinate");
+        Self { direction, transform, conditioner }
+    }
+
+    /// `h(u_i; theta_i(u_<i))`, one network evaluation.
+    fn parallel(&self, state: State) -> (State, LogWeight) {
+        let raw = self.conditioner.apply(state.clone());
+        self.transform.apply(state, raw, false)
+    }
+
+    /// The inverse of [`Self::parallel`], coordinate by coordinate.
+    fn sequential(&self, state: State) -> (State, LogWeight) {
+        self.conditioner.invert(&self.transform, state)
+    }
+}
+
+impl Bijection for Autoregressive {
+    fn forward(&self, z: State) -> (State, LogWeight) {
+        match self.direction {
+            Direction::Maf => self.sequential(z),
+            Direction::Iaf => self.parallel(z),
+        }
+    }
+
+    fn inverse(&self, x: State) -> (State, LogWeight) {
+        match self.direction {
+            Direction::Maf => self.parallel(x),
+            Direction::Iaf => self.sequential(x),
+        }
+    }
+
+    fn weights(&self) -> Vec<&Weights> {
+        vec![self.conditioner.weights()]
+    }
+
+    fn weights_mut(&mut self) -> Vec<&mut Weights> {
+        vec![self.conditioner.weights_mut()]
+    }
+
+    fn boxed(&self) -> Box<dyn Bijection> {
+        Box::new(self.clone())
+    }
+}

@@ -1,0 +1,7 @@
+//! Kernels: one step of a chain, each a forward/backward pair.
+
+pub mod bijection;
+pub mod law;
+pub mod pair;
+pub mod quantise;
+pub mod transformer;

@@ -1,0 +1,462 @@
+//! Diffusion models: a chain of Gaussian kernels whose backward half is fixed noise.
+//!
+//! Noise levels `0 .. N`, level `N` next to the source `N(0, I)`. With `z_j = alpha_j x + sigma_j eps`, `s` one level
+//! below `t`, and `c = 1 - exp(gamma_s - gamma_t)`:
+//!
+//! ```text
+//! backward  q(z_t | z_s)   = N( (alpha_t / alpha_s) z_s,  sigma_t^2 c )
+//! forward   p(z_s | z_t)   = N( alpha_s m + sigma_s sqrt(1 - eta^2 c) e,  eta^2 sigma_s^2 c )
+//! last      p(x | z_0),      q(z_0 | x) = N(alpha_0 x, sigma_0^2)
+//! ```
+//!
+//! `m` and `e` are the network's estimates of signal and noise. `eta = 1` is the posterior `q(z_s | z_t, x = m)` of
+//! DDPM (Ho et al. 2020) and VDM (Kingma et al. 2021, eq. 28..33); `eta = 0` is DDIM (Song et al. 2021, eq. 12).
+//! Each step's KL is `1/2 expm1(gamma_t - gamma_s) |eps - e|^2`, in the limit of many levels
+//! `1/2 gamma'(t) |eps - e|^2`.
+
+use burn::tensor::Tensor;
+
+use super::schedule::{LearnedGamma, Level};
+use super::{Goal, Segment};
+use crate::chain::{LogWeight, State, Transition};
+use crate::fused::gate::Gate;
+use crate::kernel::law::{DiscretisedGaussian, Gaussian, Law, LogStd, level_centres, normal_like, sum_rows};
+use crate::kernel::pair::{Conditional, Pair};
+use crate::network::embedding::sinusoidal;
+use crate::network::weights::{Weights, matrix, to_vec};
+use crate::network::Network;
+use crate::rng::{Noise, Purpose};
+
+/// What the network predicts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Prediction {
+    /// The noise `eps`.
+    Noise,
+    /// The signal `x`.
+    Signal,
+    /// `v = alpha eps - sigma x` (Salimans and Ho 2022).
+    Velocity,
+    /// The score `-eps / sigma`.
+    Score,
+}
+
+/// A coefficient: one for all rows, or one per row `[batch, 1]`.
+#[derive(Debug, Clone)]
+pub enum Coefficient {
+    /// The same for all rows.
+    Shared(f32),
+    /// One per row, `[batch, 1]`.
+    Each(Tensor<2>),
+}
+
+impl Coefficient {
+    /// `self * values`.
+    pub fn times(&self, values: Tensor<2>) -> Tensor<2> {
+        match self {
+            Self::Shared(c) => values * *c,
+            Self::Each(c) => values * c.clone(),
+        }
+    }
+
+    /// `values / self`.
+    pub fn divide(&self, values: Tensor<2>) -> Tensor<2> {
+        match self {
+            Self::Shared(c) => values * c.recip(),
+            Self::Each(c) => values / c.clone(),
+        }
+    }
+}
+
+/// Signal and noise factors of a batch.
+#[derive(Debug, Clone)]
+pub struct Factors {
+    /// `alpha`.
+    pub alpha: Coefficient,
+    /// `sigma`.
+    pub sigma: Coefficient,
+}
+
+impl From<Level> for Factors {
+    fn from(level: Level) -> Self {
+        Self {
+            alpha: Coefficient::Shared(level.alpha() as f32),
+            sigma: Coefficient::Shared(level.sigma() as f32),
+        }
+    }
+}
+
+impl Prediction {
+    /// The noise estimate from the network's output at `z`.
+    pub fn noise(self, output: State, z: &State, factors: &Factors) -> State {
+        let Factors { alpha, sigma } = factors;
+        match self {
+            Self::Noise => output,
+            Self::Signal => sigma.divide(z.clone() - alpha.times(output)),
+            Self::Velocity => sigma.times(z.clone()) + alpha.times(output),
+            Self::Score => -sigma.times(output),
+        }
+    }
+
+    /// The signal estimate from the network's output at `z`.
+    pub fn signal(self, output: State, z: &State, factors: &Factors) -> State {
+        let Factors { alpha, sigma } = factors;
+        match self {
+            Self::Noise => alpha.divide(z.clone() - sigma.times(output)),
+            Self::Signal => output,
+            Self::Velocity => alpha.times(z.clone()) - sigma.times(output),
+            Self::Score => alpha.divide(z.clone() + sigma.times(sigma.times(output))),
+        }
+    }
+}
+
+/// The noise schedule of a diffusion.
+#[derive(Debug, Clone)]
+pub enum Schedule {
+    /// `gamma` at fixed levels, least noise first.
+    Fixed(Vec<f64>),
+    /// A learned curve, cut into `levels` steps where a chain is wanted.
+    Learned {
+        /// The curve.
+        gamma: LearnedGamma,
+        /// Steps of the chain; the training loss is that of continuous time.
+        levels: usize,
+    },
+}
+
+impl Schedule {
+    /// The levels of the chain, least noise first.
+    pub fn levels(&self) -> Vec<Level> {
+        match self {
+            Self::Fixed(gammas) => {
+                let last = (gammas.len() - 1).max(1) as f64;
+                gammas.iter().enumerate().map(|(j, g)| Level { gamma: *g, time: j as f64 / last }).collect()
+            }
+            Self::Learned { gamma, levels } => {
+                let times: Vec<f64> = (0..=*levels).map(|j| j as f64 / *levels as f64).collect();
+                gamma.levels(&times)
+            }
+        }
+    }
+}
+
+/// What the chain ends in.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Observation {
+    /// A continuous state: `p(x | z_0) = N(mean, (sigma_0 / alpha_0)^2)`.
+    Continuous,
+    /// Integers `0 .. levels`, placed at their centres on [-1, 1]; `p(x | z_0)` is a discretised Gaussian.
+    Levels(u32),
+}
+
+/// Where the mean of `p(x | z_0)` comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LastMean {
+    /// `z_0 / alpha_0` (VDM): no network.
+    Rescaled,
+    /// The network's signal estimate at level 0 (DDPM).
+    Denoised,
+}
+
+/// How the simulation-free loss weighs `|eps - e|^2`.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Weighting {
+    /// The evidence lower bound.
+    Bound,
+    /// 1 for every level (Ho et al. 2020, eq. 14).
+    Simple,
+    /// `min(SNR, cap) / SNR` (Hang et al. 2023).
+    MinSnr(f64),
+}
+
+/// A diffusion.
+#[derive(Debug, Clone)]
+pub struct Diffusion {
+    /// The denoiser: reads `z` and the time embedding.
+    pub network: Network,
+    /// Width of the time embedding.
+    pub embedding: usize,
+    /// What the network predicts.
+    pub prediction: Prediction,
+    /// The noise levels.
+    pub schedule: Schedule,
+    /// What the chain ends in.
+    pub observation: Observation,
+    /// The mean of the last kernel.
+    pub last_mean: LastMean,
+    /// The training loss' weighting.
+    pub weighting: Weighting,
+}
+
+impl Diffusion {
+    /// The network's output at `z`; `time` is `[batch, 1]`, or `[1, 1]` where all rows share it.
+    pub fn output(&self, z: &State, time: Tensor<2>) -> State {
+        self.network.apply(z.clone(), Some(sinusoidal(time, self.embedding)))
+    }
+
+    /// Data on the scale the chain works on.
+    pub fn scaled(&self, x: &State) -> State {
+        match self.observation {
+            Observation::Continuous => x.clone(),
+            Observation::Levels(levels) => level_centres(x, levels),
+        }
+    }
+
+    /// Signal and noise estimates at a level. On data with levels the signal is kept within [-1, 1], where it lies.
+    pub fn estimates(&self, z: &State, level: Level) -> (State, State) {
+        let time = Tensor::full([1, 1], level.time as f32, &z.device());
+        let factors = Factors::from(level);
+        let output = self.output(z, time);
+        match self.observation {
+            Observation::Continuous => {
+                let signal = self.prediction.signal(output.clone(), z, &factors);
+                (signal, self.prediction.noise(output, z, &factors))
+            }
+            Observation::Levels(_) => {
+                let signal = self.prediction.signal(output, z, &factors).clamp(-1.0, 1.0);
+                let noise = factors.sigma.divide(z.clone() - factors.alpha.times(signal.clone()));
+                (signal, noise)
+            }
+        }
+    }
+
+    /// The chain over a subset of the levels, given by their indices from least to most noise, with `eta` times the
+    /// posterior's noise: 1 is ancestral sampling and a chain pair, below 1 the backward half is no longer its reverse.
+    pub fn transitions_over(&self, levels: &[Level], eta: f64) -> Vec<Box<dyn Transition + '_>> {
+        let mut transitions: Vec<Box<dyn Transition + '_>> = Vec::with_capacity(levels.len());
+        for pair in levels.windows(2).rev() {
+            let (low, high) = (pair[0], pair[1]);
+            transitions.push(Box::new(Pair {
+                forward: Denoise { diffusion: self, from: high, to: low, eta },
+                backward: AddNoise { from: low, to: high },
+            }));
+        }
+        transitions.push(Box::new(Pair {
+            forward: Observe { diffusion: self, level: levels[0] },
+            backward: FirstNoise { diffusion: self, level: levels[0] },
+        }));
+        transitions
+    }
+
+    /// `-KL(q(z_N | x) | N(0, I))`, `[batch]`.
+    fn prior_term(&self, scaled: &State, gamma: Tensor<2>) -> LogWeight {
+        let columns = scaled.dims()[1] as f32;
+        let variance = burn::tensor::activation::sigmoid(gamma.clone());
+        let signal = burn::tensor::activation::sigmoid(-gamma.clone());
+        let log_variance = burn::tensor::activation::log_sigmoid(gamma);
+        let shared = (variance - log_variance - 1.0) * columns;
+        let each = sum_rows(scaled.clone().square()).unsqueeze_dim::<2>(1) * signal;
+        ((shared + each) * -0.5).squeeze_dim(1)
+    }
+
+    /// `E log p(x | z_0)` by one draw of `z_0`, less `E log q`'s share that is not in the step terms: for a
+    /// continuous state `p` is a density and the sum of all terms is a bound on `log p(x)`.
+    fn last_term(&self, x: &State, scaled: &State, gamma: Tensor<2>, noise: &Noise) -> LogWeight {
+        let eps = normal_like(scaled, noise);
+        let alpha = burn::tensor::activation::sigmoid(-gamma.clone()).sqrt();
+        let sigma = burn::tensor::activation::sigmoid(gamma.clone()).sqrt();
+        let z = scaled.clone() * alpha.clone() + eps * sigma.clone();
+        let mean = match self.last_mean {
+            LastMean::Rescaled => z / alpha,
+            LastMean::Denoised => {
+                let factors = Factors { alpha: Coefficient::Each(alpha), sigma: Coefficient::Each(sigma) };
+                let output = self.output(&z, Tensor::zeros([1, 1], &z.device()));
+                self.prediction.signal(output, &z, &factors)
+            }
+        };
+        self.observed(mean, gamma).log_density(x)
+    }
+
+    /// `p(x | z_0)` around a mean: its standard deviation is `sigma_0 / alpha_0 = exp(gamma_0 / 2)`.
+    fn observed(&self, mean: State, gamma: Tensor<2>) -> Box<dyn Law> {
+        match self.observation {
+            Observation::Continuous => Box::new(Gaussian { mean, log_std: LogStd::Each(spread(gamma, 0.5)) }),
+            Observation::Levels(levels) => {
+                Box::new(DiscretisedGaussian { mean, std: (gamma * 0.5).exp(), levels })
+            }
+        }
+    }
+
+    /// Step terms with fixed levels: one level per row, stratified over the batch.
+    fn fixed_terms(&self, scaled: &State, levels: &[Level], noise: &Noise, goal: Goal) -> LogWeight {
+        let [rows, columns] = scaled.dims();
+        let steps = levels.len() - 1;
+        let device = scaled.device();
+        let column = |values: Vec<f32>| matrix(values, 1, &device);
+        let drawn: Vec<usize> = antithetic(rows, noise).map(|u| 1 + ((u * steps as f64) as usize).min(steps - 1)).collect();
+        let of = |f: &dyn Fn(usize) -> f64| column(drawn.iter().map(|j| f(*j) as f32).collect());
+        let (alpha, sigma) = (of(&|j| levels[j].alpha()), of(&|j| levels[j].sigma()));
+        let eps = matrix(noise.purpose(Purpose::Local).normal(rows, columns), columns, &device);
+        let z = scaled.clone() * alpha.clone() + eps.clone() * sigma.clone();
+        let factors = Factors { alpha: Coefficient::Each(alpha), sigma: Coefficient::Each(sigma) };
+        let output = self.output(&z, of(&|j| levels[j].time));
+        let error = eps - self.prediction.noise(output, &z, &factors);
+        let weight = |j: usize| {
+            let bound = 0.5 * steps as f64 * (levels[j].gamma - levels[j - 1].gamma).exp_m1();
+            match (goal, self.weighting) {
+                (Goal::Bound, _) | (Goal::Loss, Weighting::Bound) => bound,
+                (Goal::Loss, Weighting::Simple) => 1.0,
+                (Goal::Loss, Weighting::MinSnr(cap)) => (cap * levels[j].gamma.exp()).min(1.0),
+            }
+        };
+        sum_rows(error.square() * of(&|j| -weight(j)))
+    }
+
+    /// Step terms in continuous time, with the shape of the schedule trained on their variance.
+    fn learned_terms(&self, scaled: &State, gamma: &LearnedGamma, noise: &Noise, goal: Goal) -> LogWeight {
+        let [rows, _] = scaled.dims();
+        let times: Vec<f32> = antithetic(rows, noise).map(|u| u as f32).collect();
+        let gate = Gate::default();
+        let gating = (goal == Goal::Loss).then_some(&gate);
+        let at = gamma.at(matrix(times, 1, &scaled.device()), gating);
+        let alpha = burn::tensor::activation::sigmoid(-at.gamma.clone()).sqrt();
+        let sigma = burn::tensor::activation::sigmoid(at.gamma).sqrt();
+        let eps = normal_like(scaled, &noise.purpose(Purpose::Local));
+        let z = scaled.clone() * alpha.clone() + eps.clone() * sigma.clone();
+        let factors = Factors { alpha: Coefficient::Each(alpha), sigma: Coefficient::Each(sigma) };
+        let output = self.output(&z, at.time);
+        let error = sum_rows((eps - self.prediction.noise(output, &z, &factors)).square());
+        let terms = error * at.slope.squeeze_dim(1) * -0.5;
+        if gating.is_some() {
+            let values = to_vec(terms.clone().detach());
+            // Relative to the mean, so that the shape's learning rate does not depend on the loss' scale.
+            let mean = values.iter().sum::<f32>() / rows as f32;
+            gate.set(values.iter().map(|value| 2.0 * value / mean).collect());
+        }
+        terms
+    }
+}
+
+/// One uniform shared by the batch and spread over it: `(u + i / batch) mod 1` (Kingma et al. 2021, appendix I.1).
+fn antithetic(rows: usize, noise: &Noise) -> impl Iterator<Item = f64> {
+    let noise = noise.purpose(Purpose::Time);
+    let offset = f64::from(noise.uniform(1, 1)[0]);
+    (0..rows).map(move |row| (offset + row as f64 / rows as f64).fract())
+}
+
+/// `factor * gamma`, as a log-standard-deviation `[1, 1]`.
+fn spread(gamma: Tensor<2>, factor: f32) -> Tensor<2> {
+    gamma * factor
+}
+
+impl Segment for Diffusion {
+    fn kind(&self) -> &'static str {
+        "diffusion"
+    }
+
+    fn inner_dimension(&self) -> usize {
+        self.network.output()
+    }
+
+    fn outer_dimension(&self) -> usize {
+        self.network.output()
+    }
+
+    fn transitions(&self) -> Vec<Box<dyn Transition + '_>> {
+        self.transitions_over(&self.schedule.levels(), 1.0)
+    }
+
+    fn local(&self, x: &State, noise: &Noise, goal: Goal) -> Option<LogWeight> {
+        let scaled = self.scaled(x);
+        let (steps, ends) = match &self.schedule {
+            Schedule::Fixed(_) => {
+                let levels = self.schedule.levels();
+                let end = |level: &Level| Tensor::full([1, 1], level.gamma as f32, &x.device());
+                let ends = [end(&levels[0]), end(&levels[levels.len() - 1])];
+                (self.fixed_terms(&scaled, &levels, noise, goal), ends)
+            }
+            Schedule::Learned { gamma, .. } => (self.learned_terms(&scaled, gamma, noise, goal), gamma.ends()),
+        };
+        if goal == Goal::Loss && self.weighting != Weighting::Bound {
+            return Some(steps);
+        }
+        let [first, last] = ends;
+        let reconstruction = self.last_term(x, &scaled, first, &noise.purpose(Purpose::Backward));
+        Some(steps + self.prior_term(&scaled, last) + reconstruction)
+    }
+
+    fn weights(&self) -> Vec<&Weights> {
+        let mut weights = vec![self.network.weights()];
+        if let Schedule::Learned { gamma, .. } = &self.schedule {
+            weights.push(gamma.weights());
+        }
+        weights
+    }
+
+    fn weights_mut(&mut self) -> Vec<&mut Weights> {
+        let mut weights = vec![self.network.weights_mut()];
+        if let Schedule::Learned { gamma, .. } = &mut self.schedule {
+            weights.push(gamma.weights_mut());
+        }
+        weights
+    }
+
+    fn as_diffusion(&self) -> Option<&Diffusion> {
+        Some(self)
+    }
+
+    fn boxed(&self) -> Box<dyn Segment> {
+        Box::new(self.clone())
+    }
+}
+
+/// `c = 1 - exp(gamma_s - gamma_t)`, the share of level `t`'s noise that is new since level `s`.
+fn new_noise(low: Level, high: Level) -> f64 {
+    -f64::exp_m1(low.gamma - high.gamma)
+}
+
+struct Denoise<'a> {
+    diffusion: &'a Diffusion,
+    from: Level,
+    to: Level,
+    eta: f64,
+}
+
+impl Conditional for Denoise<'_> {
+    fn given(&self, state: &State) -> Box<dyn Law + '_> {
+        let (signal, noise) = self.diffusion.estimates(state, self.from);
+        let fresh = self.eta * self.eta * new_noise(self.to, self.from);
+        let mean = signal * self.to.alpha() as f32 + noise * (self.to.sigma() * (1.0 - fresh).sqrt()) as f32;
+        Box::new(Gaussian { mean, log_std: LogStd::Shared((self.to.sigma() * fresh.sqrt()).ln() as f32) })
+    }
+}
+
+struct AddNoise {
+    from: Level,
+    to: Level,
+}
+
+impl Conditional for AddNoise {
+    fn given(&self, state: &State) -> Box<dyn Law + '_> {
+        let std = self.to.sigma() * new_noise(self.from, self.to).sqrt();
+        let mean = state.clone() * (self.to.alpha() / self.from.alpha()) as f32;
+        Box::new(Gaussian { mean, log_std: LogStd::Shared(std.ln() as f32) })
+    }
+}
+
+struct Observe<'a> {
+    diffusion: &'a Diffusion,
+    level: Level,
+}
+
+impl Conditional for Observe<'_> {
+    fn given(&self, state: &State) -> Box<dyn Law + '_> {
+        let mean = match self.diffusion.last_mean {
+            LastMean::Rescaled => state.clone() * self.level.alpha().recip() as f32,
+            LastMean::Denoised => self.diffusion.estimates(state, self.level).0,
+        };
+        let gamma = Tensor::full([1, 1], self.level.gamma as f32, &state.device());
+        self.diffusion.observed(mean, gamma)
+    }
+}
+
+struct FirstNoise<'a> {
+    diffusion: &'a Diffusion,
+    level: Level,
+}
+
+impl Conditional for FirstNoise<'_> {
+    fn given(&self, state: &State) -> Box<dyn Law + '_> {
+        let mean = self.diffusion.scaled(state) * self.level.alpha() as f32;
+        Box::new(Gaussian { mean, log_std: LogStd::Shared(self.level.sigma().ln() as f32) })
+    }
+}

@@ -1,0 +1,254 @@
+//! Models: named assemblies of kernels.
+//!
+//! A [`Model`] is a source and a list of [`Segment`]s, stretches of a chain that one family supplies, ordered from
+//! the source to the target:
+//!
+//! ```text
+//! diffusion                      N(0, I) -> [diffusion] -> data
+//! normalizing flow               N(0, I) -> [flow] -> [dequantisation] -> data
+//! variational autoencoder        N(0, I) -> [vae] -> data
+//! implicit nonlinear diffusion   N(0, I) -> [diffusion] -> [flow] -> [dequantisation] -> data
+//! latent diffusion               N(0, I) -> [diffusion] -> [vae] -> data
+//! ```
+//!
+//! Everything else - training, likelihood, sampling, log Z - sees the chain, and never the family.
+
+pub mod diffusion;
+pub mod flow;
+pub mod schedule;
+pub mod vae;
+
+use burn::tensor::{Device, Tensor};
+
+use crate::chain::{Chain, LogWeight, Source, State, Transition, double};
+use crate::kernel::law::{Gaussian, Law, LogStd};
+use crate::network::weights::{Weights, matrix};
+use crate::rng::Noise;
+
+/// What a simulation-free estimate is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Goal {
+    /// An unbiased estimate of the evidence lower bound.
+    Bound,
+    /// A training loss of the segment's own weighting, its negative returned.
+    Loss,
+}
+
+/// A stretch of a chain that one family supplies.
+pub trait Segment: Send + Sync {
+    /// The family's name in recipes.
+    fn kind(&self) -> &'static str;
+
+    /// The dimension of states on the source's side.
+    fn inner_dimension(&self) -> usize;
+
+    /// The dimension of states on the target's side.
+    fn outer_dimension(&self) -> usize;
+
+    /// The steps, the first next to the source.
+    fn transitions(&self) -> Vec<Box<dyn Transition + '_>>;
+
+    /// Where this segment stands next to a standard normal source: an estimate, without simulating the path, of
+    /// what the segment and the source add to the bound on `log p(x)`, `[batch]`, nats.
+    fn local(&self, _x: &State, _noise: &Noise, _goal: Goal) -> Option<LogWeight> {
+        None
+    }
+
+    /// The trainable weights.
+    fn weights(&self) -> Vec<&Weights> {
+        Vec::new()
+    }
+
+    /// The trainable weights, to update.
+    fn weights_mut(&mut self) -> Vec<&mut Weights> {
+        Vec::new()
+    }
+
+    /// Sets data-dependent initial values from a batch on the target's side.
+    fn initialise(&mut self, _x: &State) {}
+
+    /// The diffusion behind this segment, for samplers that know more of it than its chain.
+    fn as_diffusion(&self) -> Option<&diffusion::Diffusion> {
+        None
+    }
+
+    /// A copy behind a new box.
+    fn boxed(&self) -> Box<dyn Segment>;
+}
+
+/// The standard normal source.
+#[derive(Debug, Clone)]
+pub struct StandardNormal {
+    dimension: usize,
+    device: Device,
+}
+
+impl StandardNormal {
+    /// `N(0, I)` in `dimension` dimensions.
+    pub fn new(dimension: usize, device: Device) -> Self {
+        Self { dimension, device }
+    }
+}
+
+impl Source for StandardNormal {
+    fn sample(&self, rows: usize, noise: &Noise) -> State {
+        matrix(noise.normal(rows, self.dimension), self.dimension, &self.device)
+    }
+
+    fn log_density(&self, state: &State) -> LogWeight {
+        let mean = Tensor::zeros(state.dims(), &state.device());
+        Gaussian { mean, log_std: LogStd::Shared(0.0) }.log_density(state)
+    }
+}
+
+/// A source and the segments that lead from it to the target.
+pub struct Model {
+    source: StandardNormal,
+    segments: Vec<Box<dyn Segment>>,
+    tracked: bool,
+}
+
+impl Clone for Model {
+    fn clone(&self) -> Self {
+        Self {
+            source: self.source.clone(),
+            segments: self.segments.iter().map(|segment| segment.boxed()).collect(),
+            tracked: self.tracked,
+        }
+    }
+}
+
+impl Model {
+    /// Joins segments, ordered from the source to the target.
+    ///
+    /// # Panics
+    /// If there is none, or two neighbours disagree on the dimension between them.
+    pub fn new(segments: Vec<Box<dyn Segment>>) -> Self {
+        let first = segments.first().expect("a model has at least one segment");
+        for pair in segments.windows(2) {
+            assert_eq!(
+                pair[0].outer_dimension(),
+                pair[1].inner_dimension(),
+                "{} meets {}",
+                pair[0].kind(),
+                pair[1].kind()
+            );
+        }
+        Self { source: StandardNormal::new(first.inner_dimension(), Device::flex()), segments, tracked: false }
+    }
+
+    /// The segments, from the source to the target.
+    pub fn segments(&self) -> &[Box<dyn Segment>] {
+        &self.segments
+    }
+
+    /// The source.
+    pub fn source(&self) -> &StandardNormal {
+        &self.source
+    }
+
+    /// The dimension of the target's space.
+    pub fn dimension(&self) -> usize {
+        self.segments.last().map_or(0, |segment| segment.outer_dimension())
+    }
+
+    /// The device that batches must live on.
+    pub fn device(&self) -> Device {
+        self.source.device.clone()
+    }
+
+    /// The whole chain pair.
+    pub fn chain(&self) -> Chain<'_> {
+        let transitions = self.segments.iter().flat_map(|segment| segment.transitions()).collect();
+        Chain { source: &self.source, transitions }
+    }
+
+    /// The chain of all segments but the first, which stands next to the source; and that first one.
+    pub fn head(&self) -> (&dyn Segment, Vec<Box<dyn Transition + '_>>) {
+        let rest = self.segments[1..].iter().flat_map(|segment| segment.transitions()).collect();
+        (self.segments[0].as_ref(), rest)
+    }
+
+    /// How many of the chain's transitions belong to the first segment.
+    pub fn chain_offset(&self) -> usize {
+        self.segments[0].transitions().len()
+    }
+
+    /// An estimate of the evidence lower bound of each row of `x`, `[batch]`, nats, f64.
+    ///
+    /// Where the segment at the source has a simulation-free estimate it is used; otherwise the whole chain runs
+    /// backward.
+    pub fn bound(&self, x: State, noise: &Noise) -> LogWeight {
+        crate::objective::path::Path::backward(self, x, noise, Goal::Bound).total()
+    }
+
+    /// The importance-weighted bound with `samples` backward paths per row, `[batch]`, nats, f64:
+    /// `log mean_k exp(log p(x, path_k) - log q(path_k | x))` (Burda, Grosse, Salakhutdinov 2016, eq. 8).
+    pub fn importance_bound(&self, x: State, samples: usize, noise: &Noise) -> LogWeight {
+        let [rows, dimension] = x.dims();
+        let repeated = x.reshape([rows, 1, dimension]).repeat_dim(1, samples).reshape([rows * samples, dimension]);
+        let weights = self.chain().encode(repeated, noise).log_weight.reshape([rows, samples]);
+        crate::math::log_mean_exp_rows(double(weights))
+    }
+
+    /// All trainable weights.
+    pub fn weights(&self) -> Vec<&Weights> {
+        self.segments.iter().flat_map(|segment| segment.weights()).collect()
+    }
+
+    /// All trainable weights, to update.
+    pub fn weights_mut(&mut self) -> Vec<&mut Weights> {
+        self.segments.iter_mut().flat_map(|segment| segment.weights_mut()).collect()
+    }
+
+    /// How many trainable numbers there are.
+    pub fn parameters(&self) -> usize {
+        self.weights().iter().map(|weights| weights.len()).sum()
+    }
+
+    /// Sets data-dependent initial values, walking from the target to the source.
+    pub fn initialise(&mut self, x: State, noise: &Noise) {
+        let mut x = x;
+        for (index, segment) in self.segments.iter_mut().enumerate().rev() {
+            segment.initialise(&x);
+            if index > 0 {
+                for (step, transition) in segment.transitions().iter().enumerate().rev() {
+                    x = transition.backward(x, &noise.step((index << 16 | step) as u32)).state;
+                }
+            }
+        }
+    }
+
+    /// Tracks all weights for training.
+    pub fn track(&mut self) {
+        self.weights_mut().into_iter().for_each(Weights::track);
+        self.source.device = Device::flex().autodiff();
+        self.tracked = true;
+    }
+
+    /// Whether the weights are tracked.
+    pub fn is_tracked(&self) -> bool {
+        self.tracked
+    }
+
+    /// A copy whose weights are not tracked: evaluating it records nothing.
+    pub fn frozen(&self) -> Self {
+        let mut model = self.clone();
+        model.weights_mut().into_iter().for_each(Weights::freeze);
+        model.source.device = Device::flex();
+        model.tracked = false;
+        model
+    }
+
+    /// An untracked copy with other numbers, one vector per entry of [`Model::weights`].
+    ///
+    /// # Panics
+    /// If the vectors do not fit.
+    pub fn with_weights(&self, values: &[Vec<f32>]) -> Self {
+        let mut model = self.frozen();
+        for (weights, values) in model.weights_mut().into_iter().zip(values) {
+            weights.set(values.clone());
+        }
+        model
+    }
+}

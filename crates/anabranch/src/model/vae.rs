@@ -1,0 +1,177 @@
+//! Variational autoencoders, flat and hierarchical: learned Gaussian kernels both ways.
+//!
+//! ```text
+//! forward   z_L -> z_{L-1} -> ... -> z_1 -> x      p(z_{l-1} | z_l) = N(decoder),  p(x | z_1) = observation
+//! backward  z_L <- z_{L-1} <- ... <- z_1 <- x      q(z_l | z_{l-1}) = N(encoder)
+//! ```
+//!
+//! `L = 1` is the ordinary VAE (Kingma and Welling 2014); the bottom-up encoder of `L > 1` is that of deep latent
+//! Gaussian models (Rezende et al. 2014) and the importance-weighted autoencoder (Burda et al. 2016).
+
+use burn::tensor::Tensor;
+
+use super::Segment;
+use crate::chain::{State, Transition};
+use crate::kernel::law::{Bernoulli, DiscretisedLogistic, Gaussian, Law, LogStd, level_centres};
+use crate::kernel::pair::{Conditional, Pair};
+use crate::network::Network;
+use crate::network::weights::Weights;
+
+/// The law of the data given `z_1`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ObservationModel {
+    /// Binary data.
+    Bernoulli,
+    /// Integer data with this many levels, by a discretised logistic with learned scale.
+    DiscretisedLogistic(u32),
+    /// Continuous data, by a Gaussian with learned scale.
+    Gaussian,
+}
+
+impl ObservationModel {
+    /// How many numbers the decoder gives per coordinate.
+    pub fn outputs(self) -> usize {
+        match self {
+            Self::Bernoulli => 1,
+            Self::DiscretisedLogistic(_) | Self::Gaussian => 2,
+        }
+    }
+
+    /// Data on the scale that networks like.
+    fn scaled(self, x: &State) -> State {
+        match self {
+            Self::Bernoulli => x.clone() * 2.0 - 1.0,
+            Self::DiscretisedLogistic(levels) => level_centres(x, levels),
+            Self::Gaussian => x.clone(),
+        }
+    }
+}
+
+/// A log-scale kept within `+-bound` of its offset by a smooth squashing.
+fn bounded(raw: Tensor<2>, bound: f32) -> Tensor<2> {
+    (raw * bound.recip()).tanh() * bound
+}
+
+/// Splits a network's output into its two halves.
+fn halves(output: Tensor<2>) -> (Tensor<2>, Tensor<2>) {
+    let [rows, columns] = output.dims();
+    (output.clone().slice([0..rows, 0..columns / 2]), output.slice([0..rows, columns / 2..columns]))
+}
+
+/// A Gaussian whose mean and log-standard-deviation a network gives.
+#[derive(Debug, Clone)]
+pub struct NetworkGaussian {
+    network: Network,
+    scale: Option<ObservationModel>,
+}
+
+impl NetworkGaussian {
+    /// A network with twice as many outputs as the state has coordinates.
+    pub fn new(network: Network) -> Self {
+        Self { network, scale: None }
+    }
+}
+
+impl Conditional for &NetworkGaussian {
+    fn given(&self, state: &State) -> Box<dyn Law + '_> {
+        let input = self.scale.map_or_else(|| state.clone(), |model| model.scaled(state));
+        let (mean, raw) = halves(self.network.apply(input, None));
+        Box::new(Gaussian { mean, log_std: LogStd::Each(bounded(raw, 6.0)) })
+    }
+}
+
+/// The data given `z_1`, as a network tells.
+#[derive(Debug, Clone)]
+pub struct Decoder {
+    network: Network,
+    model: ObservationModel,
+}
+
+impl Conditional for &Decoder {
+    fn given(&self, state: &State) -> Box<dyn Law + '_> {
+        let output = self.network.apply(state.clone(), None);
+        match self.model {
+            ObservationModel::Bernoulli => Box::new(Bernoulli { logits: output }),
+            ObservationModel::DiscretisedLogistic(levels) => {
+                let (mean, raw) = halves(output);
+                // From a hundredth of a cell to far beyond the data's range.
+                let log_scale = bounded(raw, 4.0) - 3.0;
+                Box::new(DiscretisedLogistic { mean, log_scale, levels })
+            }
+            ObservationModel::Gaussian => {
+                let (mean, raw) = halves(output);
+                Box::new(Gaussian { mean, log_std: LogStd::Each(bounded(raw, 6.0)) })
+            }
+        }
+    }
+}
+
+/// A hierarchical variational autoencoder.
+#[derive(Debug, Clone)]
+pub struct Vae {
+    decoder: Decoder,
+    decoders: Vec<NetworkGaussian>,
+    encoders: Vec<NetworkGaussian>,
+}
+
+impl Vae {
+    /// `encoders[l]` maps level `l` (0 is the data) to level `l + 1`; `decoders[l]` maps level `l + 1` to level `l`, the
+    /// first of them to the data.
+    ///
+    /// # Panics
+    /// If there is no level, or the counts or sizes disagree.
+    pub fn new(model: ObservationModel, encoders: Vec<Network>, mut decoders: Vec<Network>) -> Self {
+        assert!(!encoders.is_empty() && encoders.len() == decoders.len(), "one encoder and one decoder per level");
+        for (level, (encoder, decoder)) in encoders.iter().zip(&decoders).enumerate() {
+            assert_eq!(encoder.output(), 2 * decoder.input(), "level {level}: mean and scale per latent coordinate");
+            let outputs = if level == 0 { model.outputs() } else { 2 };
+            assert_eq!(decoder.output(), outputs * encoder.input(), "level {level}: outputs per coordinate");
+        }
+        let decoder = Decoder { network: decoders.remove(0), model };
+        let mut encoders: Vec<NetworkGaussian> = encoders.into_iter().map(NetworkGaussian::new).collect();
+        encoders[0].scale = Some(model);
+        Self { decoder, decoders: decoders.into_iter().map(NetworkGaussian::new).collect(), encoders }
+    }
+
+    /// The number of latent levels `L`.
+    pub fn levels(&self) -> usize {
+        self.encoders.len()
+    }
+}
+
+impl Segment for Vae {
+    fn kind(&self) -> &'static str {
+        "vae"
+    }
+
+    fn inner_dimension(&self) -> usize {
+        self.encoders.last().map_or(0, |encoder| encoder.network.output() / 2)
+    }
+
+    fn outer_dimension(&self) -> usize {
+        self.encoders[0].network.input()
+    }
+
+    fn transitions(&self) -> Vec<Box<dyn Transition + '_>> {
+        let latent = self.decoders.iter().zip(&self.encoders[1..]).rev();
+        let mut transitions: Vec<Box<dyn Transition + '_>> = latent
+            .map(|(forward, backward)| Box::new(Pair { forward, backward }) as Box<dyn Transition>)
+            .collect();
+        transitions.push(Box::new(Pair { forward: &self.decoder, backward: &self.encoders[0] }));
+        transitions
+    }
+
+    fn weights(&self) -> Vec<&Weights> {
+        let networks = self.encoders.iter().chain(&self.decoders).map(|gaussian| gaussian.network.weights());
+        networks.chain([self.decoder.network.weights()]).collect()
+    }
+
+    fn weights_mut(&mut self) -> Vec<&mut Weights> {
+        let networks = self.encoders.iter_mut().chain(&mut self.decoders).map(|gaussian| gaussian.network.weights_mut());
+        networks.chain([self.decoder.network.weights_mut()]).collect()
+    }
+
+    fn boxed(&self) -> Box<dyn Segment> {
+        Box::new(self.clone())
+    }
+}

@@ -1,0 +1,329 @@
+//! The segments a recipe can name.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{positive, within};
+use crate::error::{Problem, Result};
+
+/// One stretch of the chain.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum SegmentRecipe {
+    /// Gaussian kernels against fixed noise.
+    Diffusion(DiffusionRecipe),
+    /// Learned bijections.
+    Flow(FlowRecipe),
+    /// Learned Gaussian kernels both ways.
+    Vae(VaeRecipe),
+    /// Integers as rounded continuous states; the last segment before data with levels.
+    Dequantise {},
+    /// Undoes the standardisation fitted to the training split.
+    Standardise {},
+    /// The sigmoid from the line onto the data's levels, slightly widened.
+    Logit(LogitRecipe),
+}
+
+/// A network's activation function.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum ActivationName {
+    /// `max(x, 0)`.
+    Relu,
+    /// `x sigmoid(x)`.
+    Silu,
+    /// The tanh form of GELU.
+    Gelu,
+    /// The hyperbolic tangent.
+    Tanh,
+    /// `x` above 0, `e^x - 1` below.
+    Elu,
+}
+
+/// What a denoiser predicts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum PredictionName {
+    /// The noise.
+    Noise,
+    /// The signal.
+    Signal,
+    /// `alpha noise - sigma signal`.
+    Velocity,
+    /// The score.
+    Score,
+}
+
+/// A diffusion's noise schedule.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum ScheduleName {
+    /// DDPM's linear betas.
+    Linear,
+    /// The cosine schedule.
+    Cosine,
+    /// A learned monotone log-SNR, trained in continuous time (VDM).
+    Learned,
+}
+
+/// How the denoising loss weighs its levels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum WeightingName {
+    /// The evidence lower bound.
+    Bound,
+    /// Equal weight on the noise error.
+    Simple,
+    /// `min(SNR, 5) / SNR`.
+    MinSnr,
+}
+
+/// A diffusion segment.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct DiffusionRecipe {
+    /// Widths of the denoiser's hidden layers.
+    pub hidden: Vec<usize>,
+    /// Residual blocks of two layers each instead of a plain stack; all widths must then agree.
+    pub residual: bool,
+    /// The denoiser's activation.
+    pub activation: ActivationName,
+    /// Width of the time embedding (even).
+    pub embedding: usize,
+    /// What the denoiser predicts.
+    pub prediction: PredictionName,
+    /// The noise schedule.
+    pub schedule: ScheduleName,
+    /// Noise levels of the chain.
+    pub levels: usize,
+    /// How the training loss weighs its levels.
+    pub weighting: WeightingName,
+    /// Where a learned schedule starts: `-log SNR` at the least noise.
+    pub gamma_first: f32,
+    /// Where a learned schedule starts: `-log SNR` at the most noise.
+    pub gamma_last: f32,
+}
+
+impl Default for DiffusionRecipe {
+    fn default() -> Self {
+        Self {
+            hidden: vec![256, 256, 256],
+            residual: false,
+            activation: ActivationName::Silu,
+            embedding: 32,
+            prediction: PredictionName::Noise,
+            schedule: ScheduleName::Linear,
+            levels: 1000,
+            weighting: WeightingName::Simple,
+            gamma_first: -8.0,
+            gamma_last: 5.0,
+        }
+    }
+}
+
+/// How a flow's layers couple coordinates.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum CouplingKind {
+    /// One half steers the other.
+    Coupling,
+    /// Masked autoregressive: fast likelihood.
+    Autoregressive,
+    /// Inverse autoregressive: fast sampling.
+    InverseAutoregressive,
+}
+
+/// A flow's element-wise map.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum TransformerName {
+    /// `y = e^s x + b`.
+    Affine,
+    /// The monotone rational-quadratic spline.
+    Spline,
+}
+
+/// What mixes coordinates between a flow's layers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Mixing {
+    /// A learned LU-factored matrix.
+    Lu,
+    /// A fixed random permutation.
+    Permutation,
+    /// A reversal.
+    Reversal,
+    /// Nothing; couplings alternate their halves in any case.
+    None,
+}
+
+/// A flow segment.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct FlowRecipe {
+    /// How many layers.
+    pub layers: usize,
+    /// How a layer couples coordinates.
+    pub coupling: CouplingKind,
+    /// The element-wise map.
+    pub transformer: TransformerName,
+    /// Bins of a spline.
+    pub bins: usize,
+    /// A spline is the identity outside `+-bound`.
+    pub bound: f32,
+    /// Widths of the conditioner's hidden layers.
+    pub hidden: Vec<usize>,
+    /// Residual blocks in the conditioner of a coupling; all widths must then agree.
+    pub residual: bool,
+    /// The conditioner's activation.
+    pub activation: ActivationName,
+    /// What mixes coordinates between layers.
+    pub mixing: Mixing,
+    /// Activation normalisation after each layer, started from data.
+    pub actnorm: bool,
+}
+
+impl Default for FlowRecipe {
+    fn default() -> Self {
+        Self {
+            layers: 5,
+            coupling: CouplingKind::Coupling,
+            transformer: TransformerName::Spline,
+            bins: 8,
+            bound: 5.0,
+            hidden: vec![128, 128],
+            residual: false,
+            activation: ActivationName::Silu,
+            mixing: Mixing::Lu,
+            actnorm: false,
+        }
+    }
+}
+
+/// The law of data given a VAE's first latent level.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum ObservationName {
+    /// Coins, for binary data.
+    Bernoulli,
+    /// A logistic cut into the data's levels.
+    DiscretisedLogistic,
+    /// A Gaussian, for continuous data.
+    Gaussian,
+}
+
+/// A variational autoencoder segment.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct VaeRecipe {
+    /// Dimensions of the latent levels, from the one next to the data; one entry is the ordinary VAE.
+    pub latent: Vec<usize>,
+    /// Widths of the hidden layers of every encoder and decoder.
+    pub hidden: Vec<usize>,
+    /// The networks' activation.
+    pub activation: ActivationName,
+    /// The law of data given the first latent level.
+    pub observation: ObservationName,
+}
+
+impl Default for VaeRecipe {
+    fn default() -> Self {
+        Self {
+            latent: vec![16],
+            hidden: vec![256, 256],
+            activation: ActivationName::Silu,
+            observation: ObservationName::DiscretisedLogistic,
+        }
+    }
+}
+
+/// A logit segment.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct LogitRecipe {
+    /// How far the interval is widened at both ends.
+    pub margin: f32,
+}
+
+impl Default for LogitRecipe {
+    fn default() -> Self {
+        Self { margin: 0.05 }
+    }
+}
+
+fn widths(key: &str, widths: &[usize], residual: bool) -> Result<()> {
+    if widths.is_empty() {
+        return Err(Problem::new(key, "an empty list").allowed("at least one width").into());
+    }
+    for (index, width) in widths.iter().enumerate() {
+        within(&format!("{key}.{index}"), *width as f64, 1.0, 65_536.0)?;
+    }
+    if residual && widths.iter().any(|width| *width != widths[0]) {
+        return Err(Problem::new(key, format!("{widths:?}")).allowed("equal widths where residual = true").into());
+    }
+    Ok(())
+}
+
+impl SegmentRecipe {
+    /// The kind's name in recipes.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Diffusion(_) => "diffusion",
+            Self::Flow(_) => "flow",
+            Self::Vae(_) => "vae",
+            Self::Dequantise {} => "dequantise",
+            Self::Standardise {} => "standardise",
+            Self::Logit(_) => "logit",
+        }
+    }
+
+    /// Checks the values; `first` and `last` tell where in the chain the segment stands.
+    pub(super) fn check(&self, key: &str, first: bool, last: bool) -> Result<()> {
+        match self {
+            Self::Diffusion(diffusion) => {
+                widths(&format!("{key}.hidden"), &diffusion.hidden, diffusion.residual)?;
+                within(&format!("{key}.levels"), diffusion.levels as f64, 2.0, 1e6)?;
+                within(&format!("{key}.embedding"), diffusion.embedding as f64, 2.0, 4096.0)?;
+                if diffusion.embedding % 2 == 1 {
+                    let problem = Problem::new(format!("{key}.embedding"), diffusion.embedding.to_string());
+                    return Err(problem.allowed("an even width").into());
+                }
+                if diffusion.gamma_first.is_nan() || diffusion.gamma_last <= diffusion.gamma_first {
+                    let problem = Problem::new(format!("{key}.gamma_last"), diffusion.gamma_last.to_string());
+                    return Err(problem.allowed("a number above gamma_first").into());
+                }
+                within(&format!("{key}.gamma_first"), f64::from(diffusion.gamma_first), -30.0, 30.0)?;
+                within(&format!("{key}.gamma_last"), f64::from(diffusion.gamma_last), -30.0, 30.0)?;
+                if !first && diffusion.weighting != WeightingName::Bound {
+                    let problem = Problem::new(format!("{key}.weighting"), "a weighting other than \"bound\"");
+                    return Err(problem.allowed("\"bound\" where other segments stand before the diffusion").into());
+                }
+                if !last && diffusion.weighting != WeightingName::Bound {
+                    let problem = Problem::new(format!("{key}.weighting"), "a weighting other than \"bound\"");
+                    return Err(problem.allowed("\"bound\" where learned segments follow the diffusion: the bound is what they share").into());
+                }
+                Ok(())
+            }
+            Self::Flow(flow) => {
+                positive(&format!("{key}.layers"), flow.layers as u64)?;
+                within(&format!("{key}.layers"), flow.layers as f64, 1.0, 1000.0)?;
+                within(&format!("{key}.bins"), flow.bins as f64, 2.0, 32.0)?;
+                within(&format!("{key}.bound"), f64::from(flow.bound), 1e-2, 1e6)?;
+                if flow.residual && flow.coupling != CouplingKind::Coupling {
+                    let problem = Problem::new(format!("{key}.residual"), "true");
+                    return Err(problem.allowed("false where coupling is autoregressive").into());
+                }
+                widths(&format!("{key}.hidden"), &flow.hidden, flow.residual)
+            }
+            Self::Vae(vae) => {
+                widths(&format!("{key}.latent"), &vae.latent, false)?;
+                widths(&format!("{key}.hidden"), &vae.hidden, false)
+            }
+            Self::Dequantise {} if !last => {
+                Err(Problem::new(key, "\"dequantise\"").allowed("as the last segment, next to the data").into())
+            }
+            Self::Dequantise {} | Self::Standardise {} => Ok(()),
+            Self::Logit(logit) => within(&format!("{key}.margin"), f64::from(logit.margin), 1e-6, 0.499),
+        }
+    }
+}
