@@ -1,1 +1,22 @@
-pub mod error; pub mod rng;
+//! One engine for every generative model that is a Markovian trajectory.
+//!
+//! Diffusion models, normalizing flows and variational autoencoders are pairs of Markov chains that run against each
+//! other between a simple source and a target. One number per trajectory, the path log-weight ([`chain`]), gives their
+//! likelihoods, their bounds on log Z and their training objectives.
+
+pub mod chain;
+pub mod data;
+pub mod error;
+pub mod estimate;
+pub mod fused;
+pub mod kernel;
+pub mod math;
+pub mod model;
+pub mod network;
+pub mod objective;
+pub mod recipe;
+pub mod rng;
+pub mod run;
+pub mod sampler;
+pub mod target;
+pub mod train;

@@ -139,7 +139,7 @@ fn vector(values: Vec<f32>, device: &Device) -> Tensor<1> {
 /// # Panics
 /// If the tensor is not f32.
 pub fn to_vec<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
-    tensor.into_data().into_vec().expect("the tensor is f32")
+    tensor.into_data().try_into_vec().expect("the tensor is f32")
 }
 
 /// The numbers of an f64 tensor, row-major.
@@ -147,7 +147,7 @@ pub fn to_vec<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
 /// # Panics
 /// If the tensor is not f64.
 pub fn to_vec_f64<const D: usize>(tensor: Tensor<D>) -> Vec<f64> {
-    tensor.into_data().into_vec().expect("the tensor is f64")
+    tensor.into_data().try_into_vec().expect("the tensor is f64")
 }
 
 /// A `[rows, columns]` tensor of the given row-major numbers.

@@ -10,7 +10,6 @@
 //! with `mu` in the place of `P_F` at `s_0`. Log-determinants of bijections belong to the prior of the state they
 //! lead to.
 
-use burn::tensor::Tensor;
 
 use super::KlTerms;
 use crate::chain::{LogWeight, Source, State, Transition, double};
@@ -85,7 +84,7 @@ impl Path {
         let mut loss = -self.reconstruction;
         for divergence in self.divergences {
             let mean = divergence.mean();
-            let counted = Tensor::max_pair(mean.clone(), Tensor::full([1], terms.free_nats, &mean.device()).cast(mean.dtype()));
+            let counted = mean.clamp_min(f64::from(terms.free_nats));
             loss = loss + counted * terms.weight;
         }
         loss

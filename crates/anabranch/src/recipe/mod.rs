@@ -1,7 +1,7 @@
 //! Recipes: a TOML file that names a space, a target, kernels, an objective and how to train.
 //!
 //! A recipe is read, overridden (`--set key.path=value`), checked once as a whole, and only a checked recipe can be
-//! built into a [`crate::run::Run`]. Every problem names the key, what was found and what is allowed.
+//! built into a [`Plan`]. Every problem names the key, what was found and what is allowed.
 
 mod build;
 mod cite;

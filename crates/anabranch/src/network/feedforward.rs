@@ -1,0 +1,289 @@
+//! Feed-forward networks: plain stacks, residual stacks and masked autoregressive stacks.
+//!
+//! ```text
+//! plain     h_0 = [x, c],  h_i = act(h_{i-1} W_i + b_i),  y = h_n W + b
+//! residual  h_0 = [x, c] W_0 + b_0,  h_i = h_{i-1} + act(act(h_{i-1}) U_i + a_i) V_i + b_i,  y = h_n W + b
+//! masked    plain, with W_i multiplied by 0/1 masks so that output block i sees inputs before i only (MADE)
+//! ```
+//!
+//! He et al. (2016) for the pre-activated residual block; Germain et al. (2015) for the masks.
+
+use std::sync::Arc;
+
+use burn::tensor::{Tensor, activation};
+
+use super::weights::{Slot, Weights, layout, matrix};
+use crate::chain::{LogWeight, State};
+use crate::kernel::transformer::Transform;
+use crate::rng::{Noise, Purpose};
+
+/// An activation function.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Activation {
+    /// `max(x, 0)`.
+    Relu,
+    /// `x sigmoid(x)`.
+    Silu,
+    /// The tanh form of GELU.
+    Gelu,
+    /// The hyperbolic tangent.
+    Tanh,
+    /// `x` above 0, `e^x - 1` below.
+    Elu,
+}
+
+impl Activation {
+    fn apply(self, x: Tensor<2>) -> Tensor<2> {
+        match self {
+            Self::Relu => activation::relu(x),
+            Self::Silu => activation::silu(x),
+            Self::Gelu => {
+                let inner = (x.clone() + x.clone().powi_scalar(3) * 0.044_715) * 0.797_884_6;
+                x * (inner.tanh() + 1.0) * 0.5
+            }
+            Self::Tanh => x.tanh(),
+            Self::Elu => activation::relu(x.clone()) + (x.clamp_max(0.0).exp() - 1.0),
+        }
+    }
+}
+
+/// The shape of a feed-forward network.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Feedforward {
+    /// Columns of `x`.
+    pub input: usize,
+    /// Columns of the context `c`; 0 for none.
+    pub context: usize,
+    /// Widths of the hidden layers; with `residual`, one block of two layers per entry, all equal.
+    pub hidden: Vec<usize>,
+    /// Columns of `y`.
+    pub output: usize,
+    /// The activation.
+    pub activation: Activation,
+    /// Whether hidden layers are residual blocks.
+    pub residual: bool,
+}
+
+impl Feedforward {
+    /// Inputs and outputs of every linear layer, in order.
+    pub(crate) fn linears(&self) -> Vec<(usize, usize)> {
+        let entry = self.input + self.context;
+        let mut linears = Vec::new();
+        if self.residual {
+            let width = self.hidden[0];
+            linears.push((entry, width));
+            linears.extend(std::iter::repeat_n((width, width), 2 * self.hidden.len()));
+            linears.push((width, self.output));
+        } else {
+            let sizes: Vec<usize> = [entry].into_iter().chain(self.hidden.iter().copied()).chain([self.output]).collect();
+            linears.extend(sizes.windows(2).map(|pair| (pair[0], pair[1])));
+        }
+        linears
+    }
+
+    fn layout(&self) -> Vec<Slot> {
+        let names: Vec<[String; 2]> =
+            (0..self.linears().len()).map(|i| [format!("{i}.weight"), format!("{i}.bias")]).collect();
+        let linears = self.linears();
+        let parts = names.iter().zip(&linears).flat_map(|([weight, bias], (input, output))| {
+            [(weight.as_str(), vec![*input, *output]), (bias.as_str(), vec![*output])]
+        });
+        layout(parts)
+    }
+
+    /// Uniform on `+-1 / sqrt(inputs)` per layer; the last layer zero where `zero_last`.
+    fn initial(&self, seed: u64, stream: u32, zero_last: bool) -> Vec<f32> {
+        let linears = self.linears();
+        let mut values = Vec::new();
+        for (index, (input, output)) in linears.iter().enumerate() {
+            let count = (input + 1) * output;
+            if zero_last && index + 1 == linears.len() {
+                values.resize(values.len() + count, 0.0);
+                continue;
+            }
+            let bound = (*input as f32).sqrt().recip();
+            let noise = Noise::new(seed, Purpose::Weights).step(stream << 8 | index as u32);
+            values.extend(noise.uniform(1, count).into_iter().map(|u| bound * (2.0 * u - 1.0)));
+        }
+        values
+    }
+}
+
+/// A feed-forward network with its weights.
+#[derive(Debug, Clone)]
+pub struct Network {
+    shape: Arc<Feedforward>,
+    weights: Weights,
+    mask: Option<Arc<[f32]>>,
+}
+
+impl Network {
+    /// A network with initial weights drawn from `seed` and the network's own `stream`.
+    pub fn new(name: impl Into<String>, shape: Feedforward, seed: u64, stream: u32, zero_last: bool) -> Self {
+        let weights = Weights::new(name, shape.layout(), shape.initial(seed, stream, zero_last));
+        Self { shape: Arc::new(shape), weights, mask: None }
+    }
+
+    /// Columns of `x`.
+    pub fn input(&self) -> usize {
+        self.shape.input
+    }
+
+    /// Columns of `y`.
+    pub fn output(&self) -> usize {
+        self.shape.output
+    }
+
+    /// The shape.
+    pub fn shape(&self) -> &Feedforward {
+        &self.shape
+    }
+
+    /// The weights.
+    pub fn weights(&self) -> &Weights {
+        &self.weights
+    }
+
+    /// The weights, to update.
+    pub fn weights_mut(&mut self) -> &mut Weights {
+        &mut self.weights
+    }
+
+    /// `y` for inputs `x`, `[rows, input]`, and a context `[rows, context]` or `[1, context]` shared by all rows.
+    ///
+    /// # Panics
+    /// If the columns do not fit, or a context is missing.
+    pub fn apply(&self, x: Tensor<2>, context: Option<Tensor<2>>) -> Tensor<2> {
+        crate::fused::network::apply(&self.shape, self.mask.as_ref(), x, self.weights.tensor(), context)
+    }
+
+    /// [`Network::apply`] composed of burn's own operations: the oracle of the fused kernel.
+    pub fn apply_composed(&self, x: Tensor<2>, context: Option<Tensor<2>>) -> Tensor<2> {
+        let rows = x.dims()[0];
+        let entry = match context {
+            Some(context) => {
+                let columns = context.dims()[1];
+                Tensor::cat(vec![x, context.expand([rows, columns])], 1)
+            }
+            None => x,
+        };
+        let theta = match &self.mask {
+            Some(mask) => {
+                let device = self.weights.device();
+                self.weights.tensor() * matrix(mask.to_vec(), mask.len(), &device).squeeze_dim::<1>(0)
+            }
+            None => self.weights.tensor(),
+        };
+        let linears = self.shape.linears();
+        let slots = self.weights.slots();
+        let linear = |index: usize, x: Tensor<2>| {
+            let (input, output) = linears[index];
+            let weight = theta.clone().slice([slots[2 * index].range.clone()]).reshape([input, output]);
+            let bias = theta.clone().slice([slots[2 * index + 1].range.clone()]).reshape([1, output]);
+            x.matmul(weight) + bias
+        };
+        let act = |x| self.shape.activation.apply(x);
+        let last = linears.len() - 1;
+        let mut hidden = linear(0, entry);
+        if self.shape.residual {
+            for block in 0..self.shape.hidden.len() {
+                let inner = linear(1 + 2 * block, act(hidden.clone()));
+                hidden = hidden + linear(2 + 2 * block, act(inner));
+            }
+            return linear(last, hidden);
+        }
+        for index in 1..=last {
+            hidden = linear(index, act(hidden));
+        }
+        hidden
+    }
+}
+
+/// A masked network whose output block `i` depends on inputs before `i` only.
+#[derive(Debug, Clone)]
+pub struct MaskedNetwork {
+    network: Network,
+    outputs_per_input: usize,
+}
+
+impl MaskedNetwork {
+    /// A plain stack over `dimension` coordinates with `outputs_per_input` numbers for each.
+    pub fn new(
+        name: impl Into<String>,
+        dimension: usize,
+        hidden: &[usize],
+        outputs_per_input: usize,
+        activation: Activation,
+        seed: u64,
+        stream: u32,
+    ) -> Self {
+        let shape = Feedforward {
+            input: dimension,
+            context: 0,
+            hidden: hidden.to_vec(),
+            output: dimension * outputs_per_input,
+            activation,
+            residual: false,
+        };
+        let mask = masks(dimension, hidden, outputs_per_input);
+        let mut network = Network::new(name, shape, seed, stream, true);
+        network.mask = Some(mask.into());
+        Self { network, outputs_per_input }
+    }
+
+    /// Numbers per coordinate.
+    pub fn outputs_per_input(&self) -> usize {
+        self.outputs_per_input
+    }
+
+    /// The weights.
+    pub fn weights(&self) -> &Weights {
+        self.network.weights()
+    }
+
+    /// The weights, to update.
+    pub fn weights_mut(&mut self) -> &mut Weights {
+        self.network.weights_mut()
+    }
+
+    /// The numbers for every coordinate, `[rows, dimension * outputs_per_input]`.
+    pub fn apply(&self, x: Tensor<2>) -> Tensor<2> {
+        self.network.apply(x, None)
+    }
+
+    /// Finds `u` with `h(u_i; theta_i(u_<i)) = v_i`, and the log-determinant of `v -> u`: one network pass per
+    /// coordinate, differentiable.
+    pub fn invert(&self, transform: &Transform, v: State) -> (State, LogWeight) {
+        let [rows, dimension] = v.dims();
+        let raw_len = self.outputs_per_input;
+        let mut u = Tensor::zeros([rows, dimension], &v.device());
+        let mut log_det = Tensor::zeros([rows], &v.device());
+        for i in 0..dimension {
+            let raw = self.apply(u.clone()).slice([0..rows, i * raw_len..(i + 1) * raw_len]);
+            let (column, ratio) = transform.apply(v.clone().slice([0..rows, i..i + 1]), raw, true);
+            u = u.slice_assign([0..rows, i..i + 1], column);
+            log_det = log_det + ratio;
+        }
+        (u, log_det)
+    }
+}
+
+/// 0/1 masks of a plain stack, laid out as its weights (biases are never masked).
+///
+/// Inputs have degrees `1 ..= D`, hidden units cycle through `1 ..= max(D - 1, 1)`; an edge into a hidden unit needs
+/// `degree(to) >= degree(from)`, an edge into output block `i` needs `i > degree(from)`.
+fn masks(dimension: usize, hidden: &[usize], outputs_per_input: usize) -> Vec<f32> {
+    let cycle = dimension.saturating_sub(1).max(1);
+    let mut from: Vec<usize> = (1..=dimension).collect();
+    let mut mask = Vec::new();
+    for width in hidden {
+        let to: Vec<usize> = (0..*width).map(|unit| 1 + unit % cycle).collect();
+        mask.extend(from.iter().flat_map(|f| to.iter().map(move |t| (t >= f) as u8 as f32)));
+        mask.resize(mask.len() + width, 1.0);
+        from = to;
+    }
+    let outputs: Vec<usize> = (0..dimension * outputs_per_input).map(|o| 1 + o / outputs_per_input).collect();
+    mask.extend(from.iter().flat_map(|f| outputs.iter().map(move |o| (o > f) as u8 as f32)));
+    mask.resize(mask.len() + outputs.len(), 1.0);
+    mask
+}

@@ -1,0 +1,327 @@
+//! From a checked recipe to data, a model and an energy.
+
+use super::segment::{
+    ActivationName, CouplingKind, DiffusionRecipe, FlowRecipe, Mixing, ObservationName, PredictionName, ScheduleName,
+    SegmentRecipe, TransformerName, VaeRecipe, WeightingName,
+};
+use super::{Recipe, TargetRecipe};
+use crate::data::Dataset;
+use crate::error::{Problem, Result};
+use crate::estimate::likelihood::{Bound, nll};
+use crate::kernel::bijection::{
+    ActNorm, Autoregressive, Bijection, Coupling, Direction, Logit, LuLinear, Permutation, Split, Standardise,
+};
+use crate::kernel::transformer::Transform;
+use crate::model::diffusion::{Diffusion, LastMean, Observation, Prediction, Schedule, Weighting};
+use crate::model::flow::{Dequantise, Flow};
+use crate::model::schedule::{LearnedGamma, cosine, linear};
+use crate::model::vae::{ObservationModel, Vae};
+use crate::model::{Model, Segment};
+use crate::network::weights::to_vec_f64;
+use crate::network::{Activation, Feedforward, MaskedNetwork, Network};
+use crate::rng::{Noise, Purpose};
+use crate::target::Energy;
+
+/// What a model learns from.
+#[derive(Debug)]
+pub enum TargetData {
+    /// Rows, split in three.
+    Rows(Dataset),
+    /// An energy.
+    Energy(Box<dyn Energy>),
+}
+
+/// A checked recipe with all that it names.
+pub struct Plan {
+    /// The recipe.
+    pub recipe: Recipe,
+    /// What the model learns from.
+    pub data: TargetData,
+    /// The model with its initial weights.
+    pub model: Model,
+}
+
+/// Set apart from the seeds of training, so that evaluation never sees training's noise.
+const EVALUATION: u64 = 0x9E37_79B9_7F4A_7C15;
+
+impl Plan {
+    /// Checks a recipe, loads its data and builds its model.
+    ///
+    /// # Errors
+    /// The first problem found.
+    pub fn new(recipe: Recipe) -> Result<Self> {
+        recipe.check()?;
+        let data = match &recipe.target {
+            TargetRecipe::Table(table) => TargetData::Rows(table.load()?),
+            TargetRecipe::Toy(toy) => TargetData::Rows(toy.load(recipe.seed)?),
+            TargetRecipe::Energy { energy } => TargetData::Energy(energy.build()?),
+        };
+        if let (TargetData::Energy(energy), false) = (&data, recipe.objective.needs_energy())
+            && energy.sample(1, &Noise::new(0, Purpose::Target)).is_none()
+        {
+            return Err(Problem::new("objective.kind", "an objective that learns from samples")
+                .allowed("\"reverse-kl\", \"trajectory-balance\" or \"log-variance\": this energy has no sampler")
+                .into());
+        }
+        let model = build_model(&recipe, &data)?;
+        Ok(Self { recipe, data, model })
+    }
+
+    /// The dimension of the target's space.
+    pub fn dimension(&self) -> usize {
+        self.model.dimension()
+    }
+
+    /// The noise of evaluations.
+    pub fn evaluation_noise(&self) -> Noise {
+        Noise::new(self.recipe.seed ^ EVALUATION, Purpose::Backward)
+    }
+
+    /// The score by which training stops and chooses: nats per validation row, or `-ELBO` on an energy.
+    pub fn validation_score(&self, model: &Model) -> f64 {
+        match &self.data {
+            TargetData::Rows(data) => {
+                let rows = if data.validation.is_empty() { &data.train } else { &data.validation };
+                let rows = &rows[..rows.len().min(2000 * data.columns)];
+                nll(model, rows, Bound::Lower(2), &self.evaluation_noise()).value
+            }
+            TargetData::Energy(energy) => {
+                let noise = self.evaluation_noise();
+                let weights = crate::objective::forward_log_weights(&model.frozen(), energy.as_ref(), 2000, &noise);
+                -to_vec_f64(weights.mean())[0]
+            }
+        }
+    }
+}
+
+fn build_model(recipe: &Recipe, data: &TargetData) -> Result<Model> {
+    let dimension = match data {
+        TargetData::Rows(data) => data.columns,
+        TargetData::Energy(energy) => energy.dimension(),
+    };
+    let levels = recipe.target.levels();
+    let mut outer = dimension;
+    // Whether the states on the segment's outer side are still the data's integers.
+    let mut discrete = levels > 0;
+    let mut shift = 0.0;
+    let mut segments: Vec<Box<dyn Segment>> = Vec::new();
+    for (index, segment) in recipe.model.iter().enumerate().rev() {
+        let key = format!("model.{index}");
+        let builder = Builder { seed: recipe.seed, index, dimension: outer };
+        let accepts_integers = matches!(
+            segment,
+            SegmentRecipe::Dequantise {} | SegmentRecipe::Diffusion(_) | SegmentRecipe::Vae(_)
+        );
+        if discrete && !accepts_integers {
+            return Err(Problem::new(format!("{key}.kind"), format!("\"{}\" next to integer data", segment.kind()))
+                .allowed("\"dequantise\" between it and the data, or a diffusion or VAE next to the data")
+                .into());
+        }
+        let built: Box<dyn Segment> = match segment {
+            SegmentRecipe::Diffusion(diffusion) => Box::new(builder.diffusion(diffusion, discrete.then_some(levels))),
+            SegmentRecipe::Flow(flow) => Box::new(builder.flow(flow, &key)?),
+            SegmentRecipe::Vae(vae) => Box::new(builder.vae(vae, discrete.then_some(levels), &key)?),
+            SegmentRecipe::Dequantise {} => {
+                if !discrete {
+                    return Err(Problem::new(format!("{key}.kind"), "\"dequantise\" on continuous data")
+                        .allowed("it only where target.levels is above 0")
+                        .into());
+                }
+                shift = 0.5;
+                Box::new(Dequantise::new(outer, levels))
+            }
+            SegmentRecipe::Standardise {} => {
+                let TargetData::Rows(data) = data else {
+                    return Err(Problem::new(format!("{key}.kind"), "\"standardise\" on an energy")
+                        .allowed("it only where the target is data")
+                        .into());
+                };
+                Box::new(Flow::new(outer, vec![Box::new(standardise(data, shift))]))
+            }
+            SegmentRecipe::Logit(logit) => {
+                let mut layers: Vec<Box<dyn Bijection>> = vec![Box::new(Logit::new(logit.margin))];
+                if levels > 0 {
+                    let scale = vec![levels as f32; outer];
+                    layers.push(Box::new(Standardise::new(vec![0.0; outer], scale)));
+                }
+                Box::new(Flow::new(outer, layers))
+            }
+        };
+        discrete = false;
+        outer = built.inner_dimension();
+        segments.push(built);
+    }
+    segments.reverse();
+    Ok(Model::new(segments))
+}
+
+/// Means and standard deviations of the training split; `shift` and the matching variance are those of uniform noise.
+fn standardise(data: &Dataset, shift: f64) -> Standardise {
+    let rows = (data.train.len() / data.columns) as f64;
+    let column = |c: usize| data.train.iter().skip(c).step_by(data.columns).map(|v| f64::from(*v));
+    let (mut mean, mut std) = (Vec::new(), Vec::new());
+    for c in 0..data.columns {
+        let average = column(c).sum::<f64>() / rows;
+        let variance = column(c).map(|v| (v - average).powi(2)).sum::<f64>() / rows + shift * shift / 3.0;
+        mean.push((average + shift) as f32);
+        std.push(if variance > 1e-12 { variance.sqrt() as f32 } else { 1.0 });
+    }
+    Standardise::new(mean, std)
+}
+
+struct Builder {
+    seed: u64,
+    index: usize,
+    dimension: usize,
+}
+
+fn activation(name: ActivationName) -> Activation {
+    match name {
+        ActivationName::Relu => Activation::Relu,
+        ActivationName::Silu => Activation::Silu,
+        ActivationName::Gelu => Activation::Gelu,
+        ActivationName::Tanh => Activation::Tanh,
+        ActivationName::Elu => Activation::Elu,
+    }
+}
+
+impl Builder {
+    fn name(&self, part: &str) -> String {
+        format!("{}.{part}", self.index)
+    }
+
+    fn stream(&self, part: usize) -> u32 {
+        (self.index << 12 | part) as u32
+    }
+
+    fn diffusion(&self, recipe: &DiffusionRecipe, levels: Option<u32>) -> Diffusion {
+        let shape = Feedforward {
+            input: self.dimension,
+            context: recipe.embedding,
+            hidden: recipe.hidden.clone(),
+            output: self.dimension,
+            activation: activation(recipe.activation),
+            residual: recipe.residual,
+        };
+        let network = Network::new(self.name("denoiser"), shape, self.seed, self.stream(0), true);
+        let (schedule, last_mean) = match recipe.schedule {
+            ScheduleName::Linear => (Schedule::Fixed(linear(recipe.levels)), LastMean::Denoised),
+            ScheduleName::Cosine => (Schedule::Fixed(cosine(recipe.levels)), LastMean::Denoised),
+            ScheduleName::Learned => {
+                let (first, last) = (recipe.gamma_first, recipe.gamma_last);
+                let gamma = LearnedGamma::new(self.name("gamma"), first, last, 32, self.seed);
+                (Schedule::Learned { gamma, levels: recipe.levels }, LastMean::Rescaled)
+            }
+        };
+        Diffusion {
+            network,
+            embedding: recipe.embedding,
+            prediction: match recipe.prediction {
+                PredictionName::Noise => Prediction::Noise,
+                PredictionName::Signal => Prediction::Signal,
+                PredictionName::Velocity => Prediction::Velocity,
+                PredictionName::Score => Prediction::Score,
+            },
+            schedule,
+            observation: levels.map_or(Observation::Continuous, Observation::Levels),
+            last_mean,
+            weighting: match recipe.weighting {
+                WeightingName::Bound => Weighting::Bound,
+                WeightingName::Simple => Weighting::Simple,
+                WeightingName::MinSnr => Weighting::MinSnr(5.0),
+            },
+        }
+    }
+
+    fn flow(&self, recipe: &FlowRecipe, key: &str) -> Result<Flow> {
+        let d = self.dimension;
+        if d < 2 && recipe.coupling == CouplingKind::Coupling {
+            return Err(Problem::new(format!("{key}.coupling"), "\"coupling\" in one dimension")
+                .allowed("\"autoregressive\" or \"inverse-autoregressive\"")
+                .into());
+        }
+        let transform = match recipe.transformer {
+            TransformerName::Affine => Transform::Affine { cap: 3.0 },
+            TransformerName::Spline => Transform::Spline { bins: recipe.bins, bound: recipe.bound },
+        };
+        let mut layers: Vec<Box<dyn Bijection>> = Vec::new();
+        for layer in 0..recipe.layers {
+            let name = |part: &str| self.name(&format!("{layer}.{part}"));
+            match recipe.mixing {
+                Mixing::Lu => {
+                    layers.push(Box::new(Permutation::random(d, self.seed, self.stream(2048 + layer))));
+                    layers.push(Box::new(LuLinear::new(name("lu"), d)));
+                }
+                Mixing::Permutation => {
+                    layers.push(Box::new(Permutation::random(d, self.seed, self.stream(2048 + layer))));
+                }
+                Mixing::Reversal => layers.push(Box::new(Permutation::reversal(d))),
+                Mixing::None => {}
+            }
+            layers.push(match recipe.coupling {
+                CouplingKind::Coupling => {
+                    let split = if layer % 2 == 0 { Split::Even } else { Split::Odd };
+                    let (pass, change) = split.counts(d);
+                    let shape = Feedforward {
+                        input: pass,
+                        context: 0,
+                        hidden: recipe.hidden.clone(),
+                        output: change * transform.raw_len(),
+                        activation: activation(recipe.activation),
+                        residual: recipe.residual,
+                    };
+                    let network = Network::new(name("conditioner"), shape, self.seed, self.stream(layer), true);
+                    Box::new(Coupling::new(d, split, transform, network))
+                }
+                CouplingKind::Autoregressive | CouplingKind::InverseAutoregressive => {
+                    let direction = match recipe.coupling {
+                        CouplingKind::Autoregressive => Direction::Maf,
+                        _ => Direction::Iaf,
+                    };
+                    let (hidden, raw_len) = (&recipe.hidden, transform.raw_len());
+                    let act = activation(recipe.activation);
+                    let masked =
+                        MaskedNetwork::new(name("conditioner"), d, hidden, raw_len, act, self.seed, self.stream(layer));
+                    Box::new(Autoregressive::new(direction, transform, masked))
+                }
+            });
+            if recipe.actnorm {
+                layers.push(Box::new(ActNorm::new(name("actnorm"), d)));
+            }
+        }
+        Ok(Flow::new(d, layers))
+    }
+
+    fn vae(&self, recipe: &VaeRecipe, levels: Option<u32>, key: &str) -> Result<Vae> {
+        let observation = match (recipe.observation, levels) {
+            (ObservationName::DiscretisedLogistic, Some(levels)) => ObservationModel::DiscretisedLogistic(levels),
+            (ObservationName::Bernoulli, Some(2)) => ObservationModel::Bernoulli,
+            (ObservationName::Gaussian, None) => ObservationModel::Gaussian,
+            (name, levels) => {
+                let data = levels.map_or("continuous data".to_owned(), |levels| format!("data with {levels} levels"));
+                return Err(Problem::new(format!("{key}.observation"), format!("{name:?} on {data}"))
+                    .allowed("\"gaussian\" on continuous data, \"bernoulli\" on two levels, \"discretised-logistic\" on levels")
+                    .into());
+            }
+        };
+        let network = |part: &str, stream: usize, input: usize, output: usize| {
+            let shape = Feedforward {
+                input,
+                context: 0,
+                hidden: recipe.hidden.clone(),
+                output,
+                activation: activation(recipe.activation),
+                residual: false,
+            };
+            Network::new(self.name(part), shape, self.seed, self.stream(stream), false)
+        };
+        let dimensions: Vec<usize> = [self.dimension].into_iter().chain(recipe.latent.iter().copied()).collect();
+        let (mut encoders, mut decoders) = (Vec::new(), Vec::new());
+        for (level, pair) in dimensions.windows(2).enumerate() {
+            let outputs = if level == 0 { observation.outputs() } else { 2 };
+            encoders.push(network(&format!("encoder.{level}"), 2 * level, pair[0], 2 * pair[1]));
+            decoders.push(network(&format!("decoder.{level}"), 2 * level + 1, pair[1], outputs * pair[0]));
+        }
+        Ok(Vae::new(observation, encoders, decoders))
+    }
+}

@@ -1,0 +1,215 @@
+//! Checkpoints: everything a run needs to go on, in one safetensors file.
+//!
+//! Tensors are named `weights/NAME`, `first/NAME`, `second/NAME`, `average/NAME` and `best/NAME`; the header's metadata
+//! hold the counters and a checksum over names, numbers and counters. A file is written beside its place and renamed,
+//! so a kill leaves the one before; a damaged file is detected by its checksum and the one before it is used.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+use safetensors::{Dtype, SafeTensors, tensor::TensorView};
+use serde::{Deserialize, Serialize};
+
+use super::{Best, State};
+use crate::data::atomic::atomic_write;
+use crate::error::{Error, Problem, Result};
+
+/// How many checkpoints are kept.
+const KEPT: usize = 2;
+
+#[derive(Serialize, Deserialize)]
+struct Counters {
+    step: u64,
+    seed: u64,
+    stale: u64,
+    best_score: Option<f64>,
+    best_step: Option<u64>,
+}
+
+/// A directory of checkpoints.
+#[derive(Debug, Clone)]
+pub struct Checkpoints {
+    directory: PathBuf,
+}
+
+impl Checkpoints {
+    /// The checkpoints of a run directory.
+    pub fn of(run: &Path) -> Self {
+        Self { directory: run.join("checkpoints") }
+    }
+
+    /// Writes a checkpoint and removes all but the newest few.
+    ///
+    /// # Errors
+    /// If it cannot be written; older ones are then left alone.
+    pub fn save(&self, names: &[String], state: &State) -> Result<()> {
+        std::fs::create_dir_all(&self.directory).map_err(|error| Error::io("create", &self.directory, error))?;
+        let bytes = encode(names, state);
+        let path = self.directory.join(format!("step-{:010}.safetensors", state.step));
+        atomic_write(&path, |out| out.write_all(&bytes))?;
+        let known = self.files()?;
+        for old in known.iter().rev().skip(KEPT) {
+            std::fs::remove_file(old).map_err(|error| Error::io("remove", old, error))?;
+        }
+        Ok(())
+    }
+
+    /// The newest checkpoint that is whole and fits `names`, with a message for every newer one that was passed over.
+    ///
+    /// # Errors
+    /// If there is none.
+    pub fn latest(&self, names: &[String], lengths: &[usize]) -> Result<(State, Vec<String>)> {
+        let mut passed = Vec::new();
+        for path in self.files()?.iter().rev() {
+            let bytes = std::fs::read(path).map_err(|error| Error::io("read", path, error))?;
+            match decode(&bytes, names, lengths) {
+                Ok(state) => return Ok((state, passed)),
+                Err(reason) => passed.push(format!("{}: {reason}", path.display())),
+            }
+        }
+        let found = if passed.is_empty() { "no checkpoint".to_owned() } else { passed.join("; ") };
+        Err(Problem::new(self.directory.display().to_string(), found)
+            .allowed("a run directory with at least one whole checkpoint of this recipe")
+            .into())
+    }
+
+    /// The files, oldest first.
+    fn files(&self) -> Result<Vec<PathBuf>> {
+        let entries = match std::fs::read_dir(&self.directory) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) => return Err(Error::io("list", &self.directory, error)),
+        };
+        let mut files: Vec<PathBuf> = entries
+            .flatten()
+            .map(|entry| entry.path())
+            .filter(|path| path.extension().is_some_and(|extension| extension == "safetensors"))
+            .collect();
+        files.sort();
+        Ok(files)
+    }
+}
+
+type Group<'a> = (&'static str, &'a [Vec<f32>]);
+
+fn groups(state: &State) -> Vec<Group<'_>> {
+    let mut groups: Vec<Group<'_>> = vec![
+        ("weights", &state.weights),
+        ("first", &state.first),
+        ("second", &state.second),
+        ("average", &state.average),
+    ];
+    groups.extend(state.best.iter().map(|best| ("best", &best.weights[..])));
+    groups
+}
+
+fn checksum<'a>(counters: &str, tensors: impl Iterator<Item = (String, &'a [u8])>) -> String {
+    let mut crc = flate2::Crc::new();
+    crc.update(counters.as_bytes());
+    for (name, bytes) in tensors {
+        crc.update(name.as_bytes());
+        crc.update(&(bytes.len() as u64).to_le_bytes());
+        crc.update(bytes);
+    }
+    format!("{:08x}", crc.sum())
+}
+
+fn encode(names: &[String], state: &State) -> Vec<u8> {
+    let counters = Counters {
+        step: state.step,
+        seed: state.seed,
+        stale: state.stale,
+        best_score: state.best.as_ref().map(|best| best.score),
+        best_step: state.best.as_ref().map(|best| best.step),
+    };
+    let counters = serde_json::to_string(&counters).expect("counters are plain numbers");
+    let buffers: Vec<(String, Vec<u8>)> = groups(state)
+        .into_iter()
+        .flat_map(|(group, vectors)| {
+            names.iter().zip(vectors).map(move |(name, vector)| {
+                (format!("{group}/{name}"), vector.iter().flat_map(|value| value.to_le_bytes()).collect())
+            })
+        })
+        .collect();
+    let sum = checksum(&counters, buffers.iter().map(|(name, bytes)| (name.clone(), &bytes[..])));
+    let views = buffers.iter().map(|(name, bytes)| {
+        let view = TensorView::new(Dtype::F32, vec![bytes.len() / 4], bytes).expect("four bytes a number");
+        (name.clone(), view)
+    });
+    let metadata = HashMap::from([("counters".to_owned(), counters), ("checksum".to_owned(), sum)]);
+    safetensors::serialize(views, Some(metadata)).expect("names are unique")
+}
+
+fn decode(bytes: &[u8], names: &[String], lengths: &[usize]) -> std::result::Result<State, String> {
+    let damaged = |what: &dyn std::fmt::Display| format!("damaged ({what})");
+    let (_, header) = SafeTensors::read_metadata(bytes).map_err(|error| damaged(&error))?;
+    let tensors = SafeTensors::deserialize(bytes).map_err(|error| damaged(&error))?;
+    let metadata = header.metadata().as_ref().ok_or("not a checkpoint of this program (no metadata)")?;
+    let (Some(counters_text), Some(sum)) = (metadata.get("counters"), metadata.get("checksum")) else {
+        return Err("not a checkpoint of this program (no counters)".to_owned());
+    };
+    let counters: Counters = serde_json::from_str(counters_text).map_err(|error| damaged(&error))?;
+    let mut read: Vec<(String, &[u8])> = Vec::new();
+    let mut group = |group: &str| -> std::result::Result<Vec<Vec<f32>>, String> {
+        let mut vectors = Vec::new();
+        for (name, length) in names.iter().zip(lengths) {
+            let full = format!("{group}/{name}");
+            let tensor = tensors.tensor(&full).map_err(|_| format!("of another model (it has no {full})"))?;
+            if tensor.dtype() != Dtype::F32 || tensor.data().len() != 4 * length {
+                return Err(format!("of another model ({full} has {} bytes, not {})", tensor.data().len(), 4 * length));
+            }
+            let chunks = tensor.data().chunks_exact(4);
+            vectors.push(chunks.map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect());
+            read.push((full, tensor.data()));
+        }
+        Ok(vectors)
+    };
+    let (weights, first, second, average) = (group("weights")?, group("first")?, group("second")?, group("average")?);
+    let best = match (counters.best_score, counters.best_step) {
+        (Some(score), Some(step)) => Some(Best { score, step, weights: group("best")? }),
+        _ => None,
+    };
+    if checksum(counters_text, read.into_iter()) != *sum {
+        return Err("damaged (its checksum does not match)".to_owned());
+    }
+    Ok(State { step: counters.step, seed: counters.seed, weights, first, second, average, best, stale: counters.stale })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn state() -> State {
+        let vectors = |offset: f32| vec![vec![offset, offset + 0.5], vec![-offset]];
+        State {
+            step: 7,
+            seed: u64::MAX,
+            weights: vectors(1.0),
+            first: vectors(2.0),
+            second: vectors(3.0),
+            average: vectors(4.0),
+            best: Some(Best { score: -1.25, step: 5, weights: vectors(5.0) }),
+            stale: 2,
+        }
+    }
+
+    #[test]
+    fn a_checkpoint_comes_back_and_every_flipped_bit_is_noticed() {
+        let names = ["a".to_owned(), "b".to_owned()];
+        let bytes = encode(&names, &state());
+        assert_eq!(decode(&bytes, &names, &[2, 1]).unwrap(), state());
+        for position in 0..bytes.len() {
+            for bit in 0..8 {
+                let mut damaged = bytes.clone();
+                damaged[position] ^= 1 << bit;
+                if let Ok(read) = decode(&damaged, &names, &[2, 1]) {
+                    assert_eq!(read, state(), "byte {position}, bit {bit}: accepted with other content");
+                }
+            }
+        }
+        for length in 0..bytes.len() {
+            assert!(decode(&bytes[..length], &names, &[2, 1]).is_err());
+        }
+        assert!(decode(&bytes, &names, &[2, 2]).unwrap_err().contains("of another model"));
+    }
+}

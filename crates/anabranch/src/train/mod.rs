@@ -1,0 +1,263 @@
+//! Training: one loop for every model and objective.
+//!
+//! Every random number of step `k` is addressed by `k`, so the whole state of a run is its step, its weights, the
+//! optimiser's moments and the averages: a run that stops and resumes makes the same steps, bit for bit.
+
+pub mod checkpoint;
+pub mod optimizer;
+
+use burn::tensor::Tensor;
+
+use crate::error::{Error, Result};
+use crate::model::Model;
+use crate::network::weights::{Weights, layout, matrix};
+use crate::objective::{self, KlTerms};
+use crate::recipe::{ObjectiveRecipe, Plan, TargetData};
+use crate::rng::{Noise, Purpose};
+use optimizer::{Moments, adam_step};
+
+/// All that a run needs to go on.
+#[derive(Debug, Clone, PartialEq)]
+pub struct State {
+    /// Steps done.
+    pub step: u64,
+    /// The seed of the run.
+    pub seed: u64,
+    /// The weights, one vector per entry of [`Trainer::names`].
+    pub weights: Vec<Vec<f32>>,
+    /// Adam's first moments.
+    pub first: Vec<Vec<f32>>,
+    /// Adam's second moments.
+    pub second: Vec<Vec<f32>>,
+    /// The exponential moving average of the weights.
+    pub average: Vec<Vec<f32>>,
+    /// The best validation score so far, its step, and the weights that were scored.
+    pub best: Option<Best>,
+    /// Evaluations since the best one.
+    pub stale: u64,
+}
+
+/// The best evaluation so far.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Best {
+    /// The validation score, lower being better.
+    pub score: f64,
+    /// After how many steps.
+    pub step: u64,
+    /// The weights that were scored.
+    pub weights: Vec<Vec<f32>>,
+}
+
+/// What one step looked like.
+#[derive(Debug, Clone, Copy)]
+pub struct StepInfo {
+    /// Steps done, this one included.
+    pub step: u64,
+    /// The loss before the step.
+    pub loss: f64,
+    /// The norm of the whole gradient before clipping.
+    pub gradient_norm: f64,
+    /// The learning rate used.
+    pub learning_rate: f64,
+}
+
+/// A model being trained.
+pub struct Trainer<'a> {
+    plan: &'a Plan,
+    model: Model,
+    log_z: Option<Weights>,
+    state: State,
+    order: Option<(u64, Vec<usize>)>,
+}
+
+impl<'a> Trainer<'a> {
+    /// A run at its first step; data-dependent initial values are set from the first batch.
+    pub fn new(plan: &'a Plan) -> Self {
+        let mut model = plan.model.clone();
+        if let TargetData::Rows(data) = &plan.data {
+            let rows = data.train.len() / data.columns;
+            let first = data.train[..rows.min(2048) * data.columns].to_vec();
+            let noise = Noise::new(plan.recipe.seed, Purpose::Weights);
+            model.initialise(matrix(first, data.columns, &model.device()), &noise);
+        }
+        let log_z = matches!(plan.recipe.objective, ObjectiveRecipe::TrajectoryBalance { .. })
+            .then(|| Weights::new("log_z", layout([("log_z", vec![1])]), vec![0.0]));
+        let weights: Vec<Vec<f32>> = model.weights().into_iter().chain(&log_z).map(Weights::values).collect();
+        let zeros: Vec<Vec<f32>> = weights.iter().map(|w| vec![0.0; w.len()]).collect();
+        let state = State {
+            step: 0,
+            seed: plan.recipe.seed,
+            average: weights.clone(),
+            weights,
+            first: zeros.clone(),
+            second: zeros,
+            best: None,
+            stale: 0,
+        };
+        Self::resume(plan, state)
+    }
+
+    /// A run that goes on from a state.
+    pub fn resume(plan: &'a Plan, state: State) -> Self {
+        let mut model = plan.model.clone();
+        model.track();
+        let mut log_z = matches!(plan.recipe.objective, ObjectiveRecipe::TrajectoryBalance { .. })
+            .then(|| Weights::new("log_z", layout([("log_z", vec![1])]), vec![0.0]));
+        log_z.iter_mut().for_each(Weights::track);
+        for (weights, values) in model.weights_mut().into_iter().chain(&mut log_z).zip(&state.weights) {
+            weights.set(values.clone());
+        }
+        Self { plan, model, log_z, state, order: None }
+    }
+
+    /// The state after the last step.
+    pub fn state(&self) -> &State {
+        &self.state
+    }
+
+    /// The names of the weight vectors, in the state's order.
+    pub fn names(&self) -> Vec<String> {
+        self.model.weights().into_iter().chain(&self.log_z).map(|weights| weights.name().to_owned()).collect()
+    }
+
+    /// The model with the weights that are to be used: the best evaluated, else the average, else the last.
+    pub fn trained(&self) -> Model {
+        let state = &self.state;
+        let chosen = match &state.best {
+            Some(best) => &best.weights,
+            None if self.plan.recipe.training.ema > 0.0 => &state.average,
+            None => &state.weights,
+        };
+        self.model.with_weights(chosen)
+    }
+
+    /// The batch of step `step`: the next rows of an endless sequence of permutations, or fresh exact samples.
+    fn batch(&mut self, step: u64) -> Vec<f32> {
+        let batch = self.plan.recipe.training.batch;
+        let noise = Noise::new(self.state.seed, Purpose::Data);
+        match &self.plan.data {
+            TargetData::Rows(data) => {
+                let rows = (data.train.len() / data.columns) as u64;
+                let mut out = Vec::with_capacity(batch * data.columns);
+                for index in step * batch as u64..(step + 1) * batch as u64 {
+                    let (epoch, place) = (index / rows, (index % rows) as usize);
+                    if self.order.as_ref().is_none_or(|(known, _)| *known != epoch) {
+                        self.order = Some((epoch, noise.step(epoch as u32).permutation(rows as usize)));
+                    }
+                    let row = self.order.as_ref().map_or(0, |(_, order)| order[place]);
+                    out.extend_from_slice(&data.train[row * data.columns..(row + 1) * data.columns]);
+                }
+                out
+            }
+            TargetData::Energy(energy) => {
+                let address = Noise::new(self.state.seed, Purpose::Target).from_trajectory(step * batch as u64);
+                energy.sample(batch, &address).unwrap_or_default()
+            }
+        }
+    }
+
+    fn loss(&mut self, step: u64) -> Tensor<1> {
+        let recipe = &self.plan.recipe;
+        let batch = recipe.training.batch;
+        let noise = Noise::new(self.state.seed, Purpose::Backward).from_trajectory(step * batch as u64);
+        let objective = recipe.objective.clone();
+        if let (true, TargetData::Energy(energy)) = (objective.needs_energy(), &self.plan.data) {
+            let energy = energy.as_ref();
+            return match (&objective, &self.log_z) {
+                (ObjectiveRecipe::TrajectoryBalance { .. }, Some(log_z)) => {
+                    objective::trajectory_balance(&self.model, energy, log_z, batch, &noise)
+                }
+                (ObjectiveRecipe::LogVariance {}, _) => objective::log_variance(&self.model, energy, batch, &noise),
+                _ => objective::reverse_kl(&self.model, energy, batch, &noise),
+            };
+        }
+        let rows = self.batch(step);
+        let x = matrix(rows, self.model.dimension(), &self.model.device());
+        match objective {
+            ObjectiveRecipe::ImportanceWeighted { samples } => {
+                let noise = noise.from_trajectory(step * (batch * samples) as u64);
+                objective::importance_weighted(&self.model, x, samples, &noise)
+            }
+            ObjectiveRecipe::ForwardKl { kl_weight, kl_warm_up, free_nats } => {
+                let warm = if kl_warm_up == 0 { 1.0 } else { ((step + 1) as f32 / kl_warm_up as f32).min(1.0) };
+                objective::forward_kl(&self.model, x, &noise, KlTerms { weight: kl_weight * warm, free_nats })
+            }
+            _ => unreachable!("objectives on energies are handled above"),
+        }
+    }
+
+    /// Makes one step.
+    ///
+    /// # Errors
+    /// If the loss or a gradient is not finite; the state is then that before the step.
+    pub fn step(&mut self) -> Result<StepInfo> {
+        let step = self.state.step;
+        let loss = self.loss(step);
+        let value = loss.clone().cast(burn::tensor::FloatDType::F64).into_scalar::<f64>();
+        if !value.is_finite() {
+            let detail = format!("it was {value}; trajectories {} onwards", step * self.plan.recipe.training.batch as u64);
+            return Err(Error::Numeric { step: step + 1, term: "the loss".to_owned(), detail });
+        }
+        let mut gradients = loss.backward();
+        let found: Vec<Option<Vec<f32>>> = self
+            .model
+            .weights()
+            .into_iter()
+            .chain(&self.log_z)
+            .map(|weights| weights.gradient(&mut gradients))
+            .collect();
+        let squares = found.iter().flatten().map(|gradient| optimizer::norm_squared(gradient));
+        let norm = squares.sum::<f64>().sqrt();
+        if !norm.is_finite() {
+            let names = self.names();
+            let bad = found.iter().position(|g| g.as_ref().is_some_and(|g| g.iter().any(|v| !v.is_finite())));
+            let term = bad.map_or("the gradient".to_owned(), |index| format!("the gradient of {}", names[index]));
+            return Err(Error::Numeric { step: step + 1, term, detail: format!("the loss was {value}") });
+        }
+        let recipe = &self.plan.recipe;
+        let clip = recipe.optimizer.clip_norm;
+        let scale = if clip > 0.0 && norm > clip { clip / norm } else { 1.0 };
+        let learning_rate = optimizer::learning_rate(&recipe.optimizer, step, recipe.training.steps);
+        let model_vectors = found.len() - usize::from(self.log_z.is_some());
+        for (index, gradient) in found.into_iter().enumerate() {
+            let Some(gradient) = gradient else { continue };
+            let rate = match recipe.objective {
+                ObjectiveRecipe::TrajectoryBalance { log_z_rate } if index == model_vectors => log_z_rate,
+                _ => learning_rate,
+            };
+            let moments = Moments { first: &mut self.state.first[index], second: &mut self.state.second[index] };
+            adam_step(&recipe.optimizer, rate, step + 1, scale, &mut self.state.weights[index], &gradient, moments);
+        }
+        // The average's decay grows from 1/11 towards its final value, so that early weights are soon forgotten.
+        let decay = recipe.training.ema.min((step + 1) as f64 / (step + 11) as f64);
+        for (average, weights) in self.state.average.iter_mut().zip(&self.state.weights) {
+            optimizer::average(average, weights, decay as f32);
+        }
+        for (weights, values) in self.model.weights_mut().into_iter().chain(&mut self.log_z).zip(&self.state.weights) {
+            weights.set(values.clone());
+        }
+        self.state.step = step + 1;
+        Ok(StepInfo { step: step + 1, loss: value, gradient_norm: norm, learning_rate })
+    }
+
+    /// The validation score of the averaged weights, lower being better: nats per row on data, `-ELBO` on an energy.
+    /// Remembers it if it is the best.
+    pub fn evaluate(&mut self) -> f64 {
+        let averaged = self.plan.recipe.training.ema > 0.0;
+        let weights = if averaged { self.state.average.clone() } else { self.state.weights.clone() };
+        let score = self.plan.validation_score(&self.model.with_weights(&weights));
+        if score.is_finite() && self.state.best.as_ref().is_none_or(|best| score < best.score) {
+            self.state.best = Some(Best { score, step: self.state.step, weights });
+            self.state.stale = 0;
+        } else {
+            self.state.stale += 1;
+        }
+        score
+    }
+
+    /// Whether training is over: all steps done, or no improvement for as many evaluations as the recipe allows.
+    pub fn finished(&self) -> bool {
+        let training = &self.plan.recipe.training;
+        self.state.step >= training.steps || (training.patience > 0 && self.state.stale >= training.patience)
+    }
+}
