@@ -1,1 +1,136 @@
-fn main() {}
+//! The program `anabranch`.
+
+mod commands;
+mod progress;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// One engine for every generative model that is a Markovian trajectory.
+#[derive(Debug, Parser)]
+#[command(name = "anabranch", version, arg_required_else_help = true)]
+struct Program {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Args)]
+struct RecipeArgs {
+    /// A recipe's name (see `anabranch list`) or a TOML file.
+    recipe: String,
+    /// Overrides one value, such as training.steps=100; may be repeated.
+    #[arg(long = "set", value_name = "KEY.PATH=VALUE")]
+    set: Vec<String>,
+    /// The seed of every random stream.
+    #[arg(long)]
+    seed: Option<u64>,
+}
+
+#[derive(Debug, Args)]
+struct Output {
+    /// Prints exactly one JSON object to stdout.
+    #[arg(long)]
+    json: bool,
+    /// Shows no progress.
+    #[arg(long)]
+    quiet: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Trains a recipe, evaluates it and writes all of it into a directory.
+    Run {
+        #[command(flatten)]
+        recipe: RecipeArgs,
+        /// The run's directory [default: runs/RECIPE-SEED].
+        #[arg(long)]
+        out: Option<PathBuf>,
+        #[command(flatten)]
+        output: Output,
+    },
+    /// Goes on with a run from its newest whole checkpoint.
+    Resume {
+        /// The run's directory.
+        directory: PathBuf,
+        #[command(flatten)]
+        output: Output,
+    },
+    /// Draws samples from a trained run.
+    Sample {
+        /// The run's directory.
+        directory: PathBuf,
+        /// How many.
+        #[arg(long)]
+        count: usize,
+        /// The seed of the draws.
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
+        /// npy or csv.
+        #[arg(long, default_value = "npy")]
+        format: String,
+        /// The file [default: DIRECTORY/samples-COUNT.FORMAT].
+        #[arg(long)]
+        out: Option<PathBuf>,
+    },
+    /// Measures a trained run again.
+    Evaluate {
+        /// The run's directory.
+        directory: PathBuf,
+        /// A CSV file of data to score in place of the recipe's test split.
+        #[arg(long)]
+        data: Option<PathBuf>,
+        /// Prints exactly one JSON object to stdout.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Trains several recipes and puts their numbers side by side.
+    Compare {
+        /// Recipes' names or TOML files.
+        #[arg(required = true)]
+        recipes: Vec<String>,
+        /// Overrides one value in all of them; may be repeated.
+        #[arg(long = "set", value_name = "KEY.PATH=VALUE")]
+        set: Vec<String>,
+        /// The seed of every random stream.
+        #[arg(long)]
+        seed: Option<u64>,
+        /// The directory of all runs [default: runs/compare].
+        #[arg(long)]
+        out: Option<PathBuf>,
+        #[command(flatten)]
+        output: Output,
+    },
+    /// Lists the recipes.
+    List {
+        /// Prints exactly one JSON object to stdout.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Says what a recipe means: space, target, kernels, objective, estimators.
+    Explain {
+        #[command(flatten)]
+        recipe: RecipeArgs,
+    },
+    /// Prints the BibTeX entries of the methods a recipe uses.
+    Cite {
+        #[command(flatten)]
+        recipe: RecipeArgs,
+    },
+    /// Prints the JSON Schema of recipes.
+    Schema,
+}
+
+fn main() -> ExitCode {
+    match commands::execute(Program::parse().command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::from(if error.is_input() { 2 } else { 1 })
+        }
+    }
+}
