@@ -31,12 +31,12 @@ pub fn execute(command: Command) -> Result<()> {
             report(complete(&run, &output)?.as_ref(), &output);
             Ok(())
         }
-        Command::Sample { directory, count, seed, format, out } => sample(&directory, count, seed, &format, out),
+        Command::Sample { directory, count, seed, format, out } => {
+            sample(&directory, count, seed, &format, out)
+        }
         Command::Evaluate { directory, data, json } => evaluate(&directory, data.as_deref(), json),
         Command::Compare { recipes, set, seed, out, output } => compare(&recipes, &set, seed, out, &output),
-        Command::List { json } => {
-            list(json)
-        }
+        Command::List { json } => list(json),
         Command::Explain { recipe } => {
             print!("{}", explain(&Plan::new(resolve(&recipe)?)?));
             Ok(())
@@ -99,11 +99,18 @@ fn table(runs: &[(&str, &Value)]) -> String {
     }
     let mut seen = std::collections::HashSet::new();
     names.retain(|name| seen.insert(name.clone()));
-    let mut rows = vec![std::iter::once(String::new()).chain(runs.iter().map(|(name, _)| (*name).to_owned())).collect::<Vec<_>>()];
+    let mut rows = vec![
+        std::iter::once(String::new())
+            .chain(runs.iter().map(|(name, _)| (*name).to_owned()))
+            .collect::<Vec<_>>(),
+    ];
     for name in names {
         let cells = runs.iter().map(|(_, value)| {
             let metrics = metrics(value);
-            match (metrics.get(&name).and_then(Value::as_f64), metrics.get(&format!("{name}_se")).and_then(Value::as_f64)) {
+            match (
+                metrics.get(&name).and_then(Value::as_f64),
+                metrics.get(&format!("{name}_se")).and_then(Value::as_f64),
+            ) {
                 (Some(value), Some(error)) => format!("{value:.4} +- {error:.4}"),
                 (Some(value), None) => format!("{value:.4}"),
                 _ => "-".to_owned(),
@@ -113,9 +120,14 @@ fn table(runs: &[(&str, &Value)]) -> String {
     }
     for key in ["parameters", "seconds"] {
         let cells = runs.iter().map(|(_, value)| format!("{:.4}", value[key].as_f64().unwrap_or(f64::NAN)));
-        rows.push(std::iter::once(key.to_owned()).chain(cells.map(|c| c.trim_end_matches(".0000").to_owned())).collect());
+        rows.push(
+            std::iter::once(key.to_owned())
+                .chain(cells.map(|c| c.trim_end_matches(".0000").to_owned()))
+                .collect(),
+        );
     }
-    let widths: Vec<usize> = (0..rows[0].len()).map(|c| rows.iter().map(|row| row[c].len()).max().unwrap_or(0)).collect();
+    let widths: Vec<usize> =
+        (0..rows[0].len()).map(|c| rows.iter().map(|row| row[c].len()).max().unwrap_or(0)).collect();
     let line = |row: &Vec<String>| {
         let cells = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}"));
         cells.collect::<Vec<_>>().join("  ").trim_end().to_owned() + "\n"
@@ -123,11 +135,20 @@ fn table(runs: &[(&str, &Value)]) -> String {
     rows.iter().skip(usize::from(runs.len() == 1)).map(line).collect()
 }
 
-fn compare(recipes: &[String], set: &[String], seed: Option<u64>, out: Option<PathBuf>, output: &Output) -> Result<()> {
+fn compare(
+    recipes: &[String],
+    set: &[String],
+    seed: Option<u64>,
+    out: Option<PathBuf>,
+    output: &Output,
+) -> Result<()> {
     let out = out.unwrap_or_else(|| PathBuf::from("runs/compare"));
-    let resolved: Vec<Recipe> = recipes.iter().map(|name| resolve_named(name, set, seed)).collect::<Result<_>>()?;
-    let runs: Vec<Run> =
-        resolved.into_iter().map(|recipe| Run::create(&out.join(&recipe.name), recipe)).collect::<Result<_>>()?;
+    let resolved: Vec<Recipe> =
+        recipes.iter().map(|name| resolve_named(name, set, seed)).collect::<Result<_>>()?;
+    let runs: Vec<Run> = resolved
+        .into_iter()
+        .map(|recipe| Run::create(&out.join(&recipe.name), recipe))
+        .collect::<Result<_>>()?;
     let mut results = Vec::new();
     for run in &runs {
         match complete(run, output)? {
@@ -188,14 +209,21 @@ fn evaluate(directory: &Path, data: Option<&Path>, as_json: bool) -> Result<()> 
                     .into());
             }
             let levels = run.plan.recipe.target.levels();
-            let wrong = table.values.iter().find(|v| levels > 0 && (v.fract() != 0.0 || !(0.0..levels as f32).contains(*v)));
+            let wrong = table
+                .values
+                .iter()
+                .find(|v| levels > 0 && (v.fract() != 0.0 || !(0.0..levels as f32).contains(*v)));
             if let Some(value) = wrong {
                 return Err(Problem::new(path.display().to_string(), value.to_string())
                     .allowed(format!("integers from 0 to {}", levels - 1))
                     .into());
             }
             let model = run.model()?;
-            let bound = if model.chain_offset() < 100 { Bound::Path } else { Bound::Lower(run.plan.recipe.evaluation.draws) };
+            let bound = if model.chain_offset() < 100 {
+                Bound::Path
+            } else {
+                Bound::Lower(run.plan.recipe.evaluation.draws)
+            };
             let score = nll(&model, &table.values, bound, &run.plan.evaluation_noise());
             let mut metrics = Map::new();
             metrics.insert("nll".to_owned(), json!(score.value));
@@ -227,10 +255,13 @@ fn evaluate(directory: &Path, data: Option<&Path>, as_json: bool) -> Result<()> 
 }
 
 fn list(as_json: bool) -> Result<()> {
-    let entries: Vec<(&str, String)> =
-        library().iter().map(|entry| Ok((entry.name, named(entry.name, &[])?.title))).collect::<Result<_>>()?;
+    let entries: Vec<(&str, String)> = library()
+        .iter()
+        .map(|entry| Ok((entry.name, named(entry.name, &[])?.title)))
+        .collect::<Result<_>>()?;
     if as_json {
-        let recipes: Vec<Value> = entries.iter().map(|(name, title)| json!({ "name": name, "title": title })).collect();
+        let recipes: Vec<Value> =
+            entries.iter().map(|(name, title)| json!({ "name": name, "title": title })).collect();
         println!("{}", json!({ "recipes": recipes }));
     } else {
         entries.iter().for_each(|(name, title)| println!("{name:<26} {title}"));

@@ -135,7 +135,12 @@ impl<S: Clone> Chain<'_, S> {
     }
 
     /// [`Chain::generate`], showing each state with its index `t` (0 is the source) as it is reached.
-    pub fn generate_observed(&self, rows: usize, noise: &Noise, mut observe: impl FnMut(usize, &S)) -> Trajectory<S> {
+    pub fn generate_observed(
+        &self,
+        rows: usize,
+        noise: &Noise,
+        mut observe: impl FnMut(usize, &S),
+    ) -> Trajectory<S> {
         let mut state = self.source.sample(rows, &noise.purpose(Purpose::Source));
         let mut log_weight = double(-self.source.log_density(&state));
         observe(0, &state);

@@ -157,7 +157,8 @@ impl Noise {
         let mut order: Vec<usize> = (0..len).collect();
         for last in (1..len).rev() {
             let [low, high, ..] = self.words(0, last as u32);
-            let other = ((u128::from(u64::from(high) << 32 | u64::from(low)) * (last as u128 + 1)) >> 64) as usize;
+            let other =
+                ((u128::from(u64::from(high) << 32 | u64::from(low)) * (last as u128 + 1)) >> 64) as usize;
             order.swap(last, other);
         }
         order
@@ -165,11 +166,21 @@ impl Noise {
 
     fn counter(&self, row: usize, block: u32) -> [u32; 4] {
         let trajectory = self.trajectory(row);
-        [block, self.step, trajectory as u32, (self.purpose as u32) << 16 | (trajectory >> 32) as u32 & 0xFFFF]
+        [
+            block,
+            self.step,
+            trajectory as u32,
+            (self.purpose as u32) << 16 | (trajectory >> 32) as u32 & 0xFFFF,
+        ]
     }
 
     /// Words come in lanes: `LANES` blocks at a time, counted through the rows.
-    fn fill(&self, out: &mut [f32], columns: usize, map: impl Fn([[u32; LANES]; 4]) -> [[f32; LANES]; 4] + Sync) {
+    fn fill(
+        &self,
+        out: &mut [f32],
+        columns: usize,
+        map: impl Fn([[u32; LANES]; 4]) -> [[f32; LANES]; 4] + Sync,
+    ) {
         assert!(columns > 0 && out.len().is_multiple_of(columns), "a row has {columns} columns");
         let blocks = columns.div_ceil(4);
         let fill_rows = |first_row: usize, out: &mut [f32]| {
@@ -186,7 +197,8 @@ impl Noise {
                     let values = map(philox(counter, self.seed));
                     for lane in 0..LANES.min(total - index) {
                         let (row, block) = ((index + lane) / blocks, (index + lane) % blocks);
-                        let (start, end) = (row * columns + 4 * block, columns.min(4 * block + 4) + row * columns);
+                        let (start, end) =
+                            (row * columns + 4 * block, columns.min(4 * block + 4) + row * columns);
                         for (word, slot) in out[start..end].iter_mut().enumerate() {
                             *slot = values[word][lane];
                         }
@@ -210,12 +222,8 @@ fn philox<const L: usize>(counter: [[u32; L]; 4], seed: u64) -> [[u32; L]; 4] {
         for lane in 0..L {
             let p0 = u64::from(c0[lane]) * 0xD251_1F53;
             let p1 = u64::from(c2[lane]) * 0xCD9E_8D57;
-            (c0[lane], c1[lane], c2[lane], c3[lane]) = (
-                (p1 >> 32) as u32 ^ c1[lane] ^ k0,
-                p1 as u32,
-                (p0 >> 32) as u32 ^ c3[lane] ^ k1,
-                p0 as u32,
-            );
+            (c0[lane], c1[lane], c2[lane], c3[lane]) =
+                ((p1 >> 32) as u32 ^ c1[lane] ^ k0, p1 as u32, (p0 >> 32) as u32 ^ c3[lane] ^ k1, p0 as u32);
         }
         k0 = k0.wrapping_add(0x9E37_79B9);
         k1 = k1.wrapping_add(0xBB67_AE85);

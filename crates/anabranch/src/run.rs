@@ -65,19 +65,25 @@ impl Run {
     pub fn create(directory: &Path, recipe: Recipe) -> Result<Self> {
         let plan = Plan::new(recipe)?;
         let unwritable = |error: std::io::Error| {
-            Problem::new(format!("--out {}", directory.display()), error.to_string()).allowed("a directory that can be written")
+            Problem::new(format!("--out {}", directory.display()), error.to_string())
+                .allowed("a directory that can be written")
         };
         if directory.join("recipe.toml").exists() {
-            return Err(Problem::new(format!("--out {}", directory.display()), "a directory that holds a run already")
-                .allowed("a new directory; or `anabranch resume` to go on with that run")
-                .into());
+            return Err(Problem::new(
+                format!("--out {}", directory.display()),
+                "a directory that holds a run already",
+            )
+            .allowed("a new directory; or `anabranch resume` to go on with that run")
+            .into());
         }
         std::fs::create_dir_all(directory).map_err(unwritable)?;
         let text = plan.recipe.to_toml();
-        atomic_write(&directory.join("recipe.toml"), |out| out.write_all(text.as_bytes())).map_err(|error| match error {
-            Error::Io { source, .. } => unwritable(source).into(),
-            other => other,
-        })?;
+        atomic_write(&directory.join("recipe.toml"), |out| out.write_all(text.as_bytes())).map_err(
+            |error| match error {
+                Error::Io { source, .. } => unwritable(source).into(),
+                other => other,
+            },
+        )?;
         Ok(Self { directory: directory.to_owned(), plan })
     }
 
@@ -88,7 +94,8 @@ impl Run {
     pub fn open(directory: &Path) -> Result<Self> {
         let path = directory.join("recipe.toml");
         let text = std::fs::read_to_string(&path).map_err(|error| {
-            Problem::new(path.display().to_string(), error.to_string()).allowed("a run directory, as `anabranch run` writes it")
+            Problem::new(path.display().to_string(), error.to_string())
+                .allowed("a run directory, as `anabranch run` writes it")
         })?;
         let plan = Plan::new(read(&path.display().to_string(), &text, &[])?)?;
         Ok(Self { directory: directory.to_owned(), plan })
@@ -146,7 +153,9 @@ impl Run {
                 let rate = (info.step - first) as f64 / start.elapsed().as_secs_f64();
                 line.insert("steps_per_second".to_owned(), json!(rate));
             }
-            if due(training.evaluate_every, info.step) || (training.evaluate_every > 0 && info.step == training.steps) {
+            if due(training.evaluate_every, info.step)
+                || (training.evaluate_every > 0 && info.step == training.steps)
+            {
                 line.insert("validation".to_owned(), json!(trainer.evaluate()));
             }
             if !line.is_empty() {
@@ -173,7 +182,11 @@ impl Run {
         match &self.plan.data {
             TargetData::Rows(data) => {
                 let test = if data.test.is_empty() { &data.train } else { &data.test };
-                let bound = if model.chain_offset() < 100 { Bound::Path } else { Bound::Lower(recipe.evaluation.draws) };
+                let bound = if model.chain_offset() < 100 {
+                    Bound::Path
+                } else {
+                    Bound::Lower(recipe.evaluation.draws)
+                };
                 let score = nll(&model, test, bound, &noise);
                 insert(&mut metrics, "nll", score);
                 if recipe.target.levels() > 0 {
@@ -281,7 +294,8 @@ impl MetricsLog {
         });
         let kept: String = kept.flat_map(|line| [line, "\n"]).collect();
         atomic_write(&path, |out| out.write_all(kept.as_bytes()))?;
-        let file = std::fs::OpenOptions::new().append(true).open(&path).map_err(|e| Error::io("open", &path, e))?;
+        let file =
+            std::fs::OpenOptions::new().append(true).open(&path).map_err(|e| Error::io("open", &path, e))?;
         Ok(Self { path, file })
     }
 

@@ -24,13 +24,17 @@ pub fn read_csv(path: &Path) -> Result<Table> {
 pub fn parse_csv(place: &str, bytes: &[u8]) -> Result<Table> {
     let mut text = Vec::new();
     if bytes.starts_with(&[0x1F, 0x8B]) {
-        flate2::read::MultiGzDecoder::new(bytes)
-            .read_to_end(&mut text)
-            .map_err(|error| Problem::new(place, format!("damaged gzip ({error})")).allowed("a whole gzip file"))?;
+        flate2::read::MultiGzDecoder::new(bytes).read_to_end(&mut text).map_err(|error| {
+            Problem::new(place, format!("damaged gzip ({error})")).allowed("a whole gzip file")
+        })?;
     } else {
         text.extend_from_slice(bytes);
     }
-    let mut reader = ::csv::ReaderBuilder::new().has_headers(false).flexible(true).trim(::csv::Trim::All).from_reader(&text[..]);
+    let mut reader = ::csv::ReaderBuilder::new()
+        .has_headers(false)
+        .flexible(true)
+        .trim(::csv::Trim::All)
+        .from_reader(&text[..]);
     let mut table = Table { columns: 0, values: Vec::new() };
     for (index, record) in reader.records().enumerate() {
         let record = record.map_err(|error| Problem::new(place, error.to_string()).allowed("UTF-8 text"))?;
@@ -50,7 +54,8 @@ pub fn parse_csv(place: &str, bytes: &[u8]) -> Result<Table> {
             match cell.parse::<f32>() {
                 Ok(value) if value.is_finite() => table.values.push(value),
                 _ => {
-                    let found = if cell.is_empty() { "an empty cell".to_owned() } else { format!("\"{cell}\"") };
+                    let found =
+                        if cell.is_empty() { "an empty cell".to_owned() } else { format!("\"{cell}\"") };
                     return Err(Problem::new(format!("{place}, line {line}, column {}", column + 1), found)
                         .allowed("a finite number")
                         .into());

@@ -27,7 +27,8 @@ impl Table {
     /// The table without the column `index`.
     fn without(&self, index: usize) -> Self {
         let rows = self.values.chunks_exact(self.columns);
-        let values = rows.flat_map(|row| row.iter().enumerate().filter(|(c, _)| *c != index).map(|(_, v)| *v));
+        let values =
+            rows.flat_map(|row| row.iter().enumerate().filter(|(c, _)| *c != index).map(|(_, v)| *v));
         Self { columns: self.columns - 1, values: values.collect() }
     }
 }

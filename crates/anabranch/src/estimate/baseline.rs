@@ -79,7 +79,8 @@ fn cholesky(matrix: &[f64], d: usize) -> Vec<f64> {
         for j in 0..=i {
             let dot: f64 = (0..j).map(|k| lower[i * d + k] * lower[j * d + k]).sum();
             let rest = matrix[i * d + j] - dot;
-            lower[i * d + j] = if i == j { rest.max(f64::MIN_POSITIVE).sqrt() } else { rest / lower[j * d + j] };
+            lower[i * d + j] =
+                if i == j { rest.max(f64::MIN_POSITIVE).sqrt() } else { rest / lower[j * d + j] };
         }
     }
     lower
@@ -105,7 +106,8 @@ mod tests {
     fn a_gaussian_scores_its_entropy() {
         let n = 20_000;
         let eps = Noise::new(2, Purpose::Target).normal(2 * n, 2);
-        let rows: Vec<f32> = eps.chunks_exact(2).flat_map(|e| [1.0 + 2.0 * e[0], -3.0 + 0.5 * e[0] + 0.1 * e[1]]).collect();
+        let rows: Vec<f32> =
+            eps.chunks_exact(2).flat_map(|e| [1.0 + 2.0 * e[0], -3.0 + 0.5 * e[0] + 0.1 * e[1]]).collect();
         let nll = gaussian_nll(&rows[..2 * n], &rows[2 * n..], 2, None);
         let entropy = std::f64::consts::TAU.ln() + 1.0 + (2.0f64 * 0.1).ln();
         assert!((nll.value - entropy).abs() < 5.0 * nll.error + 1e-3, "{nll:?} against {entropy}");

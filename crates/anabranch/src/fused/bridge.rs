@@ -58,7 +58,12 @@ pub fn fused<const A: usize, const B: usize, const C: usize>(
         None => Tensor::<1>::zeros([1], &a.device()).into_dispatch(),
     };
     let call = Call { op, inputs };
-    Tensor::from_dispatch(<Dispatch as FusedBackend>::fused_call(a.into_dispatch(), b.into_dispatch(), c, call))
+    Tensor::from_dispatch(<Dispatch as FusedBackend>::fused_call(
+        a.into_dispatch(),
+        b.into_dispatch(),
+        c,
+        call,
+    ))
 }
 
 /// An operation together with how many of its inputs are real.
@@ -90,11 +95,21 @@ impl Call {
 #[backend_extension(Flex, Autodiff)]
 pub trait FusedBackend: Backend {
     /// Runs `call` on three float tensors.
-    fn fused_call(a: FloatTensor<Self>, b: FloatTensor<Self>, c: FloatTensor<Self>, call: Call) -> FloatTensor<Self>;
+    fn fused_call(
+        a: FloatTensor<Self>,
+        b: FloatTensor<Self>,
+        c: FloatTensor<Self>,
+        call: Call,
+    ) -> FloatTensor<Self>;
 }
 
 impl FusedBackend for Flex {
-    fn fused_call(a: FloatTensor<Self>, b: FloatTensor<Self>, c: FloatTensor<Self>, call: Call) -> FloatTensor<Self> {
+    fn fused_call(
+        a: FloatTensor<Self>,
+        b: FloatTensor<Self>,
+        c: FloatTensor<Self>,
+        call: Call,
+    ) -> FloatTensor<Self> {
         let inputs = [a.to_contiguous(), b.to_contiguous(), c.to_contiguous()];
         let values = call.op.forward(call.slices(&inputs));
         call.tensor(&inputs, values)
@@ -102,7 +117,12 @@ impl FusedBackend for Flex {
 }
 
 impl<C: CheckpointStrategy> FusedBackend for Autodiff<Flex, C> {
-    fn fused_call(a: FloatTensor<Self>, b: FloatTensor<Self>, c: FloatTensor<Self>, call: Call) -> FloatTensor<Self> {
+    fn fused_call(
+        a: FloatTensor<Self>,
+        b: FloatTensor<Self>,
+        c: FloatTensor<Self>,
+        call: Call,
+    ) -> FloatTensor<Self> {
         let ((a, node_a), (b, node_b), (c, node_c)) = (a.into_parts(), b.into_parts(), c.into_parts());
         let inputs = [a.to_contiguous(), b.to_contiguous(), c.to_contiguous()];
         match FusedStep.prepare::<C>([node_a, node_b, node_c]).compute_bound().stateful() {

@@ -51,7 +51,8 @@ impl Fused for GateOp {
 
     fn backward(&self, _: [&[f32]; 3], _: &Saved, grad: &[f32], wanted: [bool; 3]) -> [Option<Vec<f32>>; 3] {
         let scaled = || {
-            let factors = self.gate.factors.get().expect("the gate's factors are set before the backward pass");
+            let factors =
+                self.gate.factors.get().expect("the gate's factors are set before the backward pass");
             let rows = grad.chunks_exact(self.columns).zip(factors);
             rows.flat_map(|(row, factor)| row.iter().map(move |g| g * factor)).collect()
         };

@@ -43,6 +43,6 @@ mod tests {
             assert!((tanh(x) - x.tanh()).abs() < 3e-7, "{x}");
         }
         assert_eq!(exp(f32::NEG_INFINITY), 0.0);
-        assert!(exp(1e30).is_finite() && tanh(1e30) == 1.0 && sigmoid(-1e30) == 0.0);
+        assert!(exp(1e30).is_finite() && tanh(1e30) == 1.0 && sigmoid(-1e30) < 1e-37);
     }
 }

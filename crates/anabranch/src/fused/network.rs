@@ -88,7 +88,14 @@ impl NetworkOp {
         if context.len() <= width { context } else { &context[chunk * CHUNK * width..][..rows * width] }
     }
 
-    fn run(&self, theta: &[f32], x: &[f32], context: &[f32], out: &mut [f32], keep: bool) -> Option<ChunkTape> {
+    fn run(
+        &self,
+        theta: &[f32],
+        x: &[f32],
+        context: &[f32],
+        out: &mut [f32],
+        keep: bool,
+    ) -> Option<ChunkTape> {
         let rows = x.len() / self.shape.input;
         let linears = self.linears();
         let last = linears.len() - 1;
@@ -130,24 +137,49 @@ impl NetworkOp {
     }
 
     /// `x W_x + c W_c + b`; a shared context is folded into the bias.
-    fn entry(&self, linear: &Linear, theta: &[f32], x: &[f32], context: &[f32], rows: usize, out: &mut [f32]) {
+    fn entry(
+        &self,
+        linear: &Linear,
+        theta: &[f32],
+        x: &[f32],
+        context: &[f32],
+        rows: usize,
+        out: &mut [f32],
+    ) {
         let (input, width) = (self.shape.input, self.shape.context);
         let (weight_x, weight_c) = linear.weight(theta).split_at(input * linear.output);
         if context.len() == width && width > 0 {
             let mut bias = linear.bias(theta).to_vec();
-            multiply(Matrix::new(context, 1, width), Matrix::new(weight_c, width, linear.output), &mut bias, true);
+            multiply(
+                Matrix::new(context, 1, width),
+                Matrix::new(weight_c, width, linear.output),
+                &mut bias,
+                true,
+            );
             spread_bias(&bias, out);
         } else {
             spread_bias(linear.bias(theta), out);
             if width > 0 {
-                multiply(Matrix::new(context, rows, width), Matrix::new(weight_c, width, linear.output), out, true);
+                multiply(
+                    Matrix::new(context, rows, width),
+                    Matrix::new(weight_c, width, linear.output),
+                    out,
+                    true,
+                );
             }
         }
         multiply(Matrix::new(x, rows, input), Matrix::new(weight_x, input, linear.output), out, true);
     }
 
     /// Adds a chunk's weight gradient to `grad_theta`; returns the gradient of the first layer's output.
-    fn back(&self, theta: &[f32], tape: &ChunkTape, grad: &[f32], rows: usize, grad_theta: &mut [f32]) -> Vec<f32> {
+    fn back(
+        &self,
+        theta: &[f32],
+        tape: &ChunkTape,
+        grad: &[f32],
+        rows: usize,
+        grad_theta: &mut [f32],
+    ) -> Vec<f32> {
         let linears = self.linears();
         let last = linears.len() - 1;
         let mut grad = grad.to_vec();
@@ -156,8 +188,8 @@ impl NetworkOp {
             if self.shape.residual && index % 2 == 0 && index != last {
                 skip.clone_from(&grad);
             }
-            let (weight, bias) =
-                grad_theta[linear.start..][..(linear.input + 1) * linear.output].split_at_mut(linear.input * linear.output);
+            let (weight, bias) = grad_theta[linear.start..][..(linear.input + 1) * linear.output]
+                .split_at_mut(linear.input * linear.output);
             let input = Matrix::new(&tape.inputs[index - 1], rows, linear.input);
             let grad_matrix = Matrix::new(&grad, rows, linear.output);
             multiply(input.transposed(), grad_matrix, weight, true);
@@ -213,10 +245,16 @@ impl Fused for NetworkOp {
             let rows = x.len() / input;
             let context = self.context_rows(context, index, rows);
             let mut grad_theta = vec![0.0; theta.len()];
-            let grad = self.back(theta, tape, &grad[index * CHUNK * output..][..rows * output], rows, &mut grad_theta);
+            let grad = self.back(
+                theta,
+                tape,
+                &grad[index * CHUNK * output..][..rows * output],
+                rows,
+                &mut grad_theta,
+            );
             let grad_matrix = Matrix::new(&grad, rows, first.output);
-            let (weights, bias) =
-                grad_theta[first.start..][..(first.input + 1) * first.output].split_at_mut(first.input * first.output);
+            let (weights, bias) = grad_theta[first.start..][..(first.input + 1) * first.output]
+                .split_at_mut(first.input * first.output);
             let (grad_weight_x, grad_weight_c) = weights.split_at_mut(input * first.output);
             multiply(Matrix::new(x, rows, input).transposed(), grad_matrix, grad_weight_x, true);
             sum_columns(&grad, bias);
@@ -227,7 +265,11 @@ impl Fused for NetworkOp {
                 let context = Matrix::new(context, context_rows, width);
                 multiply(context.transposed(), context_grad, grad_weight_c, true);
             }
-            let against = |wanted: bool, grad: Matrix<'_>, grad_rows: usize, weight: &[f32], columns: usize| {
+            let against = |wanted: bool,
+                           grad: Matrix<'_>,
+                           grad_rows: usize,
+                           weight: &[f32],
+                           columns: usize| {
                 let mut out = vec![0.0; if wanted { grad_rows * columns } else { 0 }];
                 if wanted {
                     multiply(grad, Matrix::new(weight, columns, first.output).transposed(), &mut out, false);
@@ -249,7 +291,11 @@ impl Fused for NetworkOp {
         if let Some(mask) = &self.mask {
             grad_theta.iter_mut().zip(mask.iter()).for_each(|(g, m)| *g *= m);
         }
-        [wanted[0].then_some(grad_x), wanted[1].then_some(grad_theta), (wanted[2] && width > 0).then_some(grad_c)]
+        [
+            wanted[0].then_some(grad_x),
+            wanted[1].then_some(grad_theta),
+            (wanted[2] && width > 0).then_some(grad_c),
+        ]
     }
 }
 
@@ -266,7 +312,8 @@ impl NetworkOp {
         let tapes: Vec<Option<ChunkTape>> = if rows <= CHUNK {
             vec![run((0, (x, &mut out)))]
         } else {
-            let chunks = x.par_chunks(CHUNK * self.shape.input).zip(out.par_chunks_mut(CHUNK * self.shape.output));
+            let chunks =
+                x.par_chunks(CHUNK * self.shape.input).zip(out.par_chunks_mut(CHUNK * self.shape.output));
             chunks.enumerate().map(run).collect()
         };
         (out, tapes.into_iter().flatten().collect())

@@ -206,11 +206,13 @@ impl Law for DiscretisedGaussian {
         let levels = self.levels as usize;
         let values = uniform.iter().zip(masses.chunks_exact(levels)).map(|(&u, masses)| {
             let mut sum = 0.0;
-            masses.iter().position(|mass| {
-                sum += mass;
-                u < sum
-            })
-            .unwrap_or(levels - 1) as f32
+            masses
+                .iter()
+                .position(|mass| {
+                    sum += mass;
+                    u < sum
+                })
+                .unwrap_or(levels - 1) as f32
         });
         matrix(values.collect(), columns, &self.mean.device())
     }

@@ -33,10 +33,8 @@ impl<F: Conditional, B: Conditional> Transition for Pair<F, B> {
     fn backward(&self, from: State, noise: &Noise) -> Step {
         let law = self.backward.given(&from);
         let to = law.sample(noise);
-        let densities = Densities {
-            forward: self.forward.given(&to).log_density(&from),
-            backward: law.log_density(&to),
-        };
+        let densities =
+            Densities { forward: self.forward.given(&to).log_density(&from), backward: law.log_density(&to) };
         densities.backward_step(to)
     }
 

@@ -86,7 +86,8 @@ fn spline(x: Tensor<2>, raw: Tensor<2>, bins: usize, bound: f32, inverse: bool) 
     let (x_knots, widths) = knots(raw.clone().slice([0..n, 0..bins]), bound);
     let (y_knots, heights) = knots(raw.clone().slice([0..n, bins..2 * bins]), bound);
     let ones = Tensor::ones([n, 1], &device);
-    let inner = activation::softplus(raw.slice([0..n, 2 * bins..3 * bins - 1]) + RAW_SLOPE_ONE, 1.0) + SMALLEST;
+    let inner =
+        activation::softplus(raw.slice([0..n, 2 * bins..3 * bins - 1]) + RAW_SLOPE_ONE, 1.0) + SMALLEST;
     let slopes = Tensor::cat(vec![ones.clone(), inner, ones], 1);
 
     // The box is entered before anything is computed, so that the branch outside leaves no NaN in a gradient.
@@ -113,9 +114,8 @@ fn spline(x: Tensor<2>, raw: Tensor<2>, bins: usize, bound: f32, inverse: bool) 
     };
     let e = xi.clone() * (-xi.clone() + 1.0);
     let denominator = s.clone() + q * e.clone();
-    let numerator = d1 * xi.clone().square()
-        + s.clone() * e.clone() * 2.0
-        + d0.clone() * (-xi.clone() + 1.0).square();
+    let numerator =
+        d1 * xi.clone().square() + s.clone() * e.clone() * 2.0 + d0.clone() * (-xi.clone() + 1.0).square();
     let log_slope = s.clone().log() * 2.0 + numerator.log() - denominator.clone().log() * 2.0;
     let (mapped, log_slope) = if inverse {
         (x0 + xi * width, -log_slope)

@@ -22,9 +22,9 @@ use crate::chain::{LogWeight, State, Transition};
 use crate::fused::gate::Gate;
 use crate::kernel::law::{DiscretisedGaussian, Gaussian, Law, LogStd, level_centres, normal_like, sum_rows};
 use crate::kernel::pair::{Conditional, Pair};
+use crate::network::Network;
 use crate::network::embedding::sinusoidal;
 use crate::network::weights::{Weights, matrix, to_vec};
-use crate::network::Network;
 use crate::rng::{Noise, Purpose};
 
 /// What the network predicts.
@@ -282,7 +282,8 @@ impl Diffusion {
         let steps = levels.len() - 1;
         let device = scaled.device();
         let column = |values: Vec<f32>| matrix(values, 1, &device);
-        let drawn: Vec<usize> = antithetic(rows, noise).map(|u| 1 + ((u * steps as f64) as usize).min(steps - 1)).collect();
+        let drawn: Vec<usize> =
+            antithetic(rows, noise).map(|u| 1 + ((u * steps as f64) as usize).min(steps - 1)).collect();
         let of = |f: &dyn Fn(usize) -> f64| column(drawn.iter().map(|j| f(*j) as f32).collect());
         let (alpha, sigma) = (of(&|j| levels[j].alpha()), of(&|j| levels[j].sigma()));
         let eps = matrix(noise.purpose(Purpose::Local).normal(rows, columns), columns, &device);
@@ -364,7 +365,9 @@ impl Segment for Diffusion {
                 let ends = [end(&levels[0]), end(&levels[levels.len() - 1])];
                 (self.fixed_terms(&scaled, &levels, noise, goal), ends)
             }
-            Schedule::Learned { gamma, .. } => (self.learned_terms(&scaled, gamma, noise, goal), gamma.ends()),
+            Schedule::Learned { gamma, .. } => {
+                (self.learned_terms(&scaled, gamma, noise, goal), gamma.ends())
+            }
         };
         if goal == Goal::Loss && self.weighting != Weighting::Bound {
             return Some(steps);

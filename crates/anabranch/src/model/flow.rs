@@ -39,7 +39,10 @@ impl Segment for Flow {
     }
 
     fn transitions(&self) -> Vec<Box<dyn Transition + '_>> {
-        self.layers.iter().map(|layer| Box::new(BijectionStep(layer.as_ref())) as Box<dyn Transition>).collect()
+        self.layers
+            .iter()
+            .map(|layer| Box::new(BijectionStep(layer.as_ref())) as Box<dyn Transition>)
+            .collect()
     }
 
     fn weights(&self) -> Vec<&Weights> {

@@ -134,7 +134,11 @@ impl Model {
                 pair[1].kind()
             );
         }
-        Self { source: StandardNormal::new(first.inner_dimension(), Device::flex()), segments, tracked: false }
+        Self {
+            source: StandardNormal::new(first.inner_dimension(), Device::flex()),
+            segments,
+            tracked: false,
+        }
     }
 
     /// The segments, from the source to the target.
@@ -186,7 +190,8 @@ impl Model {
     /// `log mean_k exp(log p(x, path_k) - log q(path_k | x))` (Burda, Grosse, Salakhutdinov 2016, eq. 8).
     pub fn importance_bound(&self, x: State, samples: usize, noise: &Noise) -> LogWeight {
         let [rows, dimension] = x.dims();
-        let repeated = x.reshape([rows, 1, dimension]).repeat_dim(1, samples).reshape([rows * samples, dimension]);
+        let repeated =
+            x.reshape([rows, 1, dimension]).repeat_dim(1, samples).reshape([rows * samples, dimension]);
         let weights = self.chain().encode(repeated, noise).log_weight.reshape([rows, samples]);
         crate::math::log_mean_exp_rows(double(weights))
     }

@@ -121,9 +121,16 @@ impl Vae {
     /// # Panics
     /// If there is no level, or the counts or sizes disagree.
     pub fn new(model: ObservationModel, encoders: Vec<Network>, mut decoders: Vec<Network>) -> Self {
-        assert!(!encoders.is_empty() && encoders.len() == decoders.len(), "one encoder and one decoder per level");
+        assert!(
+            !encoders.is_empty() && encoders.len() == decoders.len(),
+            "one encoder and one decoder per level"
+        );
         for (level, (encoder, decoder)) in encoders.iter().zip(&decoders).enumerate() {
-            assert_eq!(encoder.output(), 2 * decoder.input(), "level {level}: mean and scale per latent coordinate");
+            assert_eq!(
+                encoder.output(),
+                2 * decoder.input(),
+                "level {level}: mean and scale per latent coordinate"
+            );
             let outputs = if level == 0 { model.outputs() } else { 2 };
             assert_eq!(decoder.output(), outputs * encoder.input(), "level {level}: outputs per coordinate");
         }
@@ -167,7 +174,8 @@ impl Segment for Vae {
     }
 
     fn weights_mut(&mut self) -> Vec<&mut Weights> {
-        let networks = self.encoders.iter_mut().chain(&mut self.decoders).map(|gaussian| gaussian.network.weights_mut());
+        let networks =
+            self.encoders.iter_mut().chain(&mut self.decoders).map(|gaussian| gaussian.network.weights_mut());
         networks.chain([self.decoder.network.weights_mut()]).collect()
     }
 

@@ -75,7 +75,8 @@ impl Feedforward {
             linears.extend(std::iter::repeat_n((width, width), 2 * self.hidden.len()));
             linears.push((width, self.output));
         } else {
-            let sizes: Vec<usize> = [entry].into_iter().chain(self.hidden.iter().copied()).chain([self.output]).collect();
+            let sizes: Vec<usize> =
+                [entry].into_iter().chain(self.hidden.iter().copied()).chain([self.output]).collect();
             linears.extend(sizes.windows(2).map(|pair| (pair[0], pair[1])));
         }
         linears

@@ -62,7 +62,13 @@ pub fn reverse_kl(model: &Model, target: &dyn Energy, rows: usize, noise: &Noise
 }
 
 /// `E (log Z - log w)^2` with a learned `log Z`, `[1]` (Malkin et al. 2022, eq. 14).
-pub fn trajectory_balance(model: &Model, target: &dyn Energy, log_z: &Weights, rows: usize, noise: &Noise) -> Tensor<1> {
+pub fn trajectory_balance(
+    model: &Model,
+    target: &dyn Energy,
+    log_z: &Weights,
+    rows: usize,
+    noise: &Noise,
+) -> Tensor<1> {
     let log_weights = detached_path_weights(model, target, rows, noise);
     let log_z = crate::chain::double(log_z.tensor());
     (log_z - log_weights).square().mean()

@@ -10,7 +10,6 @@
 //! with `mu` in the place of `P_F` at `s_0`. Log-determinants of bijections belong to the prior of the state they
 //! lead to.
 
-
 use super::KlTerms;
 use crate::chain::{LogWeight, Source, State, Transition, double};
 use crate::model::{Goal, Model};

@@ -1,8 +1,8 @@
 //! From a checked recipe to data, a model and an energy.
 
 use super::segment::{
-    ActivationName, CouplingKind, DiffusionRecipe, FlowRecipe, Mixing, ObservationName, PredictionName, ScheduleName,
-    SegmentRecipe, TransformerName, VaeRecipe, WeightingName,
+    ActivationName, CouplingKind, DiffusionRecipe, FlowRecipe, Mixing, ObservationName, PredictionName,
+    ScheduleName, SegmentRecipe, TransformerName, VaeRecipe, WeightingName,
 };
 use super::{Recipe, TargetRecipe};
 use crate::data::Dataset;
@@ -60,7 +60,9 @@ impl Plan {
             && energy.sample(1, &Noise::new(0, Purpose::Target)).is_none()
         {
             return Err(Problem::new("objective.kind", "an objective that learns from samples")
-                .allowed("\"reverse-kl\", \"trajectory-balance\" or \"log-variance\": this energy has no sampler")
+                .allowed(
+                    "\"reverse-kl\", \"trajectory-balance\" or \"log-variance\": this energy has no sampler",
+                )
                 .into());
         }
         let model = build_model(&recipe, &data)?;
@@ -87,7 +89,8 @@ impl Plan {
             }
             TargetData::Energy(energy) => {
                 let noise = self.evaluation_noise();
-                let weights = crate::objective::forward_log_weights(&model.frozen(), energy.as_ref(), 2000, &noise);
+                let weights =
+                    crate::objective::forward_log_weights(&model.frozen(), energy.as_ref(), 2000, &noise);
                 -to_vec_f64(weights.mean())[0]
             }
         }
@@ -113,12 +116,17 @@ fn build_model(recipe: &Recipe, data: &TargetData) -> Result<Model> {
             SegmentRecipe::Dequantise {} | SegmentRecipe::Diffusion(_) | SegmentRecipe::Vae(_)
         );
         if discrete && !accepts_integers {
-            return Err(Problem::new(format!("{key}.kind"), format!("\"{}\" next to integer data", segment.kind()))
-                .allowed("\"dequantise\" between it and the data, or a diffusion or VAE next to the data")
-                .into());
+            return Err(Problem::new(
+                format!("{key}.kind"),
+                format!("\"{}\" next to integer data", segment.kind()),
+            )
+            .allowed("\"dequantise\" between it and the data, or a diffusion or VAE next to the data")
+            .into());
         }
         let built: Box<dyn Segment> = match segment {
-            SegmentRecipe::Diffusion(diffusion) => Box::new(builder.diffusion(diffusion, discrete.then_some(levels))),
+            SegmentRecipe::Diffusion(diffusion) => {
+                Box::new(builder.diffusion(diffusion, discrete.then_some(levels)))
+            }
             SegmentRecipe::Flow(flow) => Box::new(builder.flow(flow, &key)?),
             SegmentRecipe::Vae(vae) => Box::new(builder.vae(vae, discrete.then_some(levels), &key)?),
             SegmentRecipe::Dequantise {} => {
@@ -270,7 +278,8 @@ impl Builder {
                         activation: activation(recipe.activation),
                         residual: recipe.residual,
                     };
-                    let network = Network::new(name("conditioner"), shape, self.seed, self.stream(layer), true);
+                    let network =
+                        Network::new(name("conditioner"), shape, self.seed, self.stream(layer), true);
                     Box::new(Coupling::new(d, split, transform, network))
                 }
                 CouplingKind::Autoregressive | CouplingKind::InverseAutoregressive => {
@@ -280,8 +289,15 @@ impl Builder {
                     };
                     let (hidden, raw_len) = (&recipe.hidden, transform.raw_len());
                     let act = activation(recipe.activation);
-                    let masked =
-                        MaskedNetwork::new(name("conditioner"), d, hidden, raw_len, act, self.seed, self.stream(layer));
+                    let masked = MaskedNetwork::new(
+                        name("conditioner"),
+                        d,
+                        hidden,
+                        raw_len,
+                        act,
+                        self.seed,
+                        self.stream(layer),
+                    );
                     Box::new(Autoregressive::new(direction, transform, masked))
                 }
             });
@@ -294,11 +310,14 @@ impl Builder {
 
     fn vae(&self, recipe: &VaeRecipe, levels: Option<u32>, key: &str) -> Result<Vae> {
         let observation = match (recipe.observation, levels) {
-            (ObservationName::DiscretisedLogistic, Some(levels)) => ObservationModel::DiscretisedLogistic(levels),
+            (ObservationName::DiscretisedLogistic, Some(levels)) => {
+                ObservationModel::DiscretisedLogistic(levels)
+            }
             (ObservationName::Bernoulli, Some(2)) => ObservationModel::Bernoulli,
             (ObservationName::Gaussian, None) => ObservationModel::Gaussian,
             (name, levels) => {
-                let data = levels.map_or("continuous data".to_owned(), |levels| format!("data with {levels} levels"));
+                let data = levels
+                    .map_or("continuous data".to_owned(), |levels| format!("data with {levels} levels"));
                 return Err(Problem::new(format!("{key}.observation"), format!("{name:?} on {data}"))
                     .allowed("\"gaussian\" on continuous data, \"bernoulli\" on two levels, \"discretised-logistic\" on levels")
                     .into());
@@ -315,7 +334,8 @@ impl Builder {
             };
             Network::new(self.name(part), shape, self.seed, self.stream(stream), false)
         };
-        let dimensions: Vec<usize> = [self.dimension].into_iter().chain(recipe.latent.iter().copied()).collect();
+        let dimensions: Vec<usize> =
+            [self.dimension].into_iter().chain(recipe.latent.iter().copied()).collect();
         let (mut encoders, mut decoders) = (Vec::new(), Vec::new());
         for (level, pair) in dimensions.windows(2).enumerate() {
             let outputs = if level == 0 { observation.outputs() } else { 2 };

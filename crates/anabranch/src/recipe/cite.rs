@@ -23,7 +23,9 @@ pub fn citations(recipe: &Recipe) -> Vec<&'static str> {
     let mut entries = Vec::new();
     for segment in &recipe.model {
         match segment {
-            SegmentRecipe::Diffusion(diffusion) if diffusion.schedule == ScheduleName::Learned => entries.push(VDM),
+            SegmentRecipe::Diffusion(diffusion) if diffusion.schedule == ScheduleName::Learned => {
+                entries.push(VDM)
+            }
             SegmentRecipe::Diffusion(_) => entries.push(DDPM),
             SegmentRecipe::Flow(flow) => {
                 entries.push(match flow.coupling {

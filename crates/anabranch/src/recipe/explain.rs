@@ -34,7 +34,9 @@ pub fn explain(plan: &Plan) -> String {
     }
     let objective = match &recipe.objective {
         ObjectiveRecipe::ForwardKl { .. } => "forward KL: -E_backward[log mu + sum (log P_F - log P_B)]",
-        ObjectiveRecipe::ImportanceWeighted { .. } => "importance-weighted bound: -E log mean_k exp(log p - log q)",
+        ObjectiveRecipe::ImportanceWeighted { .. } => {
+            "importance-weighted bound: -E log mean_k exp(log p - log q)"
+        }
         ObjectiveRecipe::ReverseKl {} => "reverse KL: -E_forward[log w]",
         ObjectiveRecipe::TrajectoryBalance { .. } => "trajectory balance: E (log Z - log w)^2",
         ObjectiveRecipe::LogVariance {} => "log-variance: Var(log w)",

@@ -18,9 +18,15 @@ const LIBRARY: &[Entry] = &[
     Entry { name: "digits-flow", text: include_str!("../../../../recipes/digits-flow.toml") },
     Entry { name: "digits-vae", text: include_str!("../../../../recipes/digits-vae.toml") },
     Entry { name: "digits-indm", text: include_str!("../../../../recipes/digits-indm.toml") },
-    Entry { name: "digits-latent-diffusion", text: include_str!("../../../../recipes/digits-latent-diffusion.toml") },
+    Entry {
+        name: "digits-latent-diffusion",
+        text: include_str!("../../../../recipes/digits-latent-diffusion.toml"),
+    },
     Entry { name: "moons-flow", text: include_str!("../../../../recipes/moons-flow.toml") },
-    Entry { name: "checkerboard-diffusion", text: include_str!("../../../../recipes/checkerboard-diffusion.toml") },
+    Entry {
+        name: "checkerboard-diffusion",
+        text: include_str!("../../../../recipes/checkerboard-diffusion.toml"),
+    },
     Entry { name: "spirals-diffusion", text: include_str!("../../../../recipes/spirals-diffusion.toml") },
     Entry { name: "funnel-flow", text: include_str!("../../../../recipes/funnel-flow.toml") },
     Entry { name: "manywell-flow", text: include_str!("../../../../recipes/manywell-flow.toml") },
@@ -37,8 +43,9 @@ pub fn library() -> &'static [Entry] {
 /// If there is none, or it is wrong.
 pub fn named(name: &str, overrides: &[Override]) -> Result<Recipe> {
     if name.ends_with(".toml") {
-        let text = std::fs::read_to_string(name)
-            .map_err(|error| Error::from(Problem::new(name, error.to_string()).allowed("a readable recipe file")))?;
+        let text = std::fs::read_to_string(name).map_err(|error| {
+            Error::from(Problem::new(name, error.to_string()).allowed("a readable recipe file"))
+        })?;
         return read(name, &text, overrides);
     }
     match LIBRARY.iter().find(|entry| entry.name == name) {

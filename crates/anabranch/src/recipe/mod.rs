@@ -17,8 +17,8 @@ pub use explain::explain;
 pub use library::{Entry, library, named};
 pub use read::{Override, read};
 pub use segment::{
-    ActivationName, CouplingKind, DiffusionRecipe, FlowRecipe, LogitRecipe, Mixing, ObservationName, PredictionName,
-    ScheduleName, SegmentRecipe, TransformerName, VaeRecipe, WeightingName,
+    ActivationName, CouplingKind, DiffusionRecipe, FlowRecipe, LogitRecipe, Mixing, ObservationName,
+    PredictionName, ScheduleName, SegmentRecipe, TransformerName, VaeRecipe, WeightingName,
 };
 pub use target::{TableRecipe, TargetRecipe, ToyDataRecipe};
 
@@ -267,7 +267,9 @@ impl Recipe {
                 within("objective.kl_weight", f64::from(*kl_weight), 0.0, 1e6)?;
                 within("objective.free_nats", f64::from(*free_nats), 0.0, 1e6)?;
             }
-            ObjectiveRecipe::ImportanceWeighted { samples } => positive("objective.samples", *samples as u64)?,
+            ObjectiveRecipe::ImportanceWeighted { samples } => {
+                positive("objective.samples", *samples as u64)?
+            }
             ObjectiveRecipe::TrajectoryBalance { log_z_rate } => {
                 within("objective.log_z_rate", *log_z_rate, f64::MIN_POSITIVE, 1e3)?;
             }

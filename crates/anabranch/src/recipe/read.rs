@@ -25,7 +25,9 @@ impl Override {
         }
         let parsed = toml::from_str::<toml::Table>(&format!("value = {}", value.trim()));
         let value = match parsed {
-            Ok(mut table) => table.remove("value").unwrap_or_else(|| toml::Value::String(value.trim().to_owned())),
+            Ok(mut table) => {
+                table.remove("value").unwrap_or_else(|| toml::Value::String(value.trim().to_owned()))
+            }
             Err(_) => toml::Value::String(value.trim().to_owned()),
         };
         Ok(Self { path, value })
@@ -44,7 +46,9 @@ impl Override {
                 table.insert(last.clone(), self.value.clone());
             }
             toml::Value::Array(_) => *child(node, last, &place)? = self.value.clone(),
-            other => return Err(Problem::new(place, other.type_str()).allowed("a key within a table").into()),
+            other => {
+                return Err(Problem::new(place, other.type_str()).allowed("a key within a table").into());
+            }
         }
         if let toml::Value::Table(filled) = root {
             *table = filled;
@@ -79,7 +83,8 @@ fn child<'a>(node: &'a mut toml::Value, key: &str, place: &str) -> Result<&'a mu
 /// If the text is no TOML, a key or value is wrong, or a check fails.
 pub fn read(origin: &str, text: &str, overrides: &[Override]) -> Result<Recipe> {
     let mut table = toml::from_str::<toml::Table>(text).map_err(|error| {
-        let line = error.span().map_or(1, |span| 1 + text[..span.start.min(text.len())].matches('\n').count());
+        let line =
+            error.span().map_or(1, |span| 1 + text[..span.start.min(text.len())].matches('\n').count());
         Problem::new(format!("{origin}, line {line}"), error.message().to_owned()).allowed("TOML")
     })?;
     for change in overrides {
@@ -104,11 +109,16 @@ fn describe(origin: &str, text: &str, path: &str, message: &str) -> Problem {
     let key = key.trim_start_matches("..").trim_start_matches('.').to_owned();
     let leaf = key.rsplit('.').next().unwrap_or(&key);
     let line = text.lines().position(|line| line.trim_start().starts_with(leaf)).map(|index| index + 1);
-    let place = line.map_or_else(|| format!("{origin}, key {key}"), |line| format!("{origin}, line {line}, key {key}"));
+    let place = line
+        .map_or_else(|| format!("{origin}, key {key}"), |line| format!("{origin}, line {line}, key {key}"));
     match quoted.split_first() {
-        Some((found, choices)) if unknown && !choices.is_empty() => Problem::new(place, format!("\"{found}\"")).choices(choices),
+        Some((found, choices)) if unknown && !choices.is_empty() => {
+            Problem::new(place, format!("\"{found}\"")).choices(choices)
+        }
         _ => match message.split_once(", expected ") {
-            Some((found, expected)) => Problem::new(place, found.to_owned()).allowed(expected.trim().to_owned()),
+            Some((found, expected)) => {
+                Problem::new(place, found.to_owned()).allowed(expected.trim().to_owned())
+            }
             None => Problem::new(place, message.trim().to_owned()),
         },
     }
@@ -137,13 +147,22 @@ mod tests {
     #[test]
     fn messages_name_place_finding_and_choice() {
         let unknown = message(&TEXT.replace("steps", "stepz"), &[]);
-        assert!(unknown.starts_with("t.toml, line 8, key training.stepz: found \"stepz\"; allowed: steps, batch"), "{unknown}");
+        assert!(
+            unknown.starts_with("t.toml, line 8, key training.stepz: found \"stepz\"; allowed: steps, batch"),
+            "{unknown}"
+        );
         assert!(unknown.ends_with("did you mean \"steps\"?"), "{unknown}");
         let kind = message(TEXT, &["model.0.kind=flaw"]);
         assert!(kind.contains("found \"flaw\"") && kind.ends_with("did you mean \"flow\"?"), "{kind}");
         let wrong = message(TEXT, &["training.steps=many"]);
-        assert!(wrong.contains("training.steps: found invalid type: string \"many\"; allowed: u64"), "{wrong}");
-        assert_eq!(message(TEXT, &["training.batch=0"]), "training.batch: found 0; allowed: an integer of at least 1");
+        assert!(
+            wrong.contains("training.steps: found invalid type: string \"many\"; allowed: u64"),
+            "{wrong}"
+        );
+        assert_eq!(
+            message(TEXT, &["training.batch=0"]),
+            "training.batch: found 0; allowed: an integer of at least 1"
+        );
         assert!(message("name = ", &[]).starts_with("t.toml, line 1: found"));
         assert!(message(TEXT, &["target.name=moon"]).ends_with("did you mean \"moons\"?"));
         assert!(Override::parse("training.steps").unwrap_err().is_input());

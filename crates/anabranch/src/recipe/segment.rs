@@ -259,7 +259,9 @@ fn widths(key: &str, widths: &[usize], residual: bool) -> Result<()> {
         within(&format!("{key}.{index}"), *width as f64, 1.0, 65_536.0)?;
     }
     if residual && widths.iter().any(|width| *width != widths[0]) {
-        return Err(Problem::new(key, format!("{widths:?}")).allowed("equal widths where residual = true").into());
+        return Err(Problem::new(key, format!("{widths:?}"))
+            .allowed("equal widths where residual = true")
+            .into());
     }
     Ok(())
 }
@@ -295,11 +297,15 @@ impl SegmentRecipe {
                 within(&format!("{key}.gamma_first"), f64::from(diffusion.gamma_first), -30.0, 30.0)?;
                 within(&format!("{key}.gamma_last"), f64::from(diffusion.gamma_last), -30.0, 30.0)?;
                 if !first && diffusion.weighting != WeightingName::Bound {
-                    let problem = Problem::new(format!("{key}.weighting"), "a weighting other than \"bound\"");
-                    return Err(problem.allowed("\"bound\" where other segments stand before the diffusion").into());
+                    let problem =
+                        Problem::new(format!("{key}.weighting"), "a weighting other than \"bound\"");
+                    return Err(problem
+                        .allowed("\"bound\" where other segments stand before the diffusion")
+                        .into());
                 }
                 if !last && diffusion.weighting != WeightingName::Bound {
-                    let problem = Problem::new(format!("{key}.weighting"), "a weighting other than \"bound\"");
+                    let problem =
+                        Problem::new(format!("{key}.weighting"), "a weighting other than \"bound\"");
                     return Err(problem.allowed("\"bound\" where learned segments follow the diffusion: the bound is what they share").into());
                 }
                 Ok(())
@@ -319,9 +325,9 @@ impl SegmentRecipe {
                 widths(&format!("{key}.latent"), &vae.latent, false)?;
                 widths(&format!("{key}.hidden"), &vae.hidden, false)
             }
-            Self::Dequantise {} if !last => {
-                Err(Problem::new(key, "\"dequantise\"").allowed("as the last segment, next to the data").into())
-            }
+            Self::Dequantise {} if !last => Err(Problem::new(key, "\"dequantise\"")
+                .allowed("as the last segment, next to the data")
+                .into()),
             Self::Dequantise {} | Self::Standardise {} => Ok(()),
             Self::Logit(logit) => within(&format!("{key}.margin"), f64::from(logit.margin), 1e-6, 0.499),
         }

@@ -93,18 +93,25 @@ impl TargetRecipe {
                 match (&table.source, &table.file) {
                     (Some(_), None) | (None, Some(_)) => {}
                     (Some(_), Some(_)) => {
-                        return Err(Problem::new("target", "both source and file").allowed("one of them").into());
+                        return Err(Problem::new("target", "both source and file")
+                            .allowed("one of them")
+                            .into());
                     }
                     (None, None) => {
                         return Err(Problem::new("target", "neither source nor file")
-                            .allowed(format!("source = one of {}, or file = a CSV file", data::EMBEDDED.join(", ")))
+                            .allowed(format!(
+                                "source = one of {}, or file = a CSV file",
+                                data::EMBEDDED.join(", ")
+                            ))
                             .into());
                     }
                 }
                 if let Some(source) = &table.source
                     && !data::EMBEDDED.contains(&source.as_str())
                 {
-                    return Err(Problem::new("target.source", format!("\"{source}\"")).choices(&data::EMBEDDED).into());
+                    return Err(Problem::new("target.source", format!("\"{source}\""))
+                        .choices(&data::EMBEDDED)
+                        .into());
                 }
                 within("target.levels", f64::from(table.levels), 0.0, 65_536.0)?;
                 within("target.validation", table.validation, 0.0, 0.99)?;
@@ -112,7 +119,9 @@ impl TargetRecipe {
             }
             Self::Toy(recipe) => {
                 if !toy::NAMES.contains(&recipe.name.as_str()) {
-                    return Err(Problem::new("target.name", format!("\"{}\"", recipe.name)).choices(&toy::NAMES).into());
+                    return Err(Problem::new("target.name", format!("\"{}\"", recipe.name))
+                        .choices(&toy::NAMES)
+                        .into());
                 }
                 within("target.rows", recipe.rows as f64, 10.0, 1e8)
             }
@@ -130,19 +139,30 @@ impl TableRecipe {
             (None, None) => unreachable!("a checked table has a source or a file"),
         };
         if self.levels > 0 {
-            let wrong = table.values.iter().position(|v| v.fract() != 0.0 || !(0.0..self.levels as f32).contains(v));
+            let wrong =
+                table.values.iter().position(|v| v.fract() != 0.0 || !(0.0..self.levels as f32).contains(v));
             if let Some(index) = wrong {
                 let (row, column) = (index / table.columns + 1, index % table.columns + 1);
-                return Err(Problem::new(format!("data row {row}, column {column}"), table.values[index].to_string())
-                    .allowed(format!("an integer from 0 to {} (target.levels = {})", self.levels - 1, self.levels))
-                    .into());
+                return Err(Problem::new(
+                    format!("data row {row}, column {column}"),
+                    table.values[index].to_string(),
+                )
+                .allowed(format!(
+                    "an integer from 0 to {} (target.levels = {})",
+                    self.levels - 1,
+                    self.levels
+                ))
+                .into());
             }
         }
         if let Some([height, width]) = self.image
             && height * width != table.columns
         {
             return Err(Problem::new("target.image", format!("{height} x {width}"))
-                .allowed(format!("a height and a width whose product is the number of columns, {}", table.columns))
+                .allowed(format!(
+                    "a height and a width whose product is the number of columns, {}",
+                    table.columns
+                ))
                 .into());
         }
         data::split(&table, self.validation, self.test, self.split_seed)
@@ -157,6 +177,11 @@ impl ToyDataRecipe {
         let all = toy::sample(&self.name, self.rows + validation + test, seed);
         let (train, rest) = all.split_at(2 * self.rows);
         let (validation, test) = rest.split_at(2 * validation);
-        Ok(Dataset { columns: 2, train: train.to_vec(), validation: validation.to_vec(), test: test.to_vec() })
+        Ok(Dataset {
+            columns: 2,
+            train: train.to_vec(),
+            validation: validation.to_vec(),
+            test: test.to_vec(),
+        })
     }
 }

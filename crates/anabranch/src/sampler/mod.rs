@@ -12,7 +12,9 @@ use crate::rng::Noise;
 const CHUNK: usize = 128;
 
 /// How samples are drawn.
-#[derive(Debug, Clone, Copy, PartialEq, serde::Serialize, serde::Deserialize, schemars::JsonSchema, Default)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, serde::Serialize, serde::Deserialize, schemars::JsonSchema, Default,
+)]
 #[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Sampler {
     /// Every step of the chain, as trained.
@@ -68,7 +70,8 @@ impl Sampler {
         let chain = self.chain(&model);
         let last = chain.transitions.len();
         let frames = frames.max(2);
-        let wanted: Vec<usize> = (0..frames).map(|frame| (frame * last + (frames - 1) / 2) / (frames - 1)).collect();
+        let wanted: Vec<usize> =
+            (0..frames).map(|frame| (frame * last + (frames - 1) / 2) / (frames - 1)).collect();
         let mut states = Vec::new();
         chain.sample_observed(rows, noise, |index, state| {
             if wanted.contains(&index) {

@@ -73,7 +73,11 @@ impl EnergyRecipe {
         match self {
             Self::Gaussian { mean, std, .. } => {
                 if mean.is_empty() || mean.len() != std.len() {
-                    return problem("std", format!("{} values for {} means", std.len(), mean.len()), "one per mean");
+                    return problem(
+                        "std",
+                        format!("{} values for {} means", std.len(), mean.len()),
+                        "one per mean",
+                    );
                 }
                 match std.iter().find(|s| !(s.is_finite() && **s > 0.0)) {
                     Some(bad) => problem("std", bad.to_string(), "positive numbers"),

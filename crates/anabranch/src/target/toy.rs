@@ -54,8 +54,11 @@ pub fn sample(name: &str, rows: usize, seed: u64) -> Vec<f32> {
             }
             "moons" => {
                 let angle = PI * u0;
-                let (x, y) =
-                    if u1 < 0.5 { (angle.cos(), angle.sin()) } else { (1.0 - angle.cos(), 0.5 - angle.sin()) };
+                let (x, y) = if u1 < 0.5 {
+                    (angle.cos(), angle.sin())
+                } else {
+                    (1.0 - angle.cos(), 0.5 - angle.sin())
+                };
                 [2.0 * (x - 0.5 + 0.1 * n0), 2.0 * (y - 0.25 + 0.1 * n1)]
             }
             "rings" => {
@@ -104,6 +107,9 @@ mod tests {
         }
         assert_eq!(counts.len(), 8);
         let (p, n) = (0.125, n as f64);
-        assert!(counts.values().all(|c| (*c as f64 - n * p).abs() < 4.5 * (n * p * (1.0 - p)).sqrt()), "{counts:?}");
+        assert!(
+            counts.values().all(|c| (*c as f64 - n * p).abs() < 4.5 * (n * p * (1.0 - p)).sqrt()),
+            "{counts:?}"
+        );
     }
 }

@@ -43,7 +43,8 @@ impl Checkpoints {
     /// # Errors
     /// If it cannot be written; older ones are then left alone.
     pub fn save(&self, names: &[String], state: &State) -> Result<()> {
-        std::fs::create_dir_all(&self.directory).map_err(|error| Error::io("create", &self.directory, error))?;
+        std::fs::create_dir_all(&self.directory)
+            .map_err(|error| Error::io("create", &self.directory, error))?;
         let bytes = encode(names, state);
         let path = self.directory.join(format!("step-{:010}.safetensors", state.step));
         atomic_write(&path, |out| out.write_all(&bytes))?;
@@ -156,7 +157,11 @@ fn decode(bytes: &[u8], names: &[String], lengths: &[usize]) -> std::result::Res
             let full = format!("{group}/{name}");
             let tensor = tensors.tensor(&full).map_err(|_| format!("of another model (it has no {full})"))?;
             if tensor.dtype() != Dtype::F32 || tensor.data().len() != 4 * length {
-                return Err(format!("of another model ({full} has {} bytes, not {})", tensor.data().len(), 4 * length));
+                return Err(format!(
+                    "of another model ({full} has {} bytes, not {})",
+                    tensor.data().len(),
+                    4 * length
+                ));
             }
             let chunks = tensor.data().chunks_exact(4);
             vectors.push(chunks.map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect());
@@ -164,7 +169,8 @@ fn decode(bytes: &[u8], names: &[String], lengths: &[usize]) -> std::result::Res
         }
         Ok(vectors)
     };
-    let (weights, first, second, average) = (group("weights")?, group("first")?, group("second")?, group("average")?);
+    let (weights, first, second, average) =
+        (group("weights")?, group("first")?, group("second")?, group("average")?);
     let best = match (counters.best_score, counters.best_step) {
         (Some(score), Some(step)) => Some(Best { score, step, weights: group("best")? }),
         _ => None,
@@ -172,7 +178,16 @@ fn decode(bytes: &[u8], names: &[String], lengths: &[usize]) -> std::result::Res
     if checksum(counters_text, read.into_iter()) != *sum {
         return Err("damaged (its checksum does not match)".to_owned());
     }
-    Ok(State { step: counters.step, seed: counters.seed, weights, first, second, average, best, stale: counters.stale })
+    Ok(State {
+        step: counters.step,
+        seed: counters.seed,
+        weights,
+        first,
+        second,
+        average,
+        best,
+        stale: counters.stale,
+    })
 }
 
 #[cfg(test)]

@@ -150,7 +150,8 @@ impl<'a> Trainer<'a> {
                 out
             }
             TargetData::Energy(energy) => {
-                let address = Noise::new(self.state.seed, Purpose::Target).from_trajectory(step * batch as u64);
+                let address =
+                    Noise::new(self.state.seed, Purpose::Target).from_trajectory(step * batch as u64);
                 energy.sample(batch, &address).unwrap_or_default()
             }
         }
@@ -167,7 +168,9 @@ impl<'a> Trainer<'a> {
                 (ObjectiveRecipe::TrajectoryBalance { .. }, Some(log_z)) => {
                     objective::trajectory_balance(&self.model, energy, log_z, batch, &noise)
                 }
-                (ObjectiveRecipe::LogVariance {}, _) => objective::log_variance(&self.model, energy, batch, &noise),
+                (ObjectiveRecipe::LogVariance {}, _) => {
+                    objective::log_variance(&self.model, energy, batch, &noise)
+                }
                 _ => objective::reverse_kl(&self.model, energy, batch, &noise),
             };
         }
@@ -179,7 +182,8 @@ impl<'a> Trainer<'a> {
                 objective::importance_weighted(&self.model, x, samples, &noise)
             }
             ObjectiveRecipe::ForwardKl { kl_weight, kl_warm_up, free_nats } => {
-                let warm = if kl_warm_up == 0 { 1.0 } else { ((step + 1) as f32 / kl_warm_up as f32).min(1.0) };
+                let warm =
+                    if kl_warm_up == 0 { 1.0 } else { ((step + 1) as f32 / kl_warm_up as f32).min(1.0) };
                 objective::forward_kl(&self.model, x, &noise, KlTerms { weight: kl_weight * warm, free_nats })
             }
             _ => unreachable!("objectives on energies are handled above"),
@@ -195,7 +199,10 @@ impl<'a> Trainer<'a> {
         let loss = self.loss(step);
         let value = loss.clone().cast(burn::tensor::FloatDType::F64).into_scalar::<f64>();
         if !value.is_finite() {
-            let detail = format!("it was {value}; trajectories {} onwards", step * self.plan.recipe.training.batch as u64);
+            let detail = format!(
+                "it was {value}; trajectories {} onwards",
+                step * self.plan.recipe.training.batch as u64
+            );
             return Err(Error::Numeric { step: step + 1, term: "the loss".to_owned(), detail });
         }
         let mut gradients = loss.backward();
@@ -211,7 +218,8 @@ impl<'a> Trainer<'a> {
         if !norm.is_finite() {
             let names = self.names();
             let bad = found.iter().position(|g| g.as_ref().is_some_and(|g| g.iter().any(|v| !v.is_finite())));
-            let term = bad.map_or("the gradient".to_owned(), |index| format!("the gradient of {}", names[index]));
+            let term =
+                bad.map_or("the gradient".to_owned(), |index| format!("the gradient of {}", names[index]));
             return Err(Error::Numeric { step: step + 1, term, detail: format!("the loss was {value}") });
         }
         let recipe = &self.plan.recipe;
@@ -225,15 +233,26 @@ impl<'a> Trainer<'a> {
                 ObjectiveRecipe::TrajectoryBalance { log_z_rate } if index == model_vectors => log_z_rate,
                 _ => learning_rate,
             };
-            let moments = Moments { first: &mut self.state.first[index], second: &mut self.state.second[index] };
-            adam_step(&recipe.optimizer, rate, step + 1, scale, &mut self.state.weights[index], &gradient, moments);
+            let moments =
+                Moments { first: &mut self.state.first[index], second: &mut self.state.second[index] };
+            adam_step(
+                &recipe.optimizer,
+                rate,
+                step + 1,
+                scale,
+                &mut self.state.weights[index],
+                &gradient,
+                moments,
+            );
         }
         // The average's decay grows from 1/11 towards its final value, so that early weights are soon forgotten.
         let decay = recipe.training.ema.min((step + 1) as f64 / (step + 11) as f64);
         for (average, weights) in self.state.average.iter_mut().zip(&self.state.weights) {
             optimizer::average(average, weights, decay as f32);
         }
-        for (weights, values) in self.model.weights_mut().into_iter().chain(&mut self.log_z).zip(&self.state.weights) {
+        for (weights, values) in
+            self.model.weights_mut().into_iter().chain(&mut self.log_z).zip(&self.state.weights)
+        {
             weights.set(values.clone());
         }
         self.state.step = step + 1;

@@ -33,7 +33,8 @@ pub fn adam_step(
     let correction = (1.0 - recipe.beta2.powi(t)).sqrt().recip() as f32;
     let (scale, epsilon) = (scale as f32, recipe.epsilon as f32);
     let shrink = (1.0 - rate * recipe.weight_decay) as f32;
-    let entries = weights.iter_mut().zip(gradient).zip(moments.first.iter_mut().zip(moments.second.iter_mut()));
+    let entries =
+        weights.iter_mut().zip(gradient).zip(moments.first.iter_mut().zip(moments.second.iter_mut()));
     pulp::Arch::new().dispatch(|| {
         entries.for_each(|((w, g), (m, v))| {
             let g = g * scale;

@@ -11,8 +11,8 @@
 use super::Bijection;
 use crate::chain::{LogWeight, State};
 use crate::kernel::transformer::Transform;
-use crate::network::weights::Weights;
 use crate::network::MaskedNetwork;
+use crate::network::weights::Weights;
 
 /// Which direction is parallel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,0 +1,497 @@
+//! The laws, each over every instance: a new kernel, chain or target is covered by adding it to a list.
+
+use anabranch::chain::{State, Transition, double};
+use anabranch::estimate::evidence;
+use anabranch::kernel::bijection::{
+    ActNorm, Autoregressive, Bijection, BijectionStep, Coupling, Direction, Logit, LuLinear, Permutation,
+    Split, Standardise,
+};
+use anabranch::kernel::transformer::Transform;
+use anabranch::math::Estimate;
+use anabranch::model::diffusion::{Diffusion, LastMean, Observation, Prediction, Schedule, Weighting};
+use anabranch::model::flow::{Dequantise, Flow};
+use anabranch::model::schedule::{LearnedGamma, cosine, linear};
+use anabranch::model::vae::{ObservationModel, Vae};
+use anabranch::model::{Goal, Model, Segment};
+use anabranch::network::weights::{Weights, matrix, to_vec, to_vec_f64};
+use anabranch::network::{Activation, Feedforward, MaskedNetwork, Network};
+use anabranch::objective::forward_log_weights;
+use anabranch::objective::path::Path;
+use anabranch::rng::{Noise, Purpose};
+use anabranch::sampler::Sampler;
+use anabranch::target::{DiagonalGaussian, Energy, Funnel, ManyWell};
+use burn::tensor::{Device, Tensor};
+
+fn noise(step: u32) -> Noise {
+    Noise::new(2024, Purpose::Metric).step(step)
+}
+
+/// Weights drawn at random, so that nothing is tested at its start, where many maps are the identity.
+fn stir<'a>(weights: impl IntoIterator<Item = &'a mut Weights>, scale: f32) {
+    for (index, weights) in weights.into_iter().enumerate() {
+        let jitter = noise(1000 + index as u32).normal(1, weights.len());
+        weights.set(weights.values().iter().zip(jitter).map(|(w, e)| w + scale * e).collect());
+    }
+}
+
+fn network(input: usize, context: usize, output: usize, residual: bool) -> Network {
+    let shape =
+        Feedforward { input, context, hidden: vec![16, 16], output, activation: Activation::Silu, residual };
+    Network::new("net", shape, 5, 0, false)
+}
+
+fn bijections(dimension: usize) -> Vec<(&'static str, Box<dyn Bijection>)> {
+    let spline = Transform::Spline { bins: 6, bound: 3.0 };
+    let affine = Transform::Affine { cap: 2.0 };
+    let coupling = |split: Split, transform: Transform, residual: bool| -> Box<dyn Bijection> {
+        let (pass, change) = split.counts(dimension);
+        Box::new(Coupling::new(
+            dimension,
+            split,
+            transform,
+            network(pass, 0, change * transform.raw_len(), residual),
+        ))
+    };
+    let masked = |direction: Direction, transform: Transform| -> Box<dyn Bijection> {
+        let conditioner =
+            MaskedNetwork::new("m", dimension, &[16, 16], transform.raw_len(), Activation::Relu, 3, 0);
+        Box::new(Autoregressive::new(direction, transform, conditioner))
+    };
+    let row = |offset: f32| (0..dimension).map(|i| offset + 0.3 * i as f32).collect::<Vec<f32>>();
+    let mut list: Vec<(&'static str, Box<dyn Bijection>)> = vec![
+        ("standardise", Box::new(Standardise::new(row(-1.0), row(0.4)))),
+        ("actnorm", Box::new(ActNorm::new("a", dimension))),
+        ("logit", Box::new(Logit::new(0.05))),
+        ("permutation", Box::new(Permutation::random(dimension, 3, 1))),
+        ("reversal", Box::new(Permutation::reversal(dimension))),
+        ("lu", Box::new(LuLinear::new("lu", dimension))),
+        ("coupling-spline-even", coupling(Split::Even, spline, true)),
+        ("coupling-spline-first", coupling(Split::FirstHalf, spline, false)),
+        ("coupling-affine-odd", coupling(Split::Odd, affine, false)),
+        ("coupling-affine-second", coupling(Split::SecondHalf, affine, false)),
+        ("maf-spline", masked(Direction::Maf, spline)),
+        ("maf-affine", masked(Direction::Maf, affine)),
+        ("iaf-spline", masked(Direction::Iaf, spline)),
+        ("iaf-affine", masked(Direction::Iaf, affine)),
+    ];
+    list.iter_mut().for_each(|(_, bijection)| stir(bijection.weights_mut(), 0.3));
+    list
+}
+
+fn diffusion(
+    schedule: Schedule,
+    prediction: Prediction,
+    observation: Observation,
+    dimension: usize,
+) -> Diffusion {
+    let last_mean = match schedule {
+        Schedule::Fixed(_) => LastMean::Denoised,
+        Schedule::Learned { .. } => LastMean::Rescaled,
+    };
+    let mut diffusion = Diffusion {
+        network: network(dimension, 8, dimension, false),
+        embedding: 8,
+        prediction,
+        schedule,
+        observation,
+        last_mean,
+        weighting: Weighting::Bound,
+    };
+    stir(diffusion.weights_mut(), 0.05);
+    diffusion
+}
+
+fn learned(levels: usize) -> Schedule {
+    Schedule::Learned { gamma: LearnedGamma::new("g", -4.0, 4.0, 8, 1), levels }
+}
+
+fn vae(model: ObservationModel, dimension: usize, latent: &[usize]) -> Vae {
+    let sizes: Vec<usize> = [dimension].into_iter().chain(latent.iter().copied()).collect();
+    let (mut encoders, mut decoders) = (Vec::new(), Vec::new());
+    for (level, pair) in sizes.windows(2).enumerate() {
+        let outputs = if level == 0 { model.outputs() } else { 2 };
+        encoders.push(network(pair[0], 0, 2 * pair[1], false));
+        decoders.push(network(pair[1], 0, outputs * pair[0], false));
+    }
+    let mut vae = Vae::new(model, encoders, decoders);
+    stir(vae.weights_mut(), 0.2);
+    vae
+}
+
+/// Models on continuous states, whose chains can end in an energy.
+fn continuous_models(dimension: usize) -> Vec<(&'static str, Model)> {
+    let flow = || {
+        let mut layers: Vec<Box<dyn Bijection>> = Vec::new();
+        for (_, layer) in bijections(dimension).into_iter().skip(3).take(5) {
+            layers.push(layer);
+        }
+        Box::new(Flow::new(dimension, layers)) as Box<dyn Segment>
+    };
+    let continuous = |schedule, prediction| -> Box<dyn Segment> {
+        Box::new(diffusion(schedule, prediction, Observation::Continuous, dimension))
+    };
+    vec![
+        ("flow", Model::new(vec![flow()])),
+        ("ddpm-noise", Model::new(vec![continuous(Schedule::Fixed(linear(10)), Prediction::Noise)])),
+        ("ddpm-velocity", Model::new(vec![continuous(Schedule::Fixed(cosine(10)), Prediction::Velocity)])),
+        ("vdm-signal", Model::new(vec![continuous(learned(8), Prediction::Signal)])),
+        ("vdm-score", Model::new(vec![continuous(learned(8), Prediction::Score)])),
+        ("vae", Model::new(vec![Box::new(vae(ObservationModel::Gaussian, dimension, &[2]))])),
+        ("hvae", Model::new(vec![Box::new(vae(ObservationModel::Gaussian, dimension, &[3, 2]))])),
+        ("indm", Model::new(vec![continuous(learned(6), Prediction::Velocity), flow()])),
+        (
+            "latent-diffusion",
+            Model::new(vec![
+                Box::new(diffusion(learned(6), Prediction::Velocity, Observation::Continuous, 2)),
+                Box::new(vae(ObservationModel::Gaussian, dimension, &[2])),
+            ]),
+        ),
+    ]
+}
+
+/// Models on integers `0 .. levels`.
+fn discrete_models(dimension: usize, levels: u32) -> Vec<(&'static str, Model)> {
+    let on_levels = |schedule, prediction| -> Box<dyn Segment> {
+        Box::new(diffusion(schedule, prediction, Observation::Levels(levels), dimension))
+    };
+    let mut models = vec![
+        ("ddpm", Model::new(vec![on_levels(Schedule::Fixed(linear(10)), Prediction::Noise)])),
+        ("vdm", Model::new(vec![on_levels(learned(8), Prediction::Velocity)])),
+        (
+            "vae",
+            Model::new(vec![Box::new(vae(ObservationModel::DiscretisedLogistic(levels), dimension, &[2]))]),
+        ),
+    ];
+    if levels == 2 {
+        models.push((
+            "bernoulli",
+            Model::new(vec![Box::new(vae(ObservationModel::Bernoulli, dimension, &[2]))]),
+        ));
+    }
+    models
+}
+
+fn states(rows: usize, columns: usize, scale: f32, step: u32) -> State {
+    matrix(noise(step).normal(rows, columns), columns, &Device::flex()) * scale
+}
+
+fn largest_difference(a: &[f64], b: &[f64]) -> f64 {
+    assert_eq!(a.len(), b.len());
+    a.iter().zip(b).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max)
+}
+
+fn doubles(values: Tensor<1>) -> Vec<f64> {
+    to_vec_f64(double(values))
+}
+
+/// Law 1: forward's ratio is the densities' difference, backward's its negative.
+#[test]
+fn law_1_ratio() {
+    let mut models = continuous_models(4);
+    models.extend(discrete_models(4, 5));
+    models.extend(discrete_models(4, 2));
+    models.push((
+        "dequantise",
+        Model::new(vec![
+            Box::new(Flow::new(3, vec![Box::new(Standardise::new(vec![2.5; 3], vec![1.0; 3]))])),
+            Box::new(Dequantise::new(3, 5)),
+        ]),
+    ));
+    let mut checked = 0;
+    for (name, model) in &models {
+        let chain = model.chain();
+        let mut before: Vec<State> = Vec::new();
+        chain.sample_observed(64, &noise(1), |_, state| before.push(state.clone()));
+        for (index, transition) in chain.transitions.iter().enumerate() {
+            let from = before[index].clone();
+            let forward = transition.forward(from.clone(), &noise(2));
+            let Some(densities) = transition.densities(&from, &forward.state) else { continue };
+            let expected = doubles(densities.backward - densities.forward);
+            let tolerance = 1e-3 * expected.iter().fold(1.0, |m: f64, v| m.max(v.abs()));
+            let found = doubles(forward.log_ratio);
+            assert!(largest_difference(&found, &expected) <= tolerance, "{name}, step {index} forward");
+            let backward = transition.backward(forward.state.clone(), &noise(3));
+            let densities =
+                transition.densities(&backward.state, &forward.state).expect("densities exist both ways");
+            let expected = doubles(densities.forward - densities.backward);
+            let tolerance = 1e-3 * expected.iter().fold(1.0, |m: f64, v| m.max(v.abs()));
+            let found = doubles(backward.log_ratio);
+            assert!(largest_difference(&found, &expected) <= tolerance, "{name}, step {index} backward");
+            checked += 1;
+        }
+    }
+    assert!(checked > 60, "only {checked} kernels with densities were checked");
+}
+
+/// Law 2: the mean weight is Z, and the mean log-weight no more than log Z, on asymmetric targets, for any chain.
+#[test]
+fn law_2_jarzynski() {
+    // Wide chains onto narrow targets keep the weights' variance finite.
+    let target =
+        DiagonalGaussian { mean: vec![0.4, -0.3, 0.2, 0.0], std: vec![0.5, 0.4, 0.6, 0.5], log_z: 1.3 };
+    for (name, model) in continuous_models(4) {
+        let log_weights =
+            to_vec_f64(forward_log_weights(&model, &target, 200_000, &noise(7).purpose(Purpose::Forward)));
+        let found = evidence(&log_weights);
+        let exact = target.log_z().expect("known");
+        assert!(found.elbo.value <= exact + 4.0 * found.elbo.error, "{name}: {found:?}");
+        // One path in 200 carrying weight is the least that makes the error bound meaningful.
+        if found.ess > 0.005 {
+            assert!((found.log_z.value - exact).abs() < 5.0 * found.log_z.error + 1e-3, "{name}: {found:?}");
+        }
+        // The other side of the sandwich, which no chain can fail to cover.
+        let rows = target.sample(20_000, &noise(8).purpose(Purpose::Target)).expect("exact sampler");
+        let x = matrix(rows, 4, &Device::flex());
+        let reward = double(target.log_density(&x));
+        let backward = to_vec_f64(reward - model.chain().encode(x, &noise(9)).log_weight);
+        let upper = Estimate::mean(&backward);
+        assert!(upper.value >= exact - 4.0 * upper.error, "{name}: {upper:?}");
+        let inverse: Vec<f64> = backward.iter().map(|log_weight| (exact - log_weight).exp()).collect();
+        let inverse = Estimate::mean(&inverse);
+        if inverse.error < 0.1 {
+            assert!(
+                (inverse.value - 1.0).abs() < 5.0 * inverse.error,
+                "{name}: E_backward[1/w] Z = {inverse:?}"
+            );
+        }
+    }
+}
+
+/// Law 3: inverse and forward undo each other, and the log-determinant is that of the Jacobian by differences.
+#[test]
+fn law_3_bijection() {
+    for dimension in [2, 3, 5] {
+        for (name, bijection) in bijections(dimension) {
+            let z = states(40, dimension, 1.5, 20);
+            let (x, log_det) = bijection.forward(z.clone());
+            let (back, inverse_log_det) = bijection.inverse(x.clone());
+            let (z_values, back_values) = (to_vec(z.clone()), to_vec(back));
+            for (a, b) in z_values.iter().zip(&back_values) {
+                assert!((a - b).abs() < 2e-3 * a.abs().max(1.0), "{name}: {a} came back as {b}");
+            }
+            let (log_det, inverse_log_det) = (doubles(log_det), doubles(inverse_log_det));
+            for (a, b) in log_det.iter().zip(&inverse_log_det) {
+                assert!((a + b).abs() < 5e-3, "{name}: log-determinants {a} and {b}");
+            }
+            let columns = differences(bijection.as_ref(), &z, dimension, false);
+            let inverse_columns = differences(bijection.as_ref(), &x, dimension, true);
+            for row in 0..40 {
+                let numeric = log_abs_det(&columns, row, dimension);
+                // A point whose difference quotient straddles a knot is less exact.
+                assert!(
+                    (numeric - log_det[row]).abs() < 3e-2,
+                    "{name}, row {row}: {numeric} and {}",
+                    log_det[row]
+                );
+                let numeric = log_abs_det(&inverse_columns, row, dimension);
+                assert!((numeric - inverse_log_det[row]).abs() < 6e-2, "{name}, row {row}, inverse");
+            }
+        }
+    }
+}
+
+/// Central difference quotients: `columns[j]` holds `d map / d input_j` for all rows.
+fn differences(bijection: &dyn Bijection, at: &State, dimension: usize, inverse: bool) -> Vec<Vec<f64>> {
+    let step = 2e-3;
+    let map = |x: State| to_vec(if inverse { bijection.inverse(x).0 } else { bijection.forward(x).0 });
+    let shifted = |j: usize, by: f32| {
+        let mut row = vec![0.0; dimension];
+        row[j] = by;
+        map(at.clone() + matrix(row, dimension, &Device::flex()))
+    };
+    (0..dimension)
+        .map(|j| {
+            let (up, down) = (shifted(j, step), shifted(j, -step));
+            up.iter().zip(&down).map(|(u, d)| f64::from(u - d) / (2.0 * f64::from(step))).collect()
+        })
+        .collect()
+}
+
+fn log_abs_det(columns: &[Vec<f64>], row: usize, d: usize) -> f64 {
+    let mut m: Vec<Vec<f64>> = (0..d).map(|i| (0..d).map(|j| columns[j][row * d + i]).collect()).collect();
+    let mut sum = 0.0;
+    for k in 0..d {
+        let pivot = (k..d).max_by(|a, b| m[*a][k].abs().total_cmp(&m[*b][k].abs())).expect("rows are left");
+        m.swap(k, pivot);
+        sum += m[k][k].abs().ln();
+        for i in k + 1..d {
+            let factor = m[i][k] / m[k][k];
+            for j in k..d {
+                m[i][j] -= factor * m[k][j];
+            }
+        }
+    }
+    sum
+}
+
+/// Law 6: on Gaussian data with the exact denoiser, the simple estimate, the full path and the importance-weighted
+/// bound agree with the exact log-density as the number of levels grows, in every parametrisation.
+#[test]
+fn law_6_agreement_of_estimates() {
+    // The random network is no exact denoiser; but the simulation-free estimate and the simulated path estimate the
+    // same bound, whatever the network.
+    for prediction in [Prediction::Noise, Prediction::Signal, Prediction::Velocity, Prediction::Score] {
+        let schedule = Schedule::Fixed(cosine(12));
+        let model = Model::new(vec![Box::new(diffusion(schedule, prediction, Observation::Continuous, 3))]);
+        let rows = 40_000;
+        let row = [0.5, -1.2, 0.1].repeat(rows);
+        let x = matrix(row, 3, &Device::flex());
+        let local = model.segments()[0].local(&x, &noise(31), Goal::Bound).expect("a diffusion has one");
+        let local = Estimate::mean(&doubles(local));
+        let path = Estimate::mean(&to_vec_f64(model.chain().encode(x, &noise(32)).log_weight));
+        let error = (local.error.powi(2) + path.error.powi(2)).sqrt();
+        assert!((local.value - path.value).abs() < 4.0 * error, "{prediction:?}: {local:?} and {path:?}");
+        assert!(error < 0.05 * local.value.abs().max(1.0), "{prediction:?}: the check has power");
+    }
+}
+
+/// The terms of a path add up to the chain's own number.
+#[test]
+fn path_terms_add_up() {
+    for (name, model) in continuous_models(4) {
+        let mut states: Vec<State> = Vec::new();
+        model.chain().sample_observed(50, &noise(41), |_, state| states.push(state.clone()));
+        let scored = to_vec_f64(Path::scored(&model, states, &noise(42)).total());
+        assert!(scored.iter().all(|value| value.is_finite()), "{name}");
+    }
+    let vae = Model::new(vec![Box::new(vae(ObservationModel::Gaussian, 4, &[3, 2]))]);
+    let x = states(30, 4, 1.0, 43);
+    let address = noise(44);
+    let terms = Path::backward(&vae, x.clone(), &address, Goal::Bound);
+    assert_eq!(terms.divergences.len(), 2);
+    let total = to_vec_f64(terms.total());
+    let chain = to_vec_f64(vae.chain().encode(x, &address).log_weight);
+    assert!(largest_difference(&total, &chain) < 1e-3, "{total:?} {chain:?}");
+}
+
+/// Masses over all integers sum to one.
+#[test]
+fn discrete_laws_are_normalised() {
+    let device = Device::flex();
+    for (name, model) in discrete_models(1, 5) {
+        let chain = model.chain();
+        let last = chain.transitions.last().expect("a chain has steps");
+        let inner = match name {
+            "vae" => 2,
+            _ => 1,
+        };
+        let before = states(20, inner, 1.0, 50);
+        let mut sums = vec![0.0; 20];
+        for level in 0..5 {
+            let value = Tensor::full([20, 1], level as f32, &device);
+            let log_mass = last.densities(&before, &value).expect("the last kernel has densities").forward;
+            sums.iter_mut().zip(doubles(log_mass)).for_each(|(sum, log_mass)| *sum += log_mass.exp());
+        }
+        assert!(sums.iter().all(|sum| (sum - 1.0).abs() < 1e-4), "{name}: {sums:?}");
+    }
+}
+
+/// Law 7: a trajectory has the same states in any batch, up to rounding, and the same bits for any number of threads.
+#[test]
+fn law_7_addressable_noise() {
+    for (name, model) in continuous_models(4) {
+        let address = Noise::new(9, Purpose::Source);
+        let all = to_vec(model.chain().sample(300, &address));
+        let tail = to_vec(model.chain().sample(40, &address.from_trajectory(260)));
+        for (a, b) in all[260 * 4..].iter().zip(&tail) {
+            assert!((a - b).abs() <= 1e-3 * a.abs().max(1.0), "{name}: {a} and {b}");
+        }
+        let with_threads = |threads: usize| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("a pool");
+            pool.install(|| Sampler::Ancestral.sample(&model, 300, &address))
+        };
+        let one = with_threads(1);
+        assert_eq!(one, with_threads(2), "{name}");
+        assert_eq!(one, with_threads(3), "{name}");
+    }
+}
+
+/// The fused network equals burn's composed form, in value and in every gradient.
+#[test]
+fn fused_networks_agree_with_burn() {
+    let activations =
+        [Activation::Relu, Activation::Silu, Activation::Gelu, Activation::Tanh, Activation::Elu];
+    for (residual, rows, shared) in
+        [(false, 3, true), (true, 129, false), (false, 300, false), (true, 300, true)]
+    {
+        for activation in activations {
+            let shape =
+                Feedforward { input: 5, context: 4, hidden: vec![24, 24], output: 7, activation, residual };
+            let mut net = Network::new("n", shape, 8, 1, false);
+            net.weights_mut().track();
+            let device = net.weights().device();
+            let x = matrix(noise(60).normal(rows, 5), 5, &device).require_grad();
+            let context_rows = if shared { 1 } else { rows };
+            let context = matrix(noise(61).normal(context_rows, 4), 4, &device).require_grad();
+            let weight = matrix(noise(62).normal(rows, 7), 7, &device);
+            let run = |fused: bool| {
+                let output = if fused {
+                    net.apply(x.clone(), Some(context.clone()))
+                } else {
+                    net.apply_composed(x.clone(), Some(context.clone()))
+                };
+                let values = to_vec(output.clone());
+                let mut gradients = (output * weight.clone()).sum().backward();
+                let theta = net.weights().gradient(&mut gradients).expect("theta takes part");
+                let grad_x = to_vec(x.grad(&gradients).expect("x takes part"));
+                let grad_c = to_vec(context.grad(&gradients).expect("the context takes part"));
+                [values, theta, grad_x, grad_c]
+            };
+            for (part, (fused, composed)) in run(true).iter().zip(run(false)).enumerate() {
+                let scale = composed.iter().fold(1.0, |m: f32, v| m.max(v.abs()));
+                for (a, b) in fused.iter().zip(&composed) {
+                    assert!((a - b).abs() < 2e-5 * scale, "{activation:?}, part {part}: {a} and {b}");
+                }
+            }
+        }
+    }
+}
+
+/// Gradients of the bound reach every weight vector.
+#[test]
+fn every_weight_learns() {
+    for (name, mut model) in continuous_models(4) {
+        model.track();
+        let x = states(64, 4, 1.0, 70).to_device(&model.device());
+        let x = Tensor::<2>::from_data(x.into_data(), &model.device());
+        let loss = anabranch::objective::forward_kl(&model, x, &noise(71), Default::default());
+        let mut gradients = loss.backward();
+        for weights in model.weights() {
+            let gradient = weights
+                .gradient(&mut gradients)
+                .unwrap_or_else(|| panic!("{name}: {} learns", weights.name()));
+            assert!(gradient.iter().all(|g| g.is_finite()), "{name}");
+            assert!(gradient.iter().any(|g| *g != 0.0), "{name}: {}", weights.name());
+        }
+    }
+}
+
+/// Energies keep the sandwich under an untrained flow: ELBO at most, EUBO at least log Z.
+#[test]
+fn untrained_chains_bracket_log_z() {
+    let targets: Vec<Box<dyn Energy>> =
+        vec![Box::new(Funnel { dimension: 4, std: 1.0 }), Box::new(ManyWell { dimension: 4 })];
+    for target in targets {
+        for (name, model) in continuous_models(4) {
+            let log_weights = to_vec_f64(forward_log_weights(&model, target.as_ref(), 20_000, &noise(80)));
+            let lower = Estimate::mean(&log_weights);
+            let exact = target.log_z().expect("known");
+            assert!(
+                lower.value <= exact + 4.0 * lower.error,
+                "{name} on {target:?}: {lower:?} above {exact}"
+            );
+        }
+    }
+}
+
+/// A bijection as a step has no densities and returns its log-determinant.
+#[test]
+fn bijections_are_ratio_steps() {
+    for (name, bijection) in bijections(3) {
+        let step = BijectionStep(bijection.as_ref());
+        let z = states(5, 3, 1.0, 90);
+        let forward = step.forward(z.clone(), &noise(0));
+        assert!(forward.densities.is_none() && step.densities(&z, &forward.state).is_none(), "{name}");
+        assert_eq!(doubles(forward.log_ratio), doubles(bijection.forward(z).1), "{name}");
+    }
+}
