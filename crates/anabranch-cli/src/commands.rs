@@ -1,6 +1,5 @@
 //! What each command does.
 
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 

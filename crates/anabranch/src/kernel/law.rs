@@ -69,7 +69,7 @@ impl Gaussian {
                 (difference * (-log_std).exp(), sum)
             }
             LogStd::Each(log_std) => {
-                let sum = sum_rows(log_std.clone()).expand([rows]);
+                let sum = sum_rows(log_std.clone().expand([rows, columns]));
                 (difference * (-log_std.clone()).exp(), sum)
             }
         }

@@ -50,6 +50,12 @@ pub fn linear(levels: usize) -> Vec<f64> {
     gammas((0..levels).map(|i| (first + step * i as f64).min(0.999)))
 }
 
+/// `gamma` at `levels` noise levels, evenly spaced from `first` to `last`: a log-SNR that falls along a line.
+pub fn log_linear(levels: usize, first: f64, last: f64) -> Vec<f64> {
+    let step = (last - first) / (levels.max(2) - 1) as f64;
+    (0..levels).map(|i| first + step * i as f64).collect()
+}
+
 /// `gamma` at `levels` noise levels of the cosine schedule, betas capped at 0.999 (Nichol and Dhariwal 2021).
 pub fn cosine(levels: usize) -> Vec<f64> {
     let f = |t: f64| ((t + 0.008) / 1.008 * std::f64::consts::FRAC_PI_2).cos().powi(2);

@@ -14,7 +14,7 @@ use crate::kernel::bijection::{
 use crate::kernel::transformer::Transform;
 use crate::model::diffusion::{Diffusion, LastMean, Observation, Prediction, Schedule, Weighting};
 use crate::model::flow::{Dequantise, Flow};
-use crate::model::schedule::{LearnedGamma, cosine, linear};
+use crate::model::schedule::{LearnedGamma, cosine, linear, log_linear};
 use crate::model::vae::{ObservationModel, Vae};
 use crate::model::{Model, Segment};
 use crate::network::weights::to_vec_f64;
@@ -215,6 +215,10 @@ impl Builder {
         let (schedule, last_mean) = match recipe.schedule {
             ScheduleName::Linear => (Schedule::Fixed(linear(recipe.levels)), LastMean::Denoised),
             ScheduleName::Cosine => (Schedule::Fixed(cosine(recipe.levels)), LastMean::Denoised),
+            ScheduleName::LogLinear => {
+                let (first, last) = (f64::from(recipe.gamma_first), f64::from(recipe.gamma_last));
+                (Schedule::Fixed(log_linear(recipe.levels, first, last)), LastMean::Denoised)
+            }
             ScheduleName::Learned => {
                 let (first, last) = (recipe.gamma_first, recipe.gamma_last);
                 let gamma = LearnedGamma::new(self.name("gamma"), first, last, 32, self.seed);

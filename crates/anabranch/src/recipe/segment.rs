@@ -62,6 +62,8 @@ pub enum ScheduleName {
     Linear,
     /// The cosine schedule.
     Cosine,
+    /// `-log SNR` evenly spaced from `gamma_first` to `gamma_last`.
+    LogLinear,
     /// A learned monotone log-SNR, trained in continuous time (VDM).
     Learned,
 }
@@ -98,9 +100,9 @@ pub struct DiffusionRecipe {
     pub levels: usize,
     /// How the training loss weighs its levels.
     pub weighting: WeightingName,
-    /// Where a learned schedule starts: `-log SNR` at the least noise.
+    /// `-log SNR` at the least noise: fixed for "log-linear", where learning starts for "learned".
     pub gamma_first: f32,
-    /// Where a learned schedule starts: `-log SNR` at the most noise.
+    /// `-log SNR` at the most noise, likewise.
     pub gamma_last: f32,
 }
 
