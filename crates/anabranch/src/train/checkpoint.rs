@@ -1,7 +1,7 @@
 //! Checkpoints: everything a run needs to go on, in one safetensors file.
 //!
 //! Tensors are named `weights/NAME`, `first/NAME`, `second/NAME`, `average/NAME` and `best/NAME`; the header's metadata
-//! hold the counters and a checksum over names, numbers and counters. A file is written beside its place and renamed,
+//! hold a checksum over names, numbers and counters, and the counters. A file is written beside its place and renamed,
 //! so a kill leaves the one before; a damaged file is detected by its checksum and the one before it is used.
 
 use std::collections::HashMap;
@@ -137,7 +137,7 @@ fn encode(names: &[String], state: &State) -> Vec<u8> {
         let view = TensorView::new(Dtype::F32, vec![bytes.len() / 4], bytes).expect("four bytes a number");
         (name.clone(), view)
     });
-    let metadata = HashMap::from([("counters".to_owned(), counters), ("checksum".to_owned(), sum)]);
+    let metadata = HashMap::from([("anabranch".to_owned(), format!("{sum} {counters}"))]);
     safetensors::serialize(views, Some(metadata)).expect("names are unique")
 }
 
@@ -146,9 +146,9 @@ fn decode(bytes: &[u8], names: &[String], lengths: &[usize]) -> std::result::Res
     let (_, header) = SafeTensors::read_metadata(bytes).map_err(|error| damaged(&error))?;
     let tensors = SafeTensors::deserialize(bytes).map_err(|error| damaged(&error))?;
     let metadata = header.metadata().as_ref().ok_or("not a checkpoint of this program (no metadata)")?;
-    let (Some(counters_text), Some(sum)) = (metadata.get("counters"), metadata.get("checksum")) else {
-        return Err("not a checkpoint of this program (no counters)".to_owned());
-    };
+    // One entry: the order of several would not be the same in every file.
+    let entry = metadata.get("anabranch").ok_or("not a checkpoint of this program (no counters)")?;
+    let (sum, counters_text) = entry.split_once(' ').ok_or("damaged (no checksum)")?;
     let counters: Counters = serde_json::from_str(counters_text).map_err(|error| damaged(&error))?;
     let mut read: Vec<(String, &[u8])> = Vec::new();
     let mut group = |group: &str| -> std::result::Result<Vec<Vec<f32>>, String> {
@@ -175,7 +175,7 @@ fn decode(bytes: &[u8], names: &[String], lengths: &[usize]) -> std::result::Res
         (Some(score), Some(step)) => Some(Best { score, step, weights: group("best")? }),
         _ => None,
     };
-    if checksum(counters_text, read.into_iter()) != *sum {
+    if checksum(counters_text, read.into_iter()) != sum {
         return Err("damaged (its checksum does not match)".to_owned());
     }
     Ok(State {
