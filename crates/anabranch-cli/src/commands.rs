@@ -20,7 +20,7 @@ pub fn execute(command: Command) -> Result<()> {
     match command {
         Command::Run { recipe, out, output } => {
             let recipe = resolve(&recipe)?;
-            let out = out.unwrap_or_else(|| PathBuf::from(format!("runs/{}-{}", recipe.name, recipe.seed)));
+            let out = out.unwrap_or_else(|| unused(&format!("{}-{}", recipe.name, recipe.seed)));
             let run = Run::create(&out, recipe)?;
             report(complete(&run, &output)?.as_ref(), &output);
             Ok(())
@@ -62,6 +62,13 @@ fn resolve_named(name: &str, set: &[String], seed: Option<u64>) -> Result<Recipe
         recipe.seed = seed;
     }
     Ok(recipe)
+}
+
+/// `runs/NAME`, or the first of `runs/NAME-2`, `runs/NAME-3`, ... that is not there yet.
+fn unused(name: &str) -> PathBuf {
+    let first = PathBuf::from("runs").join(name);
+    let others = (2..).map(|number| PathBuf::from("runs").join(format!("{name}-{number}")));
+    std::iter::once(first).chain(others).find(|path| !path.exists()).expect("numbers do not end")
 }
 
 /// Trains and evaluates; `None` where a signal stopped the training.
@@ -141,7 +148,7 @@ fn compare(
     out: Option<PathBuf>,
     output: &Output,
 ) -> Result<()> {
-    let out = out.unwrap_or_else(|| PathBuf::from("runs/compare"));
+    let out = out.unwrap_or_else(|| unused("compare"));
     let resolved: Vec<Recipe> =
         recipes.iter().map(|name| resolve_named(name, set, seed)).collect::<Result<_>>()?;
     let runs: Vec<Run> = resolved

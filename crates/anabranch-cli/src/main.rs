@@ -47,7 +47,7 @@ enum Command {
     Run {
         #[command(flatten)]
         recipe: RecipeArgs,
-        /// The run's directory [default: runs/RECIPE-SEED].
+        /// The run's directory [default: a new one, runs/RECIPE-SEED].
         #[arg(long)]
         out: Option<PathBuf>,
         #[command(flatten)]
@@ -99,7 +99,7 @@ enum Command {
         /// The seed of every random stream.
         #[arg(long)]
         seed: Option<u64>,
-        /// The directory of all runs [default: runs/compare].
+        /// The directory of all runs [default: a new one, runs/compare].
         #[arg(long)]
         out: Option<PathBuf>,
         #[command(flatten)]
