@@ -16,7 +16,7 @@ import sys
 
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parent
-BUILD = ["cargo", "build", "--release", "-p", "anabranch", "--example", "bench"]
+BUILD = ["cargo", "build", "--release", "--workspace", "--example", "bench"]
 
 
 def ours(case):

@@ -443,6 +443,53 @@ fn fused_networks_agree_with_burn() {
     }
 }
 
+/// Fused element-wise maps equal burn's composed form in both directions, in value and in every gradient: inside
+/// the box and out of it, with parameters per row and shared, whatever the chunking.
+#[test]
+fn fused_transforms_agree_with_burn() {
+    let transforms = [
+        Transform::Affine { cap: 2.0 },
+        Transform::Spline { bins: 8, bound: 3.0 },
+        Transform::Spline { bins: 2, bound: 1.0 },
+        Transform::Spline { bins: 5, bound: 5.0 },
+    ];
+    let device = burn::tensor::Device::flex().autodiff();
+    for transform in transforms {
+        for (rows, columns, shared) in [(1, 3, false), (300, 3, false), (257, 5, true), (40, 1, true)] {
+            for inverse in [false, true] {
+                let width = columns * transform.raw_len();
+                let x: Vec<f32> = noise(63).normal(rows, columns).iter().map(|v| 2.0 * v).collect();
+                let x = matrix(x, columns, &device).require_grad();
+                let raw_rows = if shared { 1 } else { rows };
+                let raw = matrix(noise(64).normal(raw_rows, width), width, &device).require_grad();
+                let weight = matrix(noise(65).normal(rows, columns), columns, &device);
+                let slope_weight = matrix(noise(66).normal(rows, 1), 1, &device).squeeze_dim::<1>(1);
+                let run = |fused: bool| {
+                    let (y, log_det) = if fused {
+                        transform.apply(x.clone(), raw.clone(), inverse)
+                    } else {
+                        transform.apply_composed(x.clone(), raw.clone(), inverse)
+                    };
+                    let values = [to_vec(y.clone()), to_vec(log_det.clone())];
+                    let loss = (y * weight.clone()).sum() + (log_det * slope_weight.clone()).sum();
+                    let gradients = loss.backward();
+                    let [y, log_det] = values;
+                    let grad_x = to_vec(x.grad(&gradients).expect("x takes part"));
+                    [y, log_det, grad_x, to_vec(raw.grad(&gradients).expect("raw takes part"))]
+                };
+                for (part, (fused, composed)) in run(true).iter().zip(run(false)).enumerate() {
+                    assert_eq!(fused.len(), composed.len());
+                    let scale = composed.iter().fold(1.0, |m: f32, v| m.max(v.abs()));
+                    for (a, b) in fused.iter().zip(&composed) {
+                        let close = (a - b).abs() < 1e-4 * scale;
+                        assert!(close, "{transform:?}, inverse {inverse}, part {part}: {a} and {b}");
+                    }
+                }
+            }
+        }
+    }
+}
+
 /// Gradients of the bound reach every weight vector.
 #[test]
 fn every_weight_learns() {

@@ -30,6 +30,39 @@ pub fn tanh(x: f32) -> f32 {
     1.0 - 2.0 / (1.0 + exp(2.0 * x))
 }
 
+/// The natural logarithm of a positive normal number, relative error below 3e-7 (absolute near 1).
+#[inline(always)]
+#[allow(clippy::excessive_precision)] // The coefficients stand as published.
+pub fn ln(x: f32) -> f32 {
+    // x = 2^n m with m in [sqrt(1/2), sqrt(2)).
+    let bits = x.to_bits() as i32;
+    let n = (bits - 0x3f35_04f3) >> 23;
+    let m = f32::from_bits((bits - (n << 23)) as u32) - 1.0;
+    let mut p = 7.037_683_629_2e-2;
+    for c in [
+        -1.151_461_031_0e-1,
+        1.167_699_874_0e-1,
+        -1.242_014_084_6e-1,
+        1.424_932_278_7e-1,
+        -1.666_805_766_5e-1,
+        2.000_071_476_5e-1,
+        -2.499_999_399_3e-1,
+        3.333_333_117_4e-1,
+    ] {
+        p = p * m + c;
+    }
+    let z = m * m;
+    let n = n as f32;
+    let low = p * m * z - 2.121_944_4e-4 * n - 0.5 * z;
+    m + low + 0.693_359_375 * n
+}
+
+/// `ln (1 + e^x)`.
+#[inline(always)]
+pub fn softplus(x: f32) -> f32 {
+    x.max(0.0) + ln(1.0 + exp(-x.abs()))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -41,6 +74,13 @@ mod tests {
             assert!((exp(x) / x.clamp(-87.0, 88.0).exp() - 1.0).abs() < 4e-7 || x < -87.0, "{x}");
             assert!((sigmoid(x) - 1.0 / (1.0 + (-x).exp())).abs() < 3e-7, "{x}");
             assert!((tanh(x) - x.tanh()).abs() < 3e-7, "{x}");
+        }
+        for i in 1..20_000 {
+            let x = (i as f32 * 0.01 - 87.0).exp();
+            assert!((ln(x) - x.ln()).abs() <= 3e-7 * x.ln().abs().max(1.0), "{x}");
+            let y = i as f32 * 0.01 - 100.0;
+            let exact = f64::from(y).exp().ln_1p() as f32;
+            assert!((softplus(y) - exact).abs() <= 4e-7 * exact.max(1.0), "{y}");
         }
         assert_eq!(exp(f32::NEG_INFINITY), 0.0);
         assert!(exp(1e30).is_finite() && tanh(1e30) == 1.0 && sigmoid(-1e30) < 1e-37);

@@ -31,9 +31,9 @@ pub enum Transform {
 }
 
 /// The smallest width and height of a bin, as a fraction of the interval, and the smallest slope.
-const SMALLEST: f32 = 1e-3;
+pub(crate) const SMALLEST: f32 = 1e-3;
 /// Added to raw slopes, so that zero means a slope of one.
-const RAW_SLOPE_ONE: f32 = 0.539_742_4;
+pub(crate) const RAW_SLOPE_ONE: f32 = 0.539_742_4;
 
 impl Transform {
     /// Raw numbers per coordinate.
@@ -44,10 +44,19 @@ impl Transform {
         }
     }
 
-    /// Maps `x`, `[rows, n]`, with parameters `raw`, `[rows, n * raw_len]`, forward or back; returns the result and the
-    /// log-determinant of the direction taken, `[rows]`.
+    /// Maps `x`, `[rows, n]`, with parameters `raw`, `[rows, n * raw_len]` or, shared by all rows, `[1, n * raw_len]`,
+    /// forward or back; returns the result and the log-determinant of the direction taken, `[rows]`.
     pub fn apply(self, x: State, raw: Tensor<2>, inverse: bool) -> (State, LogWeight) {
         let [rows, columns] = x.dims();
+        let joined = crate::fused::transform::apply(self, x, raw, inverse);
+        let log_det = joined.clone().slice([0..rows, columns..columns + 1]).squeeze_dim(1);
+        (joined.slice([0..rows, 0..columns]), log_det)
+    }
+
+    /// [`Transform::apply`] composed of burn's own operations: the oracle of the fused kernel.
+    pub fn apply_composed(self, x: State, raw: Tensor<2>, inverse: bool) -> (State, LogWeight) {
+        let [rows, columns] = x.dims();
+        let raw = raw.expand([rows, columns * self.raw_len()]);
         let raw = raw.reshape([rows * columns, self.raw_len()]);
         let flat = x.reshape([rows * columns, 1]);
         let (y, log_slope) = match self {

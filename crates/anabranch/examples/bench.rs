@@ -1,0 +1,151 @@
+//! Our side of `benchmarks/run.py`: `bench CASE --threads N` times one case and prints one JSON line.
+
+use std::time::Instant;
+
+use anabranch::fused::matmul::{Matrix, multiply_parallel};
+use anabranch::recipe::{Plan, read};
+use anabranch::rng::{Noise, Purpose};
+use anabranch::train::Trainer;
+use serde_json::json;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// The trainings differ from a user's in nothing but what the peers leave out too: clipping, averaging, evaluation.
+const PLAIN: &str = r#"
+[optimizer]
+learning_rate = 1e-3
+schedule = "constant"
+clip_norm = 0.0
+
+[training]
+steps = 1000000000
+evaluate_every = 0
+checkpoint_every = 0
+ema = 0.0
+"#;
+
+const DDPM: &str = r#"
+name = "ddpm"
+[target]
+kind = "table"
+source = "digits"
+[[model]]
+kind = "diffusion"
+schedule = "linear"
+levels = 1000
+embedding = 32
+hidden = [256, 256, 256]
+prediction = "noise"
+weighting = "simple"
+"#;
+
+const FLOW: &str = r#"
+name = "flow"
+[target]
+kind = "energy"
+energy = { kind = "gaussian", mean = [0, 0, 0, 0, 0, 0, 0, 0], std = [1, 1, 1, 1, 1, 1, 1, 1] }
+[[model]]
+kind = "flow"
+layers = 5
+bins = 8
+hidden = [128, 128]
+activation = "relu"
+"#;
+
+const COUPLING: &str = "residual = true\nbound = 3.0\nmixing = \"lu\"\npass_spline = true\n";
+const AUTOREGRESSIVE: &str = "coupling = \"autoregressive\"\nbound = 5.0\nmixing = \"reversal\"\n";
+
+fn plan(text: &str, batch: usize) -> Plan {
+    let text = format!("{text}{PLAIN}batch = {batch}\n");
+    Plan::new(read("bench", &text, &[]).expect("the recipe reads")).expect("the recipe builds")
+}
+
+/// Milliseconds per call of each of `blocks` timed blocks of `inner` calls, after a warm-up of one block.
+fn measure(blocks: usize, inner: usize, mut call: impl FnMut()) -> Vec<f64> {
+    (0..inner).for_each(|_| call());
+    let block = |_| {
+        let start = Instant::now();
+        (0..inner).for_each(|_| call());
+        1e3 * start.elapsed().as_secs_f64() / inner as f64
+    };
+    (0..blocks).map(block).collect()
+}
+
+fn train(text: &str, batch: usize, blocks: usize, inner: usize) -> (Vec<f64>, f64) {
+    let plan = plan(text, batch);
+    let mut trainer = Trainer::new(&plan);
+    let mut loss = f64::NAN;
+    let times = measure(blocks, inner, || loss = trainer.step().expect("a finite step").loss);
+    (times, loss)
+}
+
+fn sample(text: &str, rows: usize, blocks: usize, inner: usize) -> (Vec<f64>, f64) {
+    let plan = plan(text, 16);
+    let mut trainer = Trainer::new(&plan);
+    // A few steps away from the start, where a flow is the identity.
+    (0..20).for_each(|_| drop(trainer.step().expect("a finite step")));
+    let model = trainer.trained();
+    let (mut seed, mut check) = (0, f64::NAN);
+    let times = measure(blocks, inner, || {
+        seed += 1;
+        let samples = plan.recipe.sampler.sample(&model, rows, &Noise::new(seed, Purpose::Source));
+        check = samples.iter().map(|v| f64::from(*v).powi(2)).sum::<f64>() / samples.len() as f64;
+    });
+    (times, check)
+}
+
+fn gemm(size: usize, inner: usize, threads: usize) -> (Vec<f64>, f64) {
+    let noise = Noise::new(1, Purpose::Weights);
+    let (a, b) = (noise.normal(size, size), noise.step(1).normal(size, size));
+    let mut c = vec![0.0; size * size];
+    let times = measure(9, inner, || {
+        multiply_parallel(Matrix::new(&a, size, size), Matrix::new(&b, size, size), &mut c, threads);
+    });
+    (times, f64::from(c[size + 1]))
+}
+
+fn main() {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let case = arguments.first().map_or("", String::as_str);
+    let threads = match arguments.iter().position(|argument| argument == "--threads") {
+        Some(at) => arguments.get(at + 1).and_then(|n| n.parse().ok()).unwrap_or(0),
+        None => 1,
+    };
+    if threads == 0 {
+        eprintln!("--threads: found no number; allowed: an integer of at least 1");
+        std::process::exit(2);
+    }
+    rayon::ThreadPoolBuilder::new().num_threads(threads).build_global().expect("the pool is not yet built");
+    let coupling = format!("{FLOW}{COUPLING}");
+    let autoregressive = format!("{FLOW}{AUTOREGRESSIVE}");
+    // On the pool's own thread, so that handing over work costs nothing.
+    let (times, check) = match case {
+        "gemm_256" => gemm(256, 640, threads),
+        "gemm_1024" => gemm(1024, 10, threads),
+        "ddpm_train" => train(DDPM, 256, 9, 100),
+        "ddpm_sample" => sample(DDPM, 1000, 3, 1),
+        "rqs_coupling_train" => train(&coupling, 512, 7, 20),
+        "rqs_coupling_sample" => sample(&coupling, 512, 7, 20),
+        "rqs_autoregressive_train" => train(&autoregressive, 512, 7, 20),
+        "rqs_autoregressive_sample" => sample(&autoregressive, 512, 7, 10),
+        other => {
+            let cases = "gemm_256, gemm_1024, ddpm_train, ddpm_sample, rqs_coupling_train, rqs_coupling_sample, \
+                         rqs_autoregressive_train, rqs_autoregressive_sample";
+            eprintln!("CASE: found \"{other}\"; allowed: {cases}");
+            std::process::exit(2);
+        }
+    };
+    let mut sorted = times.clone();
+    sorted.sort_by(f64::total_cmp);
+    let line = json!({
+        "case": case,
+        "peer": "anabranch",
+        "versions": { "anabranch": env!("CARGO_PKG_VERSION") },
+        "threads": threads,
+        "ms": sorted[sorted.len() / 2],
+        "ms_all": times,
+        "check": check,
+    });
+    println!("{line}");
+}

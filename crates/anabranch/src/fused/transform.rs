@@ -1,0 +1,187 @@
+//! Element-wise maps with a parameter vector per element, as one differentiable operation.
+//!
+//! Elements are taken [`LANES`] at a time, their parameters transposed so that every formula runs on all lanes at
+//! once. Rows are cut into chunks of a fixed size and chunks' results are joined in order, so results are the same
+//! for any number of threads. The backward pass computes the forward quantities again: that is cheaper than
+//! keeping them.
+
+use std::sync::Arc;
+
+use burn::tensor::Tensor;
+use rayon::prelude::*;
+
+use super::bridge::{Fused, Saved, fused};
+use super::{affine, spline};
+use crate::kernel::transformer::Transform;
+
+/// Elements handled together.
+pub(super) const LANES: usize = 16;
+/// One number for each of them.
+pub(super) type Lane = [f32; LANES];
+
+/// Rows per chunk.
+const CHUNK: usize = 128;
+
+/// One number per lane.
+#[inline(always)]
+pub(super) fn lanes(f: impl Fn(usize) -> f32) -> Lane {
+    let mut out = [0.0; LANES];
+    for (l, value) in out.iter_mut().enumerate() {
+        *value = f(l);
+    }
+    out
+}
+
+/// Maps `x`, `[rows, n]`, with parameters `raw`, `[rows, n * raw_len]` or, shared by all rows, `[1, n * raw_len]`;
+/// returns `[rows, n + 1]`: the results, then each row's log-determinant.
+pub fn apply(transform: Transform, x: Tensor<2>, raw: Tensor<2>, inverse: bool) -> Tensor<2> {
+    let columns = x.dims()[1];
+    fused::<2, 2, 1>(Arc::new(TransformOp { transform, columns, inverse }), x, raw, None)
+}
+
+#[derive(Debug)]
+struct TransformOp {
+    transform: Transform,
+    columns: usize,
+    inverse: bool,
+}
+
+/// One chunk of rows.
+struct Chunk<'a> {
+    x: &'a [f32],
+    /// The chunk's parameters, or those that all rows share.
+    raw: &'a [f32],
+}
+
+impl TransformOp {
+    fn width(&self) -> usize {
+        self.columns * self.transform.raw_len()
+    }
+
+    fn chunk<'a>(&self, index: usize, x: &'a [f32], raw: &'a [f32]) -> Chunk<'a> {
+        let shared = raw.len() == self.width();
+        let rows = x.len() / self.columns;
+        let raw = if shared { raw } else { &raw[index * CHUNK * self.width()..][..rows * self.width()] };
+        Chunk { x, raw }
+    }
+
+    /// The parameters of the lanes from element `start` on, transposed; lanes past the end repeat the last element.
+    #[inline(always)]
+    fn gather(&self, chunk: &Chunk<'_>, start: usize, x: &mut Lane, raw: &mut [Lane]) {
+        let (length, parameters) = (self.transform.raw_len(), chunk.raw.len() / self.transform.raw_len());
+        for lane in 0..LANES {
+            let element = (start + lane).min(chunk.x.len() - 1);
+            x[lane] = chunk.x[element];
+            let values = &chunk.raw[element % parameters * length..][..length];
+            for (row, value) in raw.iter_mut().zip(values) {
+                row[lane] = *value;
+            }
+        }
+    }
+
+    fn map(&self, chunk: &Chunk<'_>, out: &mut [f32]) {
+        let (n, count) = (self.columns, chunk.x.len());
+        let mut raw = vec![[0.0; LANES]; self.transform.raw_len()];
+        let mut x = [0.0; LANES];
+        out.fill(0.0);
+        pulp::Arch::new().dispatch(|| {
+            for start in (0..count).step_by(LANES) {
+                self.gather(chunk, start, &mut x, &mut raw);
+                let (y, log_slope) = match self.transform {
+                    Transform::Affine { cap } => affine::map(&x, &raw, cap, self.inverse),
+                    Transform::Spline { bins, bound } => spline::map(&x, &mut raw, bins, bound, self.inverse),
+                };
+                for element in start..(start + LANES).min(count) {
+                    let row = &mut out[element / n * (n + 1)..][..n + 1];
+                    row[element % n] = y[element - start];
+                    row[n] += log_slope[element - start];
+                }
+            }
+        });
+    }
+
+    fn back(&self, chunk: &Chunk<'_>, grad: &[f32], grad_x: &mut [f32], grad_raw: &mut [f32]) {
+        let (n, count, length) = (self.columns, chunk.x.len(), self.transform.raw_len());
+        let parameters = grad_raw.len() / length;
+        let mut raw = vec![[0.0; LANES]; length];
+        let (mut x, mut grad_y, mut grad_slope) = ([0.0; LANES], [0.0; LANES], [0.0; LANES]);
+        pulp::Arch::new().dispatch(|| {
+            for start in (0..count).step_by(LANES) {
+                self.gather(chunk, start, &mut x, &mut raw);
+                for lane in 0..LANES {
+                    let element = (start + lane).min(count - 1);
+                    let row = &grad[element / n * (n + 1)..][..n + 1];
+                    (grad_y[lane], grad_slope[lane]) = (row[element % n], row[n]);
+                }
+                // The parameters are replaced by their gradients.
+                let found = match self.transform {
+                    Transform::Affine { cap } => {
+                        affine::back(&x, &mut raw, cap, self.inverse, &grad_y, &grad_slope)
+                    }
+                    Transform::Spline { bins, bound } => {
+                        spline::back(&x, &mut raw, bins, bound, self.inverse, &grad_y, &grad_slope)
+                    }
+                };
+                for element in start..(start + LANES).min(count) {
+                    let lane = element - start;
+                    grad_x[element] = found[lane];
+                    let to = &mut grad_raw[element % parameters * length..][..length];
+                    to.iter_mut().zip(&raw).for_each(|(to, row)| *to += row[lane]);
+                }
+            }
+        });
+    }
+}
+
+impl Fused for TransformOp {
+    fn shape(&self, [x, ..]: [&[f32]; 3]) -> [usize; 2] {
+        [x.len() / self.columns, self.columns + 1]
+    }
+
+    fn forward(&self, [x, raw, _]: [&[f32]; 3]) -> Vec<f32> {
+        let mut out = vec![0.0; x.len() / self.columns * (self.columns + 1)];
+        let chunks = x.par_chunks(CHUNK * self.columns).zip(out.par_chunks_mut(CHUNK * (self.columns + 1)));
+        chunks.enumerate().for_each(|(index, (x, out))| self.map(&self.chunk(index, x, raw), out));
+        out
+    }
+
+    fn forward_saving(&self, inputs: [&[f32]; 3]) -> (Vec<f32>, Saved) {
+        (self.forward(inputs), Arc::new(()))
+    }
+
+    fn backward(
+        &self,
+        [x, raw, _]: [&[f32]; 3],
+        _: &Saved,
+        grad: &[f32],
+        wanted: [bool; 3],
+    ) -> [Option<Vec<f32>>; 3] {
+        let shared = raw.len() == self.width() && x.len() > self.columns;
+        let mut grad_x = vec![0.0; x.len()];
+        let mut grad_raw = vec![0.0; raw.len()];
+        let chunks = x
+            .par_chunks(CHUNK * self.columns)
+            .zip(grad_x.par_chunks_mut(CHUNK * self.columns))
+            .zip(grad.par_chunks(CHUNK * (self.columns + 1)))
+            .enumerate();
+        if shared {
+            let parts: Vec<Vec<f32>> = chunks
+                .map(|(index, ((x, grad_x), grad))| {
+                    let mut part = vec![0.0; raw.len()];
+                    self.back(&self.chunk(index, x, raw), grad, grad_x, &mut part);
+                    part
+                })
+                .collect();
+            for part in parts {
+                grad_raw.iter_mut().zip(&part).for_each(|(g, p)| *g += p);
+            }
+        } else {
+            chunks.zip(grad_raw.par_chunks_mut(CHUNK * self.width())).for_each(
+                |((index, ((x, grad_x), grad)), part)| {
+                    self.back(&self.chunk(index, x, raw), grad, grad_x, part);
+                },
+            );
+        }
+        [wanted[0].then_some(grad_x), wanted[1].then_some(grad_raw), None]
+    }
+}
