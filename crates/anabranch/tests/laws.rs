@@ -67,6 +67,18 @@ fn bijections(dimension: usize) -> Vec<(&'static str, Box<dyn Bijection>)> {
         ("lu", Box::new(LuLinear::new("lu", dimension))),
         ("coupling-spline-even", coupling(Split::Even, spline, true)),
         ("coupling-spline-first", coupling(Split::FirstHalf, spline, false)),
+        (
+            "coupling-spline-pass",
+            Box::new(
+                Coupling::new(
+                    dimension,
+                    Split::Odd,
+                    spline,
+                    network(dimension / 2, 0, dimension.div_ceil(2) * spline.raw_len(), false),
+                )
+                .with_pass_transform("pass"),
+            ),
+        ),
         ("coupling-affine-odd", coupling(Split::Odd, affine, false)),
         ("coupling-affine-second", coupling(Split::SecondHalf, affine, false)),
         ("maf-spline", masked(Direction::Maf, spline)),

@@ -1,8 +1,10 @@
 //! Fused CPU kernels and their bridge to burn's autodiff.
 
+mod activation;
 mod affine;
 pub mod bridge;
 pub mod gate;
+mod layer;
 pub mod math;
 pub mod matmul;
 pub mod network;

@@ -14,6 +14,7 @@ use burn::tensor::{Tensor, activation};
 
 use super::weights::{Slot, Weights, layout, matrix};
 use crate::chain::{LogWeight, State};
+use crate::fused::network::PackedWeights;
 use crate::kernel::transformer::Transform;
 use crate::rng::{Noise, Purpose};
 
@@ -116,13 +117,14 @@ pub struct Network {
     shape: Arc<Feedforward>,
     weights: Weights,
     mask: Option<Arc<[f32]>>,
+    packed: PackedWeights,
 }
 
 impl Network {
     /// A network with initial weights drawn from `seed` and the network's own `stream`.
     pub fn new(name: impl Into<String>, shape: Feedforward, seed: u64, stream: u32, zero_last: bool) -> Self {
         let weights = Weights::new(name, shape.layout(), shape.initial(seed, stream, zero_last));
-        Self { shape: Arc::new(shape), weights, mask: None }
+        Self { shape: Arc::new(shape), weights, mask: None, packed: PackedWeights::default() }
     }
 
     /// Columns of `x`.
@@ -147,6 +149,7 @@ impl Network {
 
     /// The weights, to update.
     pub fn weights_mut(&mut self) -> &mut Weights {
+        self.packed = PackedWeights::default();
         &mut self.weights
     }
 
@@ -155,7 +158,16 @@ impl Network {
     /// # Panics
     /// If the columns do not fit, or a context is missing.
     pub fn apply(&self, x: Tensor<2>, context: Option<Tensor<2>>) -> Tensor<2> {
-        crate::fused::network::apply(&self.shape, self.mask.as_ref(), x, self.weights.tensor(), context)
+        // Weights in training are other ones at every step.
+        let packed = (!self.weights.is_tracked()).then_some(&self.packed);
+        crate::fused::network::apply(
+            &self.shape,
+            self.mask.as_ref(),
+            packed,
+            x,
+            self.weights.tensor(),
+            context,
+        )
     }
 
     /// [`Network::apply`] composed of burn's own operations: the oracle of the fused kernel.

@@ -284,7 +284,11 @@ impl Builder {
                     };
                     let network =
                         Network::new(name("conditioner"), shape, self.seed, self.stream(layer), true);
-                    Box::new(Coupling::new(d, split, transform, network))
+                    let coupling = Coupling::new(d, split, transform, network);
+                    Box::new(match recipe.pass_spline {
+                        true => coupling.with_pass_transform(name("pass")),
+                        false => coupling,
+                    })
                 }
                 CouplingKind::Autoregressive | CouplingKind::InverseAutoregressive => {
                     let direction = match recipe.coupling {
