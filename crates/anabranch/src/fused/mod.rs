@@ -4,6 +4,7 @@ mod activation;
 mod affine;
 pub mod bridge;
 pub mod gate;
+pub mod lattice;
 mod layer;
 pub mod math;
 pub mod matmul;

@@ -52,6 +52,8 @@ pub enum PredictionName {
     Velocity,
     /// The score.
     Score,
+    /// Logits over the levels of integer data, joined with the noisy value by Bayes' rule.
+    Levels,
 }
 
 /// A diffusion's noise schedule.
