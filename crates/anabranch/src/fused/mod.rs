@@ -2,6 +2,7 @@
 
 mod activation;
 mod affine;
+pub mod autoregressive;
 pub mod bridge;
 pub mod gate;
 pub mod lattice;

@@ -89,10 +89,18 @@ impl TransformOp {
     }
 }
 
-struct Map<'a> {
+/// One chunk's map: results and each row's log-determinant.
+pub(super) struct Map<'a> {
     op: &'a TransformOp,
     chunk: &'a Chunk<'a>,
     out: &'a mut [f32],
+}
+
+impl Map<'_> {
+    /// Maps one column `x` with its parameters, into rows of the result and its log-slope.
+    pub fn of(transform: Transform, x: &[f32], raw: &[f32], inverse: bool, out: &mut [f32]) {
+        TransformOp { transform, columns: 1, inverse }.map(&Chunk { x, raw }, out);
+    }
 }
 
 impl NullaryFnOnce for Map<'_> {
