@@ -687,7 +687,7 @@ fn law_6_gaussian_data_with_the_exact_denoiser() {
     for prediction in PARAMETRISATIONS {
         let mut gaps = Vec::new();
         for levels in [50, 200] {
-            let model = exact_diffusion(prediction.clone(), Schedule::Fixed(log_linear(levels, -9.0, 7.0)));
+            let model = exact_diffusion(prediction.clone(), Schedule::Fixed(log_linear(levels, -9.0, 12.0)));
             let gap = |values: Vec<f64>| {
                 Estimate::mean(&exact.iter().zip(&values).map(|(e, v)| e - v).collect::<Vec<_>>())
             };
@@ -710,10 +710,10 @@ fn law_6_gaussian_data_with_the_exact_denoiser() {
         // The bound's gap falls as one over the number of levels: here by a factor of 4.
         let ratio = coarse.value / fine.value;
         assert!((2.5..6.5).contains(&ratio), "{prediction:?}: gaps {coarse:?} and {fine:?}");
-        assert!(fine_importance.value < 0.02, "{prediction:?}: {fine_importance:?}");
+        assert!(fine_importance.value < 0.7 * fine.value, "{prediction:?}: {fine_importance:?}, {fine:?}");
         let continuous = exact_diffusion(
             prediction.clone(),
-            Schedule::Learned { gamma: LearnedGamma::new("g", -9.0, 7.0, 4, 1), levels: 10 },
+            Schedule::Learned { gamma: LearnedGamma::new("g", -9.0, 12.0, 4, 1), levels: 10 },
         );
         let local = continuous.segments()[0].local(&x, &noise(205), Goal::Bound).expect("simulation-free");
         let local: Vec<f64> = exact.iter().zip(doubles(local)).map(|(e, v)| e - v).collect();
@@ -726,9 +726,9 @@ fn law_6_gaussian_data_with_the_exact_denoiser() {
 /// (DDIM), whose error falls in that order.
 #[test]
 fn law_6_samplers_have_the_data_s_law() {
-    let rows = 100_000;
+    let rows = 30_000;
     let moments = |sampler: Sampler, levels: usize| -> Vec<[Estimate; 2]> {
-        let model = exact_diffusion(Prediction::Velocity, Schedule::Fixed(log_linear(levels, -9.0, 7.0)));
+        let model = exact_diffusion(Prediction::Velocity, Schedule::Fixed(log_linear(levels, -9.0, 12.0)));
         let samples = sampler.sample(&model, rows, &Noise::new(5, Purpose::Source));
         let column = |c: usize| samples.iter().skip(c).step_by(2).map(|v| f64::from(*v)).collect::<Vec<_>>();
         let moments = |values: Vec<f64>| {
