@@ -17,7 +17,7 @@ use crate::math::Estimate;
 use crate::model::Model;
 use crate::network::weights::{matrix, to_vec_f64};
 use crate::objective::forward_log_weights;
-use crate::recipe::{Plan, Recipe, TargetData, read};
+use crate::recipe::{Plan, Recipe, TargetData, TargetRecipe, read};
 use crate::rng::{Noise, Purpose};
 use crate::train::checkpoint::Checkpoints;
 use crate::train::{StepInfo, Trainer};
@@ -189,6 +189,9 @@ impl Run {
                 };
                 let score = nll(&model, test, bound, &noise);
                 insert(&mut metrics, "nll", score);
+                if let TargetRecipe::Toy(toy) = &recipe.target {
+                    insert(&mut metrics, "nll_exact", toy.exact_nll(test));
+                }
                 if recipe.target.levels() > 0 {
                     insert(&mut metrics, "bits_per_dim", bits_per_dim(score, dimension));
                     let levels = recipe.target.levels();

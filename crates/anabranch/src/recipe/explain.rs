@@ -2,7 +2,22 @@
 
 use std::fmt::Write;
 
-use super::{ObjectiveRecipe, Plan, SegmentRecipe};
+use super::{ObjectiveRecipe, Plan, SegmentRecipe, TargetData, TargetRecipe};
+
+/// The target with its constants.
+fn target(plan: &Plan) -> String {
+    match (&plan.recipe.target, &plan.data) {
+        (TargetRecipe::Energy { energy: recipe }, TargetData::Energy(energy)) => {
+            let log_z = energy.log_z().map_or("unknown log Z".to_owned(), |exact| format!("log Z = {exact}"));
+            let entropy = energy.entropy().map_or(String::new(), |exact| format!(", entropy {exact:.6} nats"));
+            format!("an energy R(x): {}; {log_z}{entropy}", recipe.formula())
+        }
+        (TargetRecipe::Toy(toy), _) => {
+            format!("a data set: exact samples of the toy density {}, log-density known", toy.name)
+        }
+        _ => "a data set".to_owned(),
+    }
+}
 
 /// Space, target, kernels with the formula of their step ratio, objective and estimators.
 pub fn explain(plan: &Plan) -> String {
@@ -18,8 +33,7 @@ pub fn explain(plan: &Plan) -> String {
         levels => format!("{{0, ..., {}}}^{}", levels - 1, plan.dimension()),
     };
     line("space", &space);
-    let target = if recipe.target.is_energy() { "an energy R(x), known up to log Z" } else { "a data set" };
-    line("target", target);
+    line("target", &target(plan));
     line("source", &format!("N(0, I) in R^{}", plan.model.segments()[0].inner_dimension()));
     for segment in &recipe.model {
         let formula = match segment {
