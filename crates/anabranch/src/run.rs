@@ -308,3 +308,27 @@ impl MetricsLog {
         writeln!(self.file, "{}", Value::Object(line)).map_err(|error| Error::io("write", &self.path, error))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::recipe::{Override, named};
+    use crate::target::toy;
+
+    /// A model of a toy density is scored beside the density itself, on the same rows.
+    #[test]
+    fn toy_runs_report_the_exact_likelihood() {
+        let sets = ["target.rows=200", "training.steps=2", "evaluation.samples=10", "model.0.layers=1"];
+        let overrides: Vec<Override> = sets.iter().map(|set| Override::parse(set).unwrap()).collect();
+        let directory = std::env::temp_dir().join(format!("anabranch-exact-{}", std::process::id()));
+        let run = Run::create(&directory, named("moons-flow", &overrides).unwrap()).unwrap();
+        assert_eq!(run.train(&mut Silent).unwrap(), Ending::Finished);
+        let metrics = run.evaluate().unwrap();
+        std::fs::remove_dir_all(&directory).unwrap();
+        let TargetData::Rows(data) = &run.plan.data else { panic!("moons are data") };
+        let exact: Vec<f64> = toy::log_density("moons", &data.test).iter().map(|value| -value).collect();
+        assert_eq!(metrics["nll_exact"], json!(Estimate::mean(&exact).value));
+        assert_eq!(metrics["nll_exact_se"], json!(Estimate::mean(&exact).error));
+        assert!(metrics["nll"].as_f64().unwrap() > metrics["nll_exact"].as_f64().unwrap() + 0.1);
+    }
+}

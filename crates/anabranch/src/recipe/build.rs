@@ -72,7 +72,9 @@ impl Plan {
                 "objective.kind",
                 "an objective that learns from log R, where R is 0 in places and flat elsewhere",
             )
-            .allowed("\"forward-kl\" or \"importance-weighted\", which learn from this energy's exact samples")
+            .allowed(
+                "\"forward-kl\" or \"importance-weighted\", which learn from this energy's exact samples",
+            )
             .into());
         }
         let model = build_model(&recipe, &data)?;

@@ -244,7 +244,9 @@ impl EnergyRecipe {
                         let given = [std.is_some(), covariance.is_some(), cholesky.is_some()];
                         let count = given.iter().filter(|given| **given).count();
                         let found = format!("{count} of std, covariance and cholesky");
-                        return Err(Problem::new("target.energy", found).allowed("exactly one of them").into());
+                        return Err(Problem::new("target.energy", found)
+                            .allowed("exactly one of them")
+                            .into());
                     }
                 }
             }

@@ -20,9 +20,8 @@ pub fn log_density(x: [f64; 2]) -> f64 {
     let cells = |v: f64| [(v / 2.0).floor(), (v / 2.0).ceil() - 1.0];
     let on_board = |cell: f64| (-2.0..2.0).contains(&cell);
     let [columns, rows] = x.map(cells);
-    let filled = |column: f64, row: f64| {
-        on_board(column) && on_board(row) && (column + row).rem_euclid(2.0) == 0.0
-    };
+    let filled =
+        |column: f64, row: f64| on_board(column) && on_board(row) && (column + row).rem_euclid(2.0) == 0.0;
     if columns.iter().any(|column| rows.iter().any(|row| filled(*column, *row))) {
         -AREA.ln()
     } else {
@@ -37,7 +36,8 @@ mod tests {
     #[test]
     fn cells_are_closed() {
         let inside = -(32f64.ln());
-        for point in [[-3.0, -3.5], [4.0, 4.0], [-4.0, -4.0], [0.0, 1.0], [2.0, 2.5], [3.9, 2.1], [0.0, -1.0]] {
+        for point in [[-3.0, -3.5], [4.0, 4.0], [-4.0, -4.0], [0.0, 1.0], [2.0, 2.5], [3.9, 2.1], [0.0, -1.0]]
+        {
             assert_eq!(log_density(point), inside, "{point:?}");
         }
         for point in [[-1.0, -3.0], [4.1, 3.0], [1.0, -1.0], [-5.0, -3.0], [f64::NAN, 1.0], [1e300, 0.0]] {

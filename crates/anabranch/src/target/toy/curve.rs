@@ -55,7 +55,7 @@ pub static EIGHT_GAUSSIANS: Curve = Curve {
 pub static SPIRALS: Curve = Curve {
     arms: 2,
     std: 0.1,
-    nodes: 512,
+    nodes: 640,
     place: |arm, t| {
         let radius = if arm == 0 { 3.0 * t } else { -3.0 * t };
         let (sin, cos) = (3.0 * PI * t).sin_cos();
@@ -85,7 +85,7 @@ pub static MOONS: Curve = Curve {
 pub static SWISS_ROLL: Curve = Curve {
     arms: 1,
     std: 0.1,
-    nodes: 768,
+    nodes: 704,
     place: |_, t| {
         let angle = 1.5 * PI * (1.0 + 2.0 * t);
         let (sin, cos) = angle.sin_cos();
@@ -144,18 +144,16 @@ mod tests {
     use crate::rng::{Noise, Purpose};
 
     fn curves() -> [(&'static str, &'static Curve); 4] {
-        [
-            ("eight", &EIGHT_GAUSSIANS),
-            ("spirals", &SPIRALS),
-            ("moons", &MOONS),
-            ("swiss-roll", &SWISS_ROLL),
-        ]
+        [("eight", &EIGHT_GAUSSIANS), ("spirals", &SPIRALS), ("moons", &MOONS), ("swiss-roll", &SWISS_ROLL)]
     }
 
     /// Random points of [-6, 6]^2, among them points off the ends of curves and far from them.
     fn points(count: usize) -> Vec<[f64; 2]> {
         let uniforms = Noise::new(12, Purpose::Metric).uniform(count, 2);
-        uniforms.chunks_exact(2).map(|u| [12.0 * f64::from(u[0]) - 6.0, 12.0 * f64::from(u[1]) - 6.0]).collect()
+        uniforms
+            .chunks_exact(2)
+            .map(|u| [12.0 * f64::from(u[0]) - 6.0, 12.0 * f64::from(u[1]) - 6.0])
+            .collect()
     }
 
     #[test]
