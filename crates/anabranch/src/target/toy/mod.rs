@@ -10,9 +10,9 @@
 //! swiss-roll       angle t in 3 pi / 2 (1 + 2 u), (t cos t, t sin t) / 5, std 0.1
 //! ```
 //!
-//! All but two are a measure on points or curves convolved with an isotropic normal ([`curve`], [`rings`]); the
-//! [`pinwheel`] is a mixture of normals turned by a map that keeps area; the [`checkerboard`] is constant on its
-//! cells and zero elsewhere, so that nothing can be learned from its gradient.
+//! All but two are a measure on points or curves convolved with an isotropic normal; the pinwheel is a mixture of
+//! normals turned by a map that keeps area; the checkerboard is constant on its cells and zero elsewhere, so that
+//! nothing can be learned from its gradient.
 
 mod checkerboard;
 mod curve;
