@@ -17,7 +17,7 @@ use crate::math::Estimate;
 use crate::model::Model;
 use crate::network::weights::{matrix, to_vec_f64};
 use crate::objective::forward_log_weights;
-use crate::recipe::{Plan, Recipe, TargetData, read};
+use crate::recipe::{Plan, Recipe, TargetData, TargetRecipe, read};
 use crate::rng::{Noise, Purpose};
 use crate::train::checkpoint::Checkpoints;
 use crate::train::{StepInfo, Trainer};
@@ -189,6 +189,9 @@ impl Run {
                 };
                 let score = nll(&model, test, bound, &noise);
                 insert(&mut metrics, "nll", score);
+                if let TargetRecipe::Toy(toy) = &recipe.target {
+                    insert(&mut metrics, "nll_exact", toy.exact_nll(test));
+                }
                 if recipe.target.levels() > 0 {
                     insert(&mut metrics, "bits_per_dim", bits_per_dim(score, dimension));
                     let levels = recipe.target.levels();
@@ -303,5 +306,29 @@ impl MetricsLog {
         let mut line = Map::from_iter([("step".to_owned(), json!(step))]);
         line.extend(fields);
         writeln!(self.file, "{}", Value::Object(line)).map_err(|error| Error::io("write", &self.path, error))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::recipe::{Override, named};
+    use crate::target::toy;
+
+    /// A model of a toy density is scored beside the density itself, on the same rows.
+    #[test]
+    fn toy_runs_report_the_exact_likelihood() {
+        let sets = ["target.rows=200", "training.steps=2", "evaluation.samples=10", "model.0.layers=1"];
+        let overrides: Vec<Override> = sets.iter().map(|set| Override::parse(set).unwrap()).collect();
+        let directory = std::env::temp_dir().join(format!("anabranch-exact-{}", std::process::id()));
+        let run = Run::create(&directory, named("moons-flow", &overrides).unwrap()).unwrap();
+        assert_eq!(run.train(&mut Silent).unwrap(), Ending::Finished);
+        let metrics = run.evaluate().unwrap();
+        std::fs::remove_dir_all(&directory).unwrap();
+        let TargetData::Rows(data) = &run.plan.data else { panic!("moons are data") };
+        let exact: Vec<f64> = toy::log_density("moons", &data.test).iter().map(|value| -value).collect();
+        assert_eq!(metrics["nll_exact"], json!(Estimate::mean(&exact).value));
+        assert_eq!(metrics["nll_exact_se"], json!(Estimate::mean(&exact).error));
+        assert!(metrics["nll"].as_f64().unwrap() > metrics["nll_exact"].as_f64().unwrap() + 0.1);
     }
 }

@@ -22,7 +22,7 @@ use anabranch::objective::forward_log_weights;
 use anabranch::objective::path::Path;
 use anabranch::rng::{Noise, Purpose};
 use anabranch::sampler::Sampler;
-use anabranch::target::{DiagonalGaussian, Energy, Funnel, ManyWell};
+use anabranch::target::{DiagonalGaussian, Energy, FullGaussian, Funnel, ManyWell, Mixture, Toy};
 use burn::tensor::{Device, Tensor};
 
 fn noise(step: u32) -> Noise {
@@ -531,19 +531,50 @@ fn every_weight_learns() {
     }
 }
 
-/// Energies keep the sandwich under an untrained flow: ELBO at most, EUBO at least log Z.
+/// Every kind of energy that is finite everywhere.
+fn finite_energies() -> Vec<Box<dyn Energy>> {
+    let covariance = [1.0, -0.4, 0.2, -0.4, 0.5, 0.1, 0.2, 0.1, 2.0];
+    let full = FullGaussian::from_covariance(vec![0.5, -1.0, 0.2], &covariance, -0.7);
+    let mixture = Mixture::new(
+        &[3.0, 1.0],
+        &[vec![0.0, 1.0, -0.5], vec![-2.0, 0.5, 1.0]],
+        &[vec![0.5, 0.3, 1.0], vec![1.0, 0.6, 0.4]],
+    );
+    let mut energies: Vec<Box<dyn Energy>> = vec![
+        Box::new(DiagonalGaussian { mean: vec![0.3, -0.8], std: vec![0.5, 2.0], log_z: 1.1 }),
+        Box::new(full.expect("positive definite")),
+        Box::new(mixture),
+        Box::new(Mixture::gmm9()),
+        Box::new(Mixture::gmm25()),
+        Box::new(Mixture::gmm40(3)),
+        Box::new(Funnel { dimension: 4, std: 1.0 }),
+        Box::new(ManyWell { dimension: 4 }),
+    ];
+    let toys = Toy::ALL.into_iter().filter(Energy::positive_everywhere);
+    energies.extend(toys.map(|toy| Box::new(toy) as Box<dyn Energy>));
+    energies
+}
+
+/// Energies keep the sandwich under an untrained chain: ELBO at most, EUBO at least log Z.
 #[test]
 fn untrained_chains_bracket_log_z() {
-    let targets: Vec<Box<dyn Energy>> =
-        vec![Box::new(Funnel { dimension: 4, std: 1.0 }), Box::new(ManyWell { dimension: 4 })];
-    for target in targets {
-        for (name, model) in continuous_models(4) {
-            let log_weights = to_vec_f64(forward_log_weights(&model, target.as_ref(), 20_000, &noise(80)));
+    let rows = 10_000;
+    for target in finite_energies() {
+        let exact = target.log_z().expect("known");
+        let dimension = target.dimension();
+        let samples = target.sample(rows, &noise(81)).expect("exact sampler");
+        let samples = matrix(samples, dimension, &Device::flex());
+        let reward = double(target.log_density(&samples));
+        for (name, model) in continuous_models(dimension) {
+            let log_weights = to_vec_f64(forward_log_weights(&model, target.as_ref(), rows, &noise(80)));
             let lower = Estimate::mean(&log_weights);
-            let exact = target.log_z().expect("known");
             // A path into the funnel's neck may weigh nothing at all: then the mean is -inf, which is below.
             let below = lower.value == f64::NEG_INFINITY || lower.value <= exact + 4.0 * lower.error;
             assert!(below, "{name} on {target:?}: {lower:?} above {exact}");
+            let encoded = model.chain().encode(samples.clone(), &noise(82)).log_weight;
+            let upper = Estimate::mean(&to_vec_f64(reward.clone() - encoded));
+            let above = upper.value == f64::INFINITY || upper.value >= exact - 4.0 * upper.error;
+            assert!(above, "{name} on {target:?}: {upper:?} below {exact}");
         }
     }
 }

@@ -67,6 +67,18 @@ impl Plan {
                 )
                 .into());
         }
+        if let (TargetData::Energy(energy), true) = (&data, recipe.objective.needs_energy())
+            && !energy.positive_everywhere()
+        {
+            return Err(Problem::new(
+                "objective.kind",
+                "an objective that learns from log R, where R is 0 in places and flat elsewhere",
+            )
+            .allowed(
+                "\"forward-kl\" or \"importance-weighted\", which learn from this energy's exact samples",
+            )
+            .into());
+        }
         let model = build_model(&recipe, &data)?;
         Ok(Self { recipe, data, model })
     }
