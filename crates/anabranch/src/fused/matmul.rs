@@ -10,6 +10,7 @@
 //! summed in the order of the depth; whoever asked for the product then adds a bias, applies an activation or scales
 //! by a slope before anything is stored. Plain safe code: the compiler makes fused multiply-adds of the inner loops.
 
+use super::scratch::Scratch;
 use pulp::{Arch, NullaryFnOnce};
 use rayon::prelude::*;
 
@@ -27,9 +28,9 @@ pub fn padded(columns: usize) -> usize {
 }
 
 /// A right factor `[depth, columns]`, cut into panels; columns past the end are zero.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug)]
 pub struct Panels {
-    values: Vec<f32>,
+    values: Scratch,
     depth: usize,
     columns: usize,
 }
@@ -41,11 +42,12 @@ impl Panels {
     /// If a row is shorter than `columns`.
     pub fn pack(matrix: &[f32], stride: usize, depth: usize, columns: usize) -> Self {
         assert!(columns <= stride, "{columns} columns of rows {stride} apart");
-        let mut values = vec![0.0; padded(columns) * depth];
+        let mut values = Scratch::take(padded(columns) * depth);
         for (p, panel) in values.chunks_exact_mut((depth * PANEL).max(1)).enumerate() {
             let (start, end) = (p * PANEL, columns.min(p * PANEL + PANEL));
             for (to, row) in panel.chunks_exact_mut(PANEL).zip(matrix.chunks(stride)) {
                 to[..end - start].copy_from_slice(&row[start..end]);
+                to[end - start..].fill(0.0);
             }
         }
         Self { values, depth, columns }
@@ -53,7 +55,10 @@ impl Panels {
 
     /// Packs the transpose of a row-major matrix `[columns, depth]`.
     pub fn pack_transposed(matrix: &[f32], columns: usize, depth: usize) -> Self {
-        let mut values = vec![0.0; padded(columns) * depth];
+        let mut values = Scratch::take(padded(columns) * depth);
+        if !columns.is_multiple_of(PANEL) {
+            values[columns / PANEL * depth * PANEL..].fill(0.0);
+        }
         for (c, row) in matrix.chunks_exact(depth.max(1)).take(columns).enumerate() {
             let panel = &mut values[c / PANEL * depth * PANEL..][..depth * PANEL];
             panel.chunks_exact_mut(PANEL).zip(row).for_each(|(to, value)| to[c % PANEL] = *value);
@@ -276,7 +281,7 @@ mod tests {
             assert!(close(&out), "{shape:?}");
             out.fill(f32::NAN);
             let panels = Panels::pack_transposed(&transposed(&b, columns), columns, depth);
-            assert_eq!(panels, Panels::pack(&b, columns, depth, columns));
+            assert_eq!(panels.values[..], Panels::pack(&b, columns, depth, columns).values[..]);
             columns_times(&transposed(&a, depth), rows, rows, &panels, &mut out);
             assert!(close(&out), "transposed, {shape:?}");
         }

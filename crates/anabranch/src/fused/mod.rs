@@ -10,5 +10,6 @@ mod layer;
 pub mod math;
 pub mod matmul;
 pub mod network;
+mod scratch;
 mod spline;
 pub mod transform;

@@ -18,6 +18,7 @@ use rayon::prelude::*;
 use super::bridge::{Fused, Saved, fused};
 use super::layer::{self, Input, Layer, Outputs, Rows, forward, sum_columns};
 use super::matmul::{Panels, columns_times, padded};
+use super::scratch::Scratch;
 use crate::network::Activation;
 use crate::network::feedforward::Feedforward;
 
@@ -60,8 +61,8 @@ struct NetworkOp {
 
 /// What one chunk keeps: every layer's input and the slope at every activation, padded.
 struct ChunkTape {
-    inputs: Vec<Vec<f32>>,
-    slopes: Vec<Vec<f32>>,
+    inputs: Vec<Scratch>,
+    slopes: Vec<Scratch>,
 }
 
 /// One linear layer's place in the weight vector.
@@ -159,8 +160,8 @@ impl NetworkOp {
             }
         };
         let mut tape = ChunkTape { inputs: Vec::new(), slopes: Vec::new() };
-        let mut previous: Vec<f32> = Vec::new();
-        let mut skip: Vec<f32> = Vec::new();
+        let mut previous = Scratch::take(0);
+        let mut skip = Scratch::take(0);
         for (index, layer) in layers[..end].iter().enumerate() {
             let width = padded(layer.weight.columns());
             let source = match index {
@@ -170,11 +171,11 @@ impl NetworkOp {
             let (depth, bias) =
                 if index == 0 { (depth, bias) } else { (layer.weight.depth(), &layer.bias[..]) };
             let activation = self.activation(index, end);
-            let mut next = vec![0.0; rows * width];
-            let mut slope = vec![0.0; if keep && activation.is_some() { rows * width } else { 0 }];
+            let mut next = Scratch::take(rows * width);
+            let mut slope = Scratch::take(if keep && activation.is_some() { rows * width } else { 0 });
             let joins = self.joins(index, end);
             let starts = self.shape.residual && index.is_multiple_of(2) && activation.is_some();
-            let mut before = vec![0.0; if starts { rows * width } else { 0 }];
+            let mut before = Scratch::take(if starts { rows * width } else { 0 });
             let outputs = Outputs { before: &mut before, next: &mut next, slope: &mut slope };
             let skip_in = joins.then_some(&skip[..]);
             let input = Input { x: source, depth, weight: &layer.weight, bias, skip: skip_in };
@@ -183,13 +184,17 @@ impl NetworkOp {
                 skip = before;
             }
             if keep {
-                tape.inputs.push(if index == 0 { entry.to_vec() } else { std::mem::take(&mut previous) });
+                let source = match index {
+                    0 => copied(entry),
+                    _ => std::mem::replace(&mut previous, Scratch::take(0)),
+                };
+                tape.inputs.push(source);
                 tape.slopes.push(slope);
             }
             previous = next;
         }
         let layer = &layers[end];
-        let mut wide = vec![0.0; rows * padded(layer.weight.columns())];
+        let mut wide = Scratch::take(rows * padded(layer.weight.columns()));
         let (source, depth, bias) = match end {
             0 => (Rows { values: entry, stride: depth, count: rows }, depth, bias),
             _ => {
@@ -201,7 +206,7 @@ impl NetworkOp {
         forward(None, Input { x: source, depth, weight: &layer.weight, bias, skip: None }, outputs);
         unpad(&wide, layer.weight.columns(), out);
         if keep {
-            tape.inputs.push(if end == 0 { entry.to_vec() } else { previous });
+            tape.inputs.push(if end == 0 { copied(entry) } else { previous });
         }
         keep.then_some(tape)
     }
@@ -227,16 +232,17 @@ impl NetworkOp {
         let linears = self.linears();
         let end = linears.len() - 1;
         let rows = grad.len() / linears[end].output;
-        let mut theta = vec![0.0; job.parameters];
+        let mut theta = Scratch::take(job.parameters);
         let mut grad = pad(grad, linears[end].output);
         // The gradient at the end of the residual block that is being passed.
-        let mut block: Option<Vec<f32>> = None;
+        let mut block: Option<Scratch> = None;
         for index in (0..=end).rev() {
             let linear = linears[index];
             let width = padded(linear.output);
             let (weight, bias) = theta[linear.start..][..(linear.input + 1) * linear.output]
                 .split_at_mut(linear.input * linear.output);
             let panels = Panels::pack(&grad, width, rows, linear.output);
+            bias.fill(0.0);
             sum_columns(&grad, bias);
             if index == 0 {
                 let depth = tape.inputs[0].len() / rows;
@@ -253,13 +259,13 @@ impl NetworkOp {
             columns_times(&tape.inputs[index], stride, linear.input, &panels, weight);
             let joins = self.joins(index, end);
             if joins {
-                block = Some(grad.clone());
+                block = Some(copied(&grad));
             }
             // Layer index - 1 starts a block where the block's end adds it again.
             let skip = if self.shape.residual && !joins && index != end { block.take() } else { None };
             let slope = &tape.slopes[index - 1];
             let slope = (!slope.is_empty()).then_some(&slope[..]);
-            let mut below = vec![0.0; rows * stride];
+            let mut below = Scratch::take(rows * stride);
             let source = Rows { values: &grad, stride: width, count: rows };
             let transposed = &job.transposed[index];
             layer::Backward { grad: source, transposed, slope, skip: skip.as_deref(), out: &mut below }.run();
@@ -268,7 +274,7 @@ impl NetworkOp {
         let first = linears[0];
         let mut entry = Vec::new();
         if job.entry {
-            let mut wide = vec![0.0; rows * padded(job.transposed[0].columns())];
+            let mut wide = Scratch::take(rows * padded(job.transposed[0].columns()));
             let source = Rows { values: &grad, stride: padded(first.output), count: rows };
             let transposed = &job.transposed[0];
             layer::Backward { grad: source, transposed, slope: None, skip: None, out: &mut wide }.run();
@@ -290,7 +296,7 @@ struct Backward<'a> {
 
 struct ChunkGradient {
     entry: Vec<f32>,
-    theta: Vec<f32>,
+    theta: Scratch,
 }
 
 /// `[a, b]` row by row.
@@ -304,11 +310,20 @@ fn join(a: &[f32], b: &[f32], rows: usize) -> Vec<f32> {
     joined
 }
 
-fn pad(values: &[f32], columns: usize) -> Vec<f32> {
+fn pad(values: &[f32], columns: usize) -> Scratch {
     let width = padded(columns);
-    let mut out = vec![0.0; values.len() / columns * width];
+    let mut out = Scratch::take(values.len() / columns * width);
     let rows = out.chunks_exact_mut(width).zip(values.chunks_exact(columns));
-    rows.for_each(|(to, from)| to[..columns].copy_from_slice(from));
+    rows.for_each(|(to, from)| {
+        to[..columns].copy_from_slice(from);
+        to[columns..].fill(0.0);
+    });
+    out
+}
+
+fn copied(values: &[f32]) -> Scratch {
+    let mut out = Scratch::take(values.len());
+    out.copy_from_slice(values);
     out
 }
 
@@ -365,11 +380,8 @@ impl Fused for NetworkOp {
             self.back(&job, tape, grad, self.context(context, rows, index * size, grad.len() / output))
         };
         let mut parts: Vec<ChunkGradient> = tapes.0.par_iter().enumerate().map(chunk).collect();
-        let ChunkGradient { mut entry, theta: mut grad_theta } = parts.remove(0);
-        for part in parts {
-            entry.extend(part.entry);
-            add(&mut grad_theta, &part.theta);
-        }
+        let mut grad_theta = sum(parts.iter().map(|part| &part.theta[..]).collect());
+        let entry = parts.iter_mut().flat_map(|part| std::mem::take(&mut part.entry)).collect::<Vec<f32>>();
         let grad_c = (wanted[2] && width > 0).then(|| {
             if shared {
                 self.shared_context_gradient(&job, &grad_theta)
@@ -430,9 +442,15 @@ impl NetworkOp {
     }
 }
 
-fn add(to: &mut [f32], from: &[f32]) {
-    pulp::Arch::new().dispatch(
-        #[inline(always)]
-        || to.iter_mut().zip(from).for_each(|(t, f)| *t += f),
-    );
+/// The sum of equally long parts, in their order.
+fn sum(parts: Vec<&[f32]>) -> Vec<f32> {
+    const BLOCK: usize = 1 << 14;
+    let mut out = parts[0].to_vec();
+    out.par_chunks_mut(BLOCK).enumerate().for_each(|(index, to)| {
+        for part in &parts[1..] {
+            let from = &part[index * BLOCK..];
+            pulp::Arch::new().dispatch(|| to.iter_mut().zip(from).for_each(|(t, f)| *t += f));
+        }
+    });
+    out
 }
