@@ -139,7 +139,8 @@ mod tests {
     #[test]
     fn collapse_costs_recall_and_noise_costs_precision() {
         let y = Noise::new(1, Purpose::Target).normal(300, 4);
-        let narrow: Vec<f32> = Noise::new(2, Purpose::Target).normal(300, 4).iter().map(|v| 0.2 * v).collect();
+        let narrow: Vec<f32> =
+            Noise::new(2, Purpose::Target).normal(300, 4).iter().map(|v| 0.2 * v).collect();
         let wide: Vec<f32> = Noise::new(2, Purpose::Target).normal(300, 4).iter().map(|v| 3.0 * v).collect();
         let (narrow, wide) = (of(&narrow, &y, 4, 5).unwrap(), of(&wide, &y, 4, 5).unwrap());
         assert!(narrow.precision > 0.95 && narrow.recall < 0.1 && narrow.coverage < 0.3, "{narrow:?}");

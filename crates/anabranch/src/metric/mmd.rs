@@ -116,7 +116,8 @@ mod tests {
             let expected: f64 = factors
                 .iter()
                 .map(|factor| {
-                    let e = |shift, variances| expected_kernel(dimension, shift, variances, factor * bandwidth);
+                    let e =
+                        |shift, variances| expected_kernel(dimension, shift, variances, factor * bandwidth);
                     e(0.0, 2.0) + e(0.0, 4.5) - 2.0 * e(0.4, 3.25)
                 })
                 .sum();

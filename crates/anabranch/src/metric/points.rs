@@ -27,7 +27,10 @@ impl<'a> Points<'a> {
             return wrong("no rows".into(), "at least one row");
         }
         if !values.len().is_multiple_of(dimension) {
-            return wrong(format!("{} values", values.len()), &format!("a multiple of the dimension {dimension}"));
+            return wrong(
+                format!("{} values", values.len()),
+                &format!("a multiple of the dimension {dimension}"),
+            );
         }
         // NaN compares false, and is caught with the rest.
         if let Some(at) = values.iter().position(|value| !matches!(value.abs(), 0.0..=LIMIT)) {

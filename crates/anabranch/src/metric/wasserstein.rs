@@ -143,7 +143,8 @@ pub(super) fn project(points: Points<'_>, direction: &[f64]) -> Vec<f64> {
                         sums[lane] += f64::from(values[lane]) * weights[lane];
                     }
                 }
-                let rest: f64 = row_tail.iter().zip(tail).map(|(value, weight)| f64::from(*value) * weight).sum();
+                let rest: f64 =
+                    row_tail.iter().zip(tail).map(|(value, weight)| f64::from(*value) * weight).sum();
                 sums.iter().sum::<f64>() + rest
             })
             .collect()

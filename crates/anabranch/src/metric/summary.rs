@@ -1,0 +1,265 @@
+//! All metrics of a sample against a reference, as one record.
+//!
+//! X and Y are cut to at most [`MetricOptions::most_rows`] rows each by a random choice that the seed decides; the
+//! discrepancies, their tests and the four neighbourhood values then cost time and memory quadratic in that number.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::c2st::c2st;
+use super::energy::energy_distance;
+use super::features::Features;
+use super::manifold::manifold;
+use super::mmd::{Kernel, KernelShape, mmd};
+use super::pairs::Pairs;
+use super::permutation::{energy_p_value, mmd_p_value, sliced_wasserstein_p_value};
+use super::wasserstein::{Order, sliced_wasserstein};
+use super::{Points, Stream, at_least, noise, same_dimension};
+use crate::error::{Problem, Result};
+
+/// How [`sample_metrics`] measures.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct MetricOptions {
+    /// The rows of either sample that take part; of more, a random choice does.
+    pub most_rows: usize,
+    /// The MMD's kernel; its bandwidth is the median distance of the pooled sample.
+    pub kernel: KernelShape,
+    /// The exponent of the sliced Wasserstein distance.
+    pub order: Order,
+    /// Directions of the sliced Wasserstein distance.
+    pub projections: usize,
+    /// Permutations of each test: no p-value is below 1 / (1 + permutations).
+    pub permutations: usize,
+    /// k of precision, recall, density and coverage.
+    pub neighbours: usize,
+    /// Decides every random choice.
+    pub seed: u64,
+}
+
+impl Default for MetricOptions {
+    fn default() -> Self {
+        Self {
+            most_rows: 2000,
+            kernel: KernelShape::Gaussian,
+            order: Order::Two,
+            projections: 128,
+            permutations: 499,
+            neighbours: 5,
+            seed: 0,
+        }
+    }
+}
+
+/// Sample quality of X against a reference Y. Every p-value is an exact one of the hypothesis that both have one law;
+/// standard errors are the jackknife's over the rows, unless said otherwise.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct SampleMetrics {
+    /// Squared maximum mean discrepancy, unbiased; 0 on average if the laws agree. See [`mmd`](super::mmd).
+    pub mmd: f64,
+    /// Standard error of `mmd`.
+    pub mmd_se: f64,
+    /// Permutation p-value of `mmd`.
+    pub mmd_p: f64,
+    /// Energy distance, unbiased, in the units of the points. See [`energy`](super::energy).
+    pub energy_distance: f64,
+    /// Standard error of `energy_distance`.
+    pub energy_distance_se: f64,
+    /// Permutation p-value of `energy_distance`.
+    pub energy_distance_p: f64,
+    /// Sliced Wasserstein distance, in the units of the points. See [`wasserstein`](super::wasserstein).
+    pub sliced_wasserstein: f64,
+    /// Permutation p-value of `sliced_wasserstein`.
+    pub sliced_wasserstein_p: f64,
+    /// Accuracy of a classifier on held-out rows; 1/2 if the laws agree. See [`c2st`](super::c2st).
+    pub c2st: f64,
+    /// Standard error of `c2st` over the held-out rows.
+    pub c2st_se: f64,
+    /// Fisher's exact p-value of `c2st`.
+    pub c2st_p: f64,
+    /// Fraction of samples within the reference's neighbourhoods. See [`manifold`](super::manifold), and
+    /// [`features`](super::features) for the space it is measured in.
+    pub precision: f64,
+    /// Fraction of the reference within the samples' neighbourhoods.
+    pub recall: f64,
+    /// Mean number of reference neighbourhoods around a sample, over k; about 1 if the laws agree.
+    pub density: f64,
+    /// Fraction of reference neighbourhoods that hold a sample.
+    pub coverage: f64,
+}
+
+/// Measures samples X `[n, dimension]` against a reference Y `[m, dimension]`.
+///
+/// ```
+/// use anabranch::metric::{MetricOptions, Points, sample_metrics};
+/// use anabranch::rng::{Noise, Purpose};
+/// let draw = |seed, rows| Noise::new(seed, Purpose::Target).normal(rows, 2);
+/// let (samples, reference) = (draw(1, 80), draw(2, 60));
+/// let options = MetricOptions { permutations: 99, ..MetricOptions::default() };
+/// let found = sample_metrics(Points::new(&samples, 2)?, Points::new(&reference, 2)?, &options)?;
+/// assert!(found.mmd_p > 0.01 && found.coverage > 0.8);
+/// # Ok::<(), anabranch::error::Error>(())
+/// ```
+///
+/// # Errors
+/// [`Error::Input`](crate::Error::Input) if the dimensions differ; if either sample, cut to `most_rows`, has fewer than
+/// three rows or not more than `neighbours`; if both together have more than 32768; or if a count in the options is 0.
+pub fn sample_metrics(
+    samples: Points<'_>,
+    reference: Points<'_>,
+    options: &MetricOptions,
+) -> Result<SampleMetrics> {
+    same_dimension(samples, reference)?;
+    let MetricOptions { most_rows, kernel, order, projections, permutations, neighbours, seed } = *options;
+    if most_rows < 3 {
+        return Err(Problem::new("most_rows", most_rows.to_string()).allowed("at least 3").into());
+    }
+    at_least("samples", samples.rows(), 3, "standard errors")?;
+    at_least("reference", reference.rows(), 3, "standard errors")?;
+    let dimension = samples.dimension();
+    let (x, y) = (subsample(samples, most_rows, seed, 0), subsample(reference, most_rows, seed, 1));
+    let (x, y) = (Points::new(&x, dimension)?, Points::new(&y, dimension)?);
+
+    let features = Features::fit(y)?;
+    let (seen_x, seen_y) = (features.apply(x)?, features.apply(y)?);
+    let count = features.count();
+    let near =
+        manifold(&Pairs::new(Points::new(&seen_x, count)?, Points::new(&seen_y, count)?)?, neighbours)?;
+
+    let pairs = Pairs::new(x, y)?;
+    let kernel = Kernel::median(kernel, &pairs);
+    let (mmd, energy) = (mmd(&pairs, &kernel)?, energy_distance(&pairs)?);
+    let classified = c2st(x, y, seed)?;
+    let with_error = "three rows or more have a standard error";
+    Ok(SampleMetrics {
+        mmd: mmd.unbiased,
+        mmd_se: mmd.standard_error.expect(with_error),
+        mmd_p: mmd_p_value(&pairs, &kernel, permutations, seed)?,
+        energy_distance: energy.unbiased,
+        energy_distance_se: energy.standard_error.expect(with_error),
+        energy_distance_p: energy_p_value(&pairs, permutations, seed)?,
+        sliced_wasserstein: sliced_wasserstein(x, y, order, projections, seed)?.value,
+        sliced_wasserstein_p: sliced_wasserstein_p_value(x, y, order, projections, permutations, seed)?,
+        c2st: classified.accuracy,
+        c2st_se: classified.standard_error,
+        c2st_p: classified.p_value,
+        precision: near.precision,
+        recall: near.recall,
+        density: near.density,
+        coverage: near.coverage,
+    })
+}
+
+/// At most `most` rows, chosen at random where there are more.
+fn subsample(points: Points<'_>, most: usize, seed: u64, side: u64) -> Vec<f32> {
+    if points.rows() <= most {
+        return points.values().to_vec();
+    }
+    let order = noise(seed, Stream::Subsample).from_trajectory(side).permutation(points.rows());
+    points.gather(&order[..most])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rng::{Noise, Purpose};
+
+    fn normal(seed: u64, rows: usize, dimension: usize) -> Vec<f32> {
+        Noise::new(seed, Purpose::Target).normal(rows, dimension)
+    }
+
+    fn of(x: &[f32], y: &[f32], dimension: usize, options: &MetricOptions) -> SampleMetrics {
+        sample_metrics(Points::new(x, dimension).unwrap(), Points::new(y, dimension).unwrap(), options)
+            .unwrap()
+    }
+
+    #[test]
+    fn equal_laws_are_not_told_apart() {
+        let found = of(&normal(1, 300, 4), &normal(2, 250, 4), 4, &MetricOptions::default());
+        let p = [found.mmd_p, found.energy_distance_p, found.sliced_wasserstein_p, found.c2st_p];
+        assert!(p.iter().all(|p| *p > 0.005 && *p <= 1.0), "{found:?}");
+        assert!(found.mmd.abs() < 4.0 * found.mmd_se && (found.c2st - 0.5).abs() < 4.0 * found.c2st_se);
+        assert!(found.energy_distance.abs() < 4.0 * found.energy_distance_se, "{found:?}");
+        assert!(found.precision > 0.8 && found.recall > 0.8 && found.coverage > 0.9, "{found:?}");
+        assert!((found.density - 1.0).abs() < 0.15, "{found:?}");
+    }
+
+    #[test]
+    fn different_laws_are_told_apart_by_every_test() {
+        // Collapsed: the right mean, half the deviation.
+        let x: Vec<f32> = normal(1, 300, 4).iter().map(|value| 0.5 * value).collect();
+        let options = MetricOptions { permutations: 199, ..MetricOptions::default() };
+        let found = of(&x, &normal(2, 250, 4), 4, &options);
+        assert_eq!([found.mmd_p, found.energy_distance_p, found.sliced_wasserstein_p], [0.005; 3]);
+        assert!(found.c2st_p < 1e-6 && found.c2st > 0.65, "{found:?}");
+        assert!(found.precision > 0.95 && found.recall < 0.6, "{found:?}");
+        // SW2 between N(0, I / 4) and N(0, I) is 1/2.
+        assert!((found.sliced_wasserstein - 0.5).abs() < 0.1, "{found:?}");
+    }
+
+    #[test]
+    fn large_samples_are_cut_at_random() {
+        // Sorted, so that the first rows are no fair choice.
+        let sorted = |seed, rows| {
+            let mut values = normal(seed, rows, 1);
+            values.sort_unstable_by(f32::total_cmp);
+            values
+        };
+        let (x, y) = (sorted(1, 3000), sorted(2, 2000));
+        let options = MetricOptions { most_rows: 200, permutations: 99, ..MetricOptions::default() };
+        let found = of(&x, &y, 1, &options);
+        assert!(found.mmd_p > 0.01 && found.energy_distance_p > 0.01 && found.c2st_p > 0.01, "{found:?}");
+        assert_eq!(found, of(&x, &y, 1, &options));
+        assert_ne!(found, of(&x, &y, 1, &MetricOptions { seed: 1, ..options }));
+        let cut = subsample(Points::new(&x, 1).unwrap(), 200, 0, 0);
+        assert!(cut.len() == 200 && cut.iter().all(|value| x.contains(value)));
+    }
+
+    #[test]
+    fn the_record_has_stable_names() {
+        let options = MetricOptions { permutations: 9, projections: 4, ..MetricOptions::default() };
+        let found = of(&normal(1, 20, 2), &normal(2, 15, 2), 2, &options);
+        let json = serde_json::to_value(found).unwrap();
+        let names: Vec<&str> = json.as_object().unwrap().keys().map(String::as_str).collect();
+        let expected = "mmd mmd_se mmd_p energy_distance energy_distance_se energy_distance_p sliced_wasserstein \
+                        sliced_wasserstein_p c2st c2st_se c2st_p precision recall density coverage";
+        assert_eq!(names, expected.split(' ').collect::<Vec<_>>());
+        assert_eq!(serde_json::from_value::<SampleMetrics>(json).unwrap(), found);
+        let options: MetricOptions =
+            serde_json::from_str(r#"{"kernel": "multiscale", "order": "one"}"#).unwrap();
+        assert_eq!(
+            (options.kernel, options.order, options.neighbours),
+            (KernelShape::Multiscale, Order::One, 5)
+        );
+    }
+
+    #[test]
+    fn what_cannot_be_measured_is_named() {
+        let (x, y) = (normal(1, 12, 2), normal(2, 8, 2));
+        let message = |x: &[f32], dimension, options: MetricOptions| {
+            let (x, y) = (Points::new(x, dimension).unwrap(), Points::new(&y, 2).unwrap());
+            let error = sample_metrics(x, y, &options).unwrap_err();
+            assert!(error.is_input());
+            error.to_string()
+        };
+        let default = MetricOptions::default();
+        assert!(message(&x, 3, default).contains("dimension 3"));
+        assert!(message(&x[..4], 2, default).contains("samples: found 2 rows"));
+        assert!(message(&x, 2, MetricOptions { neighbours: 8, ..default }).contains("neighbours: found 8"));
+        assert!(message(&x, 2, MetricOptions { neighbours: 0, ..default }).contains("neighbours: found 0"));
+        assert!(message(&x, 2, MetricOptions { most_rows: 2, ..default }).contains("most_rows: found 2"));
+        assert!(message(&x, 2, MetricOptions { permutations: 0, ..default }).contains("permutations"));
+        assert!(message(&x, 2, MetricOptions { projections: 0, ..default }).contains("projections"));
+    }
+
+    #[test]
+    fn the_number_of_threads_changes_nothing() {
+        let (x, y) = (normal(1, 140, 12), normal(2, 75, 12));
+        let options = MetricOptions { permutations: 49, projections: 16, ..MetricOptions::default() };
+        let run = |threads| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            pool.install(|| of(&x, &y, 12, &options))
+        };
+        assert_eq!(run(1), run(3));
+    }
+}
