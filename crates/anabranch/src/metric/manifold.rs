@@ -114,12 +114,12 @@ mod tests {
 
     #[test]
     fn equal_laws_have_density_one_and_the_known_coverage() {
-        // E coverage = 1 - prod_{i<k} (n-1-i... ) / ...: for n = m, P(no x among the k + (first) nearest) gives
-        // 1 - (m-1)...(m-k) / ((n+m-1)...(n+m-k)); density 1 up to ties (Naeem et al., section 3.3).
+        // B(y) holds no x if the k nearest of all other points are of Y, which gives
+        // E coverage = 1 - (m-1)...(m-k) / ((n+m-1)...(n+m-k)) (Naeem et al., section 3.3).
         let (n, k, runs) = (60, 3, 60);
         let found: Vec<Manifold> = (0..runs)
             .map(|seed| {
-                let draw = |offset| Noise::new(2 * seed + offset, Purpose::Target).normal(n, 2);
+                let draw = |offset| Noise::new(2 * seed as u64 + offset, Purpose::Target).normal(n, 2);
                 of(&draw(0), &draw(1), 2, k).unwrap()
             })
             .collect();

@@ -100,7 +100,7 @@ impl Pairs {
             .flat_map(|row| &self.squared[row * rows + row + 1..(row + 1) * rows])
             .map(|value| value.to_bits())
             .collect();
-        let mut median = |bits: &mut Vec<u32>| match bits.len() {
+        let median = |bits: &mut Vec<u32>| match bits.len() {
             0 => None,
             count => Some(*bits.select_nth_unstable((count - 1) / 2).1),
         };
