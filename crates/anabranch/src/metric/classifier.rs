@@ -22,10 +22,11 @@ const HIDDEN: [usize; 2] = [64, 64];
 /// Rows of each sample in one step.
 const BATCH: usize = 64;
 /// Passes over the larger sample, and the least and most steps.
-const EPOCHS: usize = 40;
+const EPOCHS: usize = 20;
 const STEPS: [usize; 2] = [200, 1000];
 const RATE: f64 = 3e-3;
-const DECAY: f64 = 0.1;
+/// Strong, for the network has more weights than a small sample has rows.
+const DECAY: f64 = 3.0;
 /// Standardised inputs are cut off here, so that no logit overflows.
 const LIMIT: f32 = 1e3;
 

@@ -1,5 +1,5 @@
 //! The feature space in which [`manifold`](super::manifold) measures neighbourhoods: whitened principal
-//! components of the reference sample.
+//! components of reference rows.
 //!
 //! ```text
 //! C = sum_i (y_i - mean)(y_i - mean)^T / (m - 1) = sum_k v_k u_k u_k^T,   v_1 >= v_2 >= ...
@@ -9,8 +9,11 @@
 //! Kept are the fewest leading components that hold 95% of the variance, but all of them in up to 8 dimensions, and
 //! 32 at most. There every direction of the reference counts alike, whatever the units of the data: in up to 8
 //! dimensions precision, recall, density and coverage do not change under invertible affine maps. What leaves the
-//! span of the kept components is invisible here; the discrepancies and the classifier see it. Source: Jolliffe,
-//! "Principal component analysis" (2nd ed., 2002), section 6.1.1 for the rule.
+//! span of the kept components is invisible here; the discrepancies and the classifier see it.
+//!
+//! Fit to rows that are not measured afterwards. The rows fitted to are whiter in these features than other rows of
+//! the same law, so that a perfect sample would look collapsed beside them, the more so the fewer the rows per
+//! dimension. Source: Jolliffe, "Principal component analysis" (2nd ed., 2002), section 6.1.1 for the rule.
 
 use rayon::prelude::*;
 
@@ -44,7 +47,7 @@ struct Axis {
 }
 
 impl Features {
-    /// Fits the features to the reference `[m, dimension]`.
+    /// Fits the features to reference rows `[m, dimension]`.
     ///
     /// # Errors
     /// [`Error::Input`](crate::Error::Input) if the reference has fewer than two rows.
@@ -108,8 +111,7 @@ fn moments(points: Points<'_>) -> (Vec<f64>, Vec<f64>) {
     let mut covariance = vec![0.0; dimension * dimension];
     covariance.par_chunks_mut(dimension).enumerate().for_each(|(i, row)| {
         for (slot, other) in row.iter_mut().zip(&centred).take(i + 1) {
-            let products = centred[i].iter().zip(other).map(|(a, b)| a * b);
-            *slot = products.sum::<f64>() / (rows as f64 - 1.0);
+            *slot = eigen::dot(&centred[i], other) / (rows as f64 - 1.0);
         }
     });
     for i in 0..dimension {
@@ -121,6 +123,7 @@ fn moments(points: Points<'_>) -> (Vec<f64>, Vec<f64>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::math::Estimate;
     use crate::metric::manifold::manifold;
     use crate::metric::pairs::Pairs;
     use crate::rng::{Noise, Purpose};
@@ -174,6 +177,27 @@ mod tests {
                 .unwrap()
         };
         assert_eq!(value(&x, &y), value(&map(&x), &map(&y)));
+    }
+
+    #[test]
+    fn equal_laws_are_equal_in_features_of_other_rows() {
+        // Density 1 holds in every space that is chosen independently of both samples.
+        let (rows, dimension, runs) = (50, 40, 40);
+        let density = |seed: u64, independent: bool| {
+            let [x, y, other] = [0, 1, 2].map(|part| normal(3 * seed + part, rows, dimension));
+            let points = |values| Points::new(values, dimension).unwrap();
+            let features = Features::fit(points(if independent { &other } else { &y })).unwrap();
+            let (x, y) = (features.apply(points(&x)).unwrap(), features.apply(points(&y)).unwrap());
+            let points = |values| Points::new(values, features.count()).unwrap();
+            manifold(&Pairs::new(points(&x), points(&y)).unwrap(), 4).unwrap().density
+        };
+        let mean =
+            |independent| Estimate::mean(&(0..runs).map(|s| density(s, independent)).collect::<Vec<_>>());
+        let fair = mean(true);
+        assert!((fair.value - 1.0).abs() < 4.0 * fair.error, "{fair:?}");
+        // Fitted to the reference itself, the perfect samples lie too close to it.
+        let unfair = mean(false);
+        assert!(unfair.value - 1.0 > 4.0 * unfair.error, "{unfair:?}");
     }
 
     #[test]

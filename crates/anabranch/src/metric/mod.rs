@@ -31,7 +31,7 @@ mod summary;
 pub mod wasserstein;
 
 pub use points::Points;
-pub use summary::{MetricOptions, SampleMetrics, sample_metrics};
+pub use summary::{MetricOptions, SampleMetrics, sample_metrics, sample_metrics_in};
 
 use crate::error::{Problem, Result};
 use crate::rng::{Noise, Purpose};

@@ -77,13 +77,17 @@ fn sliced_powers(pooled: Points<'_>, order: Order, directions: &[f64], labels: &
             let values = project(pooled, direction);
             let mut rank: Vec<usize> = (0..values.len()).collect();
             rank.sort_unstable_by(|a, b| values[*a].total_cmp(&values[*b]));
-            let (mut x, mut y) = (Vec::new(), Vec::new());
+            let samples = labels[0].iter().filter(|label| **label).count();
+            let mut parts = [vec![0.0; samples], vec![0.0; rank.len() - samples]];
             let power = |labels: &Vec<bool>| {
-                (x.clear(), y.clear());
                 // One sort serves all permutations: both parts of a sorted list are sorted.
-                rank.iter()
-                    .for_each(|row| if labels[*row] { x.push(values[*row]) } else { y.push(values[*row]) });
-                transport(&x, &y, order)
+                let mut filled = [0, 0];
+                for row in &rank {
+                    let part = usize::from(!labels[*row]);
+                    parts[part][filled[part]] = values[*row];
+                    filled[part] += 1;
+                }
+                transport(&parts[0], &parts[1], order)
             };
             labels.iter().map(power).collect()
         })
