@@ -33,7 +33,7 @@ pub struct C2st {
 /// larger sample only as many rows as the smaller has take part, drawn at random.
 ///
 /// # Errors
-/// [`Error::Input`](crate::Error::Input) if the dimensions differ or either sample has fewer than two rows.
+/// [`Error::Input`](crate::error::Error::Input) if the dimensions differ or either sample has fewer than two rows.
 pub fn c2st(samples: Points<'_>, reference: Points<'_>, seed: u64) -> Result<C2st> {
     same_dimension(samples, reference)?;
     at_least("samples", samples.rows(), 2, "a classifier two-sample test")?;

@@ -42,7 +42,7 @@ impl Classifier {
     /// Trains on samples `[n, dimension]` and a reference `[m, dimension]`; both count alike, whatever their sizes.
     ///
     /// # Errors
-    /// [`Error::Input`](crate::Error::Input) if the dimensions differ.
+    /// [`Error::Input`](crate::error::Error::Input) if the dimensions differ.
     pub fn train(samples: Points<'_>, reference: Points<'_>, seed: u64) -> Result<Self> {
         same_dimension(samples, reference)?;
         let noise = noise(seed, Stream::Classifier);

@@ -50,7 +50,7 @@ impl Features {
     /// Fits the features to reference rows `[m, dimension]`.
     ///
     /// # Errors
-    /// [`Error::Input`](crate::Error::Input) if the reference has fewer than two rows.
+    /// [`Error::Input`](crate::error::Error::Input) if the reference has fewer than two rows.
     pub fn fit(reference: Points<'_>) -> Result<Self> {
         at_least("reference", reference.rows(), 2, "principal components")?;
         let dimension = reference.dimension();
@@ -83,7 +83,7 @@ impl Features {
     /// The features of every row, row-major `[rows, count]`.
     ///
     /// # Errors
-    /// [`Error::Input`](crate::Error::Input) if the dimension is not that of the reference.
+    /// [`Error::Input`](crate::error::Error::Input) if the dimension is not that of the reference.
     pub fn apply(&self, points: Points<'_>) -> Result<Vec<f32>> {
         if points.dimension() != self.dimension {
             return Err(Problem::new("points", format!("dimension {}", points.dimension()))

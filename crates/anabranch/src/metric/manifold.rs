@@ -36,7 +36,7 @@ pub struct Manifold {
 /// Computes the four values with `neighbours` = k.
 ///
 /// # Errors
-/// [`Error::Input`](crate::Error::Input) unless 1 <= k, and both samples have more than k rows.
+/// [`Error::Input`](crate::error::Error::Input) unless 1 <= k, and both samples have more than k rows.
 pub fn manifold(pairs: &Pairs, neighbours: usize) -> Result<Manifold> {
     let (n, m) = (pairs.samples(), pairs.reference());
     if neighbours == 0 || neighbours >= n.min(m) {

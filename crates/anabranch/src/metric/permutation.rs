@@ -34,7 +34,7 @@ const BLOCK: usize = 64;
 /// p-value of the hypothesis of equal laws by the unbiased MMD^2 with this kernel.
 ///
 /// # Errors
-/// [`Error::Input`](crate::Error::Input) if either sample has fewer than two rows, or `permutations` is 0.
+/// [`Error::Input`](crate::error::Error::Input) if either sample has fewer than two rows, or `permutations` is 0.
 pub fn mmd_p_value(pairs: &Pairs, kernel: &Kernel, permutations: usize, seed: u64) -> Result<f64> {
     discrepancy_p_value(pairs, |squared| kernel.value(f64::from(squared)), permutations, seed)
 }
@@ -51,7 +51,7 @@ pub fn energy_p_value(pairs: &Pairs, permutations: usize, seed: u64) -> Result<f
 /// [`sliced_wasserstein`](super::wasserstein::sliced_wasserstein) with the same `seed`.
 ///
 /// # Errors
-/// [`Error::Input`](crate::Error::Input) if the dimensions differ, or `projections` or `permutations` is 0.
+/// [`Error::Input`](crate::error::Error::Input) if the dimensions differ, or `projections` or `permutations` is 0.
 pub fn sliced_wasserstein_p_value(
     samples: Points<'_>,
     reference: Points<'_>,
