@@ -104,9 +104,9 @@ pub struct SampleMetrics {
 /// ```
 ///
 /// # Errors
-/// [`Error::Input`](crate::error::Error::Input) if the dimensions differ; if X has fewer than three rows or Y fewer than four; if X or half
-/// of Y, cut to `most_rows`, has not more rows than `neighbours`; if both together, cut, have more than 32768; or if a count in
-/// the options is 0.
+/// [`Error::Input`](crate::error::Error::Input) if the dimensions differ; if X has fewer than three rows or Y fewer than
+/// four; if X or half of Y, cut to `most_rows`, has not more rows than `neighbours`; if both together, cut, have more
+/// than 32768; or if a count in the options is 0.
 pub fn sample_metrics(
     samples: Points<'_>,
     reference: Points<'_>,
