@@ -11,6 +11,7 @@ pub mod estimate;
 pub mod fused;
 pub mod kernel;
 pub mod math;
+pub mod metric;
 pub mod model;
 pub mod network;
 pub mod objective;

@@ -13,7 +13,7 @@ use crate::error::Result;
 /// Energy distance between the two samples of `pairs`, in the units of the points.
 ///
 /// # Errors
-/// [`Error::Input`](crate::Error::Input) if either sample has fewer than two rows.
+/// [`Error::Input`](crate::error::Error::Input) if either sample has fewer than two rows.
 pub fn energy_distance(pairs: &Pairs) -> Result<Discrepancy> {
     pairs.discrepancy(negative_distance)
 }

@@ -36,7 +36,7 @@ pub struct Manifold {
 /// Computes the four values with `neighbours` = k.
 ///
 /// # Errors
-/// [`Error::Input`](crate::Error::Input) unless 1 <= k, and both samples have more than k rows.
+/// [`Error::Input`](crate::error::Error::Input) unless 1 <= k, and both samples have more than k rows.
 pub fn manifold(pairs: &Pairs, neighbours: usize) -> Result<Manifold> {
     let (n, m) = (pairs.samples(), pairs.reference());
     if neighbours == 0 || neighbours >= n.min(m) {
@@ -114,12 +114,12 @@ mod tests {
 
     #[test]
     fn equal_laws_have_density_one_and_the_known_coverage() {
-        // E coverage = 1 - prod_{i<k} (n-1-i... ) / ...: for n = m, P(no x among the k + (first) nearest) gives
-        // 1 - (m-1)...(m-k) / ((n+m-1)...(n+m-k)); density 1 up to ties (Naeem et al., section 3.3).
+        // B(y) holds no x if the k nearest of all other points are of Y, which gives
+        // E coverage = 1 - (m-1)...(m-k) / ((n+m-1)...(n+m-k)) (Naeem et al., section 3.3).
         let (n, k, runs) = (60, 3, 60);
         let found: Vec<Manifold> = (0..runs)
             .map(|seed| {
-                let draw = |offset| Noise::new(2 * seed + offset, Purpose::Target).normal(n, 2);
+                let draw = |offset| Noise::new(2 * seed as u64 + offset, Purpose::Target).normal(n, 2);
                 of(&draw(0), &draw(1), 2, k).unwrap()
             })
             .collect();
@@ -139,7 +139,8 @@ mod tests {
     #[test]
     fn collapse_costs_recall_and_noise_costs_precision() {
         let y = Noise::new(1, Purpose::Target).normal(300, 4);
-        let narrow: Vec<f32> = Noise::new(2, Purpose::Target).normal(300, 4).iter().map(|v| 0.2 * v).collect();
+        let narrow: Vec<f32> =
+            Noise::new(2, Purpose::Target).normal(300, 4).iter().map(|v| 0.2 * v).collect();
         let wide: Vec<f32> = Noise::new(2, Purpose::Target).normal(300, 4).iter().map(|v| 3.0 * v).collect();
         let (narrow, wide) = (of(&narrow, &y, 4, 5).unwrap(), of(&wide, &y, 4, 5).unwrap());
         assert!(narrow.precision > 0.95 && narrow.recall < 0.1 && narrow.coverage < 0.3, "{narrow:?}");

@@ -38,7 +38,7 @@ impl Kernel {
     /// The kernel of this shape and bandwidth (in the units of the points).
     ///
     /// # Errors
-    /// [`Error::Input`](crate::Error::Input) unless the bandwidth is positive and finite.
+    /// [`Error::Input`](crate::error::Error::Input) unless the bandwidth is positive and finite.
     pub fn new(shape: KernelShape, bandwidth: f64) -> Result<Self> {
         if !(bandwidth > 0.0 && bandwidth.is_finite()) {
             let problem = Problem::new("kernel.bandwidth", bandwidth.to_string());
@@ -81,7 +81,7 @@ impl Kernel {
 /// Squared maximum mean discrepancy between the two samples of `pairs`.
 ///
 /// # Errors
-/// [`Error::Input`](crate::Error::Input) if either sample has fewer than two rows.
+/// [`Error::Input`](crate::error::Error::Input) if either sample has fewer than two rows.
 pub fn mmd(pairs: &Pairs, kernel: &Kernel) -> Result<Discrepancy> {
     pairs.discrepancy(|squared| kernel.value(f64::from(squared)))
 }
@@ -116,7 +116,8 @@ mod tests {
             let expected: f64 = factors
                 .iter()
                 .map(|factor| {
-                    let e = |shift, variances| expected_kernel(dimension, shift, variances, factor * bandwidth);
+                    let e =
+                        |shift, variances| expected_kernel(dimension, shift, variances, factor * bandwidth);
                     e(0.0, 2.0) + e(0.0, 4.5) - 2.0 * e(0.4, 3.25)
                 })
                 .sum();

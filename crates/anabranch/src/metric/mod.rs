@@ -10,17 +10,18 @@
 //! | [`energy`] | energy distance, unbiased | 0 on average, may be negative |
 //! | [`wasserstein`] | Wasserstein distances in one dimension and sliced | positive, of order n^(-1/2) |
 //! | [`manifold`] | precision, recall, density, coverage | near 1 (density may exceed it) |
-//! | [`c2st`] | accuracy of a classifier that tells X from Y | 1/2 |
+//! | [`c2st`] | accuracy of a [`classifier`] that tells X from Y, with its p-value | 1/2 |
 //! | [`permutation`] | p-values of the first three | uniform on (0, 1] |
 //!
-//! Sums run in f64 over fixed row blocks: results do not depend on the number of threads. Randomness
-//! (projections, splits, permutations, initial weights) comes from [`Purpose::Metric`] alone.
+//! Precision, recall, density and coverage are measured in a feature space ([`features`]), all else in the points'
+//! own coordinates. Results do not depend on the number of threads. Randomness (projections, splits, permutations,
+//! initial weights) derives from [`Purpose::Metric`] alone.
 
 pub mod c2st;
 pub mod classifier;
+mod eigen;
 pub mod energy;
 pub mod features;
-mod jacobi;
 pub mod manifold;
 pub mod mmd;
 pub mod pairs;
@@ -44,6 +45,7 @@ enum Stream {
     Subsample = 2,
     Split = 3,
     Classifier = 4,
+    Features = 5,
 }
 
 fn noise(seed: u64, stream: Stream) -> Noise {

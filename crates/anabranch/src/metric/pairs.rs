@@ -54,7 +54,7 @@ impl Pairs {
     /// and across; memory is `4 (n + m)^2` bytes.
     ///
     /// # Errors
-    /// [`Error::Input`](crate::Error::Input) if the dimensions differ or `n + m` exceeds 32768.
+    /// [`Error::Input`](crate::error::Error::Input) if the dimensions differ or `n + m` exceeds 32768.
     pub fn new(samples: Points<'_>, reference: Points<'_>) -> Result<Self> {
         same_dimension(samples, reference)?;
         let rows = samples.rows() + reference.rows();
@@ -100,7 +100,7 @@ impl Pairs {
             .flat_map(|row| &self.squared[row * rows + row + 1..(row + 1) * rows])
             .map(|value| value.to_bits())
             .collect();
-        let mut median = |bits: &mut Vec<u32>| match bits.len() {
+        let median = |bits: &mut Vec<u32>| match bits.len() {
             0 => None,
             count => Some(*bits.select_nth_unstable((count - 1) / 2).1),
         };
@@ -117,7 +117,7 @@ impl Pairs {
     /// U, V and the standard error of U for `h`, a function of the squared distance.
     ///
     /// # Errors
-    /// [`Error::Input`](crate::Error::Input) if X or Y has fewer than two rows.
+    /// [`Error::Input`](crate::error::Error::Input) if X or Y has fewer than two rows.
     pub fn discrepancy(&self, h: impl Fn(f32) -> f64 + Sync) -> Result<Discrepancy> {
         at_least("samples", self.samples, 2, "an unbiased two-sample statistic")?;
         at_least("reference", self.reference, 2, "an unbiased two-sample statistic")?;

@@ -16,7 +16,7 @@ impl<'a> Points<'a> {
     /// Views `values` as rows of `dimension` coordinates each.
     ///
     /// # Errors
-    /// [`Error::Input`](crate::Error::Input) if `dimension` is 0, `values` is empty or no whole number of
+    /// [`Error::Input`](crate::error::Error::Input) if `dimension` is 0, `values` is empty or no whole number of
     /// rows, or a value is not finite or exceeds 1e16 in magnitude (its squared distances would overflow).
     pub fn new(values: &'a [f32], dimension: usize) -> Result<Self> {
         let wrong = |found: String, allowed: &str| Err(Problem::new("points", found).allowed(allowed).into());
@@ -27,7 +27,10 @@ impl<'a> Points<'a> {
             return wrong("no rows".into(), "at least one row");
         }
         if !values.len().is_multiple_of(dimension) {
-            return wrong(format!("{} values", values.len()), &format!("a multiple of the dimension {dimension}"));
+            return wrong(
+                format!("{} values", values.len()),
+                &format!("a multiple of the dimension {dimension}"),
+            );
         }
         // NaN compares false, and is caught with the rest.
         if let Some(at) = values.iter().position(|value| !matches!(value.abs(), 0.0..=LIMIT)) {

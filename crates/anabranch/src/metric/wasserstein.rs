@@ -56,7 +56,7 @@ pub struct Sliced {
 /// Exact W_p between two one-dimensional samples of any sizes, in the units of the points.
 ///
 /// # Errors
-/// [`Error::Input`](crate::Error::Input) unless both have dimension 1.
+/// [`Error::Input`](crate::error::Error::Input) unless both have dimension 1.
 pub fn wasserstein(samples: Points<'_>, reference: Points<'_>, order: Order) -> Result<f64> {
     for (place, points) in [("samples", samples), ("reference", reference)] {
         if points.dimension() != 1 {
@@ -77,7 +77,7 @@ pub fn wasserstein(samples: Points<'_>, reference: Points<'_>, order: Order) -> 
 /// dimension it is exact W_p. The directions depend on `seed` and the dimension alone.
 ///
 /// # Errors
-/// [`Error::Input`](crate::Error::Input) if the dimensions differ or `projections` is 0.
+/// [`Error::Input`](crate::error::Error::Input) if the dimensions differ or `projections` is 0.
 pub fn sliced_wasserstein(
     samples: Points<'_>,
     reference: Points<'_>,
@@ -143,7 +143,8 @@ pub(super) fn project(points: Points<'_>, direction: &[f64]) -> Vec<f64> {
                         sums[lane] += f64::from(values[lane]) * weights[lane];
                     }
                 }
-                let rest: f64 = row_tail.iter().zip(tail).map(|(value, weight)| f64::from(*value) * weight).sum();
+                let rest: f64 =
+                    row_tail.iter().zip(tail).map(|(value, weight)| f64::from(*value) * weight).sum();
                 sums.iter().sum::<f64>() + rest
             })
             .collect()
