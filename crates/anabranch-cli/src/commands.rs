@@ -189,7 +189,8 @@ fn sample(directory: &Path, count: u64, seed: u64, format: &str, out: Option<Pat
         let allowed = format!("an integer from 1 to {most} with {columns} columns");
         return Err(Problem::new("--count", count.to_string()).allowed(allowed).into());
     };
-    let place = out.as_ref().map_or("the run's directory".to_owned(), |out| format!("--out {}", out.display()));
+    let place =
+        out.as_ref().map_or("the run's directory".to_owned(), |out| format!("--out {}", out.display()));
     let out = out.unwrap_or_else(|| directory.join(format!("samples-{count}.{format}")));
     // Hours of sampling should not end in a path that was wrong from the start.
     check_writable(&out).map_err(|error| at_output(&place, error))?;
@@ -254,7 +255,8 @@ fn evaluate(directory: &Path, data: Option<&Path>, as_json: bool) -> Result<()> 
             };
             let seen = watched(&progress, "likelihood", table.rows());
             let noise = run.plan.evaluation_noise();
-            let score = nll_observed(&model, &table.values, bound, &noise, &seen).ok_or(Error::Interrupted)?;
+            let score =
+                nll_observed(&model, &table.values, bound, &noise, &seen).ok_or(Error::Interrupted)?;
             let mut metrics = Map::new();
             metrics.insert("nll".to_owned(), json!(score.value));
             metrics.insert("nll_se".to_owned(), json!(score.error));

@@ -149,10 +149,13 @@ impl Run {
         let source = Source { origin: &origin, text: &text, overrides: &[] };
         let recipe = source.read();
         if !is_whole(&text) {
-            let problem = Problem::new(&*origin, match &recipe {
-                Ok(_) => "a recipe that is not the one the run was started with".to_owned(),
-                Err(error) => format!("a damaged recipe ({error})"),
-            });
+            let problem = Problem::new(
+                &*origin,
+                match &recipe {
+                    Ok(_) => "a recipe that is not the one the run was started with".to_owned(),
+                    Err(error) => format!("a damaged recipe ({error})"),
+                },
+            );
             return Err(problem
                 .allowed("the file as it was written; to train with other values, start another run")
                 .into());

@@ -5,7 +5,8 @@ use std::fmt::Write;
 use crate::support::{Place, TINY};
 
 fn recipe(target: &str) -> String {
-    let (start, rest) = (TINY.find("kind = \"toy\"").expect("a target"), TINY.find("\n[[model]]").expect("a model"));
+    let (start, rest) =
+        (TINY.find("kind = \"toy\"").expect("a target"), TINY.find("\n[[model]]").expect("a model"));
     format!("{}kind = \"table\"\n{target}\n{}", &TINY[..start], &TINY[rest..])
 }
 
@@ -58,7 +59,10 @@ fn missing_files_and_sources_are_named() {
     assert!(message.to_lowercase().starts_with("none.csv: found no such file or directory"), "{message}");
     place.write("t.toml", recipe("source = \"digts\""));
     let message = place.run("run t.toml").refused(2);
-    assert!(message.starts_with("t.toml, line 7, key target.source: found \"digts\"; allowed: digits"), "{message}");
+    assert!(
+        message.starts_with("t.toml, line 7, key target.source: found \"digts\"; allowed: digits"),
+        "{message}"
+    );
     assert!(message.ends_with("did you mean \"digits\"?"), "{message}");
     assert!(!place.path("runs").exists());
 }
@@ -68,10 +72,19 @@ fn dimensions_levels_and_splits_must_agree() {
     let place = Place::new();
     place.write("data.csv", table(30, 4));
     for (target, expected) in [
-        ("image = [8, 8]", "t.toml, line 8, key target.image: found 8 x 8; allowed: a height and a width whose product is the number of columns, 4"),
-        ("image = [4294967296, 4294967297]", "t.toml, line 8, key target.image: found 4294967296 x 4294967297; allowed: "),
+        (
+            "image = [8, 8]",
+            "t.toml, line 8, key target.image: found 8 x 8; allowed: a height and a width whose product is the number of columns, 4",
+        ),
+        (
+            "image = [4294967296, 4294967297]",
+            "t.toml, line 8, key target.image: found 4294967296 x 4294967297; allowed: ",
+        ),
         ("levels = 3", "data.csv, row "),
-        ("validation = 0.6\ntest = 0.5", "t.toml, line 5, key target: found 30 rows, 18 of them for validation and 15 for test; allowed: "),
+        (
+            "validation = 0.6\ntest = 0.5",
+            "t.toml, line 5, key target: found 30 rows, 18 of them for validation and 15 for test; allowed: ",
+        ),
         ("test = 1.5", "t.toml, line 8, key target.test: found 1.5; allowed: a number from 0 to 0.99"),
     ] {
         place.write("t.toml", recipe(&format!("file = \"data.csv\"\n{target}")));
@@ -83,7 +96,10 @@ fn dimensions_levels_and_splits_must_agree() {
     place.write("data.csv", table(30, 1));
     place.write("t.toml", recipe("file = \"data.csv\""));
     let message = place.run("run t.toml --out run").refused(2);
-    assert!(message.starts_with("t.toml, line 9, key model.0.coupling: found \"coupling\" in one dimension"), "{message}");
+    assert!(
+        message.starts_with("t.toml, line 9, key model.0.coupling: found \"coupling\" in one dimension"),
+        "{message}"
+    );
 }
 
 #[test]
@@ -95,7 +111,10 @@ fn the_smallest_data_train() {
         place.run(&format!("run t.toml --out run-{rows} --json")).json();
     }
     place.write("data.csv", "4\n4\n4\n4\n");
-    place.write("t.toml", recipe("file = \"data.csv\"").replace("layers = 1", "layers = 1\ncoupling = \"autoregressive\""));
+    place.write(
+        "t.toml",
+        recipe("file = \"data.csv\"").replace("layers = 1", "layers = 1\ncoupling = \"autoregressive\""),
+    );
     place.run("run t.toml --out constant --json").json();
 }
 
@@ -127,14 +146,18 @@ fn integer_data_to_evaluate_must_lie_on_the_levels() {
     place.write("data.csv", table(40, 3));
     let vae = "[[model]]\nkind = \"vae\"\nlatent = [2]\nhidden = [3]\n\n[optimizer]";
     let text = recipe("file = \"data.csv\"\nlevels = 7");
-    let (start, end) = (text.find("[[model]]").expect("a model"), text.find("[optimizer]").expect("an optimiser"));
+    let (start, end) =
+        (text.find("[[model]]").expect("a model"), text.find("[optimizer]").expect("an optimiser"));
     place.write("t.toml", format!("{}{vae}{}", &text[..start], &text[end + "[optimizer]".len()..]));
     let result = place.run("run t.toml --out run --json").json();
     assert!(result["metrics"]["bits_per_dim"].is_f64(), "{result}");
     for wrong in ["7", "-1", "0.5"] {
         place.write("data.csv", format!("1,2,3\n1,{wrong},3\n"));
         let message = place.run("evaluate run --data data.csv").refused(2);
-        assert!(message.starts_with("data.csv") && message.contains(&format!("found {wrong}; allowed: ")), "{message}");
+        assert!(
+            message.starts_with("data.csv") && message.contains(&format!("found {wrong}; allowed: ")),
+            "{message}"
+        );
     }
 }
 
@@ -143,7 +166,13 @@ fn numbers_that_leave_the_finite_range_stop_the_run_and_keep_what_was_reached() 
     let place = Place::new();
     // Squares of these overflow f32.
     place.write("data.csv", "1e30,-2e30\n3e30,1e30\n-1e30,5e30\n2e30,2e30\n1e30,1e30\n");
-    place.write("t.toml", recipe("file = \"data.csv\"").replace("kind = \"flow\"\nlayers = 1\nhidden = [3]\nbins = 3", "kind = \"diffusion\"\nlevels = 5\nhidden = [3]"));
+    place.write(
+        "t.toml",
+        recipe("file = \"data.csv\"").replace(
+            "kind = \"flow\"\nlayers = 1\nhidden = [3]\nbins = 3",
+            "kind = \"diffusion\"\nlevels = 5\nhidden = [3]",
+        ),
+    );
     let message = place.run("run t.toml --out run").refused(1);
     assert!(message.starts_with("step 1: the loss is not finite ("), "{message}");
     assert_eq!(place.checkpoints("run"), ["step-0000000000.safetensors"]);

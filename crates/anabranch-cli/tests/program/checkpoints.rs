@@ -63,7 +63,11 @@ fn whatever_lies_there_the_run_ends_as_if_it_had_not() {
         let ended = place.run("resume run --json");
         assert_eq!(ended.code, Some(0), "{}", ended.stderr);
         let note = format!("note: passed over {NEWEST}: {reason}");
-        assert!(ended.stderr.starts_with(&note) && ended.stderr.lines().count() == 1, "{reason}: {}", ended.stderr);
+        assert!(
+            ended.stderr.starts_with(&note) && ended.stderr.lines().count() == 1,
+            "{reason}: {}",
+            ended.stderr
+        );
         assert!(place.read(NEWEST) == whole, "{reason}: the last two steps were not the same");
         assert_eq!(place.metrics("run"), metrics, "{reason}");
         assert!(place.read("run/samples.npy") == result, "{reason}");
@@ -104,7 +108,11 @@ fn where_none_is_whole_nothing_is_overwritten() {
     let before = place.files("run");
     for command in ["resume run", "sample run --count 3", "evaluate run"] {
         let message = place.run(command).refused(2);
-        assert!(message.starts_with("run/checkpoints: found run/checkpoints/step-0000000030.safetensors: damaged ("), "{message}");
+        assert!(
+            message
+                .starts_with("run/checkpoints: found run/checkpoints/step-0000000030.safetensors: damaged ("),
+            "{message}"
+        );
         assert!(message.contains("step-0000000028.safetensors: damaged ("), "{message}");
         assert!(message.ends_with("allowed: at least one whole checkpoint of this run"), "{message}");
     }

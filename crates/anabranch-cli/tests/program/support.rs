@@ -137,7 +137,8 @@ impl Place {
     pub fn metrics(&self, run: &str) -> Vec<Value> {
         let text = String::from_utf8(self.read(&format!("{run}/metrics.jsonl"))).expect("UTF-8");
         let line = |line: &str| {
-            let mut value: Value = serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
+            let mut value: Value =
+                serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
             value.as_object_mut().expect("an object").remove("steps_per_second");
             value
         };

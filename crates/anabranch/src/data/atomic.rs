@@ -54,7 +54,8 @@ pub fn check_writable(path: &Path) -> Result<()> {
 /// Removes what killed writers left in a directory: temporary files that no process holds any more.
 pub fn remove_torn(directory: &Path) {
     let entries = std::fs::read_dir(directory).into_iter().flatten().flatten();
-    let parts = entries.map(|entry| entry.path()).filter(|path| path.extension().is_some_and(|e| e == "part"));
+    let parts =
+        entries.map(|entry| entry.path()).filter(|path| path.extension().is_some_and(|e| e == "part"));
     for path in parts {
         let torn = File::open(&path).is_ok_and(|file| file.try_lock().is_ok());
         if torn {

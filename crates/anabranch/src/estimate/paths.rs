@@ -66,8 +66,8 @@ mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     use super::*;
-    use crate::model::flow::Flow;
     use crate::kernel::bijection::Standardise;
+    use crate::model::flow::Flow;
     use crate::rng::Purpose;
     use crate::target::EnergyRecipe;
 

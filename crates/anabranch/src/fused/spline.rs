@@ -195,8 +195,8 @@ pub(super) fn back(
         let over_d = 1.0 / d;
         let grad_s = grad_out * h * (xi * xi - a * (1.0 - 2.0 * e)) * over_d
             + grad_log * (2.0 / s + 2.0 * e * over_n - 2.0 * (1.0 - 2.0 * e) * over_d);
-        slope_0[l] = grad_out * h * e * (1.0 - a) * over_d
-            + grad_log * (back * back * over_n - 2.0 * e * over_d);
+        slope_0[l] =
+            grad_out * h * e * (1.0 - a) * over_d + grad_log * (back * back * over_n - 2.0 * e * over_d);
         slope_1[l] = -grad_out * h * e * a * over_d + grad_log * (xi * xi * over_n - 2.0 * e * over_d);
         y_start[l] = grad_out;
         y_size[l] = grad_out * a + grad_s / w;

@@ -153,11 +153,19 @@ fn build_model(recipe: &Recipe, data: &TargetData, dimension: usize) -> Result<M
                         .allowed("it only where the target is data")
                         .into());
                 };
-                let outside = data.train.iter().chain(&data.validation).chain(&data.test).find(|v| !(0.0..=1.0).contains(*v));
+                let outside = data
+                    .train
+                    .iter()
+                    .chain(&data.validation)
+                    .chain(&data.test)
+                    .find(|v| !(0.0..=1.0).contains(*v));
                 if let (0, Some(value)) = (levels, outside) {
-                    return Err(Problem::new(format!("{key}.kind"), format!("\"logit\" on data with {value}"))
-                        .allowed("it on data with levels, or within [0, 1]")
-                        .into());
+                    return Err(Problem::new(
+                        format!("{key}.kind"),
+                        format!("\"logit\" on data with {value}"),
+                    )
+                    .allowed("it on data with levels, or within [0, 1]")
+                    .into());
                 }
                 let mut layers: Vec<Box<dyn Bijection>> = vec![Box::new(Logit::new(logit.margin))];
                 if levels > 0 {

@@ -246,7 +246,9 @@ impl Recipe {
         let optimizer = &self.optimizer;
         // Run directories bear it.
         let fine = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
-        if self.name.len() > 100 || !self.name.chars().all(fine) || !self.name.starts_with(char::is_alphanumeric)
+        if self.name.len() > 100
+            || !self.name.chars().all(fine)
+            || !self.name.starts_with(char::is_alphanumeric)
         {
             return Err(Problem::new("name", quoted(&self.name))
                 .allowed("up to 100 letters, digits, \"-\", \"_\" and \".\", a letter or digit first")

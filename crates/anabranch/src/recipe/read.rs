@@ -21,7 +21,8 @@ impl Override {
     /// # Errors
     /// If there is no `=`, or what stands before it is no path of keys.
     pub fn parse(text: &str) -> Result<Self> {
-        let wrong = || Problem::new("--set", quoted(text)).allowed("key.path=value, such as training.steps=100");
+        let wrong =
+            || Problem::new("--set", quoted(text)).allowed("key.path=value, such as training.steps=100");
         let (path, value) = text.split_once('=').ok_or_else(wrong)?;
         let path: Vec<String> = path.trim().split('.').map(str::to_owned).collect();
         if path.len() > DEEPEST || path.iter().any(String::is_empty) {
@@ -106,7 +107,8 @@ impl Source<'_> {
             problem.at(place)
         })?;
         let recipe: Recipe = table.try_into().map_err(|error: toml::de::Error| {
-            Problem::new(origin, error.message().replace('\n', ", ")).allowed("a recipe; see `anabranch schema`")
+            Problem::new(origin, error.message().replace('\n', ", "))
+                .allowed("a recipe; see `anabranch schema`")
         })?;
         recipe.check().map_err(|error| self.locate(error))?;
         Ok(recipe)
@@ -146,12 +148,15 @@ impl Source<'_> {
         let (mut node, mut start) = (&root, None);
         for (depth, name) in path.iter().enumerate() {
             let next = match node {
-                DeValue::Table(table) => {
-                    table.iter().find(|(key, _)| key.get_ref() == name).map(|(key, value)| (key.span(), value))
-                }
-                DeValue::Array(items) => {
-                    name.parse().ok().and_then(|index: usize| items.get(index)).map(|item| (item.span(), item))
-                }
+                DeValue::Table(table) => table
+                    .iter()
+                    .find(|(key, _)| key.get_ref() == name)
+                    .map(|(key, value)| (key.span(), value)),
+                DeValue::Array(items) => name
+                    .parse()
+                    .ok()
+                    .and_then(|index: usize| items.get(index))
+                    .map(|item| (item.span(), item)),
                 _ => None,
             };
             let Some((span, value)) = next else { return (start.map(|at| line_at(self.text, at)), depth) };
@@ -215,7 +220,10 @@ mod tests {
         assert!(kind.starts_with("--set model.0.kind: found \"flaw\"; allowed: diffusion, flow"), "{kind}");
         assert!(kind.ends_with("did you mean \"flow\"?"), "{kind}");
         for (set, expected) in [
-            ("training.steps=many", "--set training.steps: found \"many\"; allowed: an integer of at least 0"),
+            (
+                "training.steps=many",
+                "--set training.steps: found \"many\"; allowed: an integer of at least 0",
+            ),
             ("training.steps=-3", "--set training.steps: found -3; allowed: an integer of at least 0"),
             ("training.steps=1e3", "--set training.steps: found 1000.0; allowed: an integer of at least 0"),
             ("training.batch=0", "--set training.batch: found 0; allowed: an integer of at least 1"),
@@ -229,7 +237,10 @@ mod tests {
                 "model.0.hidden=[8, 'x']",
                 "--set model.0.hidden, key model.0.hidden.1: found \"x\"; allowed: an integer of at least 0",
             ),
-            ("model.0.hidden=8", "--set model.0.hidden: found 8; allowed: a list, each entry an integer of at least 0"),
+            (
+                "model.0.hidden=8",
+                "--set model.0.hidden: found 8; allowed: a list, each entry an integer of at least 0",
+            ),
             ("model.0.bound=1e300", "--set model.0.bound: found 1e300; allowed: a finite number"),
             ("model.0.residual=yes", "--set model.0.residual: found \"yes\"; allowed: true or false"),
             ("model.7.layers=2", "--set model.7.layers: found \"7\"; allowed: an index from 0 to 0"),
@@ -258,10 +269,7 @@ mod tests {
         // What is missing is looked for where it should have been.
         let missing = message(&TEXT.replace("name = \"moons\"", ""), &[]);
         assert_eq!(missing, "t.toml, line 2, key target.name: found nothing; allowed: a text in quotes");
-        assert_eq!(
-            message("", &[]),
-            "t.toml, key name: found nothing; allowed: a text in quotes"
-        );
+        assert_eq!(message("", &[]), "t.toml, key name: found nothing; allowed: a text in quotes");
         let broken = message("name = \"t\"\nseed = \n", &[]);
         assert!(broken.starts_with("t.toml, line 2: found broken TOML ("), "{broken}");
     }

@@ -266,7 +266,9 @@ impl Default for LogitRecipe {
 
 fn widths(key: &str, widths: &[usize], residual: bool) -> Result<()> {
     if !(1..=100).contains(&widths.len()) {
-        return Err(Problem::new(key, format!("{} widths", widths.len())).allowed("from 1 to 100 of them").into());
+        return Err(Problem::new(key, format!("{} widths", widths.len()))
+            .allowed("from 1 to 100 of them")
+            .into());
     }
     for (index, width) in widths.iter().enumerate() {
         within(&format!("{key}.{index}"), *width as f64, 1.0, 65_536.0)?;
@@ -339,16 +341,18 @@ impl SegmentRecipe {
                 widths(&format!("{key}.latent"), &vae.latent, false)?;
                 widths(&format!("{key}.hidden"), &vae.hidden, false)
             }
-            Self::Dequantise {} if !last => Err(Problem::new(format!("{key}.kind"), format!("\"dequantise\" before \"{}\"", after[0]))
-                .allowed("it as the last segment, next to the data")
-                .into()),
-            Self::Dequantise {} => Ok(()),
-            // What they undo was done to the data, and not to what other segments make of them.
-            Self::Standardise {} | Self::Logit(_) if after.iter().any(|kind| *kind != "dequantise") => {
-                Err(Problem::new(format!("{key}.kind"), format!("\"{}\" before \"{}\"", self.kind(), after[0]))
-                    .allowed("it next to the data, or with \"dequantise\" alone between")
+            Self::Dequantise {} if !last => {
+                Err(Problem::new(format!("{key}.kind"), format!("\"dequantise\" before \"{}\"", after[0]))
+                    .allowed("it as the last segment, next to the data")
                     .into())
             }
+            Self::Dequantise {} => Ok(()),
+            // What they undo was done to the data, and not to what other segments make of them.
+            Self::Standardise {} | Self::Logit(_) if after.iter().any(|kind| *kind != "dequantise") => Err(
+                Problem::new(format!("{key}.kind"), format!("\"{}\" before \"{}\"", self.kind(), after[0]))
+                    .allowed("it next to the data, or with \"dequantise\" alone between")
+                    .into(),
+            ),
             Self::Standardise {} => Ok(()),
             Self::Logit(logit) => within(&format!("{key}.margin"), f64::from(logit.margin), 1e-6, 0.499),
         }

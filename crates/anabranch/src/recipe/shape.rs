@@ -127,7 +127,9 @@ impl<'a> Walk<'a> {
                 let largest = if schema["format"] == "uint32" { i64::from(u32::MAX) } else { i64::MAX };
                 (schema["minimum"].as_i64().unwrap_or(i64::MIN)..=largest).contains(number)
             }
-            ("number", Value::Integer(_)) | ("string", Value::String(_)) | ("boolean", Value::Boolean(_)) => true,
+            ("number", Value::Integer(_)) | ("string", Value::String(_)) | ("boolean", Value::Boolean(_)) => {
+                true
+            }
             ("number", Value::Float(number)) if schema["format"] == "float" => (*number as f32).is_finite(),
             ("number", Value::Float(number)) => number.is_finite(),
             // Nothing that recipes are made of: left to the deserialiser.
@@ -166,7 +168,8 @@ impl<'a> Walk<'a> {
     }
 
     fn table(&self, schema: &'a Schema, table: &Table, key: &str) -> Result<(), Problem> {
-        let known: Vec<&str> = schema["properties"].as_object().into_iter().flatten().map(|(k, _)| k.as_str()).collect();
+        let known: Vec<&str> =
+            schema["properties"].as_object().into_iter().flatten().map(|(k, _)| k.as_str()).collect();
         for (name, value) in table {
             let place = join(key, name);
             match schema["properties"].get(name) {
@@ -192,9 +195,10 @@ impl<'a> Walk<'a> {
         if !(bound("minItems", 0)..=bound("maxItems", u64::MAX)).contains(&count) {
             return Err(Problem::new(key, format!("{count} entries")).allowed(self.allowed(schema)));
         }
-        items.iter().enumerate().try_for_each(|(index, item)| {
-            self.value(&schema["items"], item, &join(key, &index.to_string()))
-        })
+        items
+            .iter()
+            .enumerate()
+            .try_for_each(|(index, item)| self.value(&schema["items"], item, &join(key, &index.to_string())))
     }
 }
 
@@ -202,7 +206,9 @@ impl<'a> Walk<'a> {
 fn kind(schema: &Schema) -> &str {
     match &schema["type"] {
         Schema::String(kind) => kind,
-        Schema::Array(kinds) => kinds.iter().filter_map(Schema::as_str).find(|kind| *kind != "null").unwrap_or(""),
+        Schema::Array(kinds) => {
+            kinds.iter().filter_map(Schema::as_str).find(|kind| *kind != "null").unwrap_or("")
+        }
         _ => "",
     }
 }

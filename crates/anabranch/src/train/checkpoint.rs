@@ -245,6 +245,8 @@ mod tests {
         let wider = State { weights: vec![vec![0.0; 2], vec![0.0; 2]], ..state() };
         assert!(decode(&bytes, &names, &wider).unwrap_err().contains("of another model"));
         let other = State { seed: 3, ..state() };
-        assert!(decode(&bytes, &names, &other).unwrap_err().contains("its seed is 18446744073709551615, not 3"));
+        assert!(
+            decode(&bytes, &names, &other).unwrap_err().contains("its seed is 18446744073709551615, not 3")
+        );
     }
 }
