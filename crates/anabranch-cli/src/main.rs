@@ -29,7 +29,7 @@ struct RecipeArgs {
     #[arg(long = "set", value_name = "KEY.PATH=VALUE")]
     set: Vec<String>,
     /// The seed of every random stream.
-    #[arg(long, value_parser = integer)]
+    #[arg(long, value_parser = integer, allow_negative_numbers = true)]
     seed: Option<u64>,
 }
 
@@ -67,10 +67,10 @@ enum Command {
         /// The run's directory.
         directory: PathBuf,
         /// How many.
-        #[arg(long, value_parser = integer)]
+        #[arg(long, value_parser = integer, allow_negative_numbers = true)]
         count: u64,
         /// The seed of the draws.
-        #[arg(long, default_value_t = 1, value_parser = integer)]
+        #[arg(long, default_value_t = 1, value_parser = integer, allow_negative_numbers = true)]
         seed: u64,
         /// npy or csv.
         #[arg(long, default_value = "npy")]
@@ -99,7 +99,7 @@ enum Command {
         #[arg(long = "set", value_name = "KEY.PATH=VALUE")]
         set: Vec<String>,
         /// The seed of every random stream.
-        #[arg(long, value_parser = integer)]
+        #[arg(long, value_parser = integer, allow_negative_numbers = true)]
         seed: Option<u64>,
         /// The directory of all runs [default: a new one, runs/compare].
         #[arg(long)]

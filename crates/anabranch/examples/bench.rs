@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use anabranch::fused::matmul::{Matrix, multiply_parallel};
+use anabranch::fused::matmul::multiply;
 use anabranch::recipe::{Plan, read};
 use anabranch::rng::{Noise, Purpose};
 use anabranch::train::Trainer;
@@ -84,7 +84,9 @@ fn sample(text: &str, rows: usize, blocks: usize, inner: usize) -> (Vec<f64>, f6
     let plan = plan(text, 16);
     let mut trainer = Trainer::new(&plan);
     // A few steps away from the start, where a flow is the identity.
-    (0..20).for_each(|_| drop(trainer.step().expect("a finite step")));
+    for _ in 0..20 {
+        trainer.step().expect("a finite step");
+    }
     let model = trainer.trained();
     let (mut seed, mut check) = (0, f64::NAN);
     let times = measure(blocks, inner, || {
@@ -95,12 +97,12 @@ fn sample(text: &str, rows: usize, blocks: usize, inner: usize) -> (Vec<f64>, f6
     (times, check)
 }
 
-fn gemm(size: usize, inner: usize, threads: usize) -> (Vec<f64>, f64) {
+fn gemm(size: usize, inner: usize) -> (Vec<f64>, f64) {
     let noise = Noise::new(1, Purpose::Weights);
     let (a, b) = (noise.normal(size, size), noise.step(1).normal(size, size));
     let mut c = vec![0.0; size * size];
     let times = measure(9, inner, || {
-        multiply_parallel(Matrix::new(&a, size, size), Matrix::new(&b, size, size), &mut c, threads);
+        multiply(&a, &b, [size; 3], &mut c);
     });
     (times, f64::from(c[size + 1]))
 }
@@ -121,8 +123,8 @@ fn main() {
     let autoregressive = format!("{FLOW}{AUTOREGRESSIVE}");
     // On the pool's own thread, so that handing over work costs nothing.
     let (times, check) = match case {
-        "gemm_256" => gemm(256, 640, threads),
-        "gemm_1024" => gemm(1024, 10, threads),
+        "gemm_256" => gemm(256, 640),
+        "gemm_1024" => gemm(1024, 10),
         "ddpm_train" => train(DDPM, 256, 9, 100),
         "ddpm_sample" => sample(DDPM, 1000, 3, 1),
         "rqs_coupling_train" => train(&coupling, 512, 7, 20),

@@ -1,4 +1,4 @@
-//! Sums in log space, and estimates with their standard errors.
+//! Sums in log space, estimates with their standard errors, triangular systems, quadrature.
 
 use burn::tensor::Tensor;
 
@@ -19,6 +19,70 @@ pub fn log_mean_exp_rows(values: Tensor<2>) -> LogWeight {
     let largest = values.clone().max_dim(1).detach();
     let sum = (values - largest.clone()).exp().sum_dim(1).log() + largest;
     (sum - samples.ln()).squeeze_dim(1)
+}
+
+/// The lower Cholesky factor of a symmetric matrix (row-major, lower triangle read).
+///
+/// # Errors
+/// If it is not positive definite: the size of the first leading block that is not.
+pub fn cholesky(matrix: &[f64], d: usize) -> Result<Vec<f64>, usize> {
+    let mut lower = vec![0.0; d * d];
+    for i in 0..d {
+        for j in 0..=i {
+            let dot: f64 = (0..j).map(|k| lower[i * d + k] * lower[j * d + k]).sum();
+            let rest = matrix[i * d + j] - dot;
+            if i != j {
+                lower[i * d + j] = rest / lower[j * d + j];
+            } else if rest > 0.0 {
+                lower[i * d + i] = rest.sqrt();
+            } else {
+                return Err(i + 1);
+            }
+        }
+    }
+    Ok(lower)
+}
+
+/// Replaces `b` by `L^{-1} b`: forward substitution.
+pub fn solve_lower(lower: &[f64], b: &mut [f64]) {
+    let d = b.len();
+    for i in 0..d {
+        let dot: f64 = (0..i).map(|k| lower[i * d + k] * b[k]).sum();
+        b[i] = (b[i] - dot) / lower[i * d + i];
+    }
+}
+
+/// Replaces `b` by `L^{-T} b`: back substitution.
+pub fn solve_lower_transposed(lower: &[f64], b: &mut [f64]) {
+    let d = b.len();
+    for i in (0..d).rev() {
+        let dot: f64 = (i + 1..d).map(|k| lower[k * d + i] * b[k]).sum();
+        b[i] = (b[i] - dot) / lower[i * d + i];
+    }
+}
+
+/// The nodes and weights of Gauss-Legendre quadrature on [0, 1], exact for polynomials of degree `2 n - 1`.
+pub fn gauss_legendre(n: usize) -> Vec<(f64, f64)> {
+    let node = |i: usize| {
+        // Newton's method from Tricomi's estimate of the root.
+        let mut x = (std::f64::consts::PI * (i as f64 + 0.75) / (n as f64 + 0.5)).cos();
+        let mut slope = 1.0;
+        for _ in 0..10 {
+            let (mut before, mut value) = (1.0, x);
+            for k in 2..=n {
+                let k = k as f64;
+                (before, value) = (value, ((2.0 * k - 1.0) * x * value - (k - 1.0) * before) / k);
+            }
+            slope = n as f64 * (x * value - before) / (x * x - 1.0);
+            let change = value / slope;
+            x -= change;
+            if change.abs() < 1e-15 {
+                break;
+            }
+        }
+        (0.5 * (1.0 - x), 1.0 / ((1.0 - x * x) * slope * slope))
+    };
+    (0..n).map(node).collect()
 }
 
 /// A number with its standard error.
@@ -64,6 +128,34 @@ mod tests {
         assert_eq!(log_sum_exp(&[f64::NEG_INFINITY, 3.0]), 3.0);
         assert!((log_sum_exp(&[1000.0, 1000.0]) - 1000.0 - 2f64.ln()).abs() < 1e-12);
         assert!((log_sum_exp(&[-1000.0, -1001.0]) + 1000.0 - (1.0 + (-1f64).exp()).ln()).abs() < 1e-12);
+    }
+
+    #[test]
+    fn triangular_systems_are_solved() {
+        // A covariance of determinant 4 whose factor is whole.
+        let matrix = [4.0, 2.0, -2.0, 2.0, 2.0, 1.0, -2.0, 1.0, 6.0];
+        let lower = cholesky(&matrix, 3).unwrap();
+        assert_eq!(lower, [2.0, 0.0, 0.0, 1.0, 1.0, 0.0, -1.0, 2.0, 1.0]);
+        let mut x = [1.0, -2.0, 0.5];
+        let b: Vec<f64> = (0..3).map(|i| (0..3).map(|j| matrix[3 * i + j] * x[j]).sum()).collect();
+        let expected = x;
+        x.copy_from_slice(&b);
+        solve_lower(&lower, &mut x);
+        solve_lower_transposed(&lower, &mut x);
+        assert!(x.iter().zip(expected).all(|(a, b)| (a - b).abs() < 1e-12), "{x:?}");
+        assert_eq!(cholesky(&[1.0, 2.0, 2.0, 1.0], 2), Err(2));
+        assert_eq!(cholesky(&[f64::NAN], 1), Err(1));
+    }
+
+    #[test]
+    fn quadrature_is_exact_for_polynomials() {
+        for n in [1, 2, 3, 8, 33, 768] {
+            let rule = gauss_legendre(n);
+            for degree in [0, 1, n, 2 * n - 1] {
+                let sum: f64 = rule.iter().map(|(x, w)| w * x.powi(degree as i32)).sum();
+                assert!((sum * (degree + 1) as f64 - 1.0).abs() < 1e-11, "{n} nodes, degree {degree}: {sum}");
+            }
+        }
     }
 
     #[test]

@@ -17,7 +17,7 @@ use crate::estimate::paths::{backward_weights, forward_weights};
 use crate::estimate::{evidence, forward_ess, upper_bound};
 use crate::math::Estimate;
 use crate::model::Model;
-use crate::recipe::{Plan, Recipe, Source, TargetData};
+use crate::recipe::{Plan, Recipe, Source, TargetData, TargetRecipe};
 use crate::rng::{Noise, Purpose};
 use crate::train::checkpoint::Checkpoints;
 use crate::train::{StepInfo, Trainer};
@@ -216,6 +216,14 @@ impl Run {
     /// If a number is not finite, or a file cannot be written.
     pub fn train(&self, observer: &mut dyn Observer) -> Result<Ending> {
         let mut trainer = self.trainer(observer)?;
+        let names = trainer.names();
+        let ending = self.steps(&mut trainer, observer);
+        // However the steps ended, what was reached is kept; of two errors the first is the one to tell.
+        let saved = Checkpoints::of(&self.directory).save(&names, trainer.state());
+        ending.and_then(|ending| saved.map(|()| ending))
+    }
+
+    fn steps(&self, trainer: &mut Trainer<'_>, observer: &mut dyn Observer) -> Result<Ending> {
         let checkpoints = Checkpoints::of(&self.directory);
         let names = trainer.names();
         let training = &self.plan.recipe.training;
@@ -225,17 +233,9 @@ impl Run {
         let (start, first) = (Instant::now(), trainer.state().step);
         while !trainer.finished() {
             if observer.stop() {
-                checkpoints.save(&names, trainer.state())?;
                 return Ok(Ending::Interrupted);
             }
-            let info = match trainer.step() {
-                Ok(info) => info,
-                Err(error) => {
-                    // The state is still that before the step: what was reached is kept.
-                    checkpoints.save(&names, trainer.state())?;
-                    return Err(error);
-                }
-            };
+            let info = trainer.step()?;
             observer.step(&info);
             let mut line = Map::new();
             if due(training.log_every, info.step) || info.step == training.steps {
@@ -257,7 +257,6 @@ impl Run {
                 checkpoints.save(&names, trainer.state())?;
             }
         }
-        checkpoints.save(&names, trainer.state())?;
         Ok(Ending::Finished)
     }
 
@@ -285,6 +284,9 @@ impl Run {
                 };
                 let score = likelihood(bound, "likelihood")?;
                 insert(&mut metrics, "nll", score);
+                if let TargetRecipe::Toy(toy) = &recipe.target {
+                    insert(&mut metrics, "nll_exact", toy.exact_nll(test));
+                }
                 if recipe.target.levels() > 0 {
                     insert(&mut metrics, "bits_per_dim", bits_per_dim(score, dimension));
                     let levels = recipe.target.levels();
@@ -404,5 +406,29 @@ impl MetricsLog {
         let mut line = Map::from_iter([("step".to_owned(), json!(step))]);
         line.extend(fields);
         writeln!(self.file, "{}", Value::Object(line)).map_err(|error| Error::io("write", &self.path, error))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::recipe::{Override, named};
+    use crate::target::toy;
+
+    /// A model of a toy density is scored beside the density itself, on the same rows.
+    #[test]
+    fn toy_runs_report_the_exact_likelihood() {
+        let sets = ["target.rows=200", "training.steps=2", "evaluation.samples=10", "model.0.layers=1"];
+        let overrides: Vec<Override> = sets.iter().map(|set| Override::parse(set).unwrap()).collect();
+        let directory = std::env::temp_dir().join(format!("anabranch-exact-{}", std::process::id()));
+        let run = Run::create(&directory, named("moons-flow", &overrides).unwrap()).unwrap();
+        assert_eq!(run.train(&mut Silent).unwrap(), Ending::Finished);
+        let metrics = run.evaluate().unwrap();
+        std::fs::remove_dir_all(&directory).unwrap();
+        let TargetData::Rows(data) = &run.plan.data else { panic!("moons are data") };
+        let exact: Vec<f64> = toy::log_density("moons", &data.test).iter().map(|value| -value).collect();
+        assert_eq!(metrics["nll_exact"], json!(Estimate::mean(&exact).value));
+        assert_eq!(metrics["nll_exact_se"], json!(Estimate::mean(&exact).error));
+        assert!(metrics["nll"].as_f64().unwrap() > metrics["nll_exact"].as_f64().unwrap() + 0.1);
     }
 }

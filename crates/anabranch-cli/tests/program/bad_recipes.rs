@@ -116,7 +116,7 @@ fn overrides_are_named_by_their_flag() {
         ("training.stepz=5", "--set training.stepz: found \"stepz\"; allowed: steps, batch, "),
         ("training.steps=many", "--set training.steps: found \"many\"; allowed: an integer of at least 0"),
         ("training.steps=0", "--set training.steps: found 0; allowed: an integer of at least 1"),
-        ("training.ema=nan", "--set training.ema: found nan; allowed: a finite number"),
+        ("training.ema=nan", "--set training.ema: found NaN; allowed: a finite number"),
         (
             "optimizer.learning_rate=-1",
             "--set optimizer.learning_rate: found -1; allowed: a positive number up to 1000",
@@ -179,7 +179,7 @@ fn contradictions_between_keys_are_found_before_training() {
             "target={kind='energy',energy={kind='funnel',dimension=2,std=inf}}",
             "--set target, key target.energy.std: found inf; allowed: a finite number",
         ),
-        ("target={kind='table'}", "--set target, key target: found neither source nor file"),
+        ("target={kind='table'}", "--set target: found neither source nor file"),
         (
             "target={kind='table',source='digits',levels=1}",
             "--set target, key target.levels: found 1; allowed: 0 for continuous data, or from 2 to 65536",
@@ -196,7 +196,10 @@ fn contradictions_between_keys_are_found_before_training() {
 fn sizes_beyond_a_machine_are_refused_at_once() {
     let place = Place::tiny();
     for (set, expected) in [
-        ("model.0.hidden=[65536,65536]", "--set model.0.hidden, key model.0: found "),
+        (
+            "model.0.hidden=[65536,65536]",
+            "tiny.toml, line 10, key model.0: found 4295688208 weights from here to the target; allowed: at most 268435456 in a model",
+        ),
         (
             "model.0.hidden=[1000000000000]",
             "--set model.0.hidden, key model.0.hidden.0: found 1000000000000; allowed: a number from 1 to 65536",

@@ -124,7 +124,10 @@ impl Place {
 
     /// The names of a run's checkpoints, oldest first.
     pub fn checkpoints(&self, run: &str) -> Vec<String> {
-        self.files(&format!("{run}/checkpoints"))
+        let mut names = self.files(&format!("{run}/checkpoints"));
+        // One may be in the making.
+        names.retain(|name| name.ends_with(".safetensors"));
+        names
     }
 
     /// The newest checkpoint of a run.

@@ -5,7 +5,7 @@
 //! histogram       per coordinate, (count_k + 1) / (n + K): Laplace's rule
 //! ```
 
-use crate::math::Estimate;
+use crate::math::{Estimate, cholesky, solve_lower};
 use crate::rng::{Noise, Purpose};
 
 /// The negative log-likelihood per row of `test` under a full-covariance Gaussian fitted to `train`, nats.
@@ -41,11 +41,11 @@ pub fn gaussian_nll(train: &[f32], test: &[f32], dimension: usize, dequantise: O
     // The jitter keeps constant columns and fewer rows than columns from making the matrix singular.
     let jitter = 1e-6 * (trace / dimension as f64).max(1e-12);
     (0..dimension).for_each(|i| covariance[i * dimension + i] += jitter);
-    let lower = cholesky(&covariance, dimension);
+    let lower = cholesky(&covariance, dimension).expect("the jitter makes it positive definite");
     let log_det = 2.0 * (0..dimension).map(|i| lower[i * dimension + i].ln()).sum::<f64>();
     let nll = |row: &[f64]| {
-        let centred: Vec<f64> = row.iter().zip(&mean).map(|(x, m)| x - m).collect();
-        let solved = solve_lower(&lower, &centred);
+        let mut solved: Vec<f64> = row.iter().zip(&mean).map(|(x, m)| x - m).collect();
+        solve_lower(&lower, &mut solved);
         let quadratic: f64 = solved.iter().map(|v| v * v).sum();
         0.5 * (quadratic + log_det + dimension as f64 * std::f64::consts::TAU.ln())
     };
@@ -70,31 +70,6 @@ pub fn histogram_nll(train: &[f32], test: &[f32], dimension: usize, levels: u32)
         terms.map(|count| -(count / total).ln()).sum::<f64>()
     };
     Estimate::mean(&test.chunks_exact(dimension).map(nll).collect::<Vec<_>>())
-}
-
-/// The lower Cholesky factor of a symmetric positive definite matrix (row-major, lower triangle read).
-fn cholesky(matrix: &[f64], d: usize) -> Vec<f64> {
-    let mut lower = vec![0.0; d * d];
-    for i in 0..d {
-        for j in 0..=i {
-            let dot: f64 = (0..j).map(|k| lower[i * d + k] * lower[j * d + k]).sum();
-            let rest = matrix[i * d + j] - dot;
-            lower[i * d + j] =
-                if i == j { rest.max(f64::MIN_POSITIVE).sqrt() } else { rest / lower[j * d + j] };
-        }
-    }
-    lower
-}
-
-/// `L^{-1} b` by forward substitution.
-fn solve_lower(lower: &[f64], b: &[f64]) -> Vec<f64> {
-    let d = b.len();
-    let mut solved = vec![0.0; d];
-    for i in 0..d {
-        let dot: f64 = (0..i).map(|k| lower[i * d + k] * solved[k]).sum();
-        solved[i] = (b[i] - dot) / lower[i * d + i];
-    }
-    solved
 }
 
 #[cfg(test)]

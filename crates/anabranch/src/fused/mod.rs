@@ -1,10 +1,15 @@
 //! Fused CPU kernels and their bridge to burn's autodiff.
 
+mod activation;
 mod affine;
+pub mod autoregressive;
 pub mod bridge;
 pub mod gate;
+pub mod lattice;
+mod layer;
 pub mod math;
 pub mod matmul;
 pub mod network;
+mod scratch;
 mod spline;
 pub mod transform;

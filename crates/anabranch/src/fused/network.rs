@@ -1,21 +1,34 @@
 //! A whole feed-forward network as one differentiable operation.
 //!
-//! Rows are cut into chunks whose size depends on nothing but the constant below; each chunk runs on one thread, with
-//! its activations in cache, and has its own gradient buffer; buffers are added in the chunks' order. Results are
+//! Rows are cut into chunks whose size depends on their number alone; each chunk runs on one thread, with its
+//! activations in cache, and has its own gradient of the weights; these are added in the chunks' order. Results are
 //! therefore the same for any number of threads.
+//!
+//! With `z_0 = [x, c] W_0 + b_0` and `x_j` the (activated) input of layer `j`:
+//!
+//! ```text
+//! z_j = x_j W_j + b_j (+ z_{j-2} at the end of a residual block),   x_{j+1} = act(z_j)
+//! ```
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use burn::tensor::Tensor;
 use rayon::prelude::*;
 
 use super::bridge::{Fused, Saved, fused};
-use super::math::{exp, sigmoid, tanh};
-use super::matmul::{Matrix, multiply};
-use crate::network::feedforward::{Activation, Feedforward};
+use super::layer::{self, Input, Layer, Outputs, Rows, forward, sum_columns};
+use super::matmul::{Panels, columns_times, padded};
+use super::scratch::Scratch;
+use crate::network::Activation;
+use crate::network::feedforward::Feedforward;
 
-/// Rows per chunk.
+/// The most rows of a chunk.
 const CHUNK: usize = 128;
+
+/// Rows per chunk when `rows` are cut into the fewest even chunks.
+pub(super) fn chunk_rows(rows: usize) -> usize {
+    rows.div_ceil(rows.div_ceil(CHUNK).max(1)).max(1)
+}
 
 /// `y` of the network for inputs `x`, weights `theta` and an optional context (see [`crate::network::Network::apply`]).
 ///
@@ -24,29 +37,36 @@ const CHUNK: usize = 128;
 pub fn apply(
     shape: &Arc<Feedforward>,
     mask: Option<&Arc<[f32]>>,
+    packed: Option<&PackedWeights>,
     x: Tensor<2>,
     theta: Tensor<1>,
     context: Option<Tensor<2>>,
 ) -> Tensor<2> {
     assert_eq!(x.dims()[1], shape.input, "columns of the input");
     assert_eq!(context.as_ref().map_or(0, |c| c.dims()[1]), shape.context, "columns of the context");
-    let op = NetworkOp { shape: shape.clone(), mask: mask.cloned() };
+    let op = NetworkOp { shape: shape.clone(), mask: mask.cloned(), packed: packed.cloned() };
     fused(Arc::new(op), x, theta, context)
 }
+
+/// A place for packed weights that do not change, shared by all calls of a network.
+#[derive(Debug, Clone, Default)]
+pub struct PackedWeights(Arc<OnceLock<Vec<Layer>>>);
 
 #[derive(Debug)]
 struct NetworkOp {
     shape: Arc<Feedforward>,
     mask: Option<Arc<[f32]>>,
+    packed: Option<PackedWeights>,
 }
 
-/// What one chunk keeps: the state before each activation, and the input of each linear layer but the first.
+/// What one chunk keeps: every layer's input and the slope at every activation, padded.
 struct ChunkTape {
-    before: Vec<Vec<f32>>,
-    inputs: Vec<Vec<f32>>,
+    inputs: Vec<Scratch>,
+    slopes: Vec<Scratch>,
 }
 
 /// One linear layer's place in the weight vector.
+#[derive(Clone, Copy)]
 struct Linear {
     input: usize,
     output: usize,
@@ -55,158 +75,261 @@ struct Linear {
 
 impl Linear {
     fn weight<'a>(&self, theta: &'a [f32]) -> &'a [f32] {
-        &theta[self.start..self.start + self.input * self.output]
+        &theta[self.start..][..self.input * self.output]
     }
 
     fn bias<'a>(&self, theta: &'a [f32]) -> &'a [f32] {
-        let start = self.start + self.input * self.output;
-        &theta[start..start + self.output]
+        &theta[self.start + self.input * self.output..][..self.output]
     }
+}
+
+/// The context of one chunk.
+#[derive(Clone, Copy)]
+enum Context<'a> {
+    None,
+    Shared(&'a [f32]),
+    Rows(&'a [f32]),
 }
 
 impl NetworkOp {
     fn linears(&self) -> Vec<Linear> {
         let mut start = 0;
-        let sizes = self.shape.linears();
-        sizes
-            .into_iter()
-            .map(|(input, output)| {
-                let linear = Linear { input, output, start };
-                start += (input + 1) * output;
-                linear
-            })
-            .collect()
+        let place = |(input, output)| {
+            let linear = Linear { input, output, start };
+            start += (input + 1) * output;
+            linear
+        };
+        self.shape.linears().into_iter().map(place).collect()
     }
 
     fn masked(&self, theta: &[f32]) -> Option<Vec<f32>> {
         self.mask.as_ref().map(|mask| theta.iter().zip(mask.iter()).map(|(t, m)| t * m).collect())
     }
 
-    /// The context's rows that belong to a chunk: its own, or the one that all share.
-    fn context_rows<'a>(&self, context: &'a [f32], chunk: usize, rows: usize) -> &'a [f32] {
+    fn pack(&self, theta: &[f32]) -> Vec<Layer> {
+        let masked = self.masked(theta);
+        let theta = masked.as_deref().unwrap_or(theta);
+        self.linears().iter().map(|l| Layer::pack(l.weight(theta), l.bias(theta), l.input)).collect()
+    }
+
+    fn context<'a>(&self, context: &'a [f32], rows: usize, first: usize, count: usize) -> Context<'a> {
         let width = self.shape.context;
-        if context.len() <= width { context } else { &context[chunk * CHUNK * width..][..rows * width] }
+        match width {
+            0 => Context::None,
+            _ if context.len() == width && rows != 1 => Context::Shared(context),
+            _ if context.len() == width => Context::Rows(context),
+            _ => Context::Rows(&context[first * width..][..count * width]),
+        }
+    }
+
+    /// Whether layer `index` ends a residual block, and adds the `z` of the layer two before.
+    fn joins(&self, index: usize, last: usize) -> bool {
+        self.shape.residual && index > 0 && index.is_multiple_of(2) && index != last
+    }
+
+    /// The activation behind layer `index`: none behind the last, nor behind the last residual block.
+    fn activation(&self, index: usize, last: usize) -> Option<Activation> {
+        let plain = index == last || (self.shape.residual && index + 1 == last);
+        (!plain).then_some(self.shape.activation)
     }
 
     fn run(
         &self,
-        theta: &[f32],
+        layers: &[Layer],
         x: &[f32],
-        context: &[f32],
+        context: Context<'_>,
         out: &mut [f32],
         keep: bool,
     ) -> Option<ChunkTape> {
-        let rows = x.len() / self.shape.input;
-        let linears = self.linears();
-        let last = linears.len() - 1;
-        let mut tape = ChunkTape { before: Vec::new(), inputs: Vec::new() };
-        let mut hidden = vec![0.0; rows * linears[0].output];
-        self.entry(&linears[0], theta, x, context, rows, &mut hidden);
-        let mut skip: Vec<f32> = Vec::new();
-        for (index, linear) in linears.iter().enumerate().skip(1) {
-            let plain_input = self.shape.residual && index == last;
-            let input = if plain_input { hidden.clone() } else { activate(self.shape.activation, &hidden) };
-            if self.shape.residual && index % 2 == 1 && index != last {
-                skip.clone_from(&hidden);
+        let input = self.shape.input;
+        let rows = x.len() / input;
+        let end = layers.len() - 1;
+        let joined;
+        let mut bias = layers[0].bias.as_slice();
+        let folded;
+        let (entry, depth) = match context {
+            Context::None => (x, input),
+            Context::Rows(context) => {
+                joined = join(x, context, rows);
+                (&joined[..], input + self.shape.context)
             }
-            if keep {
-                tape.before.push(std::mem::take(&mut hidden));
+            Context::Shared(context) => {
+                folded = self.folded_bias(&layers[0], context);
+                bias = &folded;
+                (x, input)
             }
-            let target: &mut [f32] = if index == last {
-                out
-            } else {
-                hidden.clear();
-                hidden.resize(rows * linear.output, 0.0);
-                &mut hidden
+        };
+        let mut tape = ChunkTape { inputs: Vec::new(), slopes: Vec::new() };
+        let mut previous = Scratch::take(0);
+        let mut skip = Scratch::take(0);
+        for (index, layer) in layers[..end].iter().enumerate() {
+            let width = padded(layer.weight.columns());
+            let source = match index {
+                0 => Rows { values: entry, stride: depth, count: rows },
+                _ => Rows { values: &previous, stride: padded(layer.weight.depth()), count: rows },
             };
-            spread_bias(linear.bias(theta), target);
-            if self.shape.residual && index % 2 == 0 && index != last {
-                add(target, &skip);
+            let (depth, bias) =
+                if index == 0 { (depth, bias) } else { (layer.weight.depth(), &layer.bias[..]) };
+            let activation = self.activation(index, end);
+            let mut next = Scratch::take(rows * width);
+            let mut slope = Scratch::take(if keep && activation.is_some() { rows * width } else { 0 });
+            let joins = self.joins(index, end);
+            let starts = self.shape.residual && index.is_multiple_of(2) && activation.is_some();
+            let mut before = Scratch::take(if starts { rows * width } else { 0 });
+            let outputs = Outputs { before: &mut before, next: &mut next, slope: &mut slope };
+            let skip_in = joins.then_some(&skip[..]);
+            let input = Input { x: source, depth, weight: &layer.weight, bias, skip: skip_in };
+            forward(activation, input, outputs);
+            if starts {
+                skip = before;
             }
-            multiply(
-                Matrix::new(&input, rows, linear.input),
-                Matrix::new(linear.weight(theta), linear.input, linear.output),
-                target,
-                true,
-            );
             if keep {
-                tape.inputs.push(input);
+                let source = match index {
+                    0 => copied(entry),
+                    _ => std::mem::replace(&mut previous, Scratch::take(0)),
+                };
+                tape.inputs.push(source);
+                tape.slopes.push(slope);
             }
+            previous = next;
+        }
+        let layer = &layers[end];
+        let mut wide = Scratch::take(rows * padded(layer.weight.columns()));
+        let (source, depth, bias) = match end {
+            0 => (Rows { values: entry, stride: depth, count: rows }, depth, bias),
+            _ => {
+                let depth = layer.weight.depth();
+                (Rows { values: &previous, stride: padded(depth), count: rows }, depth, &layer.bias[..])
+            }
+        };
+        let outputs = Outputs { before: &mut [], next: &mut wide, slope: &mut [] };
+        forward(None, Input { x: source, depth, weight: &layer.weight, bias, skip: None }, outputs);
+        unpad(&wide, layer.weight.columns(), out);
+        if keep {
+            tape.inputs.push(if end == 0 { copied(entry) } else { previous });
         }
         keep.then_some(tape)
     }
 
-    /// `x W_x + c W_c + b`; a shared context is folded into the bias.
-    fn entry(
-        &self,
-        linear: &Linear,
-        theta: &[f32],
-        x: &[f32],
-        context: &[f32],
-        rows: usize,
-        out: &mut [f32],
-    ) {
-        let (input, width) = (self.shape.input, self.shape.context);
-        let (weight_x, weight_c) = linear.weight(theta).split_at(input * linear.output);
-        if context.len() == width && width > 0 {
-            let mut bias = linear.bias(theta).to_vec();
-            multiply(
-                Matrix::new(context, 1, width),
-                Matrix::new(weight_c, width, linear.output),
-                &mut bias,
-                true,
-            );
-            spread_bias(&bias, out);
-        } else {
-            spread_bias(linear.bias(theta), out);
-            if width > 0 {
-                multiply(
-                    Matrix::new(context, rows, width),
-                    Matrix::new(weight_c, width, linear.output),
-                    out,
-                    true,
-                );
-            }
+    /// `c W_c + b`, padded.
+    fn folded_bias(&self, layer: &Layer, context: &[f32]) -> Vec<f32> {
+        let mut bias = layer.bias.clone();
+        for (k, c) in context.iter().enumerate() {
+            layer.weight.add_row(self.shape.input + k, *c, &mut bias);
         }
-        multiply(Matrix::new(x, rows, input), Matrix::new(weight_x, input, linear.output), out, true);
+        bias
     }
 
-    /// Adds a chunk's weight gradient to `grad_theta`; returns the gradient of the first layer's output.
+    /// The gradients of one chunk: of the weights, and of the entry `[rows, input + context]` or, where it shares a
+    /// context, of the entry `[rows, input]`.
     fn back(
         &self,
-        theta: &[f32],
+        job: &Backward<'_>,
         tape: &ChunkTape,
         grad: &[f32],
-        rows: usize,
-        grad_theta: &mut [f32],
-    ) -> Vec<f32> {
+        context: Context<'_>,
+    ) -> ChunkGradient {
         let linears = self.linears();
-        let last = linears.len() - 1;
-        let mut grad = grad.to_vec();
-        let mut skip: Vec<f32> = Vec::new();
-        for (index, linear) in linears.iter().enumerate().skip(1).rev() {
-            if self.shape.residual && index % 2 == 0 && index != last {
-                skip.clone_from(&grad);
-            }
-            let (weight, bias) = grad_theta[linear.start..][..(linear.input + 1) * linear.output]
+        let end = linears.len() - 1;
+        let rows = grad.len() / linears[end].output;
+        let mut theta = Scratch::take(job.parameters);
+        let mut grad = pad(grad, linears[end].output);
+        // The gradient at the end of the residual block that is being passed.
+        let mut block: Option<Scratch> = None;
+        for index in (0..=end).rev() {
+            let linear = linears[index];
+            let width = padded(linear.output);
+            let (weight, bias) = theta[linear.start..][..(linear.input + 1) * linear.output]
                 .split_at_mut(linear.input * linear.output);
-            let input = Matrix::new(&tape.inputs[index - 1], rows, linear.input);
-            let grad_matrix = Matrix::new(&grad, rows, linear.output);
-            multiply(input.transposed(), grad_matrix, weight, true);
+            let panels = Panels::pack(&grad, width, rows, linear.output);
+            bias.fill(0.0);
             sum_columns(&grad, bias);
-            let mut below = vec![0.0; rows * linear.input];
-            let weight = Matrix::new(linear.weight(theta), linear.input, linear.output);
-            multiply(grad_matrix, weight.transposed(), &mut below, false);
-            if !(self.shape.residual && index == last) {
-                scale_by_slope(self.shape.activation, &tape.before[index - 1], &mut below);
+            if index == 0 {
+                let depth = tape.inputs[0].len() / rows;
+                columns_times(&tape.inputs[0], depth, depth, &panels, &mut weight[..depth * linear.output]);
+                if let Context::Shared(context) = context {
+                    let tail = weight[depth * linear.output..].chunks_exact_mut(linear.output);
+                    for (row, c) in tail.zip(context) {
+                        row.iter_mut().zip(&*bias).for_each(|(w, b)| *w = c * b);
+                    }
+                }
+                break;
             }
-            if self.shape.residual && index % 2 == 1 && index != last {
-                add(&mut below, &skip);
+            let stride = padded(linear.input);
+            columns_times(&tape.inputs[index], stride, linear.input, &panels, weight);
+            let joins = self.joins(index, end);
+            if joins {
+                block = Some(copied(&grad));
             }
+            // Layer index - 1 starts a block where the block's end adds it again.
+            let skip = if self.shape.residual && !joins && index != end { block.take() } else { None };
+            let slope = &tape.slopes[index - 1];
+            let slope = (!slope.is_empty()).then_some(&slope[..]);
+            let mut below = Scratch::take(rows * stride);
+            let source = Rows { values: &grad, stride: width, count: rows };
+            let transposed = &job.transposed[index];
+            layer::Backward { grad: source, transposed, slope, skip: skip.as_deref(), out: &mut below }.run();
             grad = below;
         }
-        grad
+        let first = linears[0];
+        let mut entry = Vec::new();
+        if job.entry {
+            let mut wide = Scratch::take(rows * padded(job.transposed[0].columns()));
+            let source = Rows { values: &grad, stride: padded(first.output), count: rows };
+            let transposed = &job.transposed[0];
+            layer::Backward { grad: source, transposed, slope: None, skip: None, out: &mut wide }.run();
+            entry = vec![0.0; rows * job.transposed[0].columns()];
+            unpad(&wide, job.transposed[0].columns(), &mut entry);
+        }
+        ChunkGradient { entry, theta }
     }
+}
+
+/// What all chunks of a backward pass share.
+struct Backward<'a> {
+    transposed: Vec<Panels>,
+    parameters: usize,
+    /// Whether the entry's gradient is wanted.
+    entry: bool,
+    theta: &'a [f32],
+}
+
+struct ChunkGradient {
+    entry: Vec<f32>,
+    theta: Scratch,
+}
+
+/// `[a, b]` row by row.
+fn join(a: &[f32], b: &[f32], rows: usize) -> Vec<f32> {
+    let pairs = a.chunks_exact(a.len() / rows).zip(b.chunks_exact(b.len() / rows));
+    let mut joined = Vec::with_capacity(a.len() + b.len());
+    pairs.for_each(|(a, b)| {
+        joined.extend_from_slice(a);
+        joined.extend_from_slice(b);
+    });
+    joined
+}
+
+fn pad(values: &[f32], columns: usize) -> Scratch {
+    let width = padded(columns);
+    let mut out = Scratch::take(values.len() / columns * width);
+    let rows = out.chunks_exact_mut(width).zip(values.chunks_exact(columns));
+    rows.for_each(|(to, from)| {
+        to[..columns].copy_from_slice(from);
+        to[columns..].fill(0.0);
+    });
+    out
+}
+
+fn copied(values: &[f32]) -> Scratch {
+    let mut out = Scratch::take(values.len());
+    out.copy_from_slice(values);
+    out
+}
+
+fn unpad(values: &[f32], columns: usize, out: &mut [f32]) {
+    let rows = out.chunks_exact_mut(columns).zip(values.chunks_exact(padded(columns)));
+    rows.for_each(|(to, from)| to.copy_from_slice(&from[..columns]));
 }
 
 /// The tapes of all chunks.
@@ -237,146 +360,97 @@ impl Fused for NetworkOp {
         let masked = self.masked(theta);
         let theta = masked.as_deref().unwrap_or(theta);
         let (input, width, output) = (self.shape.input, self.shape.context, self.shape.output);
-        let first = &self.linears()[0];
-        let (weight_x, weight_c) = first.weight(theta).split_at(input * first.output);
-        let chunk = |(index, tape): (usize, &ChunkTape)| {
-            let x = &x[index * CHUNK * input..];
-            let x = &x[..x.len().min(CHUNK * input)];
-            let rows = x.len() / input;
-            let context = self.context_rows(context, index, rows);
-            let mut grad_theta = vec![0.0; theta.len()];
-            let grad = self.back(
-                theta,
-                tape,
-                &grad[index * CHUNK * output..][..rows * output],
-                rows,
-                &mut grad_theta,
-            );
-            let grad_matrix = Matrix::new(&grad, rows, first.output);
-            let (weights, bias) = grad_theta[first.start..][..(first.input + 1) * first.output]
-                .split_at_mut(first.input * first.output);
-            let (grad_weight_x, grad_weight_c) = weights.split_at_mut(input * first.output);
-            multiply(Matrix::new(x, rows, input).transposed(), grad_matrix, grad_weight_x, true);
-            sum_columns(&grad, bias);
-            let shared = width > 0 && context.len() == width;
-            let context_grad = if shared { Matrix::new(bias, 1, first.output) } else { grad_matrix };
-            let context_rows = if shared { 1 } else { rows };
-            if width > 0 {
-                let context = Matrix::new(context, context_rows, width);
-                multiply(context.transposed(), context_grad, grad_weight_c, true);
-            }
-            let against = |wanted: bool,
-                           grad: Matrix<'_>,
-                           grad_rows: usize,
-                           weight: &[f32],
-                           columns: usize| {
-                let mut out = vec![0.0; if wanted { grad_rows * columns } else { 0 }];
-                if wanted {
-                    multiply(grad, Matrix::new(weight, columns, first.output).transposed(), &mut out, false);
-                }
-                out
-            };
-            let grad_x = against(wanted[0], grad_matrix, rows, weight_x, input);
-            let grad_c = against(wanted[2] && width > 0, context_grad, context_rows, weight_c, width);
-            (grad_x, grad_theta, grad_c)
+        let rows = x.len() / input;
+        let shared = matches!(self.context(context, rows, 0, 1), Context::Shared(_));
+        let linears = self.linears();
+        let transpose = |(index, linear): (usize, &Linear)| {
+            let rows = if index == 0 && shared { input } else { linear.input };
+            Panels::pack_transposed(&linear.weight(theta)[..rows * linear.output], rows, linear.output)
         };
-        let mut parts: Vec<_> = tapes.0.par_iter().enumerate().map(chunk).collect();
-        let shared = context.len() == width;
-        let (mut grad_x, mut grad_theta, mut grad_c) = parts.remove(0);
-        for (more_x, more_theta, more_c) in parts {
-            grad_x.extend(more_x);
-            add(&mut grad_theta, &more_theta);
-            if shared { add(&mut grad_c, &more_c) } else { grad_c.extend(more_c) }
-        }
+        let job = Backward {
+            transposed: linears.par_iter().enumerate().map(transpose).collect(),
+            parameters: theta.len(),
+            entry: wanted[0] || (wanted[2] && width > 0 && !shared),
+            theta,
+        };
+        let size = chunk_rows(rows);
+        let chunk = |(index, tape): (usize, &ChunkTape)| {
+            let grad = &grad[index * size * output..];
+            let grad = &grad[..grad.len().min(size * output)];
+            self.back(&job, tape, grad, self.context(context, rows, index * size, grad.len() / output))
+        };
+        let mut parts: Vec<ChunkGradient> = tapes.0.par_iter().enumerate().map(chunk).collect();
+        let mut grad_theta = sum(parts.iter().map(|part| &part.theta[..]).collect());
+        let entry = parts.iter_mut().flat_map(|part| std::mem::take(&mut part.entry)).collect::<Vec<f32>>();
+        let grad_c = (wanted[2] && width > 0).then(|| {
+            if shared {
+                self.shared_context_gradient(&job, &grad_theta)
+            } else {
+                columns(&entry, input, width)
+            }
+        });
+        let grad_x = wanted[0]
+            .then(|| if shared || width == 0 { entry.clone() } else { columns_before(&entry, input, width) });
         if let Some(mask) = &self.mask {
             grad_theta.iter_mut().zip(mask.iter()).for_each(|(g, m)| *g *= m);
         }
-        [
-            wanted[0].then_some(grad_x),
-            wanted[1].then_some(grad_theta),
-            (wanted[2] && width > 0).then_some(grad_c),
-        ]
+        [grad_x, wanted[1].then_some(grad_theta), grad_c]
     }
+}
+
+/// The last `width` columns of rows of `input + width`.
+fn columns(entry: &[f32], input: usize, width: usize) -> Vec<f32> {
+    entry.chunks_exact(input + width).flat_map(|row| row[input..].iter().copied()).collect()
+}
+
+/// The first `input` columns of rows of `input + width`.
+fn columns_before(entry: &[f32], input: usize, width: usize) -> Vec<f32> {
+    entry.chunks_exact(input + width).flat_map(|row| row[..input].iter().copied()).collect()
 }
 
 impl NetworkOp {
     fn evaluate(&self, [x, theta, context]: [&[f32]; 3], keep: bool) -> (Vec<f32>, Vec<ChunkTape>) {
-        let masked = self.masked(theta);
-        let theta = masked.as_deref().unwrap_or(theta);
+        let fresh;
+        let layers = match &self.packed {
+            Some(PackedWeights(packed)) => packed.get_or_init(|| self.pack(theta)),
+            None => {
+                fresh = self.pack(theta);
+                &fresh
+            }
+        };
         let rows = x.len() / self.shape.input;
+        let size = chunk_rows(rows);
         let mut out = vec![0.0; rows * self.shape.output];
         let run = |(index, (x, out)): (usize, (&[f32], &mut [f32]))| {
-            let context = self.context_rows(context, index, x.len() / self.shape.input);
-            self.run(theta, x, context, out, keep)
+            let count = x.len() / self.shape.input;
+            self.run(layers, x, self.context(context, rows, index * size, count), out, keep)
         };
-        let tapes: Vec<Option<ChunkTape>> = if rows <= CHUNK {
-            vec![run((0, (x, &mut out)))]
-        } else {
-            let chunks =
-                x.par_chunks(CHUNK * self.shape.input).zip(out.par_chunks_mut(CHUNK * self.shape.output));
-            chunks.enumerate().map(run).collect()
+        let chunks = x.par_chunks(size * self.shape.input).zip(out.par_chunks_mut(size * self.shape.output));
+        let tapes: Vec<Option<ChunkTape>> = match rows <= size {
+            true => vec![run((0, (x, &mut out)))],
+            false => chunks.enumerate().map(run).collect(),
         };
         (out, tapes.into_iter().flatten().collect())
     }
-}
 
-fn spread_bias(bias: &[f32], out: &mut [f32]) {
-    out.chunks_exact_mut(bias.len()).for_each(|row| row.copy_from_slice(bias));
-}
-
-fn add(to: &mut [f32], from: &[f32]) {
-    pulp::Arch::new().dispatch(|| to.iter_mut().zip(from).for_each(|(t, f)| *t += f));
-}
-
-fn sum_columns(values: &[f32], out: &mut [f32]) {
-    values.chunks_exact(out.len()).for_each(|row| add(out, row));
-}
-
-const GELU_IN: f32 = 0.797_884_6;
-const GELU_CUBE: f32 = 0.044_715;
-
-/// The activation of every element.
-fn activate(activation: Activation, values: &[f32]) -> Vec<f32> {
-    let mut out = vec![0.0; values.len()];
-    let mut map = |f: fn(f32) -> f32| {
-        // Kept for the rare activations; the common ones below are vectorised.
-        out.iter_mut().zip(values).for_each(|(o, v)| *o = f(*v));
-    };
-    match activation {
-        Activation::Relu => map(|x| x.max(0.0)),
-        Activation::Elu => map(|x| if x > 0.0 { x } else { exp(x) - 1.0 }),
-        Activation::Silu => pulp::Arch::new().dispatch(|| {
-            out.iter_mut().zip(values).for_each(|(o, v)| *o = v * sigmoid(*v));
-        }),
-        Activation::Tanh => pulp::Arch::new().dispatch(|| {
-            out.iter_mut().zip(values).for_each(|(o, v)| *o = tanh(*v));
-        }),
-        Activation::Gelu => pulp::Arch::new().dispatch(|| {
-            out.iter_mut().zip(values).for_each(|(o, v)| {
-                *o = 0.5 * v * (1.0 + tanh(GELU_IN * (v + GELU_CUBE * v * v * v)));
-            });
-        }),
+    /// `(sum of rows of g_0) W_c^T`: the bias' gradient is that sum.
+    fn shared_context_gradient(&self, job: &Backward<'_>, grad_theta: &[f32]) -> Vec<f32> {
+        let first = self.linears()[0];
+        let sum = first.bias(grad_theta);
+        let rows = first.weight(job.theta)[self.shape.input * first.output..].chunks_exact(first.output);
+        rows.map(|row| row.iter().zip(sum).map(|(w, s)| w * s).sum()).collect()
     }
-    out
 }
 
-/// Multiplies `grad` by the activation's slope at `before`.
-fn scale_by_slope(activation: Activation, before: &[f32], grad: &mut [f32]) {
-    let pairs = grad.iter_mut().zip(before);
-    pulp::Arch::new().dispatch(|| match activation {
-        Activation::Relu => pairs.for_each(|(g, x)| *g = if *x > 0.0 { *g } else { 0.0 }),
-        Activation::Elu => pairs.for_each(|(g, x)| *g *= if *x > 0.0 { 1.0 } else { exp(*x) }),
-        Activation::Silu => pairs.for_each(|(g, x)| {
-            let s = sigmoid(*x);
-            *g *= s * (1.0 + x * (1.0 - s));
-        }),
-        Activation::Tanh => pairs.for_each(|(g, x)| {
-            let t = tanh(*x);
-            *g *= 1.0 - t * t;
-        }),
-        Activation::Gelu => pairs.for_each(|(g, x)| {
-            let t = tanh(GELU_IN * (x + GELU_CUBE * x * x * x));
-            *g *= 0.5 * (1.0 + t) + 0.5 * x * (1.0 - t * t) * GELU_IN * (1.0 + 3.0 * GELU_CUBE * x * x);
-        }),
+/// The sum of equally long parts, in their order.
+fn sum(parts: Vec<&[f32]>) -> Vec<f32> {
+    const BLOCK: usize = 1 << 14;
+    let mut out = parts[0].to_vec();
+    out.par_chunks_mut(BLOCK).enumerate().for_each(|(index, to)| {
+        for part in &parts[1..] {
+            let from = &part[index * BLOCK..];
+            pulp::Arch::new().dispatch(|| to.iter_mut().zip(from).for_each(|(t, f)| *t += f));
+        }
     });
+    out
 }

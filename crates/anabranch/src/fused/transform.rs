@@ -8,6 +8,7 @@
 use std::sync::Arc;
 
 use burn::tensor::Tensor;
+use pulp::NullaryFnOnce;
 use rayon::prelude::*;
 
 use super::bridge::{Fused, Saved, fused};
@@ -80,56 +81,94 @@ impl TransformOp {
     }
 
     fn map(&self, chunk: &Chunk<'_>, out: &mut [f32]) {
-        let (n, count) = (self.columns, chunk.x.len());
-        let mut raw = vec![[0.0; LANES]; self.transform.raw_len()];
-        let mut x = [0.0; LANES];
-        out.fill(0.0);
-        pulp::Arch::new().dispatch(|| {
-            for start in (0..count).step_by(LANES) {
-                self.gather(chunk, start, &mut x, &mut raw);
-                let (y, log_slope) = match self.transform {
-                    Transform::Affine { cap } => affine::map(&x, &raw, cap, self.inverse),
-                    Transform::Spline { bins, bound } => spline::map(&x, &mut raw, bins, bound, self.inverse),
-                };
-                for element in start..(start + LANES).min(count) {
-                    let row = &mut out[element / n * (n + 1)..][..n + 1];
-                    row[element % n] = y[element - start];
-                    row[n] += log_slope[element - start];
-                }
-            }
-        });
+        pulp::Arch::new().dispatch(Map { op: self, chunk, out });
     }
 
     fn back(&self, chunk: &Chunk<'_>, grad: &[f32], grad_x: &mut [f32], grad_raw: &mut [f32]) {
-        let (n, count, length) = (self.columns, chunk.x.len(), self.transform.raw_len());
+        pulp::Arch::new().dispatch(Back { op: self, chunk, grad, grad_x, grad_raw });
+    }
+}
+
+/// One chunk's map: results and each row's log-determinant.
+pub(super) struct Map<'a> {
+    op: &'a TransformOp,
+    chunk: &'a Chunk<'a>,
+    out: &'a mut [f32],
+}
+
+impl Map<'_> {
+    /// Maps one column `x` with its parameters, into rows of the result and its log-slope.
+    pub fn of(transform: Transform, x: &[f32], raw: &[f32], inverse: bool, out: &mut [f32]) {
+        TransformOp { transform, columns: 1, inverse }.map(&Chunk { x, raw }, out);
+    }
+}
+
+impl NullaryFnOnce for Map<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn call(self) {
+        let Self { op, chunk, out } = self;
+        let (n, count) = (op.columns, chunk.x.len());
+        let mut raw = vec![[0.0; LANES]; op.transform.raw_len()];
+        let mut x = [0.0; LANES];
+        out.fill(0.0);
+        for start in (0..count).step_by(LANES) {
+            op.gather(chunk, start, &mut x, &mut raw);
+            let (y, log_slope) = match op.transform {
+                Transform::Affine { cap } => affine::map(&x, &raw, cap, op.inverse),
+                Transform::Spline { bins, bound } => spline::map(&x, &mut raw, bins, bound, op.inverse),
+            };
+            for element in start..(start + LANES).min(count) {
+                let row = &mut out[element / n * (n + 1)..][..n + 1];
+                row[element % n] = y[element - start];
+                row[n] += log_slope[element - start];
+            }
+        }
+    }
+}
+
+struct Back<'a> {
+    op: &'a TransformOp,
+    chunk: &'a Chunk<'a>,
+    grad: &'a [f32],
+    grad_x: &'a mut [f32],
+    grad_raw: &'a mut [f32],
+}
+
+impl NullaryFnOnce for Back<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn call(self) {
+        let Self { op, chunk, grad, grad_x, grad_raw } = self;
+        let (n, count, length) = (op.columns, chunk.x.len(), op.transform.raw_len());
         let parameters = grad_raw.len() / length;
         let mut raw = vec![[0.0; LANES]; length];
         let (mut x, mut grad_y, mut grad_slope) = ([0.0; LANES], [0.0; LANES], [0.0; LANES]);
-        pulp::Arch::new().dispatch(|| {
-            for start in (0..count).step_by(LANES) {
-                self.gather(chunk, start, &mut x, &mut raw);
-                for lane in 0..LANES {
-                    let element = (start + lane).min(count - 1);
-                    let row = &grad[element / n * (n + 1)..][..n + 1];
-                    (grad_y[lane], grad_slope[lane]) = (row[element % n], row[n]);
-                }
-                // The parameters are replaced by their gradients.
-                let found = match self.transform {
-                    Transform::Affine { cap } => {
-                        affine::back(&x, &mut raw, cap, self.inverse, &grad_y, &grad_slope)
-                    }
-                    Transform::Spline { bins, bound } => {
-                        spline::back(&x, &mut raw, bins, bound, self.inverse, &grad_y, &grad_slope)
-                    }
-                };
-                for element in start..(start + LANES).min(count) {
-                    let lane = element - start;
-                    grad_x[element] = found[lane];
-                    let to = &mut grad_raw[element % parameters * length..][..length];
-                    to.iter_mut().zip(&raw).for_each(|(to, row)| *to += row[lane]);
-                }
+        for start in (0..count).step_by(LANES) {
+            op.gather(chunk, start, &mut x, &mut raw);
+            for lane in 0..LANES {
+                let element = (start + lane).min(count - 1);
+                let row = &grad[element / n * (n + 1)..][..n + 1];
+                (grad_y[lane], grad_slope[lane]) = (row[element % n], row[n]);
             }
-        });
+            // The parameters are replaced by their gradients.
+            let found = match op.transform {
+                Transform::Affine { cap } => {
+                    affine::back(&x, &mut raw, cap, op.inverse, &grad_y, &grad_slope)
+                }
+                Transform::Spline { bins, bound } => {
+                    spline::back(&x, &mut raw, bins, bound, op.inverse, &grad_y, &grad_slope)
+                }
+            };
+            for element in start..(start + LANES).min(count) {
+                let lane = element - start;
+                grad_x[element] = found[lane];
+                let to = &mut grad_raw[element % parameters * length..][..length];
+                to.iter_mut().zip(&raw).for_each(|(to, row)| *to += row[lane]);
+            }
+        }
     }
 }
 

@@ -14,6 +14,8 @@
 //! et al. 2017, eq. 2); the discretised Gaussian is the decoder of variational diffusion models (Kingma et
 //! al. 2021, appendix G), which, unlike a difference of error functions in f32, sums to one in its far tails too.
 
+use std::sync::Arc;
+
 use burn::tensor::{Tensor, activation};
 
 use crate::chain::{LogWeight, State};
@@ -120,6 +122,11 @@ pub fn level_centres(value: &State, levels: u32) -> State {
     (value.clone() + 0.5) * (2.0 / levels as f32) - 1.0
 }
 
+/// The centres of all `levels` levels on [-1, 1].
+pub fn centres(levels: u32) -> Arc<[f32]> {
+    (0..levels).map(|level| (2 * level + 1) as f32 / levels as f32 - 1.0).collect()
+}
+
 /// The level whose cell holds a point of [-1, 1]; points outside go to the end levels.
 pub fn nearest_level(point: State, levels: u32) -> State {
     ((point + 1.0) * (levels as f32 / 2.0)).floor().clamp(0.0, (levels - 1) as f32)
@@ -188,8 +195,7 @@ impl DiscretisedGaussian {
     fn logits(&self) -> Tensor<3> {
         let [rows, columns] = self.mean.dims();
         let levels = self.levels as usize;
-        let grid: Vec<f32> = (0..levels).map(|k| (2.0 * (k as f32 + 0.5)) / levels as f32 - 1.0).collect();
-        let grid = matrix(grid, levels, &self.mean.device()).reshape([1, 1, levels]);
+        let grid = matrix(centres(self.levels).to_vec(), levels, &self.mean.device()).reshape([1, 1, levels]);
         let inverse: Tensor<3> = self.std.clone().recip().reshape([1, 1, 1]);
         let distance = (self.mean.clone().reshape([rows, columns, 1]) - grid) * inverse;
         distance.square() * -0.5

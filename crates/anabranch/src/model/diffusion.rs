@@ -16,98 +16,15 @@
 
 use burn::tensor::Tensor;
 
+use super::denoiser::{Coefficient, Denoiser, Factors, Prediction};
 use super::schedule::{LearnedGamma, Level};
 use super::{Goal, Segment};
 use crate::chain::{LogWeight, State, Transition};
 use crate::fused::gate::Gate;
 use crate::kernel::law::{DiscretisedGaussian, Gaussian, Law, LogStd, level_centres, normal_like, sum_rows};
 use crate::kernel::pair::{Conditional, Pair};
-use crate::network::Network;
-use crate::network::embedding::sinusoidal;
 use crate::network::weights::{Weights, matrix, to_vec};
 use crate::rng::{Noise, Purpose};
-
-/// What the network predicts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Prediction {
-    /// The noise `eps`.
-    Noise,
-    /// The signal `x`.
-    Signal,
-    /// `v = alpha eps - sigma x` (Salimans and Ho 2022).
-    Velocity,
-    /// The score `-eps / sigma`.
-    Score,
-}
-
-/// A coefficient: one for all rows, or one per row `[batch, 1]`.
-#[derive(Debug, Clone)]
-pub enum Coefficient {
-    /// The same for all rows.
-    Shared(f32),
-    /// One per row, `[batch, 1]`.
-    Each(Tensor<2>),
-}
-
-impl Coefficient {
-    /// `self * values`.
-    pub fn times(&self, values: Tensor<2>) -> Tensor<2> {
-        match self {
-            Self::Shared(c) => values * *c,
-            Self::Each(c) => values * c.clone(),
-        }
-    }
-
-    /// `values / self`.
-    pub fn divide(&self, values: Tensor<2>) -> Tensor<2> {
-        match self {
-            Self::Shared(c) => values * c.recip(),
-            Self::Each(c) => values / c.clone(),
-        }
-    }
-}
-
-/// Signal and noise factors of a batch.
-#[derive(Debug, Clone)]
-pub struct Factors {
-    /// `alpha`.
-    pub alpha: Coefficient,
-    /// `sigma`.
-    pub sigma: Coefficient,
-}
-
-impl From<Level> for Factors {
-    fn from(level: Level) -> Self {
-        Self {
-            alpha: Coefficient::Shared(level.alpha() as f32),
-            sigma: Coefficient::Shared(level.sigma() as f32),
-        }
-    }
-}
-
-impl Prediction {
-    /// The noise estimate from the network's output at `z`.
-    pub fn noise(self, output: State, z: &State, factors: &Factors) -> State {
-        let Factors { alpha, sigma } = factors;
-        match self {
-            Self::Noise => output,
-            Self::Signal => sigma.divide(z.clone() - alpha.times(output)),
-            Self::Velocity => sigma.times(z.clone()) + alpha.times(output),
-            Self::Score => -sigma.times(output),
-        }
-    }
-
-    /// The signal estimate from the network's output at `z`.
-    pub fn signal(self, output: State, z: &State, factors: &Factors) -> State {
-        let Factors { alpha, sigma } = factors;
-        match self {
-            Self::Noise => alpha.divide(z.clone() - sigma.times(output)),
-            Self::Signal => output,
-            Self::Velocity => alpha.times(z.clone()) - sigma.times(output),
-            Self::Score => alpha.divide(z.clone() + sigma.times(sigma.times(output))),
-        }
-    }
-}
 
 /// The noise schedule of a diffusion.
 #[derive(Debug, Clone)]
@@ -171,11 +88,9 @@ pub enum Weighting {
 /// A diffusion.
 #[derive(Debug, Clone)]
 pub struct Diffusion {
-    /// The denoiser: reads `z` and the time embedding.
-    pub network: Network,
-    /// Width of the time embedding.
-    pub embedding: usize,
-    /// What the network predicts.
+    /// What is known of the data.
+    pub denoiser: Box<dyn Denoiser>,
+    /// What the denoiser answers.
     pub prediction: Prediction,
     /// The noise levels.
     pub schedule: Schedule,
@@ -188,11 +103,6 @@ pub struct Diffusion {
 }
 
 impl Diffusion {
-    /// The network's output at `z`; `time` is `[batch, 1]`, or `[1, 1]` where all rows share it.
-    pub fn output(&self, z: &State, time: Tensor<2>) -> State {
-        self.network.apply(z.clone(), Some(sinusoidal(time, self.embedding)))
-    }
-
     /// Data on the scale the chain works on.
     pub fn scaled(&self, x: &State) -> State {
         match self.observation {
@@ -205,7 +115,7 @@ impl Diffusion {
     pub fn estimates(&self, z: &State, level: Level) -> (State, State) {
         let time = Tensor::full([1, 1], level.time as f32, &z.device());
         let factors = Factors::from(level);
-        let output = self.output(z, time);
+        let output = self.denoiser.output(z, time, &factors);
         match self.observation {
             Observation::Continuous => {
                 let signal = self.prediction.signal(output.clone(), z, &factors);
@@ -259,7 +169,7 @@ impl Diffusion {
             LastMean::Rescaled => z / alpha,
             LastMean::Denoised => {
                 let factors = Factors { alpha: Coefficient::Each(alpha), sigma: Coefficient::Each(sigma) };
-                let output = self.output(&z, Tensor::zeros([1, 1], &z.device()));
+                let output = self.denoiser.output(&z, Tensor::zeros([1, 1], &z.device()), &factors);
                 self.prediction.signal(output, &z, &factors)
             }
         };
@@ -289,7 +199,7 @@ impl Diffusion {
         let eps = matrix(noise.purpose(Purpose::Local).normal(rows, columns), columns, &device);
         let z = scaled.clone() * alpha.clone() + eps.clone() * sigma.clone();
         let factors = Factors { alpha: Coefficient::Each(alpha), sigma: Coefficient::Each(sigma) };
-        let output = self.output(&z, of(&|j| levels[j].time));
+        let output = self.denoiser.output(&z, of(&|j| levels[j].time), &factors);
         let error = eps - self.prediction.noise(output, &z, &factors);
         let weight = |j: usize| {
             let bound = 0.5 * steps as f64 * (levels[j].gamma - levels[j - 1].gamma).exp_m1();
@@ -314,7 +224,7 @@ impl Diffusion {
         let eps = normal_like(scaled, &noise.purpose(Purpose::Local));
         let z = scaled.clone() * alpha.clone() + eps.clone() * sigma.clone();
         let factors = Factors { alpha: Coefficient::Each(alpha), sigma: Coefficient::Each(sigma) };
-        let output = self.output(&z, at.time);
+        let output = self.denoiser.output(&z, at.time, &factors);
         let error = sum_rows((eps - self.prediction.noise(output, &z, &factors)).square());
         let terms = error * at.slope.squeeze_dim(1) * -0.5;
         if gating.is_some() {
@@ -345,11 +255,11 @@ impl Segment for Diffusion {
     }
 
     fn inner_dimension(&self) -> usize {
-        self.network.output()
+        self.denoiser.dimension()
     }
 
     fn outer_dimension(&self) -> usize {
-        self.network.output()
+        self.denoiser.dimension()
     }
 
     fn transitions(&self) -> Vec<Box<dyn Transition + '_>> {
@@ -378,7 +288,7 @@ impl Segment for Diffusion {
     }
 
     fn weights(&self) -> Vec<&Weights> {
-        let mut weights = vec![self.network.weights()];
+        let mut weights = self.denoiser.weights();
         if let Schedule::Learned { gamma, .. } = &self.schedule {
             weights.push(gamma.weights());
         }
@@ -386,7 +296,7 @@ impl Segment for Diffusion {
     }
 
     fn weights_mut(&mut self) -> Vec<&mut Weights> {
-        let mut weights = vec![self.network.weights_mut()];
+        let mut weights = self.denoiser.weights_mut();
         if let Schedule::Learned { gamma, .. } = &mut self.schedule {
             weights.push(gamma.weights_mut());
         }

@@ -13,6 +13,7 @@
 //!
 //! Everything else - training, likelihood, sampling, log Z - sees the chain, and never the family.
 
+pub mod denoiser;
 pub mod diffusion;
 pub mod flow;
 pub mod schedule;

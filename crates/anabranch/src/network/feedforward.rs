@@ -10,10 +10,12 @@
 
 use std::sync::Arc;
 
-use burn::tensor::{Tensor, activation};
+use burn::tensor::{Tensor, TensorData, activation};
 
-use super::weights::{Slot, Weights, layout, matrix};
+use super::weights::{Slot, Weights, layout, matrix, to_vec};
 use crate::chain::{LogWeight, State};
+use crate::fused::autoregressive::{self, PackedStages};
+use crate::fused::network::PackedWeights;
 use crate::kernel::transformer::Transform;
 use crate::rng::{Noise, Purpose};
 
@@ -116,13 +118,14 @@ pub struct Network {
     shape: Arc<Feedforward>,
     weights: Weights,
     mask: Option<Arc<[f32]>>,
+    packed: PackedWeights,
 }
 
 impl Network {
     /// A network with initial weights drawn from `seed` and the network's own `stream`.
     pub fn new(name: impl Into<String>, shape: Feedforward, seed: u64, stream: u32, zero_last: bool) -> Self {
         let weights = Weights::new(name, shape.layout(), shape.initial(seed, stream, zero_last));
-        Self { shape: Arc::new(shape), weights, mask: None }
+        Self { shape: Arc::new(shape), weights, mask: None, packed: PackedWeights::default() }
     }
 
     /// Columns of `x`.
@@ -147,6 +150,7 @@ impl Network {
 
     /// The weights, to update.
     pub fn weights_mut(&mut self) -> &mut Weights {
+        self.packed = PackedWeights::default();
         &mut self.weights
     }
 
@@ -155,7 +159,16 @@ impl Network {
     /// # Panics
     /// If the columns do not fit, or a context is missing.
     pub fn apply(&self, x: Tensor<2>, context: Option<Tensor<2>>) -> Tensor<2> {
-        crate::fused::network::apply(&self.shape, self.mask.as_ref(), x, self.weights.tensor(), context)
+        // Weights in training are other ones at every step.
+        let packed = (!self.weights.is_tracked()).then_some(&self.packed);
+        crate::fused::network::apply(
+            &self.shape,
+            self.mask.as_ref(),
+            packed,
+            x,
+            self.weights.tensor(),
+            context,
+        )
     }
 
     /// [`Network::apply`] composed of burn's own operations: the oracle of the fused kernel.
@@ -205,6 +218,9 @@ impl Network {
 pub struct MaskedNetwork {
     network: Network,
     outputs_per_input: usize,
+    /// Degrees of inputs, of each hidden layer's units and of outputs.
+    degrees: Arc<[Vec<usize>]>,
+    stages: PackedStages,
 }
 
 impl MaskedNetwork {
@@ -226,10 +242,10 @@ impl MaskedNetwork {
             activation,
             residual: false,
         };
-        let mask = masks(dimension, hidden, outputs_per_input);
+        let degrees = degrees(dimension, hidden, outputs_per_input);
         let mut network = Network::new(name, shape, seed, stream, true);
-        network.mask = Some(mask.into());
-        Self { network, outputs_per_input }
+        network.mask = Some(masks(&degrees).into());
+        Self { network, outputs_per_input, degrees: degrees.into(), stages: PackedStages::default() }
     }
 
     /// Numbers per coordinate.
@@ -244,6 +260,7 @@ impl MaskedNetwork {
 
     /// The weights, to update.
     pub fn weights_mut(&mut self) -> &mut Weights {
+        self.stages = PackedStages::default();
         self.network.weights_mut()
     }
 
@@ -252,9 +269,24 @@ impl MaskedNetwork {
         self.network.apply(x, None)
     }
 
-    /// Finds `u` with `h(u_i; theta_i(u_<i)) = v_i`, and the log-determinant of `v -> u`: one network pass per
-    /// coordinate, differentiable.
+    /// Finds `u` with `h(u_i; theta_i(u_<i)) = v_i`, and the log-determinant of `v -> u`.
+    ///
+    /// Untracked weights take the cost of one evaluation; where a gradient is recorded it is [`Self::invert_composed`].
     pub fn invert(&self, transform: &Transform, v: State) -> (State, LogWeight) {
+        if self.weights().is_tracked() || v.is_autodiff() {
+            return self.invert_composed(transform, v);
+        }
+        let ([rows, dimension], device) = (v.dims(), v.device());
+        let theta = self.weights().values();
+        let shape = self.network.shape();
+        let (u, log_det) =
+            autoregressive::invert(shape, &self.degrees, &self.stages, &theta, *transform, &to_vec(v));
+        let log_det = Tensor::from_data(TensorData::new(log_det, [rows]), &device);
+        (matrix(u, dimension, &device), log_det)
+    }
+
+    /// [`Self::invert`] by one evaluation of the whole network per coordinate, differentiable: the oracle of the other.
+    pub fn invert_composed(&self, transform: &Transform, v: State) -> (State, LogWeight) {
         let [rows, dimension] = v.dims();
         let raw_len = self.outputs_per_input;
         let mut u = Tensor::zeros([rows, dimension], &v.device());
@@ -269,22 +301,24 @@ impl MaskedNetwork {
     }
 }
 
-/// 0/1 masks of a plain stack, laid out as its weights (biases are never masked).
-///
-/// Inputs have degrees `1 ..= D`, hidden units cycle through `1 ..= max(D - 1, 1)`; an edge into a hidden unit needs
-/// `degree(to) >= degree(from)`, an edge into output block `i` needs `i > degree(from)`.
-fn masks(dimension: usize, hidden: &[usize], outputs_per_input: usize) -> Vec<f32> {
+/// Degrees of a plain stack: inputs `1 ..= D`, hidden units in turn `1 ..= max(D - 1, 1)`, outputs that of their input.
+fn degrees(dimension: usize, hidden: &[usize], outputs_per_input: usize) -> Vec<Vec<usize>> {
     let cycle = dimension.saturating_sub(1).max(1);
-    let mut from: Vec<usize> = (1..=dimension).collect();
+    let hidden = hidden.iter().map(|width| (0..*width).map(|unit| 1 + unit % cycle).collect());
+    let outputs = (0..dimension * outputs_per_input).map(|output| 1 + output / outputs_per_input).collect();
+    std::iter::once((1..=dimension).collect()).chain(hidden).chain([outputs]).collect()
+}
+
+/// 0/1 masks of a plain stack, laid out as its weights (biases are never masked): an edge into a hidden unit needs
+/// `degree(to) >= degree(from)`, an edge into an output `degree(to) > degree(from)`.
+fn masks(degrees: &[Vec<usize>]) -> Vec<f32> {
     let mut mask = Vec::new();
-    for width in hidden {
-        let to: Vec<usize> = (0..*width).map(|unit| 1 + unit % cycle).collect();
-        mask.extend(from.iter().flat_map(|f| to.iter().map(move |t| (t >= f) as u8 as f32)));
-        mask.resize(mask.len() + width, 1.0);
-        from = to;
+    for (layer, pair) in degrees.windows(2).enumerate() {
+        let (from, to) = (&pair[0], &pair[1]);
+        let last = layer + 2 == degrees.len();
+        let allowed = |from: usize, to: usize| if last { to > from } else { to >= from };
+        mask.extend(from.iter().flat_map(|f| to.iter().map(move |t| f32::from(u8::from(allowed(*f, *t))))));
+        mask.resize(mask.len() + to.len(), 1.0);
     }
-    let outputs: Vec<usize> = (0..dimension * outputs_per_input).map(|o| 1 + o / outputs_per_input).collect();
-    mask.extend(from.iter().flat_map(|f| outputs.iter().map(move |o| (o > f) as u8 as f32)));
-    mask.resize(mask.len() + outputs.len(), 1.0);
     mask
 }

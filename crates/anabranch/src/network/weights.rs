@@ -113,6 +113,11 @@ impl Weights {
         self.values.device()
     }
 
+    /// Whether gradients are recorded for these weights.
+    pub fn is_tracked(&self) -> bool {
+        self.values.is_require_grad()
+    }
+
     /// Tracks the weights from now on.
     pub fn track(&mut self) {
         self.values = vector(self.values(), &Device::flex().autodiff()).require_grad();

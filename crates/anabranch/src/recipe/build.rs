@@ -11,8 +11,10 @@ use crate::estimate::likelihood::{Bound, nll};
 use crate::kernel::bijection::{
     ActNorm, Autoregressive, Bijection, Coupling, Direction, Logit, LuLinear, Permutation, Split, Standardise,
 };
+use crate::kernel::law::centres;
 use crate::kernel::transformer::Transform;
-use crate::model::diffusion::{Diffusion, LastMean, Observation, Prediction, Schedule, Weighting};
+use crate::model::denoiser::{NetworkDenoiser, Prediction};
+use crate::model::diffusion::{Diffusion, LastMean, Observation, Schedule, Weighting};
 use crate::model::flow::{Dequantise, Flow};
 use crate::model::schedule::{LearnedGamma, cosine, linear, log_linear};
 use crate::model::vae::{ObservationModel, Vae};
@@ -70,6 +72,18 @@ impl Plan {
                 )
                 .into());
         }
+        if let (TargetData::Energy(energy), true) = (&data, recipe.objective.needs_energy())
+            && !energy.positive_everywhere()
+        {
+            return Err(Problem::new(
+                "objective.kind",
+                "an objective that learns from log R, where R is 0 in places and flat elsewhere",
+            )
+            .allowed(
+                "\"forward-kl\" or \"importance-weighted\", which learn from this energy's exact samples",
+            )
+            .into());
+        }
         let model = build_model(&recipe, &data, dimension)?;
         Ok(Self { recipe, data, model })
     }
@@ -126,7 +140,7 @@ fn build_model(recipe: &Recipe, data: &TargetData, dimension: usize) -> Result<M
         }
         let built: Box<dyn Segment> = match segment {
             SegmentRecipe::Diffusion(diffusion) => {
-                Box::new(builder.diffusion(diffusion, discrete.then_some(levels)))
+                Box::new(builder.diffusion(diffusion, discrete.then_some(levels), &key)?)
             }
             SegmentRecipe::Flow(flow) => Box::new(builder.flow(flow, &key)?),
             SegmentRecipe::Vae(vae) => Box::new(builder.vae(vae, discrete.then_some(levels), &key)?),
@@ -222,12 +236,24 @@ impl Builder {
         (self.index << 12 | part) as u32
     }
 
-    fn diffusion(&self, recipe: &DiffusionRecipe, levels: Option<u32>) -> Diffusion {
+    fn diffusion(&self, recipe: &DiffusionRecipe, levels: Option<u32>, key: &str) -> Result<Diffusion> {
+        let prediction = match (recipe.prediction, levels) {
+            (PredictionName::Noise, _) => Prediction::Noise,
+            (PredictionName::Signal, _) => Prediction::Signal,
+            (PredictionName::Velocity, _) => Prediction::Velocity,
+            (PredictionName::Score, _) => Prediction::Score,
+            (PredictionName::Levels, Some(levels)) => Prediction::Levels(centres(levels)),
+            (PredictionName::Levels, None) => {
+                return Err(Problem::new(format!("{key}.prediction"), "\"levels\" on continuous states")
+                    .allowed("it only next to integer data; \"noise\", \"signal\", \"velocity\" or \"score\"")
+                    .into());
+            }
+        };
         let shape = Feedforward {
             input: self.dimension,
             context: recipe.embedding,
             hidden: recipe.hidden.clone(),
-            output: self.dimension,
+            output: self.dimension * prediction.outputs(),
             activation: activation(recipe.activation),
             residual: recipe.residual,
         };
@@ -245,15 +271,9 @@ impl Builder {
                 (Schedule::Learned { gamma, levels: recipe.levels }, LastMean::Rescaled)
             }
         };
-        Diffusion {
-            network,
-            embedding: recipe.embedding,
-            prediction: match recipe.prediction {
-                PredictionName::Noise => Prediction::Noise,
-                PredictionName::Signal => Prediction::Signal,
-                PredictionName::Velocity => Prediction::Velocity,
-                PredictionName::Score => Prediction::Score,
-            },
+        Ok(Diffusion {
+            denoiser: Box::new(NetworkDenoiser::new(network)),
+            prediction,
             schedule,
             observation: levels.map_or(Observation::Continuous, Observation::Levels),
             last_mean,
@@ -262,7 +282,7 @@ impl Builder {
                 WeightingName::Simple => Weighting::Simple,
                 WeightingName::MinSnr => Weighting::MinSnr(5.0),
             },
-        }
+        })
     }
 
     fn flow(&self, recipe: &FlowRecipe, key: &str) -> Result<Flow> {
@@ -304,7 +324,11 @@ impl Builder {
                     };
                     let network =
                         Network::new(name("conditioner"), shape, self.seed, self.stream(layer), true);
-                    Box::new(Coupling::new(d, split, transform, network))
+                    let coupling = Coupling::new(d, split, transform, network);
+                    Box::new(match recipe.pass_spline {
+                        true => coupling.with_pass_transform(name("pass")),
+                        false => coupling,
+                    })
                 }
                 CouplingKind::Autoregressive | CouplingKind::InverseAutoregressive => {
                     let direction = match recipe.coupling {

@@ -2,7 +2,23 @@
 
 use std::fmt::Write;
 
-use super::{ObjectiveRecipe, Plan, SegmentRecipe};
+use super::{ObjectiveRecipe, Plan, SegmentRecipe, TargetData, TargetRecipe};
+
+/// The target with its constants.
+fn target(plan: &Plan) -> String {
+    match (&plan.recipe.target, &plan.data) {
+        (TargetRecipe::Energy { energy: recipe }, TargetData::Energy(energy)) => {
+            let log_z = energy.log_z().map_or("unknown log Z".to_owned(), |exact| format!("log Z = {exact}"));
+            let entropy =
+                energy.entropy().map_or(String::new(), |exact| format!(", entropy {exact:.6} nats"));
+            format!("an energy R(x): {}; {log_z}{entropy}", recipe.formula())
+        }
+        (TargetRecipe::Toy(toy), _) => {
+            format!("a data set: exact samples of the toy density {}, log-density known", toy.name)
+        }
+        _ => "a data set".to_owned(),
+    }
+}
 
 /// Space, target, kernels with the formula of their step ratio, objective and estimators.
 pub fn explain(plan: &Plan) -> String {
@@ -18,8 +34,7 @@ pub fn explain(plan: &Plan) -> String {
         levels => format!("{{0, ..., {}}}^{}", levels - 1, plan.dimension()),
     };
     line("space", &space);
-    let target = if recipe.target.is_energy() { "an energy R(x), known up to log Z" } else { "a data set" };
-    line("target", target);
+    line("target", &target(plan));
     line("source", &format!("N(0, I) in R^{}", plan.model.segments()[0].inner_dimension()));
     for segment in &recipe.model {
         let formula = match segment {
@@ -50,4 +65,58 @@ pub fn explain(plan: &Plan) -> String {
     line("estimators", estimators);
     line("parameters", &plan.model.parameters().to_string());
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::recipe::read;
+
+    fn plan(target: &str, objective: &str) -> crate::error::Result<Plan> {
+        let rest = format!("[[model]]\nkind = \"flow\"\nlayers = 1\n[objective]\nkind = \"{objective}\"\n");
+        Plan::new(read("t.toml", &format!("name = \"t\"\n[target]\n{target}\n{rest}"), &[])?)
+    }
+
+    #[test]
+    fn energies_are_named_with_their_constants() {
+        for (target, expected) in [
+            (
+                "kind = \"energy\"\nenergy = { kind = \"gmm9\" }",
+                "R(x): gmm9: 9 equal N(m, 0.3 I), m in {-5, 0, 5}^2; log Z = 0\n",
+            ),
+            (
+                "kind = \"energy\"\nenergy = { kind = \"many-well\", dimension = 2 }",
+                "R(x): double well: -d^4 + 6 d^2 + d / 2 - v^2 / 2; log Z = 10.2934",
+            ),
+            (
+                "kind = \"energy\"\nenergy = { kind = \"funnel\", dimension = 3, std = 1.5 }",
+                "R(x): funnel: N(x_0; 0, 1.5^2) prod_i N(x_i; 0, e^{x_0}); log Z = 0, entropy 4.662281 nats\n",
+            ),
+        ] {
+            let text = explain(&plan(target, "reverse-kl").unwrap());
+            assert!(text.contains(expected), "{text}");
+        }
+        let text = explain(&plan("kind = \"toy\"\nname = \"rings\"\nrows = 20", "forward-kl").unwrap());
+        assert!(
+            text.contains("a data set: exact samples of the toy density rings, log-density known"),
+            "{text}"
+        );
+    }
+
+    /// The checkerboard as an energy can be learned from its samples alone.
+    #[test]
+    fn flat_energies_refuse_objectives_on_log_r() {
+        let board = "kind = \"energy\"\nenergy = { kind = \"toy\", name = \"checkerboard\" }";
+        for objective in ["reverse-kl", "trajectory-balance", "log-variance"] {
+            let error = plan(board, objective).map(|_| ()).unwrap_err();
+            assert_eq!(
+                error.to_string(),
+                "objective.kind: found an objective that learns from log R, where R is 0 in places and flat elsewhere; \
+                 allowed: \"forward-kl\" or \"importance-weighted\", which learn from this energy's exact samples"
+            );
+        }
+        let text = explain(&plan(board, "forward-kl").unwrap());
+        assert!(text.contains("toy density: checkerboard; log Z = 0, entropy 3.465736 nats"), "{text}");
+        assert!(plan(&board.replace("checkerboard", "rings"), "reverse-kl").is_ok());
+    }
 }

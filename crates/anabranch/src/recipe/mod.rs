@@ -304,6 +304,11 @@ impl Recipe {
                 .allowed("from 1 to 100 of them")
                 .into());
         }
+        if !self.model.iter().any(SegmentRecipe::learns) {
+            return Err(Problem::new("model", "no segment that learns")
+                .allowed("at least one \"diffusion\", \"flow\" or \"vae\"")
+                .into());
+        }
         for (index, segment) in self.model.iter().enumerate() {
             let after: Vec<&str> = self.model[index + 1..].iter().map(SegmentRecipe::kind).collect();
             segment.check(&format!("model.{index}"), index == 0, &after)?;

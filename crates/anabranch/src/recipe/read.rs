@@ -232,7 +232,7 @@ mod tests {
                 "training={steps=0}",
                 "--set training, key training.steps: found 0; allowed: an integer of at least 1",
             ),
-            ("training.ema=nan", "--set training.ema: found nan; allowed: a finite number"),
+            ("training.ema=nan", "--set training.ema: found NaN; allowed: a finite number"),
             (
                 "model.0.hidden=[8, 'x']",
                 "--set model.0.hidden, key model.0.hidden.1: found \"x\"; allowed: an integer of at least 0",
@@ -241,7 +241,7 @@ mod tests {
                 "model.0.hidden=8",
                 "--set model.0.hidden: found 8; allowed: a list, each entry an integer of at least 0",
             ),
-            ("model.0.bound=1e300", "--set model.0.bound: found 1e300; allowed: a finite number"),
+            ("model.0.bound=1e39", "--set model.0.bound: found 1e39; allowed: a finite number"),
             ("model.0.residual=yes", "--set model.0.residual: found \"yes\"; allowed: true or false"),
             ("model.7.layers=2", "--set model.7.layers: found \"7\"; allowed: an index from 0 to 0"),
             (

@@ -52,6 +52,8 @@ pub enum PredictionName {
     Velocity,
     /// The score.
     Score,
+    /// Logits over the levels of integer data, joined with the noisy value by Bayes' rule.
+    Levels,
 }
 
 /// A diffusion's noise schedule.
@@ -177,6 +179,8 @@ pub struct FlowRecipe {
     pub hidden: Vec<usize>,
     /// Residual blocks in the conditioner of a coupling; all widths must then agree.
     pub residual: bool,
+    /// Whether a coupling sends its passing coordinates through a map of their own, which depends on nothing.
+    pub pass_spline: bool,
     /// The conditioner's activation.
     pub activation: ActivationName,
     /// What mixes coordinates between layers.
@@ -195,6 +199,7 @@ impl Default for FlowRecipe {
             bound: 5.0,
             hidden: vec![128, 128],
             residual: false,
+            pass_spline: false,
             activation: ActivationName::Silu,
             mixing: Mixing::Lu,
             actnorm: false,
@@ -294,6 +299,11 @@ impl SegmentRecipe {
         }
     }
 
+    /// Whether it has weights.
+    pub(super) fn learns(&self) -> bool {
+        matches!(self, Self::Diffusion(_) | Self::Flow(_) | Self::Vae(_))
+    }
+
     /// Checks the values; `first` and the kinds of the segments `after` it tell where in the chain the segment stands.
     pub(super) fn check(&self, key: &str, first: bool, after: &[&str]) -> Result<()> {
         let last = after.is_empty();
@@ -334,6 +344,13 @@ impl SegmentRecipe {
                 if flow.residual && flow.coupling != CouplingKind::Coupling {
                     let problem = Problem::new(format!("{key}.residual"), "true");
                     return Err(problem.allowed("false where coupling is autoregressive").into());
+                }
+                if flow.pass_spline
+                    && (flow.coupling != CouplingKind::Coupling
+                        || flow.transformer != TransformerName::Spline)
+                {
+                    let problem = Problem::new(format!("{key}.pass_spline"), "true");
+                    return Err(problem.allowed("false unless the layers are couplings of splines").into());
                 }
                 widths(&format!("{key}.hidden"), &flow.hidden, flow.residual)
             }

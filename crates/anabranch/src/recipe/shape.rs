@@ -62,7 +62,8 @@ fn found(value: &Value) -> String {
         Value::Array(_) => "a list".to_owned(),
         Value::Table(_) => "a table".to_owned(),
         Value::Datetime(_) => format!("the date {value}"),
-        Value::Integer(_) | Value::Float(_) | Value::Boolean(_) => value.to_string(),
+        Value::Float(number) => format!("{number:?}"),
+        Value::Integer(_) | Value::Boolean(_) => value.to_string(),
     }
 }
 

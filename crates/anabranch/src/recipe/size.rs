@@ -12,7 +12,9 @@ use super::{CouplingKind, ObjectiveRecipe, Recipe, SegmentRecipe, TransformerNam
 use crate::error::{Problem, Result};
 
 /// Coordinates of the target's space.
-const MOST_DIMENSIONS: usize = 1 << 14;
+const MOST_DIMENSIONS: usize = 100_000;
+/// Numbers of a table that a baseline fits: a covariance matrix, or a histogram per column.
+const MOST_FITTED: usize = 1 << 28;
 /// Weights of a model.
 const MOST_WEIGHTS: f64 = (1u64 << 28) as f64;
 /// Numbers that one batch may need.
@@ -107,9 +109,10 @@ pub(super) fn check(recipe: &Recipe, dimension: usize) -> Result<()> {
             .allowed(format!("from 1 to {MOST_DIMENSIONS} of them"))
             .into());
     }
-    if dimension as f64 * f64::from(recipe.target.levels()) > MOST_NUMBERS {
-        return Err(Problem::new("target.levels", recipe.target.levels().to_string())
-            .allowed(format!("at most {} with {dimension} columns", (MOST_NUMBERS / dimension as f64) as u64))
+    let levels = recipe.target.levels() as usize;
+    if levels > 0 && dimension.max(levels) > MOST_FITTED / dimension {
+        return Err(Problem::new("target.levels", format!("{levels} levels in {dimension} columns"))
+            .allowed(format!("at most {MOST_FITTED} as their product and as the columns' square"))
             .into());
     }
     let training = &recipe.training;
@@ -130,9 +133,12 @@ pub(super) fn check(recipe: &Recipe, dimension: usize) -> Result<()> {
         let need = need(segment, outer, backward);
         weights += need.weights;
         if weights > MOST_WEIGHTS {
-            return Err(Problem::new(format!("model.{index}"), format!("{weights} weights up to here"))
-                .allowed(format!("at most {MOST_WEIGHTS} in a model"))
-                .into());
+            return Err(Problem::new(
+                format!("model.{index}"),
+                format!("{weights} weights from here to the target"),
+            )
+            .allowed(format!("at most {MOST_WEIGHTS} in a model"))
+            .into());
         }
         // Next to the source a diffusion learns from one of its steps at a time.
         numbers += need.row * if index == 0 && !simulated { 1.0 } else { need.steps };

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::{positive, within};
 use crate::data::{self, Dataset};
 use crate::error::{Problem, Result, quoted};
+use crate::math::Estimate;
 use crate::target::{EnergyRecipe, toy};
 
 /// What is to be modelled.
@@ -175,6 +176,16 @@ impl TableRecipe {
 }
 
 impl ToyDataRecipe {
+    /// The negative log-likelihood of the density itself on `rows` of its own samples, nats: what a model's expected
+    /// score cannot go below.
+    ///
+    /// # Panics
+    /// If the name is not one of [`toy::NAMES`].
+    pub fn exact_nll(&self, rows: &[f32]) -> Estimate {
+        let surprise: Vec<f64> = toy::log_density(&self.name, rows).iter().map(|value| -value).collect();
+        Estimate::mean(&surprise)
+    }
+
     /// Draws the three parts.
     pub(super) fn load(&self, seed: u64) -> Result<Dataset> {
         positive("target.rows", self.rows as u64)?;

@@ -245,10 +245,12 @@ impl<'a> Trainer<'a> {
                 moments,
             );
         }
-        // The average's decay grows from 1/11 towards its final value, so that early weights are soon forgotten.
-        let decay = recipe.training.ema.min((step + 1) as f64 / (step + 11) as f64);
-        for (average, weights) in self.state.average.iter_mut().zip(&self.state.weights) {
-            optimizer::average(average, weights, decay as f32);
+        if recipe.training.ema > 0.0 {
+            // The average's decay grows from 1/11 towards its final value, so that early weights are soon forgotten.
+            let decay = recipe.training.ema.min((step + 1) as f64 / (step + 11) as f64);
+            for (average, weights) in self.state.average.iter_mut().zip(&self.state.weights) {
+                optimizer::average(average, weights, decay as f32);
+            }
         }
         for (weights, values) in
             self.model.weights_mut().into_iter().chain(&mut self.log_z).zip(&self.state.weights)

@@ -6,7 +6,8 @@
 //! ```
 //!
 //! Papamakarios, Pavlakou, Murray (2017); Kingma et al. (2016). The sequential direction costs one evaluation
-//! of the masked network in total, because a hidden unit of degree `m` is ready once coordinates `<= m` are.
+//! of the masked network in total, because a hidden unit of degree `m` is ready once coordinates `<= m` are; where a
+//! gradient is recorded it costs one evaluation per coordinate.
 
 use super::Bijection;
 use crate::chain::{LogWeight, State};

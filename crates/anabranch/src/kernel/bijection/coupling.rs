@@ -4,6 +4,8 @@
 //! x_A = z_A,   x_B = h(z_B; theta(z_A))        log |det| = sum_B log h'
 //! ```
 //!
+//! The passing part may go through a map of its own, x_A = h(z_A; phi), whose parameters depend on nothing.
+//!
 //! Dinh, Sohl-Dickstein, Bengio (RealNVP, 2017); with rational-quadratic splines Durkan et al. (2019).
 
 use std::sync::Arc;
@@ -15,7 +17,7 @@ use crate::chain::{LogWeight, State};
 use crate::kernel::bijection::linear::Permutation;
 use crate::kernel::transformer::Transform;
 use crate::network::Network;
-use crate::network::weights::Weights;
+use crate::network::weights::{Weights, layout};
 
 /// Which coordinates pass unchanged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,6 +57,8 @@ pub struct Coupling {
     gather: Option<Arc<Permutation>>,
     transform: Transform,
     conditioner: Network,
+    /// `phi`, shared by all rows.
+    pass_parameters: Option<Weights>,
 }
 
 impl Coupling {
@@ -70,7 +74,20 @@ impl Coupling {
         let order: Vec<usize> = pass.iter().chain(&change).copied().collect();
         let in_order = order.iter().enumerate().all(|(index, value)| index == *value);
         let gather = (!in_order).then(|| Arc::new(Permutation::new(order)));
-        Self { pass: pass.len(), gather, transform, conditioner }
+        Self { pass: pass.len(), gather, transform, conditioner, pass_parameters: None }
+    }
+
+    /// Sends the passing coordinates through a map of their own too, started at the identity.
+    pub fn with_pass_transform(mut self, name: impl Into<String>) -> Self {
+        let count = self.pass * self.transform.raw_len();
+        self.pass_parameters = Some(Weights::new(name, layout([("raw", vec![count])]), vec![0.0; count]));
+        self
+    }
+
+    fn apply_to_pass(&self, pass: State, inverse: bool) -> (State, Option<LogWeight>) {
+        let Some(parameters) = &self.pass_parameters else { return (pass, None) };
+        let (pass, log_det) = self.transform.apply(pass, parameters.matrix("raw"), inverse);
+        (pass, Some(log_det))
     }
 
     fn apply(&self, state: State, inverse: bool) -> (State, LogWeight) {
@@ -81,9 +98,23 @@ impl Coupling {
         };
         let pass = ordered.clone().slice([0..rows, 0..self.pass]);
         let change = ordered.slice([0..rows, self.pass..dimension]);
-        let raw = self.conditioner.apply(pass.clone(), None);
-        let (changed, log_det) = self.transform.apply(change, raw, inverse);
-        let ordered = Tensor::cat(vec![pass, changed], 1);
+        // The conditioner reads the passing coordinates as they are on the source's side.
+        let (source, target, pass_log_det) = match inverse {
+            false => {
+                let (mapped, log_det) = self.apply_to_pass(pass.clone(), false);
+                (pass, mapped.clone(), log_det)
+            }
+            true => {
+                let (mapped, log_det) = self.apply_to_pass(pass, true);
+                (mapped.clone(), mapped, log_det)
+            }
+        };
+        let raw = self.conditioner.apply(source, None);
+        let (changed, mut log_det) = self.transform.apply(change, raw, inverse);
+        if let Some(more) = pass_log_det {
+            log_det = log_det + more;
+        }
+        let ordered = Tensor::cat(vec![target, changed], 1);
         let state = match &self.gather {
             Some(gather) => gather.forward(ordered).0,
             None => ordered,
@@ -102,11 +133,11 @@ impl Bijection for Coupling {
     }
 
     fn weights(&self) -> Vec<&Weights> {
-        vec![self.conditioner.weights()]
+        [self.conditioner.weights()].into_iter().chain(&self.pass_parameters).collect()
     }
 
     fn weights_mut(&mut self) -> Vec<&mut Weights> {
-        vec![self.conditioner.weights_mut()]
+        [self.conditioner.weights_mut()].into_iter().chain(&mut self.pass_parameters).collect()
     }
 
     fn boxed(&self) -> Box<dyn Bijection> {

@@ -1,0 +1,199 @@
+//! Denoisers: what a diffusion knows of its data.
+//!
+//! A denoiser is asked for one of several quantities that are equivalent at any noise level ([`Prediction`]); with
+//! `z = alpha x + sigma eps`, signal and noise follow from each:
+//!
+//! ```text
+//! noise      eps          x = (z - sigma eps) / alpha
+//! signal     x            eps = (z - alpha x) / sigma
+//! velocity   v            x = alpha z - sigma v,   eps = sigma z + alpha v       (Salimans and Ho 2022)
+//! score      s            x = (z + sigma^2 s) / alpha,   eps = -sigma s
+//! levels     logits a_k   x = sum_k c_k p_k,  p_k ~ exp(a_k - (z - alpha c_k)^2 / (2 sigma^2))
+//! ```
+//!
+//! The last is for integer data: the network gives a prior over each coordinate's levels, and Bayes' rule adds what
+//! the coordinate's own noisy value says, so that the estimate snaps to a level as the noise vanishes.
+
+use std::fmt::Debug;
+use std::sync::Arc;
+
+use burn::tensor::Tensor;
+
+use super::schedule::Level;
+use crate::chain::State;
+use crate::fused::lattice;
+use crate::network::Network;
+use crate::network::embedding::sinusoidal;
+use crate::network::weights::Weights;
+
+/// What a denoiser answers.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Prediction {
+    /// The noise `eps`.
+    Noise,
+    /// The signal `x`.
+    Signal,
+    /// `v = alpha eps - sigma x`.
+    Velocity,
+    /// The score `-eps / sigma`.
+    Score,
+    /// Logits over the levels with these centres, for each coordinate: `[batch, dimension * levels]`.
+    Levels(Arc<[f32]>),
+}
+
+/// A coefficient: one for all rows, or one per row `[batch, 1]`.
+#[derive(Debug, Clone)]
+pub enum Coefficient {
+    /// The same for all rows.
+    Shared(f32),
+    /// One per row, `[batch, 1]`.
+    Each(Tensor<2>),
+}
+
+impl Coefficient {
+    /// `self * values`.
+    pub fn times(&self, values: Tensor<2>) -> Tensor<2> {
+        match self {
+            Self::Shared(c) => values * *c,
+            Self::Each(c) => values * c.clone(),
+        }
+    }
+
+    /// `values / self`.
+    pub fn divide(&self, values: Tensor<2>) -> Tensor<2> {
+        match self {
+            Self::Shared(c) => values * c.recip(),
+            Self::Each(c) => values / c.clone(),
+        }
+    }
+}
+
+/// Signal and noise factors of a batch.
+#[derive(Debug, Clone)]
+pub struct Factors {
+    /// `alpha`.
+    pub alpha: Coefficient,
+    /// `sigma`.
+    pub sigma: Coefficient,
+}
+
+impl From<Level> for Factors {
+    fn from(level: Level) -> Self {
+        Self {
+            alpha: Coefficient::Shared(level.alpha() as f32),
+            sigma: Coefficient::Shared(level.sigma() as f32),
+        }
+    }
+}
+
+impl Prediction {
+    /// The noise estimate from the denoiser's output at `z`.
+    pub fn noise(&self, output: State, z: &State, factors: &Factors) -> State {
+        let Factors { alpha, sigma } = factors;
+        match self {
+            Self::Noise => output,
+            Self::Velocity => sigma.times(z.clone()) + alpha.times(output),
+            Self::Score => -sigma.times(output),
+            Self::Signal | Self::Levels(_) => {
+                sigma.divide(z.clone() - alpha.times(self.signal(output, z, factors)))
+            }
+        }
+    }
+
+    /// The signal estimate from the denoiser's output at `z`.
+    pub fn signal(&self, output: State, z: &State, factors: &Factors) -> State {
+        let Factors { alpha, sigma } = factors;
+        match self {
+            Self::Noise => alpha.divide(z.clone() - sigma.times(output)),
+            Self::Signal => output,
+            Self::Velocity => alpha.times(z.clone()) - sigma.times(output),
+            Self::Score => alpha.divide(z.clone() + sigma.times(sigma.times(output))),
+            Self::Levels(centres) => {
+                let precision = match (alpha, sigma) {
+                    (Coefficient::Shared(alpha), Coefficient::Shared(sigma)) => {
+                        Tensor::full([z.dims()[0], 1], (alpha / sigma).powi(2), &z.device())
+                    }
+                    _ => {
+                        let ratio = alpha.times(sigma.divide(Tensor::ones([z.dims()[0], 1], &z.device())));
+                        ratio.square()
+                    }
+                };
+                let pull = alpha.times(sigma.divide(sigma.divide(z.clone())));
+                lattice::mean(centres, output, pull, precision)
+            }
+        }
+    }
+
+    /// How many numbers the denoiser gives per coordinate.
+    pub fn outputs(&self) -> usize {
+        match self {
+            Self::Levels(centres) => centres.len(),
+            _ => 1,
+        }
+    }
+}
+
+/// A denoiser: a trained network, or an exact one where the data's law is simple.
+pub trait Denoiser: Debug + Send + Sync {
+    /// The dimension of the data.
+    fn dimension(&self) -> usize;
+
+    /// The predicted quantity at `z`, `[batch, dimension]` ([`Prediction::Levels`]: times the number of levels), where
+    /// the noise level has `factors` and stands at `time`, `[batch, 1]` or `[1, 1]`, in the noise range.
+    fn output(&self, z: &State, time: Tensor<2>, factors: &Factors) -> State;
+
+    /// The trainable weights.
+    fn weights(&self) -> Vec<&Weights> {
+        Vec::new()
+    }
+
+    /// The trainable weights, to update.
+    fn weights_mut(&mut self) -> Vec<&mut Weights> {
+        Vec::new()
+    }
+
+    /// A copy behind a new box.
+    fn boxed(&self) -> Box<dyn Denoiser>;
+}
+
+impl Clone for Box<dyn Denoiser> {
+    fn clone(&self) -> Self {
+        self.boxed()
+    }
+}
+
+/// A network that reads `z` and a sinusoidal embedding of the time as its context.
+#[derive(Debug, Clone)]
+pub struct NetworkDenoiser {
+    network: Network,
+}
+
+impl NetworkDenoiser {
+    /// The width of the time embedding is the network's context.
+    pub fn new(network: Network) -> Self {
+        Self { network }
+    }
+}
+
+impl Denoiser for NetworkDenoiser {
+    fn dimension(&self) -> usize {
+        self.network.input()
+    }
+
+    fn output(&self, z: &State, time: Tensor<2>, _: &Factors) -> State {
+        let embedded = sinusoidal(time, self.network.shape().context);
+        self.network.apply(z.clone(), Some(embedded))
+    }
+
+    fn weights(&self) -> Vec<&Weights> {
+        vec![self.network.weights()]
+    }
+
+    fn weights_mut(&mut self) -> Vec<&mut Weights> {
+        vec![self.network.weights_mut()]
+    }
+
+    fn boxed(&self) -> Box<dyn Denoiser> {
+        Box::new(self.clone())
+    }
+}

@@ -1,0 +1,95 @@
+//! The double well, and many of them side by side.
+//!
+//! ```text
+//! log R(x) = sum over pairs (d, v) of  -d^4 + 6 d^2 + d / 2 - v^2 / 2
+//! log Z    = pairs (ln 11784.50927 + ln(2 pi) / 2)
+//! ```
+//!
+//! Dimension 2 is the double well of Noe et al. (2019); dimension 32, with its 2^16 modes, the many well of Midgley
+//! et al. (2023). The wells at `d = +- sqrt 3` differ in mass: the right one holds about 0.85 of it.
+
+use burn::tensor::Tensor;
+
+use super::Energy;
+use crate::chain::{LogWeight, State};
+use crate::kernel::law::sum_rows;
+use crate::rng::Noise;
+
+/// Independent pairs of a double well and a normal.
+#[derive(Debug, Clone)]
+pub struct ManyWell {
+    /// The dimension, twice the number of pairs.
+    pub dimension: usize,
+}
+
+/// The integral of `exp(-d^4 + 6 d^2 + d / 2)`.
+const WELL_INTEGRAL: f64 = 11_784.509_27;
+
+fn well(d: f64) -> f64 {
+    -d.powi(4) + 6.0 * d * d + 0.5 * d
+}
+
+/// The inverse distribution function of the well on a grid of 2^16 cells over [-4, 4], outside of which lies less
+/// than e^{-150} of the mass.
+fn well_quantile(u: f64) -> f64 {
+    static TABLE: std::sync::OnceLock<Vec<f64>> = std::sync::OnceLock::new();
+    const CELLS: usize = 1 << 16;
+    let width = 8.0 / CELLS as f64;
+    let table = TABLE.get_or_init(|| {
+        let mut sum = 0.0;
+        let mut table = vec![0.0];
+        for cell in 0..CELLS {
+            sum += (well(-4.0 + (cell as f64 + 0.5) * width)).exp() * width;
+            table.push(sum);
+        }
+        table.iter().map(|mass| mass / sum).collect()
+    });
+    let cell = table.partition_point(|mass| *mass <= u).clamp(1, CELLS) - 1;
+    let share = (u - table[cell]) / (table[cell + 1] - table[cell]).max(f64::MIN_POSITIVE);
+    -4.0 + (cell as f64 + share) * width
+}
+
+impl Energy for ManyWell {
+    fn dimension(&self) -> usize {
+        self.dimension
+    }
+
+    fn log_density(&self, x: &State) -> LogWeight {
+        let rows = x.dims()[0];
+        let pairs = x.clone().reshape([rows, self.dimension / 2, 2]);
+        let d: Tensor<2> = pairs.clone().slice([0..rows, 0..self.dimension / 2, 0..1]).squeeze_dim(2);
+        let v: Tensor<2> = pairs.slice([0..rows, 0..self.dimension / 2, 1..2]).squeeze_dim(2);
+        let square = d.clone().square();
+        sum_rows(square.clone() * (-square + 6.0) + d * 0.5 - v.square() * 0.5)
+    }
+
+    fn log_z(&self) -> Option<f64> {
+        let pair = WELL_INTEGRAL.ln() + 0.5 * std::f64::consts::TAU.ln();
+        Some(pair * (self.dimension / 2) as f64)
+    }
+
+    fn sample(&self, rows: usize, noise: &Noise) -> Option<Vec<f32>> {
+        let uniforms = noise.uniform(rows, self.dimension);
+        let mut values = noise.step(noise.current_step() + 1).normal(rows, self.dimension);
+        values.iter_mut().zip(uniforms).step_by(2).for_each(|(v, u)| *v = well_quantile(f64::from(u)) as f32);
+        Some(values)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_well_has_its_published_integral() {
+        let n = 200_000;
+        let width = 8.0 / f64::from(n);
+        let middle = |i: i32| -4.0 + (f64::from(i) + 0.5) * width;
+        let sum: f64 = (0..n).map(|i| well(middle(i)).exp() * width).sum();
+        assert!((sum - WELL_INTEGRAL).abs() < 1e-4, "{sum}");
+        let right: f64 = (n / 2..n).map(|i| well(middle(i)).exp() * width).sum();
+        assert!((right / sum - 0.85).abs() < 0.01, "{}", right / sum);
+        let many = ManyWell { dimension: 32 };
+        assert!((many.log_z().unwrap() - 164.695_675).abs() < 1e-5);
+    }
+}
