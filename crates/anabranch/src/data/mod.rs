@@ -2,6 +2,7 @@
 
 pub mod atomic;
 mod csv;
+pub mod lock;
 mod split;
 
 pub use self::csv::{parse_csv, read_csv};

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{positive, within};
 use crate::data::{self, Dataset};
-use crate::error::{Problem, Result};
+use crate::error::{Problem, Result, quoted};
 use crate::math::Estimate;
 use crate::target::{EnergyRecipe, toy};
 
@@ -110,21 +110,25 @@ impl TargetRecipe {
                 if let Some(source) = &table.source
                     && !data::EMBEDDED.contains(&source.as_str())
                 {
-                    return Err(Problem::new("target.source", format!("\"{source}\""))
+                    return Err(Problem::new("target.source", quoted(source))
                         .choices(&data::EMBEDDED)
                         .into());
                 }
-                within("target.levels", f64::from(table.levels), 0.0, 65_536.0)?;
+                if table.levels == 1 || table.levels > 65_536 {
+                    return Err(Problem::new("target.levels", table.levels.to_string())
+                        .allowed("0 for continuous data, or from 2 to 65536")
+                        .into());
+                }
                 within("target.validation", table.validation, 0.0, 0.99)?;
                 within("target.test", table.test, 0.0, 0.99)
             }
             Self::Toy(recipe) => {
                 if !toy::NAMES.contains(&recipe.name.as_str()) {
-                    return Err(Problem::new("target.name", format!("\"{}\"", recipe.name))
+                    return Err(Problem::new("target.name", quoted(&recipe.name))
                         .choices(&toy::NAMES)
                         .into());
                 }
-                within("target.rows", recipe.rows as f64, 10.0, 1e8)
+                within("target.rows", recipe.rows as f64, 10.0, 1e7)
             }
             Self::Energy { energy } => energy.check(),
         }
@@ -144,8 +148,9 @@ impl TableRecipe {
                 table.values.iter().position(|v| v.fract() != 0.0 || !(0.0..self.levels as f32).contains(v));
             if let Some(index) = wrong {
                 let (row, column) = (index / table.columns + 1, index % table.columns + 1);
+                let name = self.source.as_ref().or(self.file.as_ref()).map_or("", String::as_str);
                 return Err(Problem::new(
-                    format!("data row {row}, column {column}"),
+                    format!("{name}, row {row}, column {column}"),
                     table.values[index].to_string(),
                 )
                 .allowed(format!(
@@ -157,7 +162,7 @@ impl TableRecipe {
             }
         }
         if let Some([height, width]) = self.image
-            && height * width != table.columns
+            && height.checked_mul(width) != Some(table.columns)
         {
             return Err(Problem::new("target.image", format!("{height} x {width}"))
                 .allowed(format!(
