@@ -4,12 +4,12 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use anabranch::data::atomic::atomic_write;
-use anabranch::data::read_csv;
+use anabranch::data::{Format, write_samples};
 use anabranch::error::{Problem, Result};
 use anabranch::estimate::likelihood::{Bound, bits_per_dim, nll};
 use anabranch::recipe::{Override, Plan, Recipe, citations, explain, library, named};
 use anabranch::rng::{Noise, Purpose};
-use anabranch::run::{Ending, Run, write_npy};
+use anabranch::run::{Ending, Run};
 use serde_json::{Map, Value, json};
 
 use crate::progress::Progress;
@@ -31,7 +31,7 @@ pub fn execute(command: Command) -> Result<()> {
             Ok(())
         }
         Command::Sample { directory, count, seed, format, out } => {
-            sample(&directory, count, seed, &format, out)
+            sample(&directory, count, seed, format.as_deref(), out)
         }
         Command::Evaluate { directory, data, json } => evaluate(&directory, data.as_deref(), json),
         Command::Compare { recipes, set, seed, out, output } => compare(&recipes, &set, seed, out, &output),
@@ -175,28 +175,22 @@ fn compare(
     Ok(())
 }
 
-fn sample(directory: &Path, count: usize, seed: u64, format: &str, out: Option<PathBuf>) -> Result<()> {
+fn sample(directory: &Path, count: usize, seed: u64, format: Option<&str>, out: Option<PathBuf>) -> Result<()> {
     if count == 0 {
         return Err(Problem::new("--count", "0").allowed("an integer of at least 1").into());
     }
-    if !["npy", "csv"].contains(&format) {
-        return Err(Problem::new("--format", format!("\"{format}\"")).choices(&["npy", "csv"]).into());
-    }
+    let format = match (format, &out) {
+        (Some(name), _) => name.parse()?,
+        (None, Some(path)) => Format::of(path)?,
+        (None, None) => Format::Npy,
+    };
     let run = Run::open(directory)?;
+    let (image, levels) = (run.plan.recipe.target.image(), run.plan.recipe.target.levels());
+    format.check(image)?;
     let model = run.model()?;
     let samples = run.plan.recipe.sampler.sample(&model, count, &Noise::new(seed, Purpose::Source));
-    let out = out.unwrap_or_else(|| directory.join(format!("samples-{count}.{format}")));
-    let columns = model.dimension();
-    if format == "npy" {
-        write_npy(&out, &samples, columns)?;
-    } else {
-        atomic_write(&out, |file| {
-            samples.chunks_exact(columns).try_for_each(|row| {
-                let cells: Vec<String> = row.iter().map(f32::to_string).collect();
-                writeln!(file, "{}", cells.join(","))
-            })
-        })?;
-    }
+    let out = out.unwrap_or_else(|| directory.join(format!("samples-{count}.{}", format.name())));
+    write_samples(&out, format, &samples, model.dimension(), image, levels)?;
     println!("{}", out.display());
     Ok(())
 }
@@ -207,23 +201,9 @@ fn evaluate(directory: &Path, data: Option<&Path>, as_json: bool) -> Result<()> 
     let metrics = match data {
         None => run.evaluate()?,
         Some(path) => {
-            let table = read_csv(path)?;
             let dimension = run.plan.dimension();
-            if table.columns != dimension {
-                return Err(Problem::new(path.display().to_string(), format!("{} columns", table.columns))
-                    .allowed(format!("{dimension} columns, as the model has"))
-                    .into());
-            }
             let levels = run.plan.recipe.target.levels();
-            let wrong = table
-                .values
-                .iter()
-                .find(|v| levels > 0 && (v.fract() != 0.0 || !(0.0..levels as f32).contains(*v)));
-            if let Some(value) = wrong {
-                return Err(Problem::new(path.display().to_string(), value.to_string())
-                    .allowed(format!("integers from 0 to {}", levels - 1))
-                    .into());
-            }
+            let table = run.plan.recipe.target.read(path, dimension)?;
             let model = run.model()?;
             let bound = if model.chain_offset() < 100 {
                 Bound::Path
