@@ -4,12 +4,12 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use anabranch::data::atomic::{atomic_write, check_writable};
-use anabranch::data::read_csv;
+use anabranch::data::{Format, write_samples};
 use anabranch::error::{Error, Problem, Result, quoted};
 use anabranch::estimate::likelihood::{Bound, bits_per_dim, nll_observed};
 use anabranch::recipe::{Override, Plan, Recipe, citations, explain, library, locate, named};
 use anabranch::rng::{Noise, Purpose};
-use anabranch::run::{Ending, Run, watched, write_npy};
+use anabranch::run::{Ending, Run, watched};
 use serde_json::{Map, Value, json};
 
 use crate::output::{say, tell};
@@ -32,7 +32,7 @@ pub fn execute(command: Command) -> Result<()> {
             report(&complete(&run, &output, &stop, &resume(&directory))?, &output)
         }
         Command::Sample { directory, count, seed, format, out } => {
-            sample(&directory, count, seed, &format, out)
+            sample(&directory, count, seed, format.as_deref(), out)
         }
         Command::Evaluate { directory, data, json } => evaluate(&directory, data.as_deref(), json),
         Command::Compare { recipes, set, seed, out, output } => compare(&recipes, &set, seed, out, &output),
@@ -178,11 +178,15 @@ fn compare(
     say(&format!("{}written to {}\n", table(&columns), out.display()))
 }
 
-fn sample(directory: &Path, count: u64, seed: u64, format: &str, out: Option<PathBuf>) -> Result<()> {
-    if !["npy", "csv"].contains(&format) {
-        return Err(Problem::new("--format", quoted(format)).choices(&["npy", "csv"]).into());
-    }
+fn sample(directory: &Path, count: u64, seed: u64, format: Option<&str>, out: Option<PathBuf>) -> Result<()> {
+    let format = match (format, &out) {
+        (Some(name), _) => name.parse()?,
+        (None, Some(path)) => Format::of(path)?,
+        (None, None) => Format::Npy,
+    };
     let run = Run::open(directory)?;
+    let (image, levels) = (run.plan.recipe.target.image(), run.plan.recipe.target.levels());
+    format.check(image)?;
     let columns = run.plan.dimension();
     let most = (1 << 30) / columns;
     let Some(count) = usize::try_from(count).ok().filter(|count| (1..=most).contains(count)) else {
@@ -191,7 +195,7 @@ fn sample(directory: &Path, count: u64, seed: u64, format: &str, out: Option<Pat
     };
     let place =
         out.as_ref().map_or("the run's directory".to_owned(), |out| format!("--out {}", out.display()));
-    let out = out.unwrap_or_else(|| directory.join(format!("samples-{count}.{format}")));
+    let out = out.unwrap_or_else(|| directory.join(format!("samples-{count}.{}", format.name())));
     // Hours of sampling should not end in a path that was wrong from the start.
     check_writable(&out).map_err(|error| at_output(&place, error))?;
     let progress = Progress::new(&run.plan.recipe.name, false, &Stop::listen());
@@ -200,17 +204,7 @@ fn sample(directory: &Path, count: u64, seed: u64, format: &str, out: Option<Pat
     let noise = Noise::new(seed, Purpose::Source);
     let samples = run.plan.recipe.sampler.sample_observed(&model, count, &noise, &seen);
     let samples = samples.ok_or(Error::Interrupted)?;
-    let written = if format == "npy" {
-        write_npy(&out, &samples, columns)
-    } else {
-        atomic_write(&out, |file| {
-            samples.chunks_exact(columns).try_for_each(|row| {
-                let cells: Vec<String> = row.iter().map(f32::to_string).collect();
-                writeln!(file, "{}", cells.join(","))
-            })
-        })
-    };
-    written.map_err(|error| at_output(&place, error))?;
+    write_samples(&out, format, &samples, columns, image, levels).map_err(|error| at_output(&place, error))?;
     say(&format!("{}\n", out.display()))
 }
 
@@ -230,23 +224,9 @@ fn evaluate(directory: &Path, data: Option<&Path>, as_json: bool) -> Result<()> 
     let metrics = match data {
         None => run.evaluate(&progress)?,
         Some(path) => {
-            let table = read_csv(path)?;
             let dimension = run.plan.dimension();
-            if table.columns != dimension {
-                return Err(Problem::new(path.display().to_string(), format!("{} columns", table.columns))
-                    .allowed(format!("{dimension} columns, as the model has"))
-                    .into());
-            }
             let levels = run.plan.recipe.target.levels();
-            let wrong = table
-                .values
-                .iter()
-                .find(|v| levels > 0 && (v.fract() != 0.0 || !(0.0..levels as f32).contains(*v)));
-            if let Some(value) = wrong {
-                return Err(Problem::new(path.display().to_string(), value.to_string())
-                    .allowed(format!("integers from 0 to {}", levels - 1))
-                    .into());
-            }
+            let table = run.plan.recipe.target.read(path, dimension)?;
             let model = run.model(&progress)?;
             let bound = if model.chain_offset() < 100 {
                 Bound::Path

@@ -72,9 +72,9 @@ enum Command {
         /// The seed of the draws.
         #[arg(long, default_value_t = 1, value_parser = integer, allow_negative_numbers = true)]
         seed: u64,
-        /// npy or csv.
-        #[arg(long, default_value = "npy")]
-        format: String,
+        /// npy, csv, parquet or png (grey images) [default: as the extension of --out says, else npy].
+        #[arg(long)]
+        format: Option<String>,
         /// The file [default: DIRECTORY/samples-COUNT.FORMAT].
         #[arg(long)]
         out: Option<PathBuf>,
@@ -83,7 +83,7 @@ enum Command {
     Evaluate {
         /// The run's directory.
         directory: PathBuf,
-        /// A CSV file of data to score in place of the recipe's test split.
+        /// A CSV, NPY, NPZ, IDX or Parquet file of data to score in place of the recipe's test split.
         #[arg(long)]
         data: Option<PathBuf>,
         /// Prints exactly one JSON object to stdout.

@@ -10,6 +10,7 @@ use serde_json::{Map, Value, json};
 
 use crate::data::atomic::{atomic_write, remove_torn};
 use crate::data::lock::Lock;
+use crate::data::{Format, write_samples};
 use crate::error::{Error, Problem, Result, reason};
 use crate::estimate::baseline::{gaussian_nll, histogram_nll};
 use crate::estimate::likelihood::{Bound, bits_per_dim, nll_observed};
@@ -329,7 +330,8 @@ impl Run {
         let samples = samples.ok_or(Error::Interrupted)?;
         let seconds = start.elapsed().as_secs_f64();
         metrics.insert("seconds_per_sample".to_owned(), json!(seconds / recipe.evaluation.samples as f64));
-        write_npy(&self.directory.join("samples.npy"), &samples, dimension)?;
+        let path = self.directory.join("samples.npy");
+        write_samples(&path, Format::Npy, &samples, dimension, recipe.target.image(), recipe.target.levels())?;
         Ok(metrics)
     }
 
@@ -358,25 +360,6 @@ impl Run {
 fn insert(metrics: &mut Map<String, Value>, name: &str, estimate: Estimate) {
     metrics.insert(name.to_owned(), json!(estimate.value));
     metrics.insert(format!("{name}_se"), json!(estimate.error));
-}
-
-/// Writes row-major f32 numbers as a NumPy file of shape `[rows, columns]`.
-///
-/// # Errors
-/// If the file cannot be written.
-pub fn write_npy(path: &Path, values: &[f32], columns: usize) -> Result<()> {
-    let shape = format!("({}, {columns})", values.len() / columns.max(1));
-    let mut header = format!("{{'descr': '<f4', 'fortran_order': False, 'shape': {shape}, }}");
-    // The preamble of ten bytes, the header and its newline fill a multiple of 64 bytes.
-    let padding = 64 - (10 + header.len() + 1) % 64;
-    header.push_str(&" ".repeat(padding % 64));
-    header.push('\n');
-    atomic_write(path, |out| {
-        out.write_all(b"\x93NUMPY\x01\x00")?;
-        out.write_all(&(header.len() as u16).to_le_bytes())?;
-        out.write_all(header.as_bytes())?;
-        values.iter().try_for_each(|value| out.write_all(&value.to_le_bytes()))
-    })
 }
 
 /// `metrics.jsonl`: one object per line, each with its step.
