@@ -8,6 +8,7 @@ use anabranch::data::read_csv;
 use anabranch::error::{Problem, Result};
 use anabranch::estimate::likelihood::{Bound, bits_per_dim, nll};
 use anabranch::recipe::{Override, Plan, Recipe, citations, explain, library, named};
+use anabranch::report::{write_comparison, write_report};
 use anabranch::rng::{Noise, Purpose};
 use anabranch::run::{Ending, Run, write_npy};
 use serde_json::{Map, Value, json};
@@ -82,7 +83,9 @@ fn complete(run: &Run, output: &Output) -> Result<Option<Value>> {
         return Ok(None);
     }
     let seconds = start.elapsed().as_secs_f64();
-    Ok(Some(run.result(run.evaluate()?, seconds)?))
+    let result = run.result(run.evaluate()?, seconds)?;
+    write_report(run, &result)?;
+    Ok(Some(result))
 }
 
 fn report(result: Option<&Value>, output: &Output) {
@@ -164,6 +167,7 @@ fn compare(
     }
     let object = json!({ "runs": results, "out": out.display().to_string() });
     atomic_write(&out.join("compare.json"), |file| writeln!(file, "{object:#}"))?;
+    write_comparison(&runs, &results, &out)?;
     if output.json {
         println!("{object}");
     } else {

@@ -1,6 +1,7 @@
 //! Runs: training a plan into a directory, and measuring what came of it.
 //!
-//! A run directory holds `recipe.toml` (resolved), `metrics.jsonl`, `checkpoints/`, `samples.npy` and `result.json`.
+//! A run directory holds `recipe.toml` (resolved), `metrics.jsonl`, `tensorboard/`, `checkpoints/`, `samples.npy`,
+//! `result.json` and `report.html`.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -20,6 +21,7 @@ use crate::objective::forward_log_weights;
 use crate::recipe::{Plan, Recipe, TargetData, read};
 use crate::rng::{Noise, Purpose};
 use crate::train::checkpoint::Checkpoints;
+use crate::train::tensorboard::EventLog;
 use crate::train::{StepInfo, Trainer};
 
 /// Watches a run; every method does nothing unless overridden.
@@ -137,6 +139,8 @@ impl Run {
         let training = &self.plan.recipe.training;
         let due = |every: u64, step: u64| every > 0 && step.is_multiple_of(every);
         let mut log = MetricsLog::after(&self.directory, trainer.state().step)?;
+        let score = if self.plan.recipe.target.is_energy() { "negative_elbo" } else { "nll" };
+        let mut events = EventLog::after(&self.directory, trainer.state().step, score);
         let (start, first) = (Instant::now(), trainer.state().step);
         while !trainer.finished() {
             if observer.stop() {
@@ -159,6 +163,7 @@ impl Run {
                 line.insert("validation".to_owned(), json!(trainer.evaluate()));
             }
             if !line.is_empty() {
+                events.write(info.step, &line)?;
                 log.write(info.step, line)?;
             }
             if due(training.checkpoint_every, info.step) {
@@ -222,7 +227,7 @@ impl Run {
                 }
             }
         }
-        let address = Noise::new(recipe.seed, Purpose::Source).from_trajectory(1 << 41);
+        let address = self.plan.sampling_noise();
         let start = Instant::now();
         let samples = recipe.sampler.sample(&model, recipe.evaluation.samples, &address);
         let seconds = start.elapsed().as_secs_f64();
