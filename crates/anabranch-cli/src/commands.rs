@@ -8,6 +8,7 @@ use anabranch::data::{Format, write_samples};
 use anabranch::error::{Error, Problem, Result, quoted};
 use anabranch::estimate::likelihood::{Bound, bits_per_dim, nll_observed};
 use anabranch::recipe::{Override, Plan, Recipe, citations, explain, library, locate, named};
+use anabranch::report::{write_comparison, write_report};
 use anabranch::rng::{Noise, Purpose};
 use anabranch::run::{Ending, Run, watched};
 use serde_json::{Map, Value, json};
@@ -88,7 +89,9 @@ fn complete(run: &Run, output: &Output, stop: &Stop, advice: &str) -> Result<Val
     if let Err(Error::Interrupted) = metrics {
         tell(&format!("stopped; go on with: {advice}"));
     }
-    run.result(metrics?, start.elapsed().as_secs_f64())
+    let result = run.result(metrics?, start.elapsed().as_secs_f64())?;
+    write_report(run, &result)?;
+    Ok(result)
 }
 
 fn report(result: &Value, output: &Output) -> Result<()> {
@@ -170,6 +173,7 @@ fn compare(
         runs.iter().map(|run| complete(run, output, &stop, &advice)).collect::<Result<_>>()?;
     let object = json!({ "runs": results, "out": out.display().to_string() });
     atomic_write(&out.join("compare.json"), |file| writeln!(file, "{object:#}"))?;
+    write_comparison(&runs, &results, &out)?;
     if output.json {
         return say(&format!("{object}\n"));
     }

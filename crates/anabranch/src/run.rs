@@ -1,6 +1,7 @@
 //! Runs: training a plan into a directory, and measuring what came of it.
 //!
-//! A run directory holds `recipe.toml` (resolved), `metrics.jsonl`, `checkpoints/`, `samples.npy` and `result.json`.
+//! A run directory holds `recipe.toml` (resolved), `metrics.jsonl`, `tensorboard/`, `checkpoints/`, `samples.npy`,
+//! `result.json` and `report.html`.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -17,10 +18,13 @@ use crate::estimate::likelihood::{Bound, bits_per_dim, nll_observed};
 use crate::estimate::paths::{backward_weights, forward_weights};
 use crate::estimate::{evidence, forward_ess, upper_bound};
 use crate::math::Estimate;
+use crate::metric::features::Features;
+use crate::metric::{MetricOptions, Points, sample_metrics_in};
 use crate::model::Model;
 use crate::recipe::{Plan, Recipe, Source, TargetData, TargetRecipe};
 use crate::rng::{Noise, Purpose};
 use crate::train::checkpoint::Checkpoints;
+use crate::train::tensorboard::EventLog;
 use crate::train::{StepInfo, Trainer};
 
 /// Watches a run; every method does nothing unless overridden.
@@ -231,6 +235,8 @@ impl Run {
         let due = |every: u64, step: u64| every > 0 && step.is_multiple_of(every);
         let mut log = MetricsLog::after(&self.directory, trainer.state().step)?;
         observer.begin("training", trainer.state().step, training.steps);
+        let score = if self.plan.recipe.target.is_energy() { "negative_elbo" } else { "nll" };
+        let mut events = EventLog::after(&self.directory, trainer.state().step, score);
         let (start, first) = (Instant::now(), trainer.state().step);
         while !trainer.finished() {
             if observer.stop() {
@@ -252,6 +258,7 @@ impl Run {
                 line.insert("validation".to_owned(), json!(trainer.evaluate()));
             }
             if !line.is_empty() {
+                events.write(info.step, &line)?;
                 log.write(info.step, line)?;
             }
             if due(training.checkpoint_every, info.step) {
@@ -323,7 +330,7 @@ impl Run {
                 }
             }
         }
-        let address = Noise::new(recipe.seed, Purpose::Source).from_trajectory(1 << 41);
+        let address = self.plan.sampling_noise();
         let start = Instant::now();
         let seen = watched(observer, "samples", recipe.evaluation.samples);
         let samples = recipe.sampler.sample_observed(&model, recipe.evaluation.samples, &address, &seen);
@@ -332,7 +339,43 @@ impl Run {
         metrics.insert("seconds_per_sample".to_owned(), json!(seconds / recipe.evaluation.samples as f64));
         let path = self.directory.join("samples.npy");
         write_samples(&path, Format::Npy, &samples, dimension, recipe.target.image(), recipe.target.levels())?;
+        if recipe.evaluation.sample_metrics {
+            match self.sample_metrics(&samples) {
+                Ok(Some(found)) => metrics.extend(found),
+                Ok(None) => {}
+                Err(error) => observer.note(&format!("sample metrics left out: {error}")),
+            }
+        }
         Ok(metrics)
+    }
+
+    /// How far samples are from the test split (or, on an energy, from exact samples), in features fitted to the
+    /// training split (or to other exact samples); `None` on an energy without an exact sampler.
+    fn sample_metrics(&self, samples: &[f32]) -> Result<Option<Map<String, Value>>> {
+        let dimension = self.plan.dimension();
+        let (fitted, reference) = match &self.plan.data {
+            TargetData::Rows(data) => {
+                let test = if data.test.is_empty() { &data.train } else { &data.test };
+                (data.train.clone(), test.clone())
+            }
+            TargetData::Energy(energy) => {
+                let rows = samples.len() / dimension;
+                let draw = |first: u64| {
+                    let noise = Noise::new(self.plan.recipe.seed, Purpose::Target);
+                    energy.sample(rows, &noise.from_trajectory(first))
+                };
+                let (Some(fitted), Some(reference)) = (draw(1 << 42), draw(1 << 43)) else { return Ok(None) };
+                (fitted, reference)
+            }
+        };
+        let most = MetricOptions::default().most_rows * dimension;
+        let features = Features::fit(Points::new(&fitted[..fitted.len().min(most)], dimension)?)?;
+        let (samples, reference) = (Points::new(samples, dimension)?, Points::new(&reference, dimension)?);
+        let found = sample_metrics_in(&features, samples, reference, &MetricOptions::default())?;
+        match serde_json::to_value(found).expect("plain numbers") {
+            Value::Object(found) => Ok(Some(found)),
+            _ => Ok(None),
+        }
     }
 
     /// The one JSON object that describes the run; also written as `result.json`.

@@ -98,6 +98,11 @@ impl Plan {
         Noise::new(self.recipe.seed ^ EVALUATION, Purpose::Backward)
     }
 
+    /// The noise of the samples that a run writes.
+    pub fn sampling_noise(&self) -> Noise {
+        Noise::new(self.recipe.seed, Purpose::Source).from_trajectory(1 << 41)
+    }
+
     /// The score by which training stops and chooses: nats per validation row, or `-ELBO` on an energy.
     pub fn validation_score(&self, model: &Model) -> f64 {
         match &self.data {

@@ -228,11 +228,13 @@ pub struct EvaluationRecipe {
     pub importance_samples: usize,
     /// Forward paths for ELBO, log Z and ESS on an energy.
     pub paths: usize,
+    /// Whether samples are compared with the test split (on an energy, with exact samples).
+    pub sample_metrics: bool,
 }
 
 impl Default for EvaluationRecipe {
     fn default() -> Self {
-        Self { samples: 1000, draws: 20, importance_samples: 0, paths: 10_000 }
+        Self { samples: 1000, draws: 20, importance_samples: 0, paths: 10_000, sample_metrics: true }
     }
 }
 
