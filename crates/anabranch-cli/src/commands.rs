@@ -3,65 +3,67 @@
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use anabranch::data::atomic::atomic_write;
-use anabranch::data::read_csv;
-use anabranch::error::{Problem, Result};
-use anabranch::estimate::likelihood::{Bound, bits_per_dim, nll};
-use anabranch::recipe::{Override, Plan, Recipe, citations, explain, library, named};
+use anabranch::data::atomic::{atomic_write, check_writable};
+use anabranch::data::{Format, write_samples};
+use anabranch::error::{Error, Problem, Result, quoted};
+use anabranch::estimate::likelihood::{Bound, bits_per_dim, nll_observed};
+use anabranch::recipe::{Override, Plan, Recipe, citations, explain, library, locate, named};
+use anabranch::report::{write_comparison, write_report};
 use anabranch::rng::{Noise, Purpose};
-use anabranch::run::{Ending, Run, write_npy};
+use anabranch::run::{Ending, Run, watched};
 use serde_json::{Map, Value, json};
 
-use crate::progress::Progress;
+use crate::output::{say, tell};
+use crate::progress::{Progress, Stop};
 use crate::{Command, Output, RecipeArgs};
 
 /// Runs a command.
 pub fn execute(command: Command) -> Result<()> {
     match command {
         Command::Run { recipe, out, output } => {
-            let recipe = resolve(&recipe)?;
-            let out = out.unwrap_or_else(|| unused(&format!("{}-{}", recipe.name, recipe.seed)));
-            let run = Run::create(&out, recipe)?;
-            report(complete(&run, &output)?.as_ref(), &output);
-            Ok(())
+            let stop = Stop::listen();
+            let plan = recipe.plan()?;
+            let out = out.unwrap_or_else(|| unused(&format!("{}-{}", plan.recipe.name, plan.recipe.seed)));
+            let run = Run::start(&out, plan)?;
+            report(&complete(&run, &output, &stop, &resume(&out))?, &output)
         }
         Command::Resume { directory, output } => {
-            let run = Run::open(&directory)?;
-            report(complete(&run, &output)?.as_ref(), &output);
-            Ok(())
+            let stop = Stop::listen();
+            let run = Run::reopen(&directory)?;
+            report(&complete(&run, &output, &stop, &resume(&directory))?, &output)
         }
         Command::Sample { directory, count, seed, format, out } => {
-            sample(&directory, count, seed, &format, out)
+            sample(&directory, count, seed, format.as_deref(), out)
         }
         Command::Evaluate { directory, data, json } => evaluate(&directory, data.as_deref(), json),
         Command::Compare { recipes, set, seed, out, output } => compare(&recipes, &set, seed, out, &output),
         Command::List { json } => list(json),
-        Command::Explain { recipe } => {
-            print!("{}", explain(&Plan::new(resolve(&recipe)?)?));
-            Ok(())
-        }
-        Command::Cite { recipe } => {
-            println!("{}", citations(&resolve(&recipe)?).join("\n\n"));
-            Ok(())
-        }
-        Command::Schema => {
-            println!("{:#}", schemars::schema_for!(Recipe).to_value());
-            Ok(())
-        }
+        Command::Explain { recipe } => say(&explain(&recipe.plan()?)),
+        Command::Cite { recipe } => say(&format!("{}\n", citations(&recipe.resolve()?).join("\n\n"))),
+        Command::Schema => say(&format!("{:#}\n", schemars::schema_for!(Recipe).to_value())),
     }
 }
 
-fn resolve(args: &RecipeArgs) -> Result<Recipe> {
-    resolve_named(&args.recipe, &args.set, args.seed)
-}
-
-fn resolve_named(name: &str, set: &[String], seed: Option<u64>) -> Result<Recipe> {
-    let overrides: Vec<Override> = set.iter().map(|text| Override::parse(text)).collect::<Result<_>>()?;
-    let mut recipe = named(name, &overrides)?;
-    if let Some(seed) = seed {
-        recipe.seed = seed;
+impl RecipeArgs {
+    fn overrides(&self) -> Result<Vec<Override>> {
+        self.set.iter().map(|text| Override::parse(text)).collect()
     }
-    Ok(recipe)
+
+    /// The recipe that is named, with what was set.
+    fn resolve(&self) -> Result<Recipe> {
+        let mut recipe = named(&self.recipe, &self.overrides()?)?;
+        if let Some(seed) = self.seed {
+            recipe.seed = seed;
+        }
+        Ok(recipe)
+    }
+
+    /// The same with its data and model; what is wrong is said with file and line, or the flag.
+    fn plan(&self) -> Result<Plan> {
+        let recipe = self.resolve()?;
+        let overrides = self.overrides()?;
+        Plan::new(recipe).map_err(|error| locate(&self.recipe, &overrides, error))
+    }
 }
 
 /// `runs/NAME`, or the first of `runs/NAME-2`, `runs/NAME-3`, ... that is not there yet.
@@ -71,28 +73,33 @@ fn unused(name: &str) -> PathBuf {
     std::iter::once(first).chain(others).find(|path| !path.exists()).expect("numbers do not end")
 }
 
-/// Trains and evaluates; `None` where a signal stopped the training.
-fn complete(run: &Run, output: &Output) -> Result<Option<Value>> {
-    let start = Instant::now();
-    let mut progress = Progress::new(&run.plan.recipe.name, run.plan.recipe.training.steps, output.quiet);
-    let ending = run.train(&mut progress)?;
-    progress.finish();
-    if ending == Ending::Interrupted {
-        eprintln!("stopped; go on with: anabranch resume {}", run.directory.display());
-        return Ok(None);
-    }
-    let seconds = start.elapsed().as_secs_f64();
-    Ok(Some(run.result(run.evaluate()?, seconds)?))
+fn resume(directory: &Path) -> String {
+    format!("anabranch resume {}", directory.display())
 }
 
-fn report(result: Option<&Value>, output: &Output) {
-    let Some(result) = result else { return };
-    if output.json {
-        println!("{result}");
-    } else {
-        print!("{}", table(&[("", result)]));
-        println!("written to {}", result["out"].as_str().unwrap_or_default());
+/// Trains and evaluates; where a signal stops that, `advice` is the command to go on with.
+fn complete(run: &Run, output: &Output, stop: &Stop, advice: &str) -> Result<Value> {
+    let start = Instant::now();
+    let mut progress = Progress::new(&run.plan.recipe.name, output.quiet, stop);
+    let metrics = match run.train(&mut progress)? {
+        Ending::Finished => run.evaluate(&progress),
+        Ending::Interrupted => Err(Error::Interrupted),
+    };
+    drop(progress);
+    if let Err(Error::Interrupted) = metrics {
+        tell(&format!("stopped; go on with: {advice}"));
     }
+    let result = run.result(metrics?, start.elapsed().as_secs_f64())?;
+    write_report(run, &result)?;
+    Ok(result)
+}
+
+fn report(result: &Value, output: &Output) -> Result<()> {
+    if output.json {
+        return say(&format!("{result}\n"));
+    }
+    let out = result["out"].as_str().unwrap_or_default();
+    say(&format!("{}written to {out}\n", table(&[("", result)])))
 }
 
 /// Metrics in rows, runs in columns, `value +- standard error`.
@@ -148,89 +155,92 @@ fn compare(
     out: Option<PathBuf>,
     output: &Output,
 ) -> Result<()> {
-    let out = out.unwrap_or_else(|| unused("compare"));
-    let resolved: Vec<Recipe> =
-        recipes.iter().map(|name| resolve_named(name, set, seed)).collect::<Result<_>>()?;
-    let runs: Vec<Run> = resolved
-        .into_iter()
-        .map(|recipe| Run::create(&out.join(&recipe.name), recipe))
-        .collect::<Result<_>>()?;
-    let mut results = Vec::new();
-    for run in &runs {
-        match complete(run, output)? {
-            Some(result) => results.push(result),
-            None => return Ok(()),
+    let stop = Stop::listen();
+    let plan = |recipe: &String| RecipeArgs { recipe: recipe.clone(), set: set.to_vec(), seed }.plan();
+    let plans: Vec<Plan> = recipes.iter().map(plan).collect::<Result<_>>()?;
+    for (index, plan) in plans.iter().enumerate() {
+        let name = &plan.recipe.name;
+        if plans[..index].iter().any(|other| other.recipe.name == *name) {
+            let problem = Problem::new("compare", format!("two recipes of the name {}", quoted(name)));
+            return Err(problem.allowed("recipes of different names").into());
         }
     }
+    let out = out.unwrap_or_else(|| unused("compare"));
+    let start = |plan: Plan| Run::start_or_reopen(&out.join(&plan.recipe.name), plan);
+    let runs: Vec<Run> = plans.into_iter().map(start).collect::<Result<_>>()?;
+    let advice = format!("the same command and --out {}", out.display());
+    let results: Vec<Value> =
+        runs.iter().map(|run| complete(run, output, &stop, &advice)).collect::<Result<_>>()?;
     let object = json!({ "runs": results, "out": out.display().to_string() });
     atomic_write(&out.join("compare.json"), |file| writeln!(file, "{object:#}"))?;
+    write_comparison(&runs, &results, &out)?;
     if output.json {
-        println!("{object}");
-    } else {
-        let columns: Vec<(&str, &Value)> =
-            results.iter().map(|result| (result["recipe"].as_str().unwrap_or_default(), result)).collect();
-        print!("{}", table(&columns));
-        println!("written to {}", out.display());
+        return say(&format!("{object}\n"));
     }
-    Ok(())
+    let columns: Vec<(&str, &Value)> =
+        results.iter().map(|result| (result["recipe"].as_str().unwrap_or_default(), result)).collect();
+    say(&format!("{}written to {}\n", table(&columns), out.display()))
 }
 
-fn sample(directory: &Path, count: usize, seed: u64, format: &str, out: Option<PathBuf>) -> Result<()> {
-    if count == 0 {
-        return Err(Problem::new("--count", "0").allowed("an integer of at least 1").into());
-    }
-    if !["npy", "csv"].contains(&format) {
-        return Err(Problem::new("--format", format!("\"{format}\"")).choices(&["npy", "csv"]).into());
-    }
+fn sample(directory: &Path, count: u64, seed: u64, format: Option<&str>, out: Option<PathBuf>) -> Result<()> {
+    let format = match (format, &out) {
+        (Some(name), _) => name.parse()?,
+        (None, Some(path)) => Format::of(path)?,
+        (None, None) => Format::Npy,
+    };
     let run = Run::open(directory)?;
-    let model = run.model()?;
-    let samples = run.plan.recipe.sampler.sample(&model, count, &Noise::new(seed, Purpose::Source));
-    let out = out.unwrap_or_else(|| directory.join(format!("samples-{count}.{format}")));
-    let columns = model.dimension();
-    if format == "npy" {
-        write_npy(&out, &samples, columns)?;
-    } else {
-        atomic_write(&out, |file| {
-            samples.chunks_exact(columns).try_for_each(|row| {
-                let cells: Vec<String> = row.iter().map(f32::to_string).collect();
-                writeln!(file, "{}", cells.join(","))
-            })
-        })?;
+    let (image, levels) = (run.plan.recipe.target.image(), run.plan.recipe.target.levels());
+    format.check(image)?;
+    let columns = run.plan.dimension();
+    let most = (1 << 30) / columns;
+    let Some(count) = usize::try_from(count).ok().filter(|count| (1..=most).contains(count)) else {
+        let allowed = format!("an integer from 1 to {most} with {columns} columns");
+        return Err(Problem::new("--count", count.to_string()).allowed(allowed).into());
+    };
+    let place =
+        out.as_ref().map_or("the run's directory".to_owned(), |out| format!("--out {}", out.display()));
+    let out = out.unwrap_or_else(|| directory.join(format!("samples-{count}.{}", format.name())));
+    // Hours of sampling should not end in a path that was wrong from the start.
+    check_writable(&out).map_err(|error| at_output(&place, error))?;
+    let progress = Progress::new(&run.plan.recipe.name, false, &Stop::listen());
+    let model = run.model(&progress)?;
+    let seen = watched(&progress, "samples", count);
+    let noise = Noise::new(seed, Purpose::Source);
+    let samples = run.plan.recipe.sampler.sample_observed(&model, count, &noise, &seen);
+    let samples = samples.ok_or(Error::Interrupted)?;
+    write_samples(&out, format, &samples, columns, image, levels).map_err(|error| at_output(&place, error))?;
+    say(&format!("{}\n", out.display()))
+}
+
+/// An error of writing to a path that the user gave.
+fn at_output(place: &str, error: Error) -> Error {
+    match error {
+        Error::Io { path, source, .. } => Error::output(place, &path, source),
+        other => other,
     }
-    println!("{}", out.display());
-    Ok(())
 }
 
 fn evaluate(directory: &Path, data: Option<&Path>, as_json: bool) -> Result<()> {
+    let stop = Stop::listen();
     let run = Run::open(directory)?;
     let start = Instant::now();
+    let progress = Progress::new(&run.plan.recipe.name, false, &stop);
     let metrics = match data {
-        None => run.evaluate()?,
+        None => run.evaluate(&progress)?,
         Some(path) => {
-            let table = read_csv(path)?;
             let dimension = run.plan.dimension();
-            if table.columns != dimension {
-                return Err(Problem::new(path.display().to_string(), format!("{} columns", table.columns))
-                    .allowed(format!("{dimension} columns, as the model has"))
-                    .into());
-            }
             let levels = run.plan.recipe.target.levels();
-            let wrong = table
-                .values
-                .iter()
-                .find(|v| levels > 0 && (v.fract() != 0.0 || !(0.0..levels as f32).contains(*v)));
-            if let Some(value) = wrong {
-                return Err(Problem::new(path.display().to_string(), value.to_string())
-                    .allowed(format!("integers from 0 to {}", levels - 1))
-                    .into());
-            }
-            let model = run.model()?;
+            let table = run.plan.recipe.target.read(path, dimension)?;
+            let model = run.model(&progress)?;
             let bound = if model.chain_offset() < 100 {
                 Bound::Path
             } else {
                 Bound::Lower(run.plan.recipe.evaluation.draws)
             };
-            let score = nll(&model, &table.values, bound, &run.plan.evaluation_noise());
+            let seen = watched(&progress, "likelihood", table.rows());
+            let noise = run.plan.evaluation_noise();
+            let score =
+                nll_observed(&model, &table.values, bound, &noise, &seen).ok_or(Error::Interrupted)?;
             let mut metrics = Map::new();
             metrics.insert("nll".to_owned(), json!(score.value));
             metrics.insert("nll_se".to_owned(), json!(score.error));
@@ -252,12 +262,8 @@ fn evaluate(directory: &Path, data: Option<&Path>, as_json: bool) -> Result<()> 
         "metrics": metrics,
         "out": directory.display().to_string(),
     });
-    if as_json {
-        println!("{object}");
-    } else {
-        print!("{}", table(&[("", &object)]));
-    }
-    Ok(())
+    drop(progress);
+    say(&if as_json { format!("{object}\n") } else { table(&[("", &object)]) })
 }
 
 fn list(as_json: bool) -> Result<()> {
@@ -268,9 +274,7 @@ fn list(as_json: bool) -> Result<()> {
     if as_json {
         let recipes: Vec<Value> =
             entries.iter().map(|(name, title)| json!({ "name": name, "title": title })).collect();
-        println!("{}", json!({ "recipes": recipes }));
-    } else {
-        entries.iter().for_each(|(name, title)| println!("{name:<26} {title}"));
+        return say(&format!("{}\n", json!({ "recipes": recipes })));
     }
-    Ok(())
+    say(&entries.iter().map(|(name, title)| format!("{name:<26} {title}\n")).collect::<String>())
 }

@@ -1,11 +1,13 @@
 //! The program `anabranch`.
 
 mod commands;
+mod output;
 mod progress;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use anabranch::error::Error;
 use clap::{Args, Parser, Subcommand};
 
 #[global_allocator]
@@ -27,7 +29,7 @@ struct RecipeArgs {
     #[arg(long = "set", value_name = "KEY.PATH=VALUE")]
     set: Vec<String>,
     /// The seed of every random stream.
-    #[arg(long)]
+    #[arg(long, value_parser = integer, allow_negative_numbers = true)]
     seed: Option<u64>,
 }
 
@@ -65,14 +67,14 @@ enum Command {
         /// The run's directory.
         directory: PathBuf,
         /// How many.
-        #[arg(long)]
-        count: usize,
+        #[arg(long, value_parser = integer, allow_negative_numbers = true)]
+        count: u64,
         /// The seed of the draws.
-        #[arg(long, default_value_t = 1)]
+        #[arg(long, default_value_t = 1, value_parser = integer, allow_negative_numbers = true)]
         seed: u64,
-        /// npy or csv.
-        #[arg(long, default_value = "npy")]
-        format: String,
+        /// npy, csv, parquet or png (grey images) [default: as the extension of --out says, else npy].
+        #[arg(long)]
+        format: Option<String>,
         /// The file [default: DIRECTORY/samples-COUNT.FORMAT].
         #[arg(long)]
         out: Option<PathBuf>,
@@ -81,7 +83,7 @@ enum Command {
     Evaluate {
         /// The run's directory.
         directory: PathBuf,
-        /// A CSV file of data to score in place of the recipe's test split.
+        /// A CSV, NPY, NPZ, IDX or Parquet file of data to score in place of the recipe's test split.
         #[arg(long)]
         data: Option<PathBuf>,
         /// Prints exactly one JSON object to stdout.
@@ -97,7 +99,7 @@ enum Command {
         #[arg(long = "set", value_name = "KEY.PATH=VALUE")]
         set: Vec<String>,
         /// The seed of every random stream.
-        #[arg(long)]
+        #[arg(long, value_parser = integer, allow_negative_numbers = true)]
         seed: Option<u64>,
         /// The directory of all runs [default: a new one, runs/compare].
         #[arg(long)]
@@ -125,12 +127,32 @@ enum Command {
     Schema,
 }
 
+/// An integer that TOML can hold, too.
+fn integer(text: &str) -> Result<u64, String> {
+    let value = text.parse().ok().filter(|value| *value <= i64::MAX as u64);
+    value.ok_or_else(|| format!("allowed: an integer from 0 to {}", i64::MAX))
+}
+
 fn main() -> ExitCode {
-    match commands::execute(Program::parse().command) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error}");
+    std::panic::set_hook(Box::new(|panic| {
+        let message = panic.payload_as_str().unwrap_or("a panic").replace('\n', ", ");
+        let place = panic.location().map(|place| format!(" ({}:{})", place.file(), place.line()));
+        output::tell(&format!(
+            "internal error: {message}{}; please report it at {}/issues",
+            place.unwrap_or_default(),
+            env!("CARGO_PKG_REPOSITORY")
+        ));
+    }));
+    let command = Program::parse().command;
+    match std::panic::catch_unwind(|| commands::execute(command)) {
+        Ok(Ok(())) => ExitCode::SUCCESS,
+        Ok(Err(error)) => {
+            // Who stopped the program knows what happened.
+            if !matches!(error, Error::Interrupted) {
+                output::tell(&format!("error: {error}"));
+            }
             ExitCode::from(if error.is_input() { 2 } else { 1 })
         }
+        Err(_) => ExitCode::FAILURE,
     }
 }

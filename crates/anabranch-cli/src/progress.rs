@@ -9,40 +9,67 @@ use anabranch::run::Observer;
 use anabranch::train::StepInfo;
 use indicatif::{ProgressBar, ProgressStyle};
 
-/// A bar with rate and time left; quiet when stderr is not a terminal.
-pub struct Progress {
-    bar: ProgressBar,
-    stop: Arc<AtomicBool>,
-}
+use crate::output::tell;
 
-impl Progress {
-    /// A bar over `steps` steps.
-    pub fn new(name: &str, steps: u64, quiet: bool) -> Self {
-        let bar = if quiet || !std::io::stderr().is_terminal() {
-            ProgressBar::hidden()
-        } else {
-            ProgressBar::new(steps)
-        };
-        let style = ProgressStyle::with_template("{prefix} {bar:30} {pos}/{len} {per_sec} {eta} left  {msg}");
-        bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
-        bar.set_prefix(name.to_owned());
-        bar.enable_steady_tick(Duration::from_millis(250));
+/// Whether Ctrl-C or SIGTERM has come.
+#[derive(Debug, Clone)]
+pub struct Stop(Arc<AtomicBool>);
+
+impl Stop {
+    /// Listens from now on. A second signal of the same kind ends the program at once.
+    pub fn listen() -> Self {
         let stop = Arc::new(AtomicBool::new(false));
         for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
-            // A second signal of the same kind ends the program at once.
+            // A handler that cannot be installed leaves the signal's own way: the program ends.
             let _ = signal_hook::flag::register_conditional_shutdown(signal, 1, stop.clone());
             let _ = signal_hook::flag::register(signal, stop.clone());
         }
-        Self { bar, stop }
+        Self(stop)
     }
+}
 
-    /// Clears the bar.
-    pub fn finish(&self) {
+/// A bar with rate and time left for each stretch of work; quiet when stderr is not a terminal.
+pub struct Progress {
+    name: String,
+    bar: ProgressBar,
+    stop: Stop,
+}
+
+impl Progress {
+    /// Bars that bear a run's name.
+    pub fn new(name: &str, quiet: bool, stop: &Stop) -> Self {
+        let bar = if quiet || !std::io::stderr().is_terminal() {
+            ProgressBar::hidden()
+        } else {
+            ProgressBar::new(0)
+        };
+        let style = ProgressStyle::with_template("{prefix} {bar:30} {pos}/{len} {per_sec} {eta} left  {msg}");
+        bar.set_style(style.expect("a template of known keys"));
+        Self { name: name.to_owned(), bar, stop: stop.clone() }
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
         self.bar.finish_and_clear();
     }
 }
 
 impl Observer for Progress {
+    fn begin(&self, task: &str, done: u64, total: u64) {
+        self.bar.set_prefix(format!("{}: {task}", self.name));
+        self.bar.set_message("");
+        self.bar.set_length(total);
+        self.bar.set_position(done);
+        // What was done before says nothing about the rate.
+        self.bar.reset_eta();
+        self.bar.enable_steady_tick(Duration::from_millis(250));
+    }
+
+    fn advance(&self, rows: u64) {
+        self.bar.inc(rows);
+    }
+
     fn step(&mut self, info: &StepInfo) {
         self.bar.set_position(info.step);
         if info.step.is_multiple_of(20) {
@@ -50,11 +77,11 @@ impl Observer for Progress {
         }
     }
 
-    fn note(&mut self, message: &str) {
-        self.bar.suspend(|| eprintln!("note: {message}"));
+    fn note(&self, message: &str) {
+        self.bar.suspend(|| tell(&format!("note: {message}")));
     }
 
     fn stop(&self) -> bool {
-        self.stop.load(Ordering::Relaxed)
+        self.stop.0.load(Ordering::Relaxed)
     }
 }

@@ -3,7 +3,7 @@
 //! Two kinds matter to a caller: [`Error::Input`] is the user's to mend (the program exits with 2),
 //! everything else is not (it exits with 1).
 
-use std::fmt;
+use std::fmt::{self, Write};
 use std::path::{Path, PathBuf};
 
 /// The library's result.
@@ -26,8 +26,11 @@ pub enum Error {
         /// The values around it.
         detail: String,
     },
+    /// A signal, or whoever watches, asked the work to stop.
+    #[error("stopped")]
+    Interrupted,
     /// The operating system refused a file operation.
-    #[error("could not {action} {}: {source}", path.display())]
+    #[error("could not {action} {}: {}", path.display(), reason(source))]
     Io {
         /// The verb, such as `read` or `write`.
         action: &'static str,
@@ -42,6 +45,22 @@ impl Error {
     /// Wraps an operating-system error with what was attempted and where.
     pub fn io(action: &'static str, path: &Path, source: std::io::Error) -> Self {
         Self::Io { action, path: path.to_owned(), source }
+    }
+
+    /// An operating-system error while writing what the user asked for at `place` (a flag with its path): the user's
+    /// to mend where the path itself is at fault, the machine's otherwise, as when the disk is full.
+    pub fn output(place: &str, path: &Path, source: std::io::Error) -> Self {
+        use std::io::ErrorKind::{
+            AlreadyExists, InvalidFilename, InvalidInput, IsADirectory, NotADirectory, NotFound,
+            PermissionDenied, ReadOnlyFilesystem,
+        };
+        match source.kind() {
+            AlreadyExists | InvalidFilename | InvalidInput | IsADirectory | NotADirectory | NotFound
+            | PermissionDenied | ReadOnlyFilesystem => {
+                Problem::new(place, reason(&source)).allowed("a path that can be written").into()
+            }
+            _ => Self::io("write", path, source),
+        }
     }
 
     /// Whether the user's input caused this, and not the program or the machine.
@@ -95,23 +114,43 @@ impl Problem {
         self
     }
 
-    /// Prefixes the place, such as a file name, that only an outer caller knows.
-    pub fn within(mut self, outer: &str) -> Self {
-        self.place = format!("{outer}: {}", self.place);
+    /// Where it stands.
+    pub fn place(&self) -> &str {
+        &self.place
+    }
+
+    /// The same problem at a place that only an outer caller knows, such as the file and line of a key.
+    pub fn at(mut self, place: impl Into<String>) -> Self {
+        self.place = place.into();
         self
     }
 }
 
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: found {}", self.place, self.found)?;
-        if let Some(allowed) = &self.allowed {
-            write!(f, "; allowed: {allowed}")?;
-        }
-        if let Some(nearest) = &self.nearest {
-            write!(f, "; did you mean \"{nearest}\"?")?;
-        }
-        Ok(())
+        let mut text = format!("{}: found {}", self.place, self.found);
+        text.extend(self.allowed.iter().flat_map(|allowed| ["; allowed: ", allowed]));
+        text.extend(self.nearest.iter().flat_map(|nearest| ["; did you mean \"", nearest, "\"?"]));
+        // A message is one line, whatever names and values the user chose.
+        text.chars().try_for_each(|c| {
+            if c.is_control() { write!(f, "{}", c.escape_debug()) } else { f.write_char(c) }
+        })
+    }
+}
+
+/// What the user wrote, in quotes, on one line and not longer than a line should be.
+pub fn quoted(text: &str) -> String {
+    let shown: String = text.chars().take(60).flat_map(char::escape_debug).collect();
+    let rest = if text.chars().nth(60).is_some() { "..." } else { "" };
+    format!("\"{shown}{rest}\"")
+}
+
+/// The operating system's words for what went wrong, without its number.
+pub fn reason(error: &std::io::Error) -> String {
+    let text = error.to_string();
+    match text.split_once(" (os error") {
+        Some((words, _)) => words.to_lowercase(),
+        None => text,
     }
 }
 

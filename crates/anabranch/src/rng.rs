@@ -15,7 +15,10 @@
 //! pairs; logarithm, sine and cosine are polynomials in plain multiplications and additions, so that every
 //! machine gives the same bits.
 
+use std::marker::PhantomData;
 use std::sync::Arc;
+
+use pulp::NullaryFnOnce;
 
 /// What a number is used for. Streams of different purposes never overlap.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -119,12 +122,12 @@ impl Noise {
 
     /// Fills a row-major `[rows, columns]` block with standard normals.
     pub fn fill_normal(&self, out: &mut [f32], columns: usize) {
-        self.fill(out, columns, normals);
+        self.fill::<Normals>(out, columns);
     }
 
     /// Fills a row-major `[rows, columns]` block with uniforms on the open interval (0, 1).
     pub fn fill_uniform(&self, out: &mut [f32], columns: usize) {
-        self.fill(out, columns, |words| words.map(|lane| lane.map(open_unit)));
+        self.fill::<Uniforms>(out, columns);
     }
 
     /// One standard normal per row and column, as a new vector of `rows * columns`.
@@ -175,39 +178,69 @@ impl Noise {
     }
 
     /// Words come in lanes: `LANES` blocks at a time, counted through the rows.
-    fn fill(
-        &self,
-        out: &mut [f32],
-        columns: usize,
-        map: impl Fn([[u32; LANES]; 4]) -> [[f32; LANES]; 4] + Sync,
-    ) {
+    fn fill<M: Map>(&self, out: &mut [f32], columns: usize) {
         assert!(columns > 0 && out.len().is_multiple_of(columns), "a row has {columns} columns");
+        pulp::Arch::new().dispatch(Fill::<M> { noise: self, out, columns, map: PhantomData });
+    }
+}
+
+/// From words to numbers.
+trait Map {
+    fn map(words: [[u32; LANES]; 4]) -> [[f32; LANES]; 4];
+}
+
+struct Uniforms;
+
+impl Map for Uniforms {
+    #[inline(always)]
+    fn map(words: [[u32; LANES]; 4]) -> [[f32; LANES]; 4] {
+        words.map(|lane| lane.map(open_unit))
+    }
+}
+
+struct Normals;
+
+impl Map for Normals {
+    #[inline(always)]
+    fn map(words: [[u32; LANES]; 4]) -> [[f32; LANES]; 4] {
+        normals(words)
+    }
+}
+
+struct Fill<'a, M> {
+    noise: &'a Noise,
+    out: &'a mut [f32],
+    columns: usize,
+    map: PhantomData<M>,
+}
+
+impl<M: Map> NullaryFnOnce for Fill<'_, M> {
+    type Output = ();
+
+    #[inline(always)]
+    fn call(self) {
+        let Self { noise, out, columns, .. } = self;
         let blocks = columns.div_ceil(4);
-        let fill_rows = |first_row: usize, out: &mut [f32]| {
-            let total = out.len() / columns * blocks;
-            pulp::Arch::new().dispatch(|| {
-                let mut index = 0;
-                while index < total {
-                    let mut counter = [[0; LANES]; 4];
-                    for lane in 0..LANES.min(total - index) {
-                        let (row, block) = ((index + lane) / blocks, (index + lane) % blocks);
-                        let words = self.counter(first_row + row, block as u32);
-                        (0..4).for_each(|word| counter[word][lane] = words[word]);
-                    }
-                    let values = map(philox(counter, self.seed));
-                    for lane in 0..LANES.min(total - index) {
-                        let (row, block) = ((index + lane) / blocks, (index + lane) % blocks);
-                        let (start, end) =
-                            (row * columns + 4 * block, columns.min(4 * block + 4) + row * columns);
-                        for (word, slot) in out[start..end].iter_mut().enumerate() {
-                            *slot = values[word][lane];
-                        }
-                    }
-                    index += LANES;
+        let total = out.len() / columns * blocks;
+        let mut index = 0;
+        while index < total {
+            let mut counter = [[0; LANES]; 4];
+            for lane in 0..LANES.min(total - index) {
+                let (row, block) = ((index + lane) / blocks, (index + lane) % blocks);
+                let words = noise.counter(row, block as u32);
+                (0..4).for_each(|word| counter[word][lane] = words[word]);
+            }
+            let values = M::map(philox(counter, noise.seed));
+            for lane in 0..LANES.min(total - index) {
+                let (row, block) = ((index + lane) / blocks, (index + lane) % blocks);
+                let start = row * columns + 4 * block;
+                let end = row * columns + columns.min(4 * block + 4);
+                for (word, slot) in out[start..end].iter_mut().enumerate() {
+                    *slot = values[word][lane];
                 }
-            });
-        };
-        fill_rows(0, out);
+            }
+            index += LANES;
+        }
     }
 }
 

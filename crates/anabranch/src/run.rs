@@ -1,6 +1,7 @@
 //! Runs: training a plan into a directory, and measuring what came of it.
 //!
-//! A run directory holds `recipe.toml` (resolved), `metrics.jsonl`, `checkpoints/`, `samples.npy` and `result.json`.
+//! A run directory holds `recipe.toml` (resolved), `metrics.jsonl`, `tensorboard/`, `checkpoints/`, `samples.npy`,
+//! `result.json` and `report.html`.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -8,27 +9,35 @@ use std::time::Instant;
 
 use serde_json::{Map, Value, json};
 
-use crate::data::atomic::atomic_write;
-use crate::error::{Error, Problem, Result};
+use crate::data::atomic::{atomic_write, remove_torn};
+use crate::data::lock::Lock;
+use crate::data::{Format, write_samples};
+use crate::error::{Error, Problem, Result, reason};
 use crate::estimate::baseline::{gaussian_nll, histogram_nll};
-use crate::estimate::likelihood::{Bound, bits_per_dim, nll};
+use crate::estimate::likelihood::{Bound, bits_per_dim, nll_observed};
+use crate::estimate::paths::{backward_weights, forward_weights};
 use crate::estimate::{evidence, forward_ess, upper_bound};
 use crate::math::Estimate;
+use crate::metric::features::Features;
+use crate::metric::{MetricOptions, Points, sample_metrics_in};
 use crate::model::Model;
-use crate::network::weights::{matrix, to_vec_f64};
-use crate::objective::forward_log_weights;
-use crate::recipe::{Plan, Recipe, TargetData, TargetRecipe, read};
+use crate::recipe::{Plan, Recipe, Source, TargetData, TargetRecipe};
 use crate::rng::{Noise, Purpose};
 use crate::train::checkpoint::Checkpoints;
+use crate::train::tensorboard::EventLog;
 use crate::train::{StepInfo, Trainer};
 
 /// Watches a run; every method does nothing unless overridden.
-pub trait Observer {
-    /// A step was made.
+pub trait Observer: Sync {
+    /// Work called `task` begins, `done` of its `total` steps or rows being done already.
+    fn begin(&self, _task: &str, _done: u64, _total: u64) {}
+    /// So many rows more are done; called from several threads.
+    fn advance(&self, _rows: u64) {}
+    /// A training step was made.
     fn step(&mut self, _info: &StepInfo) {}
     /// A checkpoint was passed over, or something else deserves a line.
-    fn note(&mut self, _message: &str) {}
-    /// Whether to write a checkpoint and stop.
+    fn note(&self, _message: &str) {}
+    /// Whether to stop: training writes a checkpoint first, anything else has nothing to lose.
     fn stop(&self) -> bool {
         false
     }
@@ -39,6 +48,20 @@ pub trait Observer {
 pub struct Silent;
 
 impl Observer for Silent {}
+
+/// Work that `observer` watches: begins it, and answers how each finished share of it is to be reported. That answer
+/// says whether to go on.
+pub fn watched<'a>(
+    observer: &'a dyn Observer,
+    task: &str,
+    total: usize,
+) -> impl Fn(usize) -> bool + Sync + use<'a> {
+    observer.begin(task, 0, total as u64);
+    move |rows| {
+        observer.advance(rows as u64);
+        !observer.stop()
+    }
+}
 
 /// How training ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,6 +78,23 @@ pub struct Run {
     pub directory: PathBuf,
     /// The checked recipe with its data and model.
     pub plan: Plan,
+    /// Held by the one process that trains.
+    _lock: Option<Lock>,
+}
+
+/// The text of `recipe.toml`: a damaged one is told by the checksum in its first line.
+fn sealed(recipe: &Recipe) -> String {
+    let text = recipe.to_toml();
+    format!("{SEAL}{:08x}\n{text}", crc32c::crc32c(text.as_bytes()))
+}
+
+/// What the first line of `recipe.toml` begins with.
+const SEAL: &str = "# What this run was started with, which later steps rely on. Checksum of the rest: ";
+
+/// Whether a text is as [`sealed`] made it.
+fn is_whole(text: &str) -> bool {
+    let sealed = text.strip_prefix(SEAL).and_then(|rest| rest.split_once('\n'));
+    sealed.is_some_and(|(sum, rest)| sum == format!("{:08x}", crc32c::crc32c(rest.as_bytes())))
 }
 
 impl Run {
@@ -63,54 +103,103 @@ impl Run {
     /// # Errors
     /// If the recipe is wrong, or the directory cannot be written or holds another run.
     pub fn create(directory: &Path, recipe: Recipe) -> Result<Self> {
-        let plan = Plan::new(recipe)?;
-        let unwritable = |error: std::io::Error| {
-            Problem::new(format!("--out {}", directory.display()), error.to_string())
-                .allowed("a directory that can be written")
-        };
-        if directory.join("recipe.toml").exists() {
-            return Err(Problem::new(
-                format!("--out {}", directory.display()),
-                "a directory that holds a run already",
-            )
-            .allowed("a new directory; or `anabranch resume` to go on with that run")
-            .into());
-        }
-        std::fs::create_dir_all(directory).map_err(unwritable)?;
-        let text = plan.recipe.to_toml();
-        atomic_write(&directory.join("recipe.toml"), |out| out.write_all(text.as_bytes())).map_err(
-            |error| match error {
-                Error::Io { source, .. } => unwritable(source).into(),
-                other => other,
-            },
-        )?;
-        Ok(Self { directory: directory.to_owned(), plan })
+        Self::start(directory, Plan::new(recipe)?)
     }
 
-    /// Opens an existing run.
+    /// [`Run::create`] for a plan that is made already.
     ///
     /// # Errors
-    /// If the directory holds no run, or its recipe is wrong.
+    /// If the directory cannot be written or holds another run.
+    pub fn start(directory: &Path, plan: Plan) -> Result<Self> {
+        let place = format!("--out {}", directory.display());
+        let path = directory.join("recipe.toml");
+        let taken = || -> Result<()> {
+            if path.exists() {
+                return Err(Problem::new(&*place, "a directory that holds a run already")
+                    .allowed("a new directory; or `anabranch resume` to go on with that run")
+                    .into());
+            }
+            Ok(())
+        };
+        taken()?;
+        std::fs::create_dir_all(directory).map_err(|error| Error::output(&place, directory, error))?;
+        let lock = Lock::take(directory)?;
+        // Another process may have been faster.
+        taken()?;
+        let text = sealed(&plan.recipe);
+        if let Err(error) = atomic_write(&path, |out| out.write_all(text.as_bytes())) {
+            // Nothing is left behind, unless the directory had something in it before.
+            let _ = std::fs::remove_file(directory.join("lock"));
+            let _ = std::fs::remove_dir(directory);
+            return Err(match error {
+                Error::Io { source, .. } => Error::output(&place, &path, source),
+                other => other,
+            });
+        }
+        Ok(Self { directory: directory.to_owned(), plan, _lock: Some(lock) })
+    }
+
+    /// Opens an existing run to look at.
+    ///
+    /// # Errors
+    /// If the directory holds no run, or its recipe is damaged or wrong.
     pub fn open(directory: &Path) -> Result<Self> {
         let path = directory.join("recipe.toml");
-        let text = std::fs::read_to_string(&path).map_err(|error| {
-            Problem::new(path.display().to_string(), error.to_string())
-                .allowed("a run directory, as `anabranch run` writes it")
+        let origin = path.display().to_string();
+        let text = std::fs::read(&path).map_err(|error| {
+            Problem::new(directory.display().to_string(), format!("no recipe.toml ({})", reason(&error)))
+                .allowed("a run directory, as `anabranch run` makes it")
         })?;
-        let plan = Plan::new(read(&path.display().to_string(), &text, &[])?)?;
-        Ok(Self { directory: directory.to_owned(), plan })
+        let text = String::from_utf8_lossy(&text);
+        let source = Source { origin: &origin, text: &text, overrides: &[] };
+        let recipe = source.read();
+        if !is_whole(&text) {
+            let problem = Problem::new(
+                &*origin,
+                match &recipe {
+                    Ok(_) => "a recipe that is not the one the run was started with".to_owned(),
+                    Err(error) => format!("a damaged recipe ({error})"),
+                },
+            );
+            return Err(problem
+                .allowed("the file as it was written; to train with other values, start another run")
+                .into());
+        }
+        let plan = Plan::new(recipe?).map_err(|error| source.locate(error))?;
+        Ok(Self { directory: directory.to_owned(), plan, _lock: None })
+    }
+
+    /// Opens an existing run to go on with: no other process can do so meanwhile.
+    ///
+    /// # Errors
+    /// As [`Run::open`], or if another process works on it.
+    pub fn reopen(directory: &Path) -> Result<Self> {
+        let run = Self::open(directory)?;
+        let lock = Lock::take(directory)?;
+        remove_torn(directory);
+        remove_torn(&directory.join("checkpoints"));
+        Ok(Self { _lock: Some(lock), ..run })
+    }
+
+    /// [`Run::start`], or [`Run::reopen`] where the directory holds a run of the same recipe already.
+    ///
+    /// # Errors
+    /// As those two.
+    pub fn start_or_reopen(directory: &Path, plan: Plan) -> Result<Self> {
+        match std::fs::read_to_string(directory.join("recipe.toml")) {
+            Ok(text) if text == sealed(&plan.recipe) => Self::reopen(directory),
+            _ => Self::start(directory, plan),
+        }
     }
 
     /// The newest whole state, or a fresh start where there is no checkpoint yet.
-    fn trainer(&self, observer: &mut dyn Observer) -> Result<Trainer<'_>> {
+    fn trainer(&self, observer: &dyn Observer) -> Result<Trainer<'_>> {
         let fresh = Trainer::new(&self.plan);
-        let directory = self.directory.join("checkpoints");
-        let any = std::fs::read_dir(directory).is_ok_and(|mut entries| entries.next().is_some());
-        if !any {
+        let checkpoints = Checkpoints::of(&self.directory);
+        if !checkpoints.any()? {
             return Ok(fresh);
         }
-        let lengths: Vec<usize> = fresh.state().weights.iter().map(Vec::len).collect();
-        let (state, passed) = Checkpoints::of(&self.directory).latest(&fresh.names(), &lengths)?;
+        let (state, passed) = checkpoints.latest(&fresh.names(), fresh.state())?;
         passed.iter().for_each(|message| observer.note(&format!("passed over {message}")));
         Ok(Trainer::resume(&self.plan, state))
     }
@@ -119,10 +208,10 @@ impl Run {
     ///
     /// # Errors
     /// If no checkpoint is whole.
-    pub fn model(&self) -> Result<Model> {
+    pub fn model(&self, observer: &dyn Observer) -> Result<Model> {
         let fresh = Trainer::new(&self.plan);
-        let lengths: Vec<usize> = fresh.state().weights.iter().map(Vec::len).collect();
-        let (state, _) = Checkpoints::of(&self.directory).latest(&fresh.names(), &lengths)?;
+        let (state, passed) = Checkpoints::of(&self.directory).latest(&fresh.names(), fresh.state())?;
+        passed.iter().for_each(|message| observer.note(&format!("passed over {message}")));
         Ok(Trainer::resume(&self.plan, state).trained())
     }
 
@@ -132,15 +221,25 @@ impl Run {
     /// If a number is not finite, or a file cannot be written.
     pub fn train(&self, observer: &mut dyn Observer) -> Result<Ending> {
         let mut trainer = self.trainer(observer)?;
+        let names = trainer.names();
+        let ending = self.steps(&mut trainer, observer);
+        // However the steps ended, what was reached is kept; of two errors the first is the one to tell.
+        let saved = Checkpoints::of(&self.directory).save(&names, trainer.state());
+        ending.and_then(|ending| saved.map(|()| ending))
+    }
+
+    fn steps(&self, trainer: &mut Trainer<'_>, observer: &mut dyn Observer) -> Result<Ending> {
         let checkpoints = Checkpoints::of(&self.directory);
         let names = trainer.names();
         let training = &self.plan.recipe.training;
         let due = |every: u64, step: u64| every > 0 && step.is_multiple_of(every);
         let mut log = MetricsLog::after(&self.directory, trainer.state().step)?;
+        observer.begin("training", trainer.state().step, training.steps);
+        let score = if self.plan.recipe.target.is_energy() { "negative_elbo" } else { "nll" };
+        let mut events = EventLog::after(&self.directory, trainer.state().step, score);
         let (start, first) = (Instant::now(), trainer.state().step);
         while !trainer.finished() {
             if observer.stop() {
-                checkpoints.save(&names, trainer.state())?;
                 return Ok(Ending::Interrupted);
             }
             let info = trainer.step()?;
@@ -159,22 +258,22 @@ impl Run {
                 line.insert("validation".to_owned(), json!(trainer.evaluate()));
             }
             if !line.is_empty() {
+                events.write(info.step, &line)?;
                 log.write(info.step, line)?;
             }
             if due(training.checkpoint_every, info.step) {
                 checkpoints.save(&names, trainer.state())?;
             }
         }
-        checkpoints.save(&names, trainer.state())?;
         Ok(Ending::Finished)
     }
 
     /// Measures the trained model; writes `samples.npy`.
     ///
     /// # Errors
-    /// If no checkpoint is whole, or a file cannot be written.
-    pub fn evaluate(&self) -> Result<Map<String, Value>> {
-        let model = self.model()?;
+    /// If no checkpoint is whole, a file cannot be written, or the observer asked to stop.
+    pub fn evaluate(&self, observer: &dyn Observer) -> Result<Map<String, Value>> {
+        let model = self.model(observer)?;
         let recipe = &self.plan.recipe;
         let noise = self.plan.evaluation_noise();
         let mut metrics = Map::new();
@@ -187,7 +286,11 @@ impl Run {
                 } else {
                     Bound::Lower(recipe.evaluation.draws)
                 };
-                let score = nll(&model, test, bound, &noise);
+                let likelihood = |bound, task| {
+                    let seen = watched(observer, task, test.len() / dimension);
+                    nll_observed(&model, test, bound, &noise, &seen).ok_or(Error::Interrupted)
+                };
+                let score = likelihood(bound, "likelihood")?;
                 insert(&mut metrics, "nll", score);
                 if let TargetRecipe::Toy(toy) = &recipe.target {
                     insert(&mut metrics, "nll_exact", toy.exact_nll(test));
@@ -202,13 +305,15 @@ impl Run {
                 }
                 if recipe.evaluation.importance_samples > 0 {
                     let bound = Bound::Importance(recipe.evaluation.importance_samples);
-                    insert(&mut metrics, "nll_importance", nll(&model, test, bound, &noise));
+                    insert(&mut metrics, "nll_importance", likelihood(bound, "importance")?);
                 }
             }
             TargetData::Energy(energy) => {
                 let frozen = model.frozen();
-                let weights = forward_log_weights(&frozen, energy.as_ref(), recipe.evaluation.paths, &noise);
-                let found = evidence(&to_vec_f64(weights));
+                let paths = recipe.evaluation.paths;
+                let seen = watched(observer, "forward paths", paths);
+                let weights = forward_weights(&frozen, energy.as_ref(), paths, &noise, &seen);
+                let found = evidence(&weights.ok_or(Error::Interrupted)?);
                 insert(&mut metrics, "elbo", found.elbo);
                 insert(&mut metrics, "log_z", found.log_z);
                 metrics.insert("ess".to_owned(), json!(found.ess));
@@ -216,22 +321,61 @@ impl Run {
                     metrics.insert("log_z_exact".to_owned(), json!(exact));
                 }
                 let address = Noise::new(recipe.seed, Purpose::Target).from_trajectory(1 << 40);
-                if let Some(rows) = energy.sample(recipe.evaluation.paths, &address) {
-                    let x = matrix(rows, dimension, &frozen.device());
-                    let reward = crate::chain::double(energy.log_density(&x));
-                    let backward = to_vec_f64(reward - frozen.chain().encode(x, &noise).log_weight);
+                if let Some(rows) = energy.sample(paths, &address) {
+                    let seen = watched(observer, "backward paths", paths);
+                    let backward = backward_weights(&frozen, energy.as_ref(), &rows, &noise, &seen);
+                    let backward = backward.ok_or(Error::Interrupted)?;
                     insert(&mut metrics, "eubo", upper_bound(&backward));
                     metrics.insert("forward_ess".to_owned(), json!(forward_ess(&backward)));
                 }
             }
         }
-        let address = Noise::new(recipe.seed, Purpose::Source).from_trajectory(1 << 41);
+        let address = self.plan.sampling_noise();
         let start = Instant::now();
-        let samples = recipe.sampler.sample(&model, recipe.evaluation.samples, &address);
+        let seen = watched(observer, "samples", recipe.evaluation.samples);
+        let samples = recipe.sampler.sample_observed(&model, recipe.evaluation.samples, &address, &seen);
+        let samples = samples.ok_or(Error::Interrupted)?;
         let seconds = start.elapsed().as_secs_f64();
         metrics.insert("seconds_per_sample".to_owned(), json!(seconds / recipe.evaluation.samples as f64));
-        write_npy(&self.directory.join("samples.npy"), &samples, dimension)?;
+        let path = self.directory.join("samples.npy");
+        write_samples(&path, Format::Npy, &samples, dimension, recipe.target.image(), recipe.target.levels())?;
+        if recipe.evaluation.sample_metrics {
+            match self.sample_metrics(&samples) {
+                Ok(Some(found)) => metrics.extend(found),
+                Ok(None) => {}
+                Err(error) => observer.note(&format!("sample metrics left out: {error}")),
+            }
+        }
         Ok(metrics)
+    }
+
+    /// How far samples are from the test split (or, on an energy, from exact samples), in features fitted to the
+    /// training split (or to other exact samples); `None` on an energy without an exact sampler.
+    fn sample_metrics(&self, samples: &[f32]) -> Result<Option<Map<String, Value>>> {
+        let dimension = self.plan.dimension();
+        let (fitted, reference) = match &self.plan.data {
+            TargetData::Rows(data) => {
+                let test = if data.test.is_empty() { &data.train } else { &data.test };
+                (data.train.clone(), test.clone())
+            }
+            TargetData::Energy(energy) => {
+                let rows = samples.len() / dimension;
+                let draw = |first: u64| {
+                    let noise = Noise::new(self.plan.recipe.seed, Purpose::Target);
+                    energy.sample(rows, &noise.from_trajectory(first))
+                };
+                let (Some(fitted), Some(reference)) = (draw(1 << 42), draw(1 << 43)) else { return Ok(None) };
+                (fitted, reference)
+            }
+        };
+        let most = MetricOptions::default().most_rows * dimension;
+        let features = Features::fit(Points::new(&fitted[..fitted.len().min(most)], dimension)?)?;
+        let (samples, reference) = (Points::new(samples, dimension)?, Points::new(&reference, dimension)?);
+        let found = sample_metrics_in(&features, samples, reference, &MetricOptions::default())?;
+        match serde_json::to_value(found).expect("plain numbers") {
+            Value::Object(found) => Ok(Some(found)),
+            _ => Ok(None),
+        }
     }
 
     /// The one JSON object that describes the run; also written as `result.json`.
@@ -261,25 +405,6 @@ fn insert(metrics: &mut Map<String, Value>, name: &str, estimate: Estimate) {
     metrics.insert(format!("{name}_se"), json!(estimate.error));
 }
 
-/// Writes row-major f32 numbers as a NumPy file of shape `[rows, columns]`.
-///
-/// # Errors
-/// If the file cannot be written.
-pub fn write_npy(path: &Path, values: &[f32], columns: usize) -> Result<()> {
-    let shape = format!("({}, {columns})", values.len() / columns.max(1));
-    let mut header = format!("{{'descr': '<f4', 'fortran_order': False, 'shape': {shape}, }}");
-    // The preamble of ten bytes, the header and its newline fill a multiple of 64 bytes.
-    let padding = 64 - (10 + header.len() + 1) % 64;
-    header.push_str(&" ".repeat(padding % 64));
-    header.push('\n');
-    atomic_write(path, |out| {
-        out.write_all(b"\x93NUMPY\x01\x00")?;
-        out.write_all(&(header.len() as u16).to_le_bytes())?;
-        out.write_all(header.as_bytes())?;
-        values.iter().try_for_each(|value| out.write_all(&value.to_le_bytes()))
-    })
-}
-
 /// `metrics.jsonl`: one object per line, each with its step.
 struct MetricsLog {
     path: PathBuf,
@@ -290,7 +415,8 @@ impl MetricsLog {
     /// Opens the log, dropping lines after `step` (they will be written again) and a torn last line.
     fn after(directory: &Path, step: u64) -> Result<Self> {
         let path = directory.join("metrics.jsonl");
-        let text = std::fs::read_to_string(&path).unwrap_or_default();
+        let bytes = std::fs::read(&path).unwrap_or_default();
+        let text = String::from_utf8_lossy(&bytes);
         let kept = text.lines().filter(|line| {
             let parsed = serde_json::from_str::<Value>(line).ok();
             parsed.and_then(|value| value["step"].as_u64()).is_some_and(|at| at <= step)

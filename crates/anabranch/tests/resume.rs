@@ -1,6 +1,5 @@
 //! Law 8: k steps, stop, resume, k steps are 2k steps, bit for bit; and what damage does.
 
-use std::cell::Cell;
 use std::path::{Path, PathBuf};
 
 use anabranch::recipe::{Override, Recipe, named};
@@ -30,16 +29,16 @@ fn directory(name: &str) -> PathBuf {
 
 struct StopAfter {
     steps: u64,
-    seen: Cell<u64>,
+    seen: u64,
 }
 
 impl Observer for StopAfter {
     fn step(&mut self, info: &StepInfo) {
-        self.seen.set(info.step);
+        self.seen = info.step;
     }
 
     fn stop(&self) -> bool {
-        self.seen.get() >= self.steps
+        self.seen >= self.steps
     }
 }
 
@@ -62,7 +61,7 @@ fn law_8_a_stopped_run_resumes_bit_for_bit() {
         let run = Run::create(&whole, recipe(name)).expect("a run");
         assert_eq!(run.train(&mut Silent).expect("trains"), Ending::Finished);
         let run = Run::create(&parts, recipe(name)).expect("a run");
-        let mut stop = StopAfter { steps: 7, seen: Cell::new(0) };
+        let mut stop = StopAfter { steps: 7, seen: 0 };
         assert_eq!(run.train(&mut stop).expect("trains"), Ending::Interrupted);
         let run = Run::open(&parts).expect("the run opens");
         assert_eq!(run.train(&mut Silent).expect("trains"), Ending::Finished);

@@ -1,72 +1,82 @@
-//! Comma-separated numbers, plain or gzipped, with or without a header line.
+//! Comma-separated numbers, with or without a header line.
+//!
+//! The first line is a header if no cell of it is a number.
 
-use std::io::Read;
-use std::path::Path;
+use std::io::Write;
 
-use super::Table;
+use super::columns::{Columns, FINITE};
+use super::{Column, Table};
 use crate::error::{Problem, Result};
 
-/// Reads a file of comma-separated numbers.
+/// Reads comma-separated numbers; `place` names them in errors.
 ///
 /// # Errors
-/// If the file cannot be read, is empty or ragged, or has a cell that is no finite number.
-pub fn read_csv(path: &Path) -> Result<Table> {
-    let place = path.display().to_string();
-    let bytes = std::fs::read(path)
-        .map_err(|error| Problem::new(&*place, error.to_string()).allowed("a readable CSV file"))?;
-    parse_csv(&place, &bytes)
-}
-
-/// Parses comma-separated numbers; `place` names them in errors.
-///
-/// # Errors
-/// If the text is empty or ragged, or has a cell that is no finite number.
-pub fn parse_csv(place: &str, bytes: &[u8]) -> Result<Table> {
-    let mut text = Vec::new();
-    if bytes.starts_with(&[0x1F, 0x8B]) {
-        flate2::read::MultiGzDecoder::new(bytes).read_to_end(&mut text).map_err(|error| {
-            Problem::new(place, format!("damaged gzip ({error})")).allowed("a whole gzip file")
-        })?;
-    } else {
-        text.extend_from_slice(bytes);
-    }
+/// If the text is empty, ragged or no UTF-8, or has a cell that is no finite number.
+pub(super) fn read(place: &str, text: &str, drop: &[Column]) -> Result<Table> {
     let mut reader = ::csv::ReaderBuilder::new()
         .has_headers(false)
         .flexible(true)
         .trim(::csv::Trim::All)
-        .from_reader(&text[..]);
-    let mut table = Table { columns: 0, values: Vec::new() };
-    for (index, record) in reader.records().enumerate() {
-        let record = record.map_err(|error| Problem::new(place, error.to_string()).allowed("UTF-8 text"))?;
-        let line = record.position().map_or(index as u64 + 1, |position| position.line());
-        let header = index == 0 && record.iter().all(|cell| cell.parse::<f32>().is_err());
-        if header {
-            continue;
-        }
-        if table.columns == 0 {
-            table.columns = record.len();
-        } else if record.len() != table.columns {
+        .from_reader(text.as_bytes());
+    let mut record = ::csv::StringRecord::new();
+    let mut columns: Option<Columns> = None;
+    let (mut count, mut values) = (0, Vec::new());
+    let broken = |error: ::csv::Error| Problem::new(place, error.to_string()).allowed("CSV");
+    while reader.read_record(&mut record).map_err(broken)? {
+        let line = record.position().map_or(1, ::csv::Position::line);
+        let columns = match &columns {
+            Some(columns) => columns,
+            None => {
+                count = record.len();
+                let header = record.iter().all(|cell| cell.parse::<f32>().is_err());
+                let names = if header { record.iter().map(str::to_owned).collect() } else { Vec::new() };
+                let found = columns.insert(Columns::new(place, count, names, drop)?);
+                if header {
+                    continue;
+                }
+                found
+            }
+        };
+        if record.len() != count {
             return Err(Problem::new(format!("{place}, line {line}"), format!("{} cells", record.len()))
-                .allowed(format!("{} cells, as in the lines before", table.columns))
+                .allowed(format!("{count} cells, as in the lines before"))
                 .into());
         }
-        for (column, cell) in record.iter().enumerate() {
-            match cell.parse::<f32>() {
-                Ok(value) if value.is_finite() => table.values.push(value),
+        for &index in columns.kept() {
+            match record[index].parse::<f32>() {
+                Ok(value) if value.is_finite() => values.push(value),
                 _ => {
-                    let found =
-                        if cell.is_empty() { "an empty cell".to_owned() } else { format!("\"{cell}\"") };
-                    return Err(Problem::new(format!("{place}, line {line}, column {}", column + 1), found)
-                        .allowed("a finite number")
-                        .into());
+                    let found = quoted(&record[index]);
+                    return Err(columns.problem(format_args!("line {line}"), index, found).allowed(FINITE).into());
                 }
             }
         }
     }
-    if table.values.is_empty() {
-        return Err(Problem::new(place, "no rows").allowed("at least one row of numbers").into());
+    match columns {
+        Some(columns) => columns.table(values),
+        None => Err(Problem::new(place, "no rows").allowed("at least one row of numbers").into()),
     }
-    Ok(table)
+}
+
+/// A cell in a message, cut where it is long.
+fn quoted(cell: &str) -> String {
+    match cell.char_indices().nth(40) {
+        _ if cell.is_empty() => "an empty cell".to_owned(),
+        Some((end, _)) => format!("\"{}...\"", &cell[..end]),
+        None => format!("\"{cell}\""),
+    }
+}
+
+/// Writes row-major numbers, one row a line, each with as many digits as tell it from its neighbours.
+pub(super) fn write(out: &mut dyn Write, values: &[f32], columns: usize) -> std::io::Result<()> {
+    for row in values.chunks_exact(columns) {
+        for (index, value) in row.iter().enumerate() {
+            let separator = if index == 0 { "" } else { "," };
+            write!(out, "{separator}{value}")?;
+        }
+        writeln!(out)?;
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -75,17 +85,32 @@ mod tests {
 
     #[test]
     fn headers_blanks_and_numbers() {
-        let table = parse_csv("t", b"a,b\n1, 2\n3,4.5\n").unwrap();
+        let table = read("t", "a,b\n1, 2\n3,4.5\n", &[]).unwrap();
         assert_eq!((table.columns, table.values), (2, vec![1.0, 2.0, 3.0, 4.5]));
+        let marked = read("t", "\u{feff}1,2\r\n\r\n-3,.5", &[]).unwrap();
+        assert_eq!((marked.columns, marked.values), (2, vec![1.0, 2.0, -3.0, 0.5]));
+    }
+
+    #[test]
+    fn a_column_of_text_can_be_dropped() {
+        let text = "width,species,height\n1,setosa,2\n3,virginica,4\n";
+        let named = read("t", text, &[Column::Name("species".to_owned())]).unwrap();
+        assert_eq!((named.columns, named.values), (2, vec![1.0, 2.0, 3.0, 4.0]));
+        assert_eq!(read("t", "1,setosa\n2,\n", &[Column::Index(1)]).unwrap().values, [1.0, 2.0]);
+        let message = read("t", text, &[]).unwrap_err().to_string();
+        assert!(message.starts_with("t, line 2, column \"species\": found \"setosa\"; allowed: a finite"), "{message}");
     }
 
     #[test]
     fn bad_tables_name_their_place() {
-        let message = |text: &[u8]| parse_csv("t.csv", text).unwrap_err().to_string();
-        assert_eq!(message(b""), "t.csv: found no rows; allowed: at least one row of numbers");
-        assert!(message(b"1,2\n3\n").starts_with("t.csv, line 2: found 1 cells; allowed: 2 cells"));
-        assert!(message(b"1,2\n3,NaN\n").starts_with("t.csv, line 2, column 2: found \"NaN\""));
-        assert!(message(b"1,2\n3,\n").starts_with("t.csv, line 2, column 2: found an empty cell"));
-        assert!(message(&[0x1F, 0x8B, 8, 0, 0]).contains("damaged gzip"));
+        let message = |text: &str| read("t.csv", text, &[]).unwrap_err().to_string();
+        assert_eq!(message(""), "t.csv: found no rows; allowed: at least one row of numbers");
+        assert_eq!(message("a,b\n"), "t.csv: found no rows; allowed: at least one row of numbers");
+        assert!(message("1,2\n3\n").starts_with("t.csv, line 2: found 1 cells; allowed: 2 cells"));
+        assert!(message("a,b\n1,2,3\n").starts_with("t.csv, line 2: found 3 cells; allowed: 2 cells"));
+        assert!(message("1,2\n3,NaN\n").starts_with("t.csv, line 2, column 2: found \"NaN\""));
+        assert!(message("1,2\n3,\n").starts_with("t.csv, line 2, column 2: found an empty cell"));
+        assert!(message("1e39\n").contains("found \"1e39\"; allowed: a finite number, at most 3.4e38"));
+        assert!(message(&format!("1,\"{}", "é".repeat(99))).contains(&format!("\"{}...\"", "é".repeat(40))));
     }
 }

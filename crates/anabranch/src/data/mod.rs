@@ -1,11 +1,26 @@
-//! Data sets: tables of numbers, read from files or embedded, and split.
+//! Data sets: tables of numbers, read from files or embedded, split, and written.
+//!
+//! Each file format has a module with the name of the format, which reads it (and writes it, where samples are
+//! written so); [`read`] recognises a file by its content, [`write_samples`] writes one by its [`Format`].
 
+mod array;
 pub mod atomic;
+mod columns;
 mod csv;
+mod idx;
+pub mod lock;
+mod npy;
+mod npz;
+mod parquet;
+mod png;
+mod read;
 mod split;
+mod write;
 
-pub use self::csv::{parse_csv, read_csv};
+pub use columns::Column;
+pub use read::{parse, read};
 pub use split::{Dataset, split};
+pub use write::{Format, write_samples};
 
 use crate::error::{Problem, Result};
 
@@ -23,14 +38,6 @@ impl Table {
     pub fn rows(&self) -> usize {
         self.values.len() / self.columns.max(1)
     }
-
-    /// The table without the column `index`.
-    fn without(&self, index: usize) -> Self {
-        let rows = self.values.chunks_exact(self.columns);
-        let values =
-            rows.flat_map(|row| row.iter().enumerate().filter(|(c, _)| *c != index).map(|(_, v)| *v));
-        Self { columns: self.columns - 1, values: values.collect() }
-    }
 }
 
 /// The names of the embedded data sets.
@@ -45,7 +52,7 @@ const DIGITS: &[u8] = include_bytes!("../../../../data/digits.csv.gz");
 pub fn embedded(name: &str) -> Result<Table> {
     match name {
         // The last column is the digit.
-        "digits" => Ok(parse_csv("digits", DIGITS)?.without(64)),
+        "digits" => parse("digits", DIGITS, &[Column::Index(64)]),
         _ => Err(Problem::new("target.source", format!("\"{name}\"")).choices(&EMBEDDED).into()),
     }
 }

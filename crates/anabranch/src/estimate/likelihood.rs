@@ -31,19 +31,43 @@ pub fn nll(model: &Model, rows: &[f32], bound: Bound, noise: &Noise) -> Estimate
     Estimate::mean(&row_nlls(model, rows, bound, noise))
 }
 
+/// [`nll`], telling `seen` the rows of every finished chunk; `None` where `seen` answered that this is enough.
+///
+/// # Panics
+/// As [`nll`].
+pub fn nll_observed(
+    model: &Model,
+    rows: &[f32],
+    bound: Bound,
+    noise: &Noise,
+    seen: &(dyn Fn(usize) -> bool + Sync),
+) -> Option<Estimate> {
+    row_nlls_observed(model, rows, bound, noise, seen).map(|values| Estimate::mean(&values))
+}
+
 /// The negative log-likelihood (or its bound) of each row, nats.
 pub fn row_nlls(model: &Model, rows: &[f32], bound: Bound, noise: &Noise) -> Vec<f64> {
+    row_nlls_observed(model, rows, bound, noise, &|_| true).expect("nobody asks to stop")
+}
+
+fn row_nlls_observed(
+    model: &Model,
+    rows: &[f32],
+    bound: Bound,
+    noise: &Noise,
+    seen: &(dyn Fn(usize) -> bool + Sync),
+) -> Option<Vec<f64>> {
     let model = model.frozen();
     let dimension = model.dimension();
     assert!(rows.len().is_multiple_of(dimension), "rows of {dimension} columns");
-    let chunks: Vec<Vec<f64>> = rows
+    let chunks: Option<Vec<Vec<f64>>> = rows
         .par_chunks(CHUNK * dimension)
         .enumerate()
         .map(|(index, chunk)| {
             let count = chunk.len() / dimension;
             let x = matrix(chunk.to_vec(), dimension, &model.device());
             let first = (index * CHUNK) as u64;
-            match bound {
+            let values = match bound {
                 Bound::Lower(draws) => {
                     let mut sum = vec![0.0; count];
                     for draw in 0..draws {
@@ -58,10 +82,11 @@ pub fn row_nlls(model: &Model, rows: &[f32], bound: Bound, noise: &Noise) -> Vec
                     to_vec_f64(-model.importance_bound(x, samples, &address))
                 }
                 Bound::Path => to_vec_f64(-model.chain().encode(x, &noise.from_trajectory(first)).log_weight),
-            }
+            };
+            seen(count).then_some(values)
         })
         .collect();
-    chunks.concat()
+    chunks.map(|chunks| chunks.concat())
 }
 
 /// Nats per row as bits per dimension: `nats / (dimension ln 2)`.

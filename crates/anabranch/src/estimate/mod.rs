@@ -11,6 +11,7 @@
 
 pub mod baseline;
 pub mod likelihood;
+pub mod paths;
 
 use crate::math::{Estimate, log_sum_exp};
 

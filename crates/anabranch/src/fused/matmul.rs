@@ -59,9 +59,16 @@ impl Panels {
         if !columns.is_multiple_of(PANEL) {
             values[columns / PANEL * depth * PANEL..].fill(0.0);
         }
-        for (c, row) in matrix.chunks_exact(depth.max(1)).take(columns).enumerate() {
-            let panel = &mut values[c / PANEL * depth * PANEL..][..depth * PANEL];
-            panel.chunks_exact_mut(PANEL).zip(row).for_each(|(to, value)| to[c % PANEL] = *value);
+        // In squares, so that neither side is read or written across the whole matrix.
+        for (panel, rows) in
+            values.chunks_exact_mut((depth * PANEL).max(1)).zip(matrix.chunks((depth * PANEL).max(1)))
+        {
+            for (block, to) in panel.chunks_mut(PANEL * PANEL).enumerate() {
+                for (c, row) in rows.chunks_exact(depth).enumerate() {
+                    let row = &row[block * PANEL..];
+                    to.chunks_exact_mut(PANEL).zip(row).for_each(|(to, value)| to[c] = *value);
+                }
+            }
         }
         Self { values, depth, columns }
     }

@@ -26,7 +26,7 @@ use super::pairs::Pairs;
 use super::wasserstein::{Order, directions, project, transport};
 use super::{Points, Stream, at_least, noise, same_dimension};
 use crate::error::{Problem, Result};
-use crate::fused::matmul::{Matrix, multiply};
+use crate::fused::matmul::multiply;
 
 /// Matrix rows of one parallel block.
 const BLOCK: usize = 64;
@@ -131,15 +131,12 @@ fn discrepancies(pairs: &Pairs, h: impl Fn(f32) -> f64 + Sync, labels: &[Vec<boo
     let scale = mean(&off_diagonal(&matrix, f64::abs));
     let indicators: Vec<f32> =
         (0..rows).flat_map(|row| labels.iter().map(move |labels| f32::from(u8::from(labels[row])))).collect();
-    let blocks: Vec<Vec<f64>> = matrix
-        .par_chunks(BLOCK * rows)
-        .enumerate()
-        .map(|(block, values)| {
-            let height = values.len() / rows;
-            let mut product = vec![0.0; height * count];
-            let right = Matrix::new(&indicators, rows, count);
-            multiply(Matrix::new(values, height, rows), right, &mut product, false);
-            let own = &indicators[block * BLOCK * count..][..height * count];
+    let mut product = vec![0.0; rows * count];
+    multiply(&matrix, &indicators, [rows, rows, count], &mut product);
+    let blocks: Vec<Vec<f64>> = product
+        .par_chunks(BLOCK * count)
+        .zip(indicators.par_chunks(BLOCK * count))
+        .map(|(product, own)| {
             let mut within = vec![0.0; count];
             for (product, own) in product.chunks_exact(count).zip(own.chunks_exact(count)) {
                 for ((within, product), own) in within.iter_mut().zip(product).zip(own) {

@@ -4,7 +4,7 @@ use super::segment::{
     ActivationName, CouplingKind, DiffusionRecipe, FlowRecipe, Mixing, ObservationName, PredictionName,
     ScheduleName, SegmentRecipe, TransformerName, VaeRecipe, WeightingName,
 };
-use super::{Recipe, TargetRecipe};
+use super::{Recipe, TargetRecipe, size};
 use crate::data::Dataset;
 use crate::error::{Problem, Result};
 use crate::estimate::likelihood::{Bound, nll};
@@ -58,6 +58,11 @@ impl Plan {
             TargetRecipe::Toy(toy) => TargetData::Rows(toy.load(recipe.seed)?),
             TargetRecipe::Energy { energy } => TargetData::Energy(energy.build()?),
         };
+        let dimension = match &data {
+            TargetData::Rows(data) => data.columns,
+            TargetData::Energy(energy) => energy.dimension(),
+        };
+        size::check(&recipe, dimension)?;
         if let (TargetData::Energy(energy), false) = (&data, recipe.objective.needs_energy())
             && energy.sample(1, &Noise::new(0, Purpose::Target)).is_none()
         {
@@ -79,7 +84,7 @@ impl Plan {
             )
             .into());
         }
-        let model = build_model(&recipe, &data)?;
+        let model = build_model(&recipe, &data, dimension)?;
         Ok(Self { recipe, data, model })
     }
 
@@ -91,6 +96,11 @@ impl Plan {
     /// The noise of evaluations.
     pub fn evaluation_noise(&self) -> Noise {
         Noise::new(self.recipe.seed ^ EVALUATION, Purpose::Backward)
+    }
+
+    /// The noise of the samples that a run writes.
+    pub fn sampling_noise(&self) -> Noise {
+        Noise::new(self.recipe.seed, Purpose::Source).from_trajectory(1 << 41)
     }
 
     /// The score by which training stops and chooses: nats per validation row, or `-ELBO` on an energy.
@@ -111,11 +121,7 @@ impl Plan {
     }
 }
 
-fn build_model(recipe: &Recipe, data: &TargetData) -> Result<Model> {
-    let dimension = match data {
-        TargetData::Rows(data) => data.columns,
-        TargetData::Energy(energy) => energy.dimension(),
-    };
+fn build_model(recipe: &Recipe, data: &TargetData, dimension: usize) -> Result<Model> {
     let levels = recipe.target.levels();
     let mut outer = dimension;
     // Whether the states on the segment's outer side are still the data's integers.
@@ -161,6 +167,25 @@ fn build_model(recipe: &Recipe, data: &TargetData) -> Result<Model> {
                 Box::new(Flow::new(outer, vec![Box::new(standardise(data, shift))]))
             }
             SegmentRecipe::Logit(logit) => {
+                let TargetData::Rows(data) = data else {
+                    return Err(Problem::new(format!("{key}.kind"), "\"logit\" on an energy")
+                        .allowed("it only where the target is data")
+                        .into());
+                };
+                let outside = data
+                    .train
+                    .iter()
+                    .chain(&data.validation)
+                    .chain(&data.test)
+                    .find(|v| !(0.0..=1.0).contains(*v));
+                if let (0, Some(value)) = (levels, outside) {
+                    return Err(Problem::new(
+                        format!("{key}.kind"),
+                        format!("\"logit\" on data with {value}"),
+                    )
+                    .allowed("it on data with levels, or within [0, 1]")
+                    .into());
+                }
                 let mut layers: Vec<Box<dyn Bijection>> = vec![Box::new(Logit::new(logit.margin))];
                 if levels > 0 {
                     let scale = vec![levels as f32; outer];
@@ -346,7 +371,7 @@ impl Builder {
             (name, levels) => {
                 let data = levels
                     .map_or("continuous data".to_owned(), |levels| format!("data with {levels} levels"));
-                return Err(Problem::new(format!("{key}.observation"), format!("{name:?} on {data}"))
+                return Err(Problem::new(format!("{key}.observation"), format!("\"{}\" on {data}", name.name()))
                     .allowed("\"gaussian\" on continuous data, \"bernoulli\" on two levels, \"discretised-logistic\" on levels")
                     .into());
             }

@@ -1,7 +1,9 @@
 //! The recipes that come with the program.
 
-use super::{Override, Recipe, read};
-use crate::error::{Error, Problem, Result};
+use std::borrow::Cow;
+
+use super::{Override, Recipe, Source};
+use crate::error::{Error, Problem, Result, quoted, reason};
 
 /// An embedded recipe.
 #[derive(Debug, Clone, Copy)]
@@ -37,23 +39,37 @@ pub fn library() -> &'static [Entry] {
     LIBRARY
 }
 
+/// The text of the recipe of that name, or of that file where the name ends in `.toml`.
+fn text(name: &str) -> Result<Cow<'static, str>> {
+    if name.ends_with(".toml") {
+        let text = std::fs::read_to_string(name)
+            .map_err(|error| Problem::new(name, reason(&error)).allowed("a readable recipe file"))?;
+        return Ok(text.into());
+    }
+    match LIBRARY.iter().find(|entry| entry.name == name) {
+        Some(entry) => Ok(entry.text.into()),
+        None => {
+            let names: Vec<&str> = LIBRARY.iter().map(|entry| entry.name).collect();
+            let allowed = format!("{}, or a file that ends in .toml", names.join(", "));
+            Err(Problem::new("recipe", quoted(name)).choices(&names).allowed(allowed).into())
+        }
+    }
+}
+
 /// The recipe of that name, or in that file where the name ends in `.toml`.
 ///
 /// # Errors
 /// If there is none, or it is wrong.
 pub fn named(name: &str, overrides: &[Override]) -> Result<Recipe> {
-    if name.ends_with(".toml") {
-        let text = std::fs::read_to_string(name).map_err(|error| {
-            Error::from(Problem::new(name, error.to_string()).allowed("a readable recipe file"))
-        })?;
-        return read(name, &text, overrides);
-    }
-    match LIBRARY.iter().find(|entry| entry.name == name) {
-        Some(entry) => read(entry.name, entry.text, overrides),
-        None => {
-            let names: Vec<&str> = LIBRARY.iter().map(|entry| entry.name).collect();
-            Err(Problem::new("recipe", format!("\"{name}\"")).choices(&names).into())
-        }
+    Source { origin: name, text: &text(name)?, overrides }.read()
+}
+
+/// An error that came of the recipe `name` later than in [`named`], with the file and line or the flag behind the key
+/// that it names.
+pub fn locate(name: &str, overrides: &[Override], error: Error) -> Error {
+    match text(name) {
+        Ok(text) => Source { origin: name, text: &text, overrides }.locate(error),
+        Err(_) => error,
     }
 }
 

@@ -9,13 +9,15 @@ mod explain;
 mod library;
 mod read;
 mod segment;
+mod shape;
+mod size;
 mod target;
 
 pub use build::{Plan, TargetData};
 pub use cite::citations;
 pub use explain::explain;
-pub use library::{Entry, library, named};
-pub use read::{Override, read};
+pub use library::{Entry, library, locate, named};
+pub use read::{Override, Source, read};
 pub use segment::{
     ActivationName, CouplingKind, DiffusionRecipe, FlowRecipe, LogitRecipe, Mixing, ObservationName,
     PredictionName, ScheduleName, SegmentRecipe, TransformerName, VaeRecipe, WeightingName,
@@ -25,7 +27,7 @@ pub use target::{TableRecipe, TargetRecipe, ToyDataRecipe};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::error::{Problem, Result};
+use crate::error::{Problem, Result, quoted};
 use crate::sampler::Sampler;
 
 /// A whole recipe.
@@ -226,11 +228,13 @@ pub struct EvaluationRecipe {
     pub importance_samples: usize,
     /// Forward paths for ELBO, log Z and ESS on an energy.
     pub paths: usize,
+    /// Whether samples are compared with the test split (on an energy, with exact samples).
+    pub sample_metrics: bool,
 }
 
 impl Default for EvaluationRecipe {
     fn default() -> Self {
-        Self { samples: 1000, draws: 20, importance_samples: 0, paths: 10_000 }
+        Self { samples: 1000, draws: 20, importance_samples: 0, paths: 10_000, sample_metrics: true }
     }
 }
 
@@ -242,12 +246,30 @@ impl Recipe {
     pub fn check(&self) -> Result<()> {
         let training = &self.training;
         let optimizer = &self.optimizer;
+        // Run directories bear it.
+        let fine = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+        if self.name.len() > 100
+            || !self.name.chars().all(fine)
+            || !self.name.starts_with(char::is_alphanumeric)
+        {
+            return Err(Problem::new("name", quoted(&self.name))
+                .allowed("up to 100 letters, digits, \"-\", \"_\" and \".\", a letter or digit first")
+                .into());
+        }
+        if self.seed > i64::MAX as u64 {
+            return Err(Problem::new("seed", self.seed.to_string())
+                .allowed(format!("an integer from 0 to {}", i64::MAX))
+                .into());
+        }
         positive("training.steps", training.steps)?;
         positive("training.batch", training.batch as u64)?;
         positive("training.log_every", training.log_every)?;
         positive("evaluation.samples", self.evaluation.samples as u64)?;
         positive("evaluation.draws", self.evaluation.draws as u64)?;
         positive("evaluation.paths", self.evaluation.paths as u64)?;
+        within("evaluation.samples", self.evaluation.samples as f64, 1.0, 1e8)?;
+        within("evaluation.draws", self.evaluation.draws as f64, 1.0, 10_000.0)?;
+        within("evaluation.paths", self.evaluation.paths as f64, 1.0, 1e8)?;
         within("training.batch", training.batch as f64, 1.0, 1e7)?;
         within("training.ema", training.ema, 0.0, 0.999_999_9)?;
         within("optimizer.learning_rate", optimizer.learning_rate, f64::MIN_POSITIVE, 1e3)?;
@@ -279,11 +301,19 @@ impl Recipe {
             within("sampler.steps", steps as f64, 2.0, 1e6)?;
             within("sampler.eta", eta, 0.0, 1.0)?;
         }
-        if self.model.is_empty() {
-            return Err(Problem::new("model", "an empty list").allowed("at least one segment").into());
+        if !(1..=100).contains(&self.model.len()) {
+            return Err(Problem::new("model", format!("{} segments", self.model.len()))
+                .allowed("from 1 to 100 of them")
+                .into());
+        }
+        if !self.model.iter().any(SegmentRecipe::learns) {
+            return Err(Problem::new("model", "no segment that learns")
+                .allowed("at least one \"diffusion\", \"flow\" or \"vae\"")
+                .into());
         }
         for (index, segment) in self.model.iter().enumerate() {
-            segment.check(&format!("model.{index}"), index == 0, index + 1 == self.model.len())?;
+            let after: Vec<&str> = self.model[index + 1..].iter().map(SegmentRecipe::kind).collect();
+            segment.check(&format!("model.{index}"), index == 0, &after)?;
         }
         self.target.check()?;
         if self.objective.needs_energy() && !self.target.is_energy() {

@@ -1,7 +1,12 @@
 //! Reading recipes: TOML text, overrides, and messages that name file, line and key.
 
-use super::Recipe;
-use crate::error::{Problem, Result};
+use toml::de::{DeTable, DeValue};
+
+use super::{Recipe, shape};
+use crate::error::{Error, Problem, Result, quoted};
+
+/// How many names a key's path may have; a recipe's own paths have at most five.
+const DEEPEST: usize = 16;
 
 /// One `key.path=value`.
 #[derive(Debug, Clone, PartialEq)]
@@ -14,27 +19,26 @@ impl Override {
     /// Parses `key.path=value`; a value that is no TOML is a string.
     ///
     /// # Errors
-    /// If there is no `=` or the key is empty.
+    /// If there is no `=`, or what stands before it is no path of keys.
     pub fn parse(text: &str) -> Result<Self> {
-        let Some((path, value)) = text.split_once('=') else {
-            return Err(Problem::new("--set", format!("\"{text}\"")).allowed("key.path=value").into());
-        };
+        let wrong =
+            || Problem::new("--set", quoted(text)).allowed("key.path=value, such as training.steps=100");
+        let (path, value) = text.split_once('=').ok_or_else(wrong)?;
         let path: Vec<String> = path.trim().split('.').map(str::to_owned).collect();
-        if path.iter().any(String::is_empty) {
-            return Err(Problem::new("--set", format!("\"{text}\"")).allowed("key.path=value").into());
+        if path.len() > DEEPEST || path.iter().any(String::is_empty) {
+            return Err(wrong().into());
         }
-        let parsed = toml::from_str::<toml::Table>(&format!("value = {}", value.trim()));
-        let value = match parsed {
-            Ok(mut table) => {
-                table.remove("value").unwrap_or_else(|| toml::Value::String(value.trim().to_owned()))
-            }
-            Err(_) => toml::Value::String(value.trim().to_owned()),
-        };
+        let value = value.trim();
+        let value = value.parse().unwrap_or_else(|_| toml::Value::String(value.to_owned()));
         Ok(Self { path, value })
     }
 
+    fn place(&self) -> String {
+        format!("--set {}", self.path.join("."))
+    }
+
     fn apply(&self, table: &mut toml::Table) -> Result<()> {
-        let place = format!("--set {}", self.path.join("."));
+        let place = self.place();
         let (last, parents) = self.path.split_last().expect("a parsed override has a key");
         let mut root = toml::Value::Table(std::mem::take(table));
         let mut node = &mut root;
@@ -45,10 +49,7 @@ impl Override {
             toml::Value::Table(table) => {
                 table.insert(last.clone(), self.value.clone());
             }
-            toml::Value::Array(_) => *child(node, last, &place)? = self.value.clone(),
-            other => {
-                return Err(Problem::new(place, other.type_str()).allowed("a key within a table").into());
-            }
+            node => *child(node, last, &place)? = self.value.clone(),
         }
         if let toml::Value::Table(filled) = root {
             *table = filled;
@@ -63,18 +64,120 @@ fn child<'a>(node: &'a mut toml::Value, key: &str, place: &str) -> Result<&'a mu
             Ok(table.entry(key.to_owned()).or_insert_with(|| toml::Value::Table(toml::Table::new())))
         }
         toml::Value::Array(items) => {
-            let count = items.len();
-            let index = key.parse::<usize>().ok().filter(|index| *index < count);
-            match index {
-                Some(index) => Ok(&mut items[index]),
-                None => {
-                    let allowed = format!("an index from 0 to {}", count.saturating_sub(1));
-                    Err(Problem::new(place, format!("\"{key}\"")).allowed(allowed).into())
-                }
-            }
+            let allowed = match items.len() {
+                0 => "a whole list: this one is empty".to_owned(),
+                count => format!("an index from 0 to {}", count - 1),
+            };
+            let item = key.parse::<usize>().ok().and_then(|index| items.get_mut(index));
+            item.ok_or_else(|| Problem::new(place, quoted(key)).allowed(allowed).into())
         }
-        other => Err(Problem::new(place, other.type_str()).allowed("a table or a list on the way").into()),
+        _ => Err(Problem::new(place, format!("{} within a single value", quoted(key)))
+            .allowed("a key within a table or a list")
+            .into()),
     }
+}
+
+/// Where a recipe's values came from: a text, and overrides that came after it.
+#[derive(Debug, Clone, Copy)]
+pub struct Source<'a> {
+    /// A file, or the name of an embedded recipe.
+    pub origin: &'a str,
+    /// Its TOML.
+    pub text: &'a str,
+    /// What was set afterwards.
+    pub overrides: &'a [Override],
+}
+
+impl Source<'_> {
+    /// Reads and checks the recipe.
+    ///
+    /// # Errors
+    /// If the text is no TOML, a key or value is wrong, or a check fails.
+    pub fn read(&self) -> Result<Recipe> {
+        let Self { origin, text, overrides } = *self;
+        let mut table = toml::from_str::<toml::Table>(text).map_err(|error| {
+            let line = line_at(text, error.span().map_or(0, |span| span.start));
+            let message = error.message().replace('\n', ", ");
+            Problem::new(format!("{origin}, line {line}"), format!("broken TOML ({message})"))
+                .allowed("TOML, such as key = value below a [table]")
+        })?;
+        overrides.iter().try_for_each(|change| change.apply(&mut table))?;
+        shape::check(&table).map_err(|problem| {
+            let place = self.place(problem.place());
+            problem.at(place)
+        })?;
+        let recipe: Recipe = table.try_into().map_err(|error: toml::de::Error| {
+            Problem::new(origin, error.message().replace('\n', ", "))
+                .allowed("a recipe; see `anabranch schema`")
+        })?;
+        recipe.check().map_err(|error| self.locate(error))?;
+        Ok(recipe)
+    }
+
+    /// The same error, with the file and line or the flag behind the key that it names, if it names one.
+    pub fn locate(&self, error: Error) -> Error {
+        match error {
+            Error::Input(problem) if is_key(problem.place()) => {
+                let place = self.place(problem.place());
+                problem.at(place).into()
+            }
+            other => other,
+        }
+    }
+
+    fn place(&self, key: &str) -> String {
+        let path: Vec<&str> = key.split('.').collect();
+        let (line, depth) = self.line(&path);
+        let behind = self.overrides.iter().rev().find(|change| {
+            let shared = change.path.iter().zip(&path).take_while(|(a, b)| a == b).count();
+            // The override set the key or a table around it, or made the table that the key names.
+            shared == change.path.len() || (shared == path.len() && depth < path.len())
+        });
+        match (behind, line) {
+            (Some(change), _) if change.path == path => change.place(),
+            (Some(change), _) => format!("{}, key {key}", change.place()),
+            (None, Some(line)) => format!("{}, line {line}, key {key}", self.origin),
+            (None, None) => format!("{}, key {key}", self.origin),
+        }
+    }
+
+    /// The line of the longest part of the path that the text has, and how many names that part has.
+    fn line(&self, path: &[&str]) -> (Option<usize>, usize) {
+        let Ok(document) = DeTable::parse(self.text) else { return (None, 0) };
+        let root = DeValue::Table(document.into_inner());
+        let (mut node, mut start) = (&root, None);
+        for (depth, name) in path.iter().enumerate() {
+            let next = match node {
+                DeValue::Table(table) => table
+                    .iter()
+                    .find(|(key, _)| key.get_ref() == name)
+                    .map(|(key, value)| (key.span(), value)),
+                DeValue::Array(items) => name
+                    .parse()
+                    .ok()
+                    .and_then(|index: usize| items.get(index))
+                    .map(|item| (item.span(), item)),
+                _ => None,
+            };
+            let Some((span, value)) = next else { return (start.map(|at| line_at(self.text, at)), depth) };
+            (node, start) = (value.get_ref(), Some(span.start));
+        }
+        (start.map(|at| line_at(self.text, at)), path.len())
+    }
+}
+
+/// The line, from 1, of a place in a text.
+fn line_at(text: &str, place: usize) -> usize {
+    1 + text.bytes().take(place).filter(|byte| *byte == b'\n').count()
+}
+
+/// Whether the place of a problem is a key of a recipe, and not a file or a flag.
+fn is_key(place: &str) -> bool {
+    let mut names = place.split('.');
+    let word = |name: &str| {
+        !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-'))
+    };
+    names.next().is_some_and(|first| shape::has(first)) && names.all(word)
 }
 
 /// Reads a recipe from TOML; `origin` (a file or a recipe's name) is named in messages.
@@ -82,46 +185,7 @@ fn child<'a>(node: &'a mut toml::Value, key: &str, place: &str) -> Result<&'a mu
 /// # Errors
 /// If the text is no TOML, a key or value is wrong, or a check fails.
 pub fn read(origin: &str, text: &str, overrides: &[Override]) -> Result<Recipe> {
-    let mut table = toml::from_str::<toml::Table>(text).map_err(|error| {
-        let line =
-            error.span().map_or(1, |span| 1 + text[..span.start.min(text.len())].matches('\n').count());
-        Problem::new(format!("{origin}, line {line}"), error.message().to_owned()).allowed("TOML")
-    })?;
-    for change in overrides {
-        change.apply(&mut table)?;
-    }
-    let recipe: Recipe = serde_path_to_error::deserialize(toml::Value::Table(table)).map_err(|error| {
-        let path = error.path().to_string().replace('[', ".").replace(']', "");
-        describe(origin, text, &path, error.inner().message())
-    })?;
-    recipe.check()?;
-    Ok(recipe)
-}
-
-/// Turns a deserialiser's message into place, finding, and what is allowed.
-fn describe(origin: &str, text: &str, path: &str, message: &str) -> Problem {
-    let quoted: Vec<&str> = message.split('`').skip(1).step_by(2).collect();
-    let unknown = message.starts_with("unknown field") || message.starts_with("unknown variant");
-    let key = match (message.starts_with("unknown field"), quoted.first()) {
-        (true, Some(field)) if !path.ends_with(field) => format!("{path}.{field}"),
-        _ => path.to_owned(),
-    };
-    let key = key.trim_start_matches("..").trim_start_matches('.').to_owned();
-    let leaf = key.rsplit('.').next().unwrap_or(&key);
-    let line = text.lines().position(|line| line.trim_start().starts_with(leaf)).map(|index| index + 1);
-    let place = line
-        .map_or_else(|| format!("{origin}, key {key}"), |line| format!("{origin}, line {line}, key {key}"));
-    match quoted.split_first() {
-        Some((found, choices)) if unknown && !choices.is_empty() => {
-            Problem::new(place, format!("\"{found}\"")).choices(choices)
-        }
-        _ => match message.split_once(", expected ") {
-            Some((found, expected)) => {
-                Problem::new(place, found.to_owned()).allowed(expected.trim().to_owned())
-            }
-            None => Problem::new(place, message.trim().to_owned()),
-        },
-    }
+    Source { origin, text, overrides }.read()
 }
 
 #[cfg(test)]
@@ -153,19 +217,71 @@ mod tests {
         );
         assert!(unknown.ends_with("did you mean \"steps\"?"), "{unknown}");
         let kind = message(TEXT, &["model.0.kind=flaw"]);
-        assert!(kind.contains("found \"flaw\"") && kind.ends_with("did you mean \"flow\"?"), "{kind}");
-        let wrong = message(TEXT, &["training.steps=many"]);
-        assert!(
-            wrong.contains("training.steps: found invalid type: string \"many\"; allowed: u64"),
-            "{wrong}"
-        );
-        assert_eq!(
-            message(TEXT, &["training.batch=0"]),
-            "training.batch: found 0; allowed: an integer of at least 1"
-        );
-        assert!(message("name = ", &[]).starts_with("t.toml, line 1: found"));
+        assert!(kind.starts_with("--set model.0.kind: found \"flaw\"; allowed: diffusion, flow"), "{kind}");
+        assert!(kind.ends_with("did you mean \"flow\"?"), "{kind}");
+        for (set, expected) in [
+            (
+                "training.steps=many",
+                "--set training.steps: found \"many\"; allowed: an integer of at least 0",
+            ),
+            ("training.steps=-3", "--set training.steps: found -3; allowed: an integer of at least 0"),
+            ("training.steps=1e3", "--set training.steps: found 1000.0; allowed: an integer of at least 0"),
+            ("training.batch=0", "--set training.batch: found 0; allowed: an integer of at least 1"),
+            ("training=5", "--set training: found 5; allowed: a table"),
+            (
+                "training={steps=0}",
+                "--set training, key training.steps: found 0; allowed: an integer of at least 1",
+            ),
+            ("training.ema=nan", "--set training.ema: found NaN; allowed: a finite number"),
+            (
+                "model.0.hidden=[8, 'x']",
+                "--set model.0.hidden, key model.0.hidden.1: found \"x\"; allowed: an integer of at least 0",
+            ),
+            (
+                "model.0.hidden=8",
+                "--set model.0.hidden: found 8; allowed: a list, each entry an integer of at least 0",
+            ),
+            ("model.0.bound=1e39", "--set model.0.bound: found 1e39; allowed: a finite number"),
+            ("model.0.residual=yes", "--set model.0.residual: found \"yes\"; allowed: true or false"),
+            ("model.7.layers=2", "--set model.7.layers: found \"7\"; allowed: an index from 0 to 0"),
+            (
+                "training.steps.x=2",
+                "--set training.steps.x: found \"x\" within a single value; allowed: a key within a table or a list",
+            ),
+            (
+                "target.kind=table",
+                "t.toml, line 4, key target.name: found \"name\"; allowed: kind, source, file, levels, image, validation, test, split_seed; did you mean \"image\"?",
+            ),
+        ] {
+            assert_eq!(message(TEXT, &[set]), expected);
+        }
+        let typo = message(TEXT, &["trainning.steps=5"]);
+        assert!(typo.starts_with("--set trainning.steps, key trainning: found \"trainning\";"), "{typo}");
+        assert!(typo.ends_with("did you mean \"training\"?"), "{typo}");
         assert!(message(TEXT, &["target.name=moon"]).ends_with("did you mean \"moons\"?"));
-        assert!(Override::parse("training.steps").unwrap_err().is_input());
-        assert!(message(TEXT, &["model.7.layers=2"]).contains("an index from 0 to 0"));
+    }
+
+    #[test]
+    fn lines_are_those_of_the_key() {
+        // The value is refused although an earlier key starts with the same letters, and a comment names it.
+        let text = TEXT.replace("[training]", "[training]\n# batch = 0\n'batch' = 0");
+        assert!(message(&text, &[]).starts_with("t.toml, line 9, key training.batch: found 0"), "{text}");
+        // What is missing is looked for where it should have been.
+        let missing = message(&TEXT.replace("name = \"moons\"", ""), &[]);
+        assert_eq!(missing, "t.toml, line 2, key target.name: found nothing; allowed: a text in quotes");
+        assert_eq!(message("", &[]), "t.toml, key name: found nothing; allowed: a text in quotes");
+        let broken = message("name = \"t\"\nseed = \n", &[]);
+        assert!(broken.starts_with("t.toml, line 2: found broken TOML ("), "{broken}");
+    }
+
+    #[test]
+    fn broken_overrides_are_the_flags_problem() {
+        for text in ["training.steps", "=3", "a..b=3", &format!("{}a=1", "a.".repeat(100)), ""] {
+            let message = Override::parse(text).unwrap_err().to_string();
+            assert!(message.starts_with("--set: found \""), "{message}");
+        }
+        // One value, and not the TOML that follows a line's end in it.
+        let change = Override::parse("training.steps=3\nbatch=4").unwrap();
+        assert_eq!(change.value, toml::Value::String("3\nbatch=4".to_owned()));
     }
 }

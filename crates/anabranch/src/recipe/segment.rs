@@ -219,6 +219,17 @@ pub enum ObservationName {
     Gaussian,
 }
 
+impl ObservationName {
+    /// The name in recipes.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Bernoulli => "bernoulli",
+            Self::DiscretisedLogistic => "discretised-logistic",
+            Self::Gaussian => "gaussian",
+        }
+    }
+}
+
 /// A variational autoencoder segment.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
@@ -259,8 +270,10 @@ impl Default for LogitRecipe {
 }
 
 fn widths(key: &str, widths: &[usize], residual: bool) -> Result<()> {
-    if widths.is_empty() {
-        return Err(Problem::new(key, "an empty list").allowed("at least one width").into());
+    if !(1..=100).contains(&widths.len()) {
+        return Err(Problem::new(key, format!("{} widths", widths.len()))
+            .allowed("from 1 to 100 of them")
+            .into());
     }
     for (index, width) in widths.iter().enumerate() {
         within(&format!("{key}.{index}"), *width as f64, 1.0, 65_536.0)?;
@@ -286,8 +299,14 @@ impl SegmentRecipe {
         }
     }
 
-    /// Checks the values; `first` and `last` tell where in the chain the segment stands.
-    pub(super) fn check(&self, key: &str, first: bool, last: bool) -> Result<()> {
+    /// Whether it has weights.
+    pub(super) fn learns(&self) -> bool {
+        matches!(self, Self::Diffusion(_) | Self::Flow(_) | Self::Vae(_))
+    }
+
+    /// Checks the values; `first` and the kinds of the segments `after` it tell where in the chain the segment stands.
+    pub(super) fn check(&self, key: &str, first: bool, after: &[&str]) -> Result<()> {
+        let last = after.is_empty();
         match self {
             Self::Diffusion(diffusion) => {
                 widths(&format!("{key}.hidden"), &diffusion.hidden, diffusion.residual)?;
@@ -339,10 +358,19 @@ impl SegmentRecipe {
                 widths(&format!("{key}.latent"), &vae.latent, false)?;
                 widths(&format!("{key}.hidden"), &vae.hidden, false)
             }
-            Self::Dequantise {} if !last => Err(Problem::new(key, "\"dequantise\"")
-                .allowed("as the last segment, next to the data")
-                .into()),
-            Self::Dequantise {} | Self::Standardise {} => Ok(()),
+            Self::Dequantise {} if !last => {
+                Err(Problem::new(format!("{key}.kind"), format!("\"dequantise\" before \"{}\"", after[0]))
+                    .allowed("it as the last segment, next to the data")
+                    .into())
+            }
+            Self::Dequantise {} => Ok(()),
+            // What they undo was done to the data, and not to what other segments make of them.
+            Self::Standardise {} | Self::Logit(_) if after.iter().any(|kind| *kind != "dequantise") => Err(
+                Problem::new(format!("{key}.kind"), format!("\"{}\" before \"{}\"", self.kind(), after[0]))
+                    .allowed("it next to the data, or with \"dequantise\" alone between")
+                    .into(),
+            ),
+            Self::Standardise {} => Ok(()),
             Self::Logit(logit) => within(&format!("{key}.margin"), f64::from(logit.margin), 1e-6, 0.499),
         }
     }

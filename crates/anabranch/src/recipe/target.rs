@@ -1,11 +1,13 @@
 //! The targets a recipe can name.
 
+use std::path::Path;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{positive, within};
-use crate::data::{self, Dataset};
-use crate::error::{Problem, Result};
+use crate::data::{self, Column, Dataset, Table};
+use crate::error::{Problem, Result, quoted};
 use crate::math::Estimate;
 use crate::target::{EnergyRecipe, toy};
 
@@ -31,9 +33,13 @@ pub struct TableRecipe {
     /// The name of an embedded data set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source: Option<String>,
-    /// A CSV file, plain or gzipped.
+    /// A file of numbers: CSV, NPY, NPZ, IDX or Parquet, recognised by content, plain or gzipped; `FILE.npz:NAME` is
+    /// one of several arrays.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub file: Option<String>,
+    /// Columns of the file to leave out, such as labels: indices from 0, or the names that the file gives.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub drop: Vec<Column>,
     /// Integer data with values `0 .. levels`; 0 for continuous data.
     #[serde(default)]
     pub levels: u32,
@@ -88,6 +94,40 @@ impl TargetRecipe {
         }
     }
 
+    /// Height and width, where a state is a grey image.
+    pub fn image(&self) -> Option<[usize; 2]> {
+        match self {
+            Self::Table(table) => table.image,
+            Self::Toy(_) | Self::Energy { .. } => None,
+        }
+    }
+
+    /// Reads a file of further data for a model of `dimension` columns that was trained on this target.
+    ///
+    /// The file may be laid out as the target's own, with the columns to drop, or have the model's columns alone.
+    ///
+    /// # Errors
+    /// If it cannot be read, does not have the model's columns, or has values that are no levels of the target.
+    pub fn read(&self, path: &Path, dimension: usize) -> Result<Table> {
+        let drop = match self {
+            Self::Table(table) => &table.drop[..],
+            Self::Toy(_) | Self::Energy { .. } => &[],
+        };
+        let fits = |table: &Result<Table>| table.as_ref().is_ok_and(|table| table.columns == dimension);
+        let mut read = data::read(path, drop);
+        if !fits(&read) && !drop.is_empty() {
+            read = Some(data::read(path, &[])).filter(fits).unwrap_or(read);
+        }
+        let table = read?;
+        if table.columns != dimension {
+            return Err(Problem::new(path.display().to_string(), format!("{} columns", table.columns))
+                .allowed(format!("{dimension} columns, as the model has"))
+                .into());
+        }
+        check_levels(&path.display().to_string(), &table, self.levels())?;
+        Ok(table)
+    }
+
     pub(super) fn check(&self) -> Result<()> {
         match self {
             Self::Table(table) => {
@@ -101,63 +141,66 @@ impl TargetRecipe {
                     (None, None) => {
                         return Err(Problem::new("target", "neither source nor file")
                             .allowed(format!(
-                                "source = one of {}, or file = a CSV file",
+                                "source = one of {}, or file = a CSV, NPY, NPZ, IDX or Parquet file",
                                 data::EMBEDDED.join(", ")
                             ))
                             .into());
                     }
                 }
+                if table.source.is_some() && !table.drop.is_empty() {
+                    return Err(Problem::new("target.drop", "columns of an embedded data set")
+                        .allowed("columns of a file; an embedded data set comes without its labels")
+                        .into());
+                }
                 if let Some(source) = &table.source
                     && !data::EMBEDDED.contains(&source.as_str())
                 {
-                    return Err(Problem::new("target.source", format!("\"{source}\""))
+                    return Err(Problem::new("target.source", quoted(source))
                         .choices(&data::EMBEDDED)
                         .into());
                 }
-                within("target.levels", f64::from(table.levels), 0.0, 65_536.0)?;
+                if table.levels == 1 || table.levels > 65_536 {
+                    return Err(Problem::new("target.levels", table.levels.to_string())
+                        .allowed("0 for continuous data, or from 2 to 65536")
+                        .into());
+                }
                 within("target.validation", table.validation, 0.0, 0.99)?;
                 within("target.test", table.test, 0.0, 0.99)
             }
             Self::Toy(recipe) => {
                 if !toy::NAMES.contains(&recipe.name.as_str()) {
-                    return Err(Problem::new("target.name", format!("\"{}\"", recipe.name))
+                    return Err(Problem::new("target.name", quoted(&recipe.name))
                         .choices(&toy::NAMES)
                         .into());
                 }
-                within("target.rows", recipe.rows as f64, 10.0, 1e8)
+                within("target.rows", recipe.rows as f64, 10.0, 1e7)
             }
             Self::Energy { energy } => energy.check(),
         }
     }
 }
 
+/// Checks that integer data are integers below `levels`; 0 is continuous data, of which any will do.
+fn check_levels(place: &str, table: &Table, levels: u32) -> Result<()> {
+    let wrong = |value: &f32| value.fract() != 0.0 || !(0.0..levels as f32).contains(value);
+    let Some(index) = table.values.iter().position(wrong).filter(|_| levels > 0) else { return Ok(()) };
+    let (row, column) = (index / table.columns + 1, index % table.columns + 1);
+    Err(Problem::new(format!("{place}, row {row}, column {column}"), table.values[index].to_string())
+        .allowed(format!("an integer from 0 to {} (target.levels = {levels})", levels - 1))
+        .into())
+}
+
 impl TableRecipe {
     /// Reads, checks and splits the table.
     pub(super) fn load(&self) -> Result<Dataset> {
-        let table = match (&self.source, &self.file) {
-            (Some(source), _) => data::embedded(source)?,
-            (None, Some(file)) => data::read_csv(std::path::Path::new(file))?,
+        let (place, table) = match (&self.source, &self.file) {
+            (Some(source), _) => (source, data::embedded(source)?),
+            (None, Some(file)) => (file, data::read(Path::new(file), &self.drop)?),
             (None, None) => unreachable!("a checked table has a source or a file"),
         };
-        if self.levels > 0 {
-            let wrong =
-                table.values.iter().position(|v| v.fract() != 0.0 || !(0.0..self.levels as f32).contains(v));
-            if let Some(index) = wrong {
-                let (row, column) = (index / table.columns + 1, index % table.columns + 1);
-                return Err(Problem::new(
-                    format!("data row {row}, column {column}"),
-                    table.values[index].to_string(),
-                )
-                .allowed(format!(
-                    "an integer from 0 to {} (target.levels = {})",
-                    self.levels - 1,
-                    self.levels
-                ))
-                .into());
-            }
-        }
+        check_levels(place, &table, self.levels)?;
         if let Some([height, width]) = self.image
-            && height * width != table.columns
+            && height.checked_mul(width) != Some(table.columns)
         {
             return Err(Problem::new("target.image", format!("{height} x {width}"))
                 .allowed(format!(

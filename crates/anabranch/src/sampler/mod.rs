@@ -51,14 +51,28 @@ impl Sampler {
 
     /// `rows` samples, row-major. Row `i` depends on the seed and `i` alone: on neither chunks nor threads.
     pub fn sample(&self, model: &Model, rows: usize, noise: &Noise) -> Vec<f32> {
+        self.sample_observed(model, rows, noise, &|_| true).expect("nobody asks to stop")
+    }
+
+    /// [`Sampler::sample`], telling `seen` the rows of every finished chunk; `None` where `seen` answered that this is
+    /// enough.
+    pub fn sample_observed(
+        &self,
+        model: &Model,
+        rows: usize,
+        noise: &Noise,
+        seen: &(dyn Fn(usize) -> bool + Sync),
+    ) -> Option<Vec<f32>> {
         let model = model.frozen();
         let chain = self.chain(&model);
         let starts: Vec<usize> = (0..rows).step_by(CHUNK).collect();
-        let draw = |start: &usize| -> Vec<f32> {
+        let draw = |start: &usize| -> Option<Vec<f32>> {
             let count = CHUNK.min(rows - start);
-            to_vec(chain.sample(count, &noise.from_trajectory(noise.trajectory(0) + *start as u64)))
+            let address = noise.from_trajectory(noise.trajectory(0) + *start as u64);
+            let samples = to_vec(chain.sample(count, &address));
+            seen(count).then_some(samples)
         };
-        starts.par_iter().map(draw).collect::<Vec<_>>().concat()
+        starts.par_iter().map(draw).collect::<Option<Vec<_>>>().map(|chunks| chunks.concat())
     }
 
     /// The states of `rows` paths at about `frames` times from the source to the target, with their place in the

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Best, State};
 use crate::data::atomic::atomic_write;
-use crate::error::{Error, Problem, Result};
+use crate::error::{Error, Problem, Result, reason};
 
 /// How many checkpoints are kept.
 const KEPT: usize = 2;
@@ -38,7 +38,7 @@ impl Checkpoints {
         Self { directory: run.join("checkpoints") }
     }
 
-    /// Writes a checkpoint and removes all but the newest few.
+    /// Writes a checkpoint and removes those that came before the one before it.
     ///
     /// # Errors
     /// If it cannot be written; older ones are then left alone.
@@ -48,29 +48,42 @@ impl Checkpoints {
         let bytes = encode(names, state);
         let path = self.directory.join(format!("step-{:010}.safetensors", state.step));
         atomic_write(&path, |out| out.write_all(&bytes))?;
+        // Files of later steps are damaged or foreign ones, which count for nothing.
         let known = self.files()?;
-        for old in known.iter().rev().skip(KEPT) {
+        for old in known.iter().rev().skip_while(|known| **known != path).skip(KEPT) {
             std::fs::remove_file(old).map_err(|error| Error::io("remove", old, error))?;
         }
         Ok(())
     }
 
-    /// The newest checkpoint that is whole and fits `names`, with a message for every newer one that was passed over.
+    /// Whether there is any, whole or not.
+    ///
+    /// # Errors
+    /// If the directory cannot be listed.
+    pub fn any(&self) -> Result<bool> {
+        Ok(!self.files()?.is_empty())
+    }
+
+    /// The newest checkpoint that is whole and belongs to the run of which `known` is a state, with a message for every
+    /// newer one that was passed over.
     ///
     /// # Errors
     /// If there is none.
-    pub fn latest(&self, names: &[String], lengths: &[usize]) -> Result<(State, Vec<String>)> {
+    pub fn latest(&self, names: &[String], known: &State) -> Result<(State, Vec<String>)> {
         let mut passed = Vec::new();
         for path in self.files()?.iter().rev() {
-            let bytes = std::fs::read(path).map_err(|error| Error::io("read", path, error))?;
-            match decode(&bytes, names, lengths) {
+            let found = match std::fs::read(path) {
+                Ok(bytes) => decode(&bytes, names, known),
+                Err(error) => Err(reason(&error)),
+            };
+            match found {
                 Ok(state) => return Ok((state, passed)),
                 Err(reason) => passed.push(format!("{}: {reason}", path.display())),
             }
         }
         let found = if passed.is_empty() { "no checkpoint".to_owned() } else { passed.join("; ") };
         Err(Problem::new(self.directory.display().to_string(), found)
-            .allowed("a run directory with at least one whole checkpoint of this recipe")
+            .allowed("at least one whole checkpoint of this run")
             .into())
     }
 
@@ -86,7 +99,8 @@ impl Checkpoints {
             .map(|entry| entry.path())
             .filter(|path| path.extension().is_some_and(|extension| extension == "safetensors"))
             .collect();
-        files.sort();
+        // Steps of more digits than the usual ten come last.
+        files.sort_by_key(|path| (path.as_os_str().len(), path.clone()));
         Ok(files)
     }
 }
@@ -141,7 +155,7 @@ fn encode(names: &[String], state: &State) -> Vec<u8> {
     safetensors::serialize(views, Some(metadata)).expect("names are unique")
 }
 
-fn decode(bytes: &[u8], names: &[String], lengths: &[usize]) -> std::result::Result<State, String> {
+fn decode(bytes: &[u8], names: &[String], known: &State) -> std::result::Result<State, String> {
     let damaged = |what: &dyn std::fmt::Display| format!("damaged ({what})");
     let (_, header) = SafeTensors::read_metadata(bytes).map_err(|error| damaged(&error))?;
     let tensors = SafeTensors::deserialize(bytes).map_err(|error| damaged(&error))?;
@@ -153,7 +167,7 @@ fn decode(bytes: &[u8], names: &[String], lengths: &[usize]) -> std::result::Res
     let mut read: Vec<(String, &[u8])> = Vec::new();
     let mut group = |group: &str| -> std::result::Result<Vec<Vec<f32>>, String> {
         let mut vectors = Vec::new();
-        for (name, length) in names.iter().zip(lengths) {
+        for (name, length) in names.iter().zip(known.weights.iter().map(Vec::len)) {
             let full = format!("{group}/{name}");
             let tensor = tensors.tensor(&full).map_err(|_| format!("of another model (it has no {full})"))?;
             if tensor.dtype() != Dtype::F32 || tensor.data().len() != 4 * length {
@@ -177,6 +191,9 @@ fn decode(bytes: &[u8], names: &[String], lengths: &[usize]) -> std::result::Res
     };
     if checksum(counters_text, read.into_iter()) != sum {
         return Err("damaged (its checksum does not match)".to_owned());
+    }
+    if counters.seed != known.seed {
+        return Err(format!("of another run (its seed is {}, not {})", counters.seed, known.seed));
     }
     Ok(State {
         step: counters.step,
@@ -212,19 +229,24 @@ mod tests {
     fn a_checkpoint_comes_back_and_every_flipped_bit_is_noticed() {
         let names = ["a".to_owned(), "b".to_owned()];
         let bytes = encode(&names, &state());
-        assert_eq!(decode(&bytes, &names, &[2, 1]).unwrap(), state());
+        assert_eq!(decode(&bytes, &names, &state()).unwrap(), state());
         for position in 0..bytes.len() {
             for bit in 0..8 {
                 let mut damaged = bytes.clone();
                 damaged[position] ^= 1 << bit;
-                if let Ok(read) = decode(&damaged, &names, &[2, 1]) {
+                if let Ok(read) = decode(&damaged, &names, &state()) {
                     assert_eq!(read, state(), "byte {position}, bit {bit}: accepted with other content");
                 }
             }
         }
         for length in 0..bytes.len() {
-            assert!(decode(&bytes[..length], &names, &[2, 1]).is_err());
+            assert!(decode(&bytes[..length], &names, &state()).is_err());
         }
-        assert!(decode(&bytes, &names, &[2, 2]).unwrap_err().contains("of another model"));
+        let wider = State { weights: vec![vec![0.0; 2], vec![0.0; 2]], ..state() };
+        assert!(decode(&bytes, &names, &wider).unwrap_err().contains("of another model"));
+        let other = State { seed: 3, ..state() };
+        assert!(
+            decode(&bytes, &names, &other).unwrap_err().contains("its seed is 18446744073709551615, not 3")
+        );
     }
 }

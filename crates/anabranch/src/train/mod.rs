@@ -5,6 +5,7 @@
 
 pub mod checkpoint;
 pub mod optimizer;
+pub mod tensorboard;
 
 use burn::tensor::Tensor;
 

@@ -1,0 +1,179 @@
+//! Data that are missing, empty, ragged, not numbers, or of the wrong shape.
+
+use std::fmt::Write;
+
+use crate::support::{Place, TINY};
+
+fn recipe(target: &str) -> String {
+    let (start, rest) =
+        (TINY.find("kind = \"toy\"").expect("a target"), TINY.find("\n[[model]]").expect("a model"));
+    format!("{}kind = \"table\"\n{target}\n{}", &TINY[..start], &TINY[rest..])
+}
+
+/// Rows whose columns are neither constant nor copies of each other.
+fn table(rows: usize, columns: usize) -> String {
+    let mut text = String::new();
+    for row in 0..rows {
+        let cells: Vec<String> = (0..columns).map(|c| ((row * (c + 3) + c) % 7).to_string()).collect();
+        writeln!(text, "{}", cells.join(",")).expect("a string");
+    }
+    text
+}
+
+fn refusal(place: &Place, content: &[u8]) -> String {
+    place.write("data.csv", content);
+    place.write("t.toml", recipe("file = \"data.csv\""));
+    let message = place.run("run t.toml --out run").refused(2);
+    assert!(!place.path("run").exists(), "{message}");
+    message
+}
+
+#[test]
+fn bad_cells_are_named_by_line_and_column() {
+    let place = Place::new();
+    for (content, expected) in [
+        ("", "data.csv: found no rows; allowed: "),
+        ("a,b\n", "data.csv: found no rows; allowed: "),
+        ("1,2\n3\n", "data.csv, line 2: found 1 cells; allowed: 2 cells"),
+        ("1,2\n3,4,5\n", "data.csv, line 2: found 3 cells; allowed: 2 cells"),
+        ("1,2\n3,NaN\n", "data.csv, line 2, column 2: found \"NaN\"; allowed: a finite number"),
+        ("1,2\n-inf,4\n", "data.csv, line 2, column 1: found \"-inf\"; allowed: a finite number"),
+        ("1,2\n1e99,4\n", "data.csv, line 2, column 1: found \"1e99\"; allowed: a finite number"),
+        ("x,y\n1,2\n3,\n", "data.csv, line 3, column 2: found an empty cell; allowed: a finite number"),
+        ("1,2\n3,four\n", "data.csv, line 2, column 2: found \"four\"; allowed: a finite number"),
+    ] {
+        let message = refusal(&place, content.as_bytes());
+        assert!(message.starts_with(expected), "{content:?}: {message}");
+    }
+    let message = refusal(&place, b"1,2\n3,\xFF\n");
+    assert!(message.starts_with("data.csv") && message.contains("UTF-8"), "{message}");
+    let message = refusal(&place, &[0x1F, 0x8B, 8, 0, 0, 1, 2]);
+    assert!(message.starts_with("data.csv: found damaged gzip"), "{message}");
+}
+
+#[test]
+fn missing_files_and_sources_are_named() {
+    let place = Place::new();
+    place.write("t.toml", recipe("file = \"none.csv\""));
+    let message = place.run("run t.toml").refused(2);
+    assert!(message.to_lowercase().starts_with("none.csv: found no such file or directory"), "{message}");
+    place.write("t.toml", recipe("source = \"digts\""));
+    let message = place.run("run t.toml").refused(2);
+    assert!(
+        message.starts_with("t.toml, line 7, key target.source: found \"digts\"; allowed: digits"),
+        "{message}"
+    );
+    assert!(message.ends_with("did you mean \"digits\"?"), "{message}");
+    assert!(!place.path("runs").exists());
+}
+
+#[test]
+fn dimensions_levels_and_splits_must_agree() {
+    let place = Place::new();
+    place.write("data.csv", table(30, 4));
+    for (target, expected) in [
+        (
+            "image = [8, 8]",
+            "t.toml, line 8, key target.image: found 8 x 8; allowed: a height and a width whose product is the number of columns, 4",
+        ),
+        (
+            "image = [4294967296, 4294967297]",
+            "t.toml, line 8, key target.image: found 4294967296 x 4294967297; allowed: ",
+        ),
+        ("levels = 3", "data.csv, row "),
+        (
+            "validation = 0.6\ntest = 0.5",
+            "t.toml, line 5, key target: found 30 rows, 18 of them for validation and 15 for test; allowed: ",
+        ),
+        ("test = 1.5", "t.toml, line 8, key target.test: found 1.5; allowed: a number from 0 to 0.99"),
+    ] {
+        place.write("t.toml", recipe(&format!("file = \"data.csv\"\n{target}")));
+        let message = place.run("run t.toml --out run").refused(2);
+        assert!(message.starts_with(expected), "{message}");
+        assert!(!place.path("run").exists());
+    }
+    // Two columns into a coupling are fine, one is not.
+    place.write("data.csv", table(30, 1));
+    place.write("t.toml", recipe("file = \"data.csv\""));
+    let message = place.run("run t.toml --out run").refused(2);
+    assert!(
+        message.starts_with("t.toml, line 9, key model.0.coupling: found \"coupling\" in one dimension"),
+        "{message}"
+    );
+}
+
+#[test]
+fn the_smallest_data_train() {
+    let place = Place::new();
+    for (rows, columns) in [(1, 2), (2, 2), (3, 5)] {
+        place.write("data.csv", table(rows, columns));
+        place.write("t.toml", recipe("file = \"data.csv\"\nvalidation = 0\ntest = 0"));
+        place.run(&format!("run t.toml --out run-{rows} --json")).json();
+    }
+    place.write("data.csv", "4\n4\n4\n4\n");
+    place.write(
+        "t.toml",
+        recipe("file = \"data.csv\"").replace("layers = 1", "layers = 1\ncoupling = \"autoregressive\""),
+    );
+    place.run("run t.toml --out constant --json").json();
+}
+
+#[test]
+fn data_to_evaluate_must_fit_the_model() {
+    let place = Place::tiny();
+    place.run("run tiny.toml --out run --json").json();
+    let before = place.files("");
+    for (content, expected) in [
+        ("1,2,3\n", "data.csv: found 3 columns; allowed: 2 columns"),
+        ("1,2\n3,nan\n", "data.csv, line 2, column 2: found \"nan\"; allowed: a finite number"),
+        ("", "data.csv: found no rows"),
+    ] {
+        place.write("data.csv", content);
+        let message = place.run("evaluate run --data data.csv").refused(2);
+        assert!(message.starts_with(expected), "{message}");
+    }
+    std::fs::remove_file(place.path("data.csv")).expect("written above");
+    assert!(place.run("evaluate run --data data.csv").refused(2).starts_with("data.csv: found "));
+    assert_eq!(place.files(""), before);
+    place.write("data.csv", "0.5,-1\n1.5,0.25\n");
+    let result = place.run("evaluate run --data data.csv --json").json();
+    assert!(result["metrics"]["nll"].as_f64().is_some_and(f64::is_finite), "{result}");
+}
+
+#[test]
+fn integer_data_to_evaluate_must_lie_on_the_levels() {
+    let place = Place::new();
+    place.write("data.csv", table(40, 3));
+    let vae = "[[model]]\nkind = \"vae\"\nlatent = [2]\nhidden = [3]\n\n[optimizer]";
+    let text = recipe("file = \"data.csv\"\nlevels = 7");
+    let (start, end) =
+        (text.find("[[model]]").expect("a model"), text.find("[optimizer]").expect("an optimiser"));
+    place.write("t.toml", format!("{}{vae}{}", &text[..start], &text[end + "[optimizer]".len()..]));
+    let result = place.run("run t.toml --out run --json").json();
+    assert!(result["metrics"]["bits_per_dim"].is_f64(), "{result}");
+    for wrong in ["7", "-1", "0.5"] {
+        place.write("data.csv", format!("1,2,3\n1,{wrong},3\n"));
+        let message = place.run("evaluate run --data data.csv").refused(2);
+        assert!(
+            message.starts_with("data.csv") && message.contains(&format!("found {wrong}; allowed: ")),
+            "{message}"
+        );
+    }
+}
+
+#[test]
+fn numbers_that_leave_the_finite_range_stop_the_run_and_keep_what_was_reached() {
+    let place = Place::new();
+    // Squares of these overflow f32.
+    place.write("data.csv", "1e30,-2e30\n3e30,1e30\n-1e30,5e30\n2e30,2e30\n1e30,1e30\n");
+    place.write(
+        "t.toml",
+        recipe("file = \"data.csv\"").replace(
+            "kind = \"flow\"\nlayers = 1\nhidden = [3]\nbins = 3",
+            "kind = \"diffusion\"\nlevels = 5\nhidden = [3]",
+        ),
+    );
+    let message = place.run("run t.toml --out run").refused(1);
+    assert!(message.starts_with("step 1: the ") && message.contains(" is not finite ("), "{message}");
+    assert_eq!(place.checkpoints("run"), ["step-0000000000.safetensors"]);
+}

@@ -1,0 +1,120 @@
+//! `--json`: exactly one object on stdout, of the promised shape, and nothing on stderr where that is no terminal.
+
+use serde_json::Value;
+
+use crate::support::{Place, TINY};
+
+fn keys(value: &Value) -> Vec<&str> {
+    value.as_object().expect("an object").keys().map(String::as_str).collect()
+}
+
+/// Checks the shape and answers the metrics' names.
+fn checked(result: &Value) -> Vec<&str> {
+    assert_eq!(keys(result), ["recipe", "seed", "steps", "seconds", "parameters", "metrics", "out"]);
+    assert!(result["seconds"].as_f64().is_some_and(|seconds| seconds > 0.0));
+    assert!(result["parameters"].as_u64().is_some_and(|parameters| parameters > 0));
+    let metrics = result["metrics"].as_object().expect("an object");
+    for (name, value) in metrics {
+        assert!(name.bytes().all(|b| b.is_ascii_lowercase() || b == b'_' || b.is_ascii_digit()), "{name}");
+        assert!(value.as_f64().is_some_and(f64::is_finite), "{name}: {value}");
+        if let Some(of) = name.strip_suffix("_se") {
+            assert!(metrics.contains_key(of) && value.as_f64() >= Some(0.0), "{name}");
+        }
+    }
+    keys(&result["metrics"])
+}
+
+fn has(names: &[&str], wanted: &[&str]) {
+    wanted.iter().for_each(|name| assert!(names.contains(name), "{name} is missing: {names:?}"));
+}
+
+#[test]
+fn a_run_is_one_object() {
+    let place = Place::tiny();
+    let result = place.run("run tiny.toml --out run --json").json();
+    has(&checked(&result), &["nll", "nll_se"]);
+    assert_eq!(
+        (&result["recipe"], &result["seed"], &result["steps"], &result["out"]),
+        (&"tiny".into(), &5.into(), &30.into(), &"run".into())
+    );
+    let written: Value = serde_json::from_slice(&place.read("run/result.json")).expect("JSON");
+    assert_eq!(written, result);
+    // The same seed, the same numbers; another one, others.
+    let again = place.run("run tiny.toml --out again --json").json();
+    assert_eq!(again["metrics"]["nll"], result["metrics"]["nll"]);
+    let other = place.run("run tiny.toml --out other --seed 6 --json").json();
+    assert_ne!(other["metrics"]["nll"], result["metrics"]["nll"]);
+    assert_eq!(other["seed"], 6);
+    // Measured again, the run has the same numbers.
+    let evaluated = place.run("evaluate run --json").json();
+    checked(&evaluated);
+    assert_eq!(evaluated["metrics"]["nll"], result["metrics"]["nll"]);
+}
+
+#[test]
+fn metrics_have_the_names_of_their_targets() {
+    let place = Place::new();
+    let short = "--set training.steps=2 --set training.batch=8 --set evaluation.samples=8 --json";
+    let digits = "--set evaluation.draws=1 --set evaluation.importance_samples=2";
+    let result = place.run(&format!("run digits-vae {digits} {short} --out vae")).json();
+    has(
+        &checked(&result),
+        &[
+            "nll",
+            "nll_se",
+            "bits_per_dim",
+            "bits_per_dim_se",
+            "bits_per_dim_gaussian",
+            "bits_per_dim_histogram",
+        ],
+    );
+    let result = place.run(&format!("run funnel-flow --set evaluation.paths=50 {short} --out funnel")).json();
+    has(
+        &checked(&result),
+        &["elbo", "elbo_se", "eubo", "eubo_se", "log_z", "log_z_se", "log_z_exact", "ess"],
+    );
+    assert_eq!(result["metrics"]["log_z_exact"], 0.0);
+}
+
+#[test]
+fn a_comparison_is_one_object_of_runs() {
+    let place = Place::tiny();
+    place.write("wide.toml", TINY.replace("\"tiny\"", "\"wide\"").replace("hidden = [3]", "hidden = [5]"));
+    let result = place.run("compare tiny.toml wide.toml --out both --json").json();
+    assert_eq!(keys(&result), ["runs", "out"]);
+    let runs = result["runs"].as_array().expect("a list");
+    runs.iter().for_each(|run| drop(checked(run)));
+    let names: Vec<&Value> = runs.iter().map(|run| &run["recipe"]).collect();
+    assert_eq!(names, ["tiny", "wide"]);
+    let alone = place.run("run tiny.toml --out run --json").json();
+    assert_eq!(alone["metrics"]["nll"], runs[0]["metrics"]["nll"], "company changes nothing");
+    // The same command finds the runs done.
+    let again = place.run("compare tiny.toml wide.toml --out both --json").json();
+    assert_eq!(again["runs"][1]["metrics"]["nll"], runs[1]["metrics"]["nll"]);
+    let message = place.run("compare tiny.toml wide.toml --seed 9 --out both --json").refused(2);
+    assert!(message.starts_with("--out both/tiny: found a directory that holds a run already"), "{message}");
+}
+
+#[test]
+fn lists_and_schema_are_json_too() {
+    let place = Place::new();
+    let recipes = place.run("list --json").json();
+    let names: Vec<&str> =
+        recipes["recipes"].as_array().expect("a list").iter().filter_map(|r| r["name"].as_str()).collect();
+    assert!(names.contains(&"digits-diffusion") && names.len() >= 11, "{names:?}");
+    let schema: Value = serde_json::from_str(&place.run("schema").done().stdout).expect("JSON");
+    assert_eq!(schema["$schema"], "https://json-schema.org/draft/2020-12/schema");
+    for key in ["steps", "batch", "checkpoint_every"] {
+        assert_eq!(schema["$defs"]["TrainingRecipe"]["properties"][key]["type"], "integer");
+    }
+    assert_eq!(schema["$defs"]["OptimizerRecipe"]["properties"]["learning_rate"]["type"], "number");
+}
+
+#[test]
+fn without_json_a_table_is_all_that_is_said() {
+    let place = Place::tiny();
+    for command in ["run tiny.toml --out run", "resume run", "evaluate run"] {
+        let text = place.run(command).done().stdout;
+        assert!(text.lines().any(|line| line.starts_with("nll ")), "{text}");
+    }
+}

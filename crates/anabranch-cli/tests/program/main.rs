@@ -1,0 +1,15 @@
+//! The program from outside: what it says, what it leaves on disk and the code it ends with, above all where
+//! something is wrong.
+
+mod bad_data;
+mod bad_recipes;
+mod checkpoints;
+mod disk_full;
+mod json;
+mod memory;
+mod outputs;
+mod progress;
+mod runs;
+mod signals;
+mod snapshots;
+mod support;

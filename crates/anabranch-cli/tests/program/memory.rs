@@ -1,0 +1,33 @@
+//! Training needs no more memory at its ten-thousandth step than at its two-thousandth.
+#![cfg(target_os = "linux")]
+
+use crate::support::{Place, signal, wait_for};
+
+/// Resident memory in kilobytes.
+fn resident(process: u32) -> u64 {
+    let text = std::fs::read_to_string(format!("/proc/{process}/status")).expect("a living process");
+    let line = text.lines().find(|line| line.starts_with("VmRSS:")).expect("a resident size");
+    line.split_whitespace().nth(1).and_then(|number| number.parse().ok()).expect("kilobytes")
+}
+
+#[test]
+fn memory_is_flat_over_ten_thousand_steps() {
+    let place = Place::tiny();
+    let mut child = place.spawn(
+        "run tiny.toml --out run --set training.steps=10000000 --set training.evaluate_every=500 \
+         --set training.checkpoint_every=500 --set training.log_every=100",
+    );
+    let process = child.id();
+    let reached = |step: u64| {
+        let name = format!("step-{:010}.safetensors", step);
+        move |place: &Place| place.checkpoints("run").last().is_some_and(|newest| *newest >= name)
+    };
+    let mut at = |step| {
+        wait_for(&mut child, || reached(step)(&place));
+        resident(process)
+    };
+    let (early, late) = (at(2000), at(10_000));
+    signal(&child, "INT");
+    assert_eq!(child.wait().expect("a child").code(), Some(1));
+    assert!(late < early + 3000, "{early} kB at step 2000, {late} kB at step 10000");
+}

@@ -1,0 +1,97 @@
+//! Places that cannot be written to, and readers that leave.
+
+use std::fs::File;
+use std::process::Stdio;
+
+use crate::support::{Place, TINY};
+
+#[test]
+fn unwritable_run_directories_are_the_users_to_mend() {
+    let place = Place::tiny();
+    place.write("file", "no directory");
+    for out in ["file", "file/below", "/proc/nowhere"] {
+        let message = place.run(&format!("run tiny.toml --out {out}")).refused(2);
+        assert!(message.starts_with(&format!("--out {out}: found ")), "{message}");
+        assert!(message.ends_with("allowed: a path that can be written"), "{message}");
+        let message = place.run(&format!("compare tiny.toml --out {out}")).refused(2);
+        assert!(message.starts_with(&format!("--out {out}/tiny: found ")), "{message}");
+    }
+    assert_eq!(place.files(""), ["file", "tiny.toml"]);
+    assert_eq!(place.read("file"), b"no directory");
+}
+
+#[test]
+fn samples_go_nowhere_else() {
+    let place = Place::tiny();
+    place.run("run tiny.toml --out run --json").json();
+    place.write("file", "no directory");
+    std::fs::create_dir(place.path("directory")).expect("a directory");
+    let before = place.files("");
+    for out in ["file/s.npy", "nowhere/s.npy", "/proc/s.npy", "directory", "."] {
+        for format in ["npy", "csv"] {
+            let message =
+                place.run(&format!("sample run --count 3 --format {format} --out {out}")).refused(2);
+            assert!(message.starts_with(&format!("--out {out}: found ")), "{message}");
+        }
+    }
+    for (arguments, expected) in [
+        ("--count 0", "--count: found 0; allowed: an integer from 1 to "),
+        ("--count 99999999999", "--count: found 99999999999; allowed: an integer from 1 to "),
+        ("--count 3 --format cvs", "--format: found \"cvs\"; allowed: npy, csv"),
+    ] {
+        let message = place.run(&format!("sample run {arguments}")).refused(2);
+        assert!(message.starts_with(expected), "{message}");
+    }
+    assert_eq!(place.files(""), before);
+    let path = place.run("sample run --count 3 --format csv").done().stdout;
+    assert_eq!(path, "run/samples-3.csv\n");
+    let text = String::from_utf8(place.read("run/samples-3.csv")).expect("UTF-8");
+    assert_eq!(text.lines().map(|line| line.split(',').count()).collect::<Vec<_>>(), [2, 2, 2]);
+    // Row by row the same, whatever their number.
+    place.run("sample run --count 200 --format csv --out more.csv").done();
+    assert!(String::from_utf8(place.read("more.csv")).expect("UTF-8").starts_with(&text));
+}
+
+#[test]
+fn default_directories_are_new_ones() {
+    let place = Place::tiny();
+    for out in ["runs/tiny-5", "runs/tiny-5-2", "runs/tiny-5-3"] {
+        assert_eq!(place.run("run tiny.toml --json").json()["out"], out);
+    }
+    let message = place.run("run tiny.toml --out runs/tiny-5").refused(2);
+    assert_eq!(
+        message,
+        "--out runs/tiny-5: found a directory that holds a run already; allowed: a new directory; or `anabranch resume` to go on with that run"
+    );
+    place.write("odd.toml", TINY.replace("\"tiny\"", "\"tiny-5.x\""));
+    assert_eq!(place.run("run odd.toml --json").json()["out"], "runs/tiny-5.x-5");
+}
+
+#[test]
+fn a_reader_that_leaves_is_no_error_and_a_full_one_is() {
+    let place = Place::new();
+    for arguments in ["list", "schema", "explain moons-flow", "cite digits-indm"] {
+        let (reader, writer) = std::io::pipe().expect("a pipe");
+        drop(reader);
+        let ended =
+            place.command(arguments).stdout(writer).stderr(Stdio::piped()).output().expect("it starts");
+        assert_eq!((ended.status.code(), &ended.stderr[..]), (Some(0), &b""[..]), "{arguments}");
+        if cfg!(target_os = "linux") {
+            let full = File::options().write(true).open("/dev/full").expect("the device");
+            let ended =
+                place.command(arguments).stdout(full).stderr(Stdio::piped()).output().expect("it starts");
+            let text = String::from_utf8_lossy(&ended.stderr).into_owned();
+            assert_eq!(
+                (ended.status.code(), text.as_str()),
+                (Some(1), "error: could not write to stdout: no space left on device\n"),
+                "{arguments}"
+            );
+        }
+    }
+    // Where even the message finds no room, the code says it.
+    if cfg!(target_os = "linux") {
+        let full = File::options().write(true).open("/dev/full").expect("the device");
+        let status = place.command("run no-such-recipe").stderr(full).status().expect("it starts");
+        assert_eq!(status.code(), Some(2));
+    }
+}

@@ -1,0 +1,366 @@
+//! Parquet files of flat numeric columns.
+//!
+//! A file ends with its metadata: the columns, and where in each group of rows the pages of each column are. The
+//! `parquet` crate decodes pages; what it takes on trust is checked here first, for a damaged file must not make it
+//! reserve memory for numbers that are not there.
+
+use std::sync::Arc;
+
+use ::parquet::basic::{Compression, ConvertedType, Encoding, LogicalType, Repetition, Type as Physical};
+use ::parquet::column::page::{Page, PageMetadata, PageReader};
+use ::parquet::column::reader::{ColumnReader, ColumnReaderImpl, get_column_reader};
+use ::parquet::data_type::{AsBytes, DataType, FloatType};
+use ::parquet::errors::ParquetError;
+use ::parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaDataReader};
+use ::parquet::file::properties::WriterProperties;
+use ::parquet::file::reader::{ChunkReader, Length};
+use ::parquet::file::serialized_reader::SerializedPageReader;
+use ::parquet::file::writer::SerializedFileWriter;
+use ::parquet::schema::types::{ColumnDescriptor, Type};
+use bytes::Bytes;
+
+use super::array::half;
+use super::columns::Columns;
+use super::{Column, Table};
+use crate::error::{Problem, Result};
+
+/// What a file begins with.
+pub(super) const MAGIC: &[u8] = b"PAR1";
+
+/// How many numbers are decoded at a time.
+const BATCH: usize = 8192;
+
+/// Reads the columns of a file as a table.
+///
+/// # Errors
+/// If the file is damaged, or a column that is kept is in lists, no number or boolean, compressed in another way than
+/// snappy, gzip or zstd, or has a null or a number that is not finite.
+pub(super) fn read(place: &str, bytes: Bytes, drop: &[Column]) -> Result<Table> {
+    let damaged = |error: ParquetError| {
+        Problem::new(place, format!("damaged Parquet ({error})")).allowed("a whole Parquet file")
+    };
+    let metadata = ParquetMetaDataReader::new().parse_and_finish(&bytes).map_err(damaged)?;
+    let schema = metadata.file_metadata().schema_descr();
+    let names = schema.columns().iter().map(|column| column.path().string()).collect();
+    let columns = Columns::new(place, schema.num_columns(), names, drop)?;
+    for &index in columns.kept() {
+        let column = schema.column(index);
+        if !is_numeric(&column) {
+            return Err(columns
+                .problem("in the schema", index, describe(&column))
+                .allowed("integers, floats or booleans, not in lists; target.drop leaves a column out")
+                .into());
+        }
+    }
+    let source = Arc::new(Source(bytes));
+    let mut values = Vec::new();
+    for group in metadata.row_groups() {
+        let rows = usize::try_from(group.num_rows()).map_err(|error| damaged(error.into()))?;
+        let first = values.len() / columns.kept().len();
+        let mut gathered: Vec<Vec<f32>> = Vec::new();
+        for &index in columns.kept() {
+            let chunk = group
+                .columns()
+                .get(index)
+                .ok_or_else(|| damaged(ParquetError::EOF("a group of rows lacks a column".to_owned())))?;
+            check_compression(&columns, index, chunk.compression())?;
+            let column = schema.column(index);
+            let unsigned = is_unsigned(&column);
+            let pages = Pages::new(&source, chunk, rows, column.max_def_level() > 0).map_err(damaged)?;
+            let mut numbers = Vec::new();
+            match read_column(get_column_reader(column, Box::new(pages)), unsigned, rows, &mut numbers) {
+                Ok(()) if numbers.len() == rows => {}
+                Ok(()) => {
+                    return Err(columns
+                        .problem("in the data", index, format!("{} rows", numbers.len()))
+                        .allowed(format!("{rows}, as the metadata say"))
+                        .into());
+                }
+                Err(Broken::Null(row)) => {
+                    return Err(columns
+                        .problem(format_args!("row {}", first + row + 1), index, "a null")
+                        .allowed("a number")
+                        .into());
+                }
+                Err(Broken::Damaged(error)) => return Err(damaged(error).into()),
+            }
+            let rounded = numbers.iter().enumerate();
+            gathered.push(
+                rounded.map(|(row, number)| columns.finite(first + row, index, *number)).collect::<Result<_>>()?,
+            );
+        }
+        values.reserve(rows * gathered.len());
+        (0..rows).for_each(|row| values.extend(gathered.iter().map(|column| column[row])));
+    }
+    columns.table(values)
+}
+
+fn is_unsigned(column: &ColumnDescriptor) -> bool {
+    use ConvertedType::{UINT_8, UINT_16, UINT_32, UINT_64};
+    match column.logical_type_ref() {
+        Some(LogicalType::Integer(integer)) => !integer.is_signed,
+        _ => matches!(column.converted_type(), UINT_8 | UINT_16 | UINT_32 | UINT_64),
+    }
+}
+
+fn is_numeric(column: &ColumnDescriptor) -> bool {
+    use ConvertedType::{INT_8, INT_16, INT_32, INT_64, NONE};
+    let plain = matches!(column.converted_type(), NONE | INT_8 | INT_16 | INT_32 | INT_64) || is_unsigned(column);
+    column.max_rep_level() == 0
+        && match (column.physical_type(), column.logical_type_ref()) {
+            (Physical::BOOLEAN | Physical::FLOAT | Physical::DOUBLE, None) => plain,
+            (Physical::INT32 | Physical::INT64, None | Some(LogicalType::Integer(_))) => plain,
+            (Physical::FIXED_LEN_BYTE_ARRAY, Some(LogicalType::Float16)) => column.type_length() == 2,
+            _ => false,
+        }
+}
+
+/// A column's type, in the format's terms.
+fn describe(column: &ColumnDescriptor) -> String {
+    let list = if column.max_rep_level() > 0 { "lists of " } else { "" };
+    let physical = column.physical_type();
+    match (column.logical_type_ref(), column.converted_type()) {
+        (Some(logical), _) => format!("{list}{physical} that stands for {logical:?}"),
+        (None, ConvertedType::NONE) => format!("{list}{physical}"),
+        (None, converted) => format!("{list}{physical} that stands for {converted}"),
+    }
+}
+
+fn check_compression(columns: &Columns, index: usize, compression: Compression) -> Result<()> {
+    match compression {
+        Compression::UNCOMPRESSED | Compression::SNAPPY | Compression::GZIP(_) | Compression::ZSTD(_) => Ok(()),
+        other => Err(columns
+            .problem("in the data", index, format!("{other} compression"))
+            .allowed("none, or snappy, gzip or zstd")
+            .into()),
+    }
+}
+
+/// Why a column could not be read.
+enum Broken {
+    /// The row, in its group, that has no value.
+    Null(usize),
+    Damaged(ParquetError),
+}
+
+fn read_column(reader: ColumnReader, unsigned: bool, rows: usize, out: &mut Vec<f64>) -> Result<(), Broken> {
+    match reader {
+        ColumnReader::BoolColumnReader(reader) => decode(reader, rows, out, |value| f64::from(*value)),
+        ColumnReader::Int32ColumnReader(reader) if unsigned => {
+            decode(reader, rows, out, |value| f64::from(*value as u32))
+        }
+        ColumnReader::Int32ColumnReader(reader) => decode(reader, rows, out, |value| f64::from(*value)),
+        ColumnReader::Int64ColumnReader(reader) if unsigned => {
+            decode(reader, rows, out, |value| *value as u64 as f64)
+        }
+        ColumnReader::Int64ColumnReader(reader) => decode(reader, rows, out, |value| *value as f64),
+        ColumnReader::FloatColumnReader(reader) => decode(reader, rows, out, |value| f64::from(*value)),
+        ColumnReader::DoubleColumnReader(reader) => decode(reader, rows, out, |value| *value),
+        ColumnReader::FixedLenByteArrayColumnReader(reader) => {
+            decode(reader, rows, out, |value| match value.as_bytes() {
+                [low, high] => half(u16::from_le_bytes([*low, *high])),
+                _ => f64::NAN,
+            })
+        }
+        ColumnReader::Int96ColumnReader(_) | ColumnReader::ByteArrayColumnReader(_) => {
+            Err(Broken::Damaged(ParquetError::General("a column that is no number".to_owned())))
+        }
+    }
+}
+
+/// Reads at most `rows` numbers.
+fn decode<T: DataType>(
+    mut reader: ColumnReaderImpl<T>,
+    rows: usize,
+    out: &mut Vec<f64>,
+    number: impl Fn(&T::T) -> f64,
+) -> Result<(), Broken> {
+    let (mut levels, mut batch) = (Vec::new(), Vec::new());
+    while out.len() < rows {
+        levels.clear();
+        batch.clear();
+        let wanted = BATCH.min(rows - out.len());
+        let (records, found, _) =
+            reader.read_records(wanted, Some(&mut levels), None, &mut batch).map_err(Broken::Damaged)?;
+        if found < records {
+            let highest = levels.iter().max().copied().unwrap_or_default();
+            // Where every level is the same, every value is a null.
+            let missing = levels.iter().position(|level| *level < highest).unwrap_or_default();
+            return Err(Broken::Null(out.len() + missing));
+        }
+        if records == 0 {
+            break;
+        }
+        out.extend(batch.iter().map(&number));
+    }
+    Ok(())
+}
+
+/// The file, read page by page.
+struct Source(Bytes);
+
+impl Length for Source {
+    fn len(&self) -> u64 {
+        self.0.len() as u64
+    }
+}
+
+impl ChunkReader for Source {
+    type T = bytes::buf::Reader<Bytes>;
+
+    /// The file from the beginning of a page on.
+    fn get_read(&self, start: u64) -> Result<Self::T, ParquetError> {
+        let reader = self.0.get_read(start)?;
+        check_sizes(reader.get_ref())?;
+        Ok(reader)
+    }
+
+    fn get_bytes(&self, start: u64, length: usize) -> Result<Bytes, ParquetError> {
+        self.0.get_bytes(start, length)
+    }
+}
+
+/// The unsigned varint that comes next, seven bits a byte with the lowest first, passed over.
+fn varint(rest: &mut &[u8]) -> Option<u64> {
+    let mut value = 0;
+    for shift in (0..35).step_by(7) {
+        let (byte, after) = rest.split_first()?;
+        *rest = after;
+        value |= u64::from(byte & 0x7F) << shift;
+        if byte & 0x80 == 0 {
+            return Some(value);
+        }
+    }
+    None
+}
+
+fn implausible(what: &str) -> ParquetError {
+    ParquetError::General(format!("{what} that cannot be true"))
+}
+
+/// Refuses a page that no codec can unpack to the size it claims.
+///
+/// A page header is a Thrift structure in the compact protocol. Its first three fields are the page's kind and its
+/// sizes unpacked and packed: each of them a byte 0x15 (the next field, an i32) and a zigzag varint, even for a natural
+/// number.
+fn check_sizes(mut header: &[u8]) -> Result<(), ParquetError> {
+    let mut field = || {
+        let (_, rest) = header.split_first().filter(|(first, _)| **first == 0x15)?;
+        header = rest;
+        varint(&mut header).filter(|value| value % 2 == 0).map(|value| value / 2)
+    };
+    match (field(), field(), field()) {
+        // Zstandard's blocks of one repeated byte are the most that any codec can do: 2^17 bytes from 4.
+        (Some(_), Some(unpacked), Some(packed)) if unpacked <= (packed + 1) << 15 => Ok(()),
+        _ => Err(implausible("a page header")),
+    }
+}
+
+/// The pages of one column in one group of rows.
+struct Pages {
+    pages: SerializedPageReader<Source>,
+    /// Whether every value has a definition level.
+    levels: bool,
+    /// Whether the dictionary has come.
+    dictionary: bool,
+}
+
+impl Pages {
+    fn new(
+        source: &Arc<Source>,
+        chunk: &ColumnChunkMetaData,
+        rows: usize,
+        levels: bool,
+    ) -> Result<Self, ParquetError> {
+        let start = chunk.dictionary_page_offset().unwrap_or(chunk.data_page_offset());
+        if start < 0 || chunk.compressed_size() < 0 {
+            return Err(implausible("the place of a column"));
+        }
+        let pages = SerializedPageReader::new(Arc::clone(source), chunk, rows, None)?;
+        Ok(Self { pages, levels, dictionary: false })
+    }
+
+    /// Refuses what the crate's decoders take for granted.
+    fn check(&mut self, page: &Page) -> Result<(), ParquetError> {
+        let values = match page {
+            Page::DictionaryPage { buf, num_values, .. } => {
+                self.dictionary = true;
+                return if *num_values as usize <= buf.len() { Ok(()) } else { Err(implausible("a dictionary")) };
+            }
+            Page::DataPage { buf, .. } if self.levels => {
+                let length = buf.first_chunk().map(|length| u32::from_le_bytes(*length) as usize);
+                length.and_then(|length| buf.get(4..)?.get(length..))
+            }
+            Page::DataPage { buf, .. } => Some(&buf[..]),
+            Page::DataPageV2 { buf, def_levels_byte_len, rep_levels_byte_len, .. } => {
+                buf.get(*def_levels_byte_len as usize + *rep_levels_byte_len as usize..)
+            }
+        };
+        match page.encoding() {
+            Encoding::RLE_DICTIONARY | Encoding::PLAIN_DICTIONARY if !self.dictionary => {
+                Err(implausible("a page without its dictionary"))
+            }
+            // After the size and the number of its blocks, such a page has the number of its values.
+            Encoding::DELTA_BINARY_PACKED => {
+                let mut header = values.unwrap_or_default();
+                let numbers = [varint(&mut header), varint(&mut header), varint(&mut header)];
+                if numbers[2].is_some_and(|count| count > 0) { Ok(()) } else { Err(implausible("a page of no values")) }
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Iterator for Pages {
+    type Item = Result<Page, ParquetError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.get_next_page().transpose()
+    }
+}
+
+impl PageReader for Pages {
+    fn get_next_page(&mut self) -> Result<Option<Page>, ParquetError> {
+        let page = self.pages.get_next_page()?;
+        page.iter().try_for_each(|page| self.check(page))?;
+        Ok(page)
+    }
+
+    fn peek_next_page(&mut self) -> Result<Option<PageMetadata>, ParquetError> {
+        self.pages.peek_next_page()
+    }
+
+    fn skip_next_page(&mut self) -> Result<(), ParquetError> {
+        self.pages.skip_next_page()
+    }
+}
+
+/// Packs row-major numbers into a file of float columns `x0`, `x1`, ...
+///
+/// # Errors
+/// If the crate refuses, which it has no reason to.
+pub(super) fn write(values: &[f32], columns: usize) -> Result<Vec<u8>, ParquetError> {
+    const ROWS_PER_GROUP: usize = 1 << 20;
+    let field = |index: usize| {
+        Type::primitive_type_builder(&format!("x{index}"), Physical::FLOAT)
+            .with_repetition(Repetition::REQUIRED)
+            .build()
+            .map(Arc::new)
+    };
+    let fields = (0..columns).map(field).collect::<Result<_, _>>()?;
+    let schema = Type::group_type_builder("samples").with_fields(fields).build()?;
+    let properties = WriterProperties::builder().set_compression(Compression::SNAPPY).build();
+    let mut writer = SerializedFileWriter::new(Vec::new(), Arc::new(schema), Arc::new(properties))?;
+    for rows in values.chunks(ROWS_PER_GROUP * columns) {
+        let mut group = writer.next_row_group()?;
+        for index in 0..columns {
+            let numbers: Vec<f32> = rows.iter().skip(index).step_by(columns).copied().collect();
+            if let Some(mut column) = group.next_column()? {
+                column.typed::<FloatType>().write_batch(&numbers, None, None)?;
+                column.close()?;
+            }
+        }
+        group.close()?;
+    }
+    writer.into_inner()
+}

@@ -1,0 +1,124 @@
+//! Reading a file of numbers of any format, recognised by what it begins with.
+
+use std::io::Read;
+use std::path::Path;
+
+use super::{Column, Table, csv, idx, npy, npz, parquet};
+use crate::error::{Problem, Result};
+
+const GZIP: &[u8] = &[0x1F, 0x8B];
+
+/// Reads a file of numbers: CSV, NPY, NPZ, IDX or Parquet, each of them plain or gzipped.
+///
+/// The format is recognised by content, not by name. An NPZ file of several arrays is read as `FILE.npz:NAME`. An
+/// array of more than two indices is flattened to rows by its first; a vector is one column. Numbers are rounded to the
+/// nearest f32. The columns to `drop` may hold anything, such as labels in words.
+///
+/// ```
+/// use anabranch::data::{Column, read};
+/// # let directory = std::env::temp_dir().join(format!("anabranch-read-{}", std::process::id()));
+/// # std::fs::create_dir_all(&directory)?;
+/// let path = directory.join("flowers.csv");
+/// std::fs::write(&path, "width,height,species\n1.5,2,setosa\n3,4,virginica\n")?;
+/// let table = read(&path, &[Column::Name("species".to_owned())])?;
+/// assert_eq!((table.columns, table.values), (2, vec![1.5, 2.0, 3.0, 4.0]));
+/// # std::fs::remove_dir_all(&directory)?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// # Errors
+/// If the file cannot be read, is empty, damaged or of another format, has columns of unequal length or a cell that is no
+/// finite number, or a column to drop is not there.
+pub fn read(path: &Path, drop: &[Column]) -> Result<Table> {
+    let (path, member) = split_member(path);
+    let place = path.display().to_string();
+    let bytes = std::fs::read(path)
+        .map_err(|error| Problem::new(&*place, error.to_string()).allowed("a readable file of numbers"))?;
+    parse_member(&place, bytes.into(), member, drop)
+}
+
+/// Reads a file of numbers from memory, as [`read`] does; `place` names it in errors.
+///
+/// # Errors
+/// As [`read`].
+pub fn parse(place: &str, bytes: &[u8], drop: &[Column]) -> Result<Table> {
+    parse_member(place, bytes::Bytes::copy_from_slice(bytes), None, drop)
+}
+
+/// Splits `FILE.npz:NAME`.
+fn split_member(path: &Path) -> (&Path, Option<&str>) {
+    let parts = path.to_str().and_then(|text| text.rsplit_once(':'));
+    match parts.filter(|(file, _)| file.to_ascii_lowercase().ends_with(".npz")) {
+        Some((file, member)) => (Path::new(file), Some(member)),
+        None => (path, None),
+    }
+}
+
+fn parse_member(place: &str, bytes: bytes::Bytes, member: Option<&str>, drop: &[Column]) -> Result<Table> {
+    let bytes = if bytes.starts_with(GZIP) { gunzip(place, &bytes)?.into() } else { bytes };
+    let starts = |magic: &[u8]| bytes.starts_with(magic);
+    if starts(b"PK\x03\x04") || starts(b"PK\x05\x06") {
+        return npz::read(place, &bytes, member, drop);
+    }
+    if let Some(member) = member {
+        return Err(Problem::new(place, format!("no ZIP archive, of which to read \"{member}\""))
+            .allowed("an NPZ file")
+            .into());
+    }
+    if starts(npy::MAGIC) {
+        npy::read(place, &bytes, drop)
+    } else if starts(parquet::MAGIC) {
+        parquet::read(place, bytes, drop)
+    } else if starts(idx::MAGIC) {
+        idx::read(place, &bytes, drop)
+    } else {
+        match std::str::from_utf8(&bytes) {
+            Ok(text) => csv::read(place, text, drop),
+            Err(error) => {
+                let line = 1 + bytes[..error.valid_up_to()].iter().filter(|byte| **byte == b'\n').count();
+                Err(Problem::new(
+                    format!("{place}, line {line}"),
+                    "bytes that are neither UTF-8 nor a format that is known",
+                )
+                .allowed("CSV, NPY, NPZ, IDX or Parquet, plain or gzipped")
+                .into())
+            }
+        }
+    }
+}
+
+fn gunzip(place: &str, bytes: &[u8]) -> Result<Vec<u8>> {
+    let mut plain = Vec::new();
+    flate2::read::MultiGzDecoder::new(bytes)
+        .read_to_end(&mut plain)
+        .map_err(|error| Problem::new(place, format!("damaged gzip ({error})")).allowed("a whole gzip file"))?;
+    Ok(plain)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn members_are_split_after_npz_alone() {
+        let split = |text| split_member(Path::new(text));
+        assert_eq!(split("a/b.npz:x_train"), (Path::new("a/b.npz"), Some("x_train")));
+        assert_eq!(split("a/b.NPZ:x"), (Path::new("a/b.NPZ"), Some("x")));
+        assert_eq!(split("C:/b.npz"), (Path::new("C:/b.npz"), None));
+        assert_eq!(split("b.csv:x"), (Path::new("b.csv:x"), None));
+    }
+
+    #[test]
+    fn foreign_files() {
+        let message = |bytes: &[u8]| parse("t", bytes, &[]).unwrap_err().to_string();
+        assert!(message(b"\x89PNG\r\n\x1a\n").starts_with("t, line 1: found bytes that are neither UTF-8"));
+        assert!(message(b"1,2\n3,\xFF\n").starts_with("t, line 2: found bytes"));
+        assert!(message(&[0x1F, 0x8B, 8, 0, 0]).contains("found damaged gzip"));
+        assert!(message(b"PK\x03\x04....").contains("found a ZIP archive that cannot be read"));
+        assert!(message(b"PAR1").contains("Parquet"));
+        assert!(message(b"<html></html>").contains("line 1, column 1"));
+        assert!(message(b"").contains("found no rows"));
+        let missing = read(Path::new("no-such-file.npz:x"), &[]).unwrap_err();
+        assert!(missing.is_input() && missing.to_string().starts_with("no-such-file.npz: found "));
+    }
+}

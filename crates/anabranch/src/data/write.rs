@@ -1,0 +1,152 @@
+//! Writing samples in the formats that others read.
+
+use std::path::Path;
+use std::str::FromStr;
+
+use super::atomic::atomic_write;
+use super::png::Grid;
+use super::{csv, npy, parquet};
+use crate::error::{Error, Problem, Result};
+
+/// A file format of samples.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// NumPy's: f32, shape `[rows, columns]`.
+    Npy,
+    /// Comma-separated numbers without a header, one row a line; as many digits as give the same f32 again.
+    Csv,
+    /// Parquet: float columns `x0`, `x1`, ..., packed with snappy.
+    Parquet,
+    /// All rows as grey images, side by side in one picture.
+    Png,
+}
+
+impl Format {
+    /// Every format.
+    pub const ALL: [Self; 4] = [Self::Npy, Self::Csv, Self::Parquet, Self::Png];
+
+    /// Its name, which is its usual extension as well.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Npy => "npy",
+            Self::Csv => "csv",
+            Self::Parquet => "parquet",
+            Self::Png => "png",
+        }
+    }
+
+    /// The format that the extension of `path` names, whether in small or in capital letters; NPY where there is none.
+    ///
+    /// # Errors
+    /// If the extension is another one.
+    pub fn of(path: &Path) -> Result<Self> {
+        match path.extension().map(|extension| extension.to_string_lossy().to_lowercase()) {
+            None => Ok(Self::Npy),
+            Some(extension) => Self::named(&format!("--out {}", path.display()), &extension),
+        }
+    }
+
+    fn named(place: &str, name: &str) -> Result<Self> {
+        let found = Self::ALL.into_iter().find(|format| format.name() == name);
+        let names = Self::ALL.map(Self::name);
+        found.ok_or_else(|| Problem::new(place, format!("\"{name}\"")).choices(&names).into())
+    }
+
+    /// Checks that data can be written in this format, of which `image` gives height and width if they are images.
+    ///
+    /// # Errors
+    /// If a picture is asked for of what is none.
+    pub fn check(self, image: Option<[usize; 2]>) -> Result<()> {
+        if self == Self::Png && image.is_none() {
+            return Err(Problem::new("png", "samples that are no images")
+                .allowed("npy, csv or parquet; or a run whose recipe says target.image = [height, width]")
+                .into());
+        }
+        Ok(())
+    }
+}
+
+impl FromStr for Format {
+    type Err = Error;
+
+    fn from_str(name: &str) -> Result<Self> {
+        Self::named("--format", name)
+    }
+}
+
+/// Writes row-major samples to `path`, which is replaced only when all of them are on disk.
+///
+/// `image` is the height and width of a row that is a grey image. A picture is black at 0 and white at `levels - 1`, or,
+/// for continuous data (`levels` 0), black at the lowest and white at the highest finite number of all.
+///
+/// # Errors
+/// If the file cannot be written, or is to be a picture of what is none.
+///
+/// # Panics
+/// If `columns` is 0 or does not divide the number of values.
+pub fn write_samples(
+    path: &Path,
+    format: Format,
+    values: &[f32],
+    columns: usize,
+    image: Option<[usize; 2]>,
+    levels: u32,
+) -> Result<()> {
+    assert!(columns > 0 && values.len().is_multiple_of(columns), "samples are rows of {columns} numbers");
+    match format {
+        Format::Npy => atomic_write(path, |out| npy::write(out, values, columns)),
+        Format::Csv => atomic_write(path, |out| csv::write(out, values, columns)),
+        Format::Parquet => atomic_write(path, |out| {
+            out.write_all(&parquet::write(values, columns).map_err(std::io::Error::other)?)
+        }),
+        Format::Png => {
+            format.check(image)?;
+            let [height, width] = image.unwrap_or_default();
+            if height.checked_mul(width) != Some(columns) {
+                return Err(Problem::new("target.image", format!("{height} x {width}"))
+                    .allowed(format!("a height and a width whose product is the number of columns, {columns}"))
+                    .into());
+            }
+            let finite = || values.iter().copied().filter(|value| value.is_finite());
+            let (low, high) = match levels {
+                0 => (finite().fold(f32::INFINITY, f32::min), finite().fold(f32::NEG_INFINITY, f32::max)),
+                levels => (0.0, (levels - 1) as f32),
+            };
+            let grid = Grid::new(height, width, values.len() / columns);
+            let size = grid.size()?;
+            atomic_write(path, |out| grid.write(out, size, values, low, high))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn formats_have_names() {
+        for format in Format::ALL {
+            assert_eq!(format.name().parse::<Format>().unwrap(), format);
+            assert_eq!(Format::of(Path::new(&format!("a.b.{}", format.name().to_uppercase()))).unwrap(), format);
+        }
+        assert_eq!(Format::of(Path::new("samples")).unwrap(), Format::Npy);
+        let message = "parquett".parse::<Format>().unwrap_err().to_string();
+        assert_eq!(
+            message,
+            "--format: found \"parquett\"; allowed: npy, csv, parquet, png; did you mean \"parquet\"?"
+        );
+        let other = Format::of(Path::new("a.jpg")).unwrap_err().to_string();
+        assert!(other.starts_with("--out a.jpg: found \"jpg\"; allowed: npy, csv, parquet, png"), "{other}");
+    }
+
+    #[test]
+    fn pictures_need_images() {
+        let path = Path::new("never-written.png");
+        let message = |image| {
+            write_samples(path, Format::Png, &[1.0; 6], 3, image, 0).unwrap_err().to_string()
+        };
+        assert!(message(None).starts_with("png: found samples that are no images; allowed: npy"));
+        assert!(message(Some([2, 2])).starts_with("target.image: found 2 x 2; allowed: a height and a width"));
+        assert!(!path.exists());
+    }
+}

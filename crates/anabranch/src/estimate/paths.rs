@@ -1,0 +1,97 @@
+//! Log-weights of many paths between a model's source and an energy, drawn in chunks over all threads.
+//!
+//! ```text
+//! forward    x from the chain            log w = log R(x) - log mu(s_0) + sum_t [log P_B - log P_F]
+//! backward   x from the target itself    the same number along the backward chain from x
+//! ```
+
+use rayon::prelude::*;
+
+use crate::chain::double;
+use crate::model::Model;
+use crate::network::weights::{matrix, to_vec_f64};
+use crate::objective::forward_log_weights;
+use crate::rng::Noise;
+use crate::target::Energy;
+
+/// Paths drawn together; also the unit of parallelism.
+const CHUNK: usize = 128;
+
+/// `log w` of `paths` forward paths of an untracked model, nats; `None` where `seen`, which is told the paths of every
+/// finished chunk, answered that this is enough.
+pub fn forward_weights(
+    model: &Model,
+    energy: &dyn Energy,
+    paths: usize,
+    noise: &Noise,
+    seen: &(dyn Fn(usize) -> bool + Sync),
+) -> Option<Vec<f64>> {
+    let starts: Vec<usize> = (0..paths).step_by(CHUNK).collect();
+    let draw = |first: &usize| {
+        let rows = CHUNK.min(paths - first);
+        let weights = forward_log_weights(model, energy, rows, &noise.from_trajectory(*first as u64));
+        let weights = to_vec_f64(weights);
+        seen(rows).then_some(weights)
+    };
+    starts.par_iter().map(draw).collect::<Option<Vec<_>>>().map(|chunks| chunks.concat())
+}
+
+/// `log w` of one backward path of an untracked model from each row of `x`, row-major; `seen` as in
+/// [`forward_weights`].
+///
+/// # Panics
+/// If `x` is not a whole number of rows of the model's dimension.
+pub fn backward_weights(
+    model: &Model,
+    energy: &dyn Energy,
+    x: &[f32],
+    noise: &Noise,
+    seen: &(dyn Fn(usize) -> bool + Sync),
+) -> Option<Vec<f64>> {
+    let dimension = model.dimension();
+    assert!(x.len().is_multiple_of(dimension), "rows of {dimension} columns");
+    let score = |(index, chunk): (usize, &[f32])| {
+        let x = matrix(chunk.to_vec(), dimension, &model.device());
+        let reward = double(energy.log_density(&x));
+        let address = noise.from_trajectory((index * CHUNK) as u64);
+        let weights = to_vec_f64(reward - model.chain().encode(x, &address).log_weight);
+        seen(chunk.len() / dimension).then_some(weights)
+    };
+    let chunks = x.par_chunks(CHUNK * dimension).enumerate().map(score).collect::<Option<Vec<_>>>();
+    chunks.map(|chunks| chunks.concat())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+    use crate::kernel::bijection::Standardise;
+    use crate::model::flow::Flow;
+    use crate::rng::Purpose;
+    use crate::target::EnergyRecipe;
+
+    /// A flow onto the very Gaussian that is the target: every weight is its constant, in chunks as in one batch.
+    #[test]
+    fn weights_of_a_perfect_flow_are_the_constant() {
+        let energy = EnergyRecipe::Gaussian { mean: vec![1.0, -2.0], std: vec![0.5, 3.0], log_z: 1.7 };
+        let energy = energy.build().unwrap();
+        let flow = Flow::new(2, vec![Box::new(Standardise::new(vec![1.0, -2.0], vec![0.5, 3.0]))]);
+        let model = Model::new(vec![Box::new(flow)]);
+        let noise = Noise::new(3, Purpose::Source);
+        let (paths, counted) = (300, AtomicUsize::new(0));
+        let count = |rows: usize| {
+            counted.fetch_add(rows, Ordering::Relaxed);
+            true
+        };
+        let forward = forward_weights(&model, energy.as_ref(), paths, &noise, &count).unwrap();
+        let rows = energy.sample(paths, &noise).unwrap();
+        let backward = backward_weights(&model, energy.as_ref(), &rows, &noise, &count).unwrap();
+        assert_eq!((forward.len(), backward.len(), counted.into_inner()), (paths, paths, 2 * paths));
+        assert!(forward.iter().chain(&backward).all(|w| (w - 1.7).abs() < 1e-4), "{forward:?}");
+        let whole = to_vec_f64(forward_log_weights(&model, energy.as_ref(), paths, &noise));
+        assert!(forward.iter().zip(&whole).all(|(a, b)| (a - b).abs() < 1e-5));
+        assert!(forward_weights(&model, energy.as_ref(), paths, &noise, &|_| false).is_none());
+        assert!(backward_weights(&model, energy.as_ref(), &rows, &noise, &|_| false).is_none());
+    }
+}

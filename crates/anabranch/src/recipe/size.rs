@@ -1,0 +1,163 @@
+//! How large a recipe would be, reckoned before anything of it is built: a slip in a number must not fill the machine.
+//!
+//! ```text
+//! weights   sum over linear layers of (inputs + 1) outputs
+//! numbers   rows of a batch, times what one row leaves on the tape: the widths of all layers, at every step that is
+//!           simulated
+//! ```
+//!
+//! Training holds about ten copies of the weights (moments, averages, gradients) and two or three of a batch's numbers.
+
+use super::{CouplingKind, ObjectiveRecipe, Recipe, SegmentRecipe, TransformerName};
+use crate::error::{Problem, Result};
+
+/// Coordinates of the target's space.
+const MOST_DIMENSIONS: usize = 100_000;
+/// Numbers of a table that a baseline fits: a covariance matrix, or a histogram per column.
+const MOST_FITTED: usize = 1 << 28;
+/// Weights of a model.
+const MOST_WEIGHTS: f64 = (1u64 << 28) as f64;
+/// Numbers that one batch may need.
+const MOST_NUMBERS: f64 = (1u64 << 30) as f64;
+/// Rows that all steps together may see: trajectories have addresses of 48 bits.
+const MOST_ROWS: f64 = (1u64 << 48) as f64;
+
+/// What a segment over some coordinates needs, in f64, which does not overflow.
+struct Need {
+    weights: f64,
+    /// Numbers per row and step.
+    row: f64,
+    /// Steps of its chain.
+    steps: f64,
+    /// Coordinates on its source's side.
+    inner: f64,
+}
+
+/// Weights and numbers per row of a stack of linear layers.
+fn stack(input: f64, hidden: &[usize], output: f64, residual: bool) -> (f64, f64) {
+    let repeats = if residual { 2 } else { 1 };
+    let (mut weights, mut row, mut from) = (0.0, input, input);
+    let widths = hidden.iter().flat_map(|width| std::iter::repeat_n(*width as f64, repeats));
+    for to in widths.chain([output]) {
+        weights += (from + 1.0) * to;
+        row += to;
+        from = to;
+    }
+    (weights, row)
+}
+
+fn need(segment: &SegmentRecipe, d: f64, backward: bool) -> Need {
+    match segment {
+        SegmentRecipe::Diffusion(diffusion) => {
+            let (weights, row) =
+                stack(d + diffusion.embedding as f64, &diffusion.hidden, d, diffusion.residual);
+            Need { weights, row, steps: diffusion.levels as f64, inner: d }
+        }
+        SegmentRecipe::Flow(flow) => {
+            let raw = match flow.transformer {
+                TransformerName::Affine => 2.0,
+                TransformerName::Spline => 3.0 * flow.bins as f64 - 1.0,
+            };
+            let parallel = match flow.coupling {
+                CouplingKind::Coupling => None,
+                CouplingKind::Autoregressive => Some(backward),
+                CouplingKind::InverseAutoregressive => Some(!backward),
+            };
+            let (weights, mut row) = match parallel {
+                None => stack((d / 2.0).ceil(), &flow.hidden, (d / 2.0).ceil() * raw, flow.residual),
+                // The masks are as large as the weights.
+                Some(_) => {
+                    let (weights, row) = stack(d, &flow.hidden, d * raw, false);
+                    (2.0 * weights, row)
+                }
+            };
+            if parallel == Some(false) {
+                row *= d;
+            }
+            let mixing = if flow.mixing == super::Mixing::Lu { 2.0 * d * d } else { 0.0 };
+            let layers = flow.layers as f64;
+            Need { weights: layers * (weights + mixing), row: layers * row, steps: 1.0, inner: d }
+        }
+        SegmentRecipe::Vae(vae) => {
+            let (mut weights, mut row, mut outer) = (0.0, 0.0, d);
+            for latent in &vae.latent {
+                let latent = *latent as f64;
+                for (w, r) in [
+                    stack(outer, &vae.hidden, 2.0 * latent, false),
+                    stack(latent, &vae.hidden, 2.0 * outer, false),
+                ] {
+                    weights += w;
+                    row += r;
+                }
+                outer = latent;
+            }
+            Need { weights, row, steps: 1.0, inner: outer }
+        }
+        SegmentRecipe::Dequantise {} | SegmentRecipe::Standardise {} | SegmentRecipe::Logit(_) => {
+            Need { weights: 0.0, row: 2.0 * d, steps: 1.0, inner: d }
+        }
+    }
+}
+
+/// Checks that a recipe over `dimension` coordinates fits into a machine's memory.
+///
+/// # Errors
+/// If a stated limit is passed.
+pub(super) fn check(recipe: &Recipe, dimension: usize) -> Result<()> {
+    if !(1..=MOST_DIMENSIONS).contains(&dimension) {
+        return Err(Problem::new("target", format!("{dimension} dimensions"))
+            .allowed(format!("from 1 to {MOST_DIMENSIONS} of them"))
+            .into());
+    }
+    let levels = recipe.target.levels() as usize;
+    if levels > 0 && dimension.max(levels) > MOST_FITTED / dimension {
+        return Err(Problem::new("target.levels", format!("{levels} levels in {dimension} columns"))
+            .allowed(format!("at most {MOST_FITTED} as their product and as the columns' square"))
+            .into());
+    }
+    let training = &recipe.training;
+    let paths = match recipe.objective {
+        ObjectiveRecipe::ImportanceWeighted { samples } => samples as f64,
+        _ => 1.0,
+    };
+    let rows = training.batch as f64 * paths;
+    if training.steps as f64 * rows > MOST_ROWS {
+        return Err(Problem::new("training.steps", training.steps.to_string())
+            .allowed(format!("at most {} with {rows} rows a step", (MOST_ROWS / rows) as u64))
+            .into());
+    }
+    let simulated = !matches!(recipe.objective, ObjectiveRecipe::ForwardKl { .. });
+    let backward = !recipe.objective.needs_energy();
+    let (mut weights, mut numbers, mut widest, mut outer) = (0.0, 0.0, 0f64, dimension as f64);
+    for (index, segment) in recipe.model.iter().enumerate().rev() {
+        let need = need(segment, outer, backward);
+        weights += need.weights;
+        if weights > MOST_WEIGHTS {
+            return Err(Problem::new(
+                format!("model.{index}"),
+                format!("{weights} weights from here to the target"),
+            )
+            .allowed(format!("at most {MOST_WEIGHTS} in a model"))
+            .into());
+        }
+        // Next to the source a diffusion learns from one of its steps at a time.
+        numbers += need.row * if index == 0 && !simulated { 1.0 } else { need.steps };
+        widest = widest.max(need.row);
+        outer = need.inner;
+    }
+    let most = |per_row: f64, key: &str, found: usize, rows: f64| -> Result<()> {
+        if rows * per_row <= MOST_NUMBERS {
+            return Ok(());
+        }
+        Err(Problem::new(key, found.to_string())
+            .allowed(format!(
+                "at most {} with a model that needs {per_row} numbers for each",
+                (MOST_NUMBERS / per_row) as u64
+            ))
+            .into())
+    };
+    most(numbers * paths, "training.batch", training.batch, training.batch as f64)?;
+    let importance = recipe.evaluation.importance_samples;
+    most(widest * 128.0, "evaluation.importance_samples", importance, importance as f64)?;
+    most(dimension as f64, "evaluation.samples", recipe.evaluation.samples, recipe.evaluation.samples as f64)
+}

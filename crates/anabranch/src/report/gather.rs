@@ -1,0 +1,203 @@
+//! Collecting what a report shows from a run and its files.
+
+use std::path::Path;
+
+use serde_json::{Map, Value};
+
+use super::pictures::square;
+use super::{Density, Frame, ImageShape, Logged, Reference, Summary};
+use crate::chain::double;
+use crate::error::{Error, Problem, Result};
+use crate::network::weights::{matrix, to_vec, to_vec_f64};
+use crate::plot::Point;
+use crate::recipe::{TargetData, TargetRecipe, citations, explain};
+use crate::rng::{Noise, Purpose};
+use crate::run::{Run, Silent};
+use crate::target::Energy;
+
+/// Rows of samples and of data in a report.
+const ROWS: usize = 20_000;
+
+/// Places of the chain at which paths are shown, and how many paths.
+const PLACES: usize = 11;
+const PATHS: usize = 400;
+
+/// Cells of a density along each axis.
+const CELLS: usize = 120;
+
+/// All that a report shows of a run that was evaluated, with `result` as [`Run::result`] answers it.
+///
+/// # Errors
+/// If no checkpoint is whole, or `samples.npy` cannot be read.
+pub fn gather(run: &Run, result: &Value) -> Result<Summary> {
+    let (plan, recipe) = (&run.plan, &run.plan.recipe);
+    let dimension = plan.dimension();
+    let mut samples = read_samples(&run.directory.join("samples.npy"), dimension)?;
+    samples.truncate(ROWS * dimension);
+    let rows = samples.len() / dimension;
+    let reference = match &plan.data {
+        TargetData::Rows(data) => {
+            let (name, source) = if data.test.is_empty() {
+                ("Training data", &data.train)
+            } else {
+                ("Held-out data", &data.test)
+            };
+            let kept = source.len().min(rows.max(64) * dimension);
+            Some(Reference { name: name.to_owned(), rows: source[..kept].to_vec() })
+        }
+        TargetData::Energy(energy) => {
+            let exact =
+                energy.sample(rows, &Noise::new(recipe.seed, Purpose::Target).from_trajectory(1 << 42));
+            exact.map(|rows| Reference { name: "Exact samples".to_owned(), rows })
+        }
+    };
+    let image = match &recipe.target {
+        TargetRecipe::Table(table) => table.image,
+        TargetRecipe::Toy(_) | TargetRecipe::Energy { .. } => None,
+    };
+    let image = image.map(|[height, width]| {
+        let (low, high) = match recipe.target.levels() {
+            0 => range(reference.iter().flat_map(|reference| &reference.rows)),
+            levels => (0.0, (levels - 1) as f32),
+        };
+        ImageShape { height, width, low, high }
+    });
+    let density = match &plan.data {
+        TargetData::Energy(energy) if dimension == 2 => {
+            let mut shown = samples.clone();
+            shown.extend(reference.iter().flat_map(|reference| &reference.rows));
+            Some(density(energy.as_ref(), &shown))
+        }
+        _ => None,
+    };
+    let model = run.model(&Silent)?;
+    let noise = plan.sampling_noise();
+    let frames = recipe.sampler.trajectory(&model, PATHS, PLACES, &noise);
+    let trajectory = frames.into_iter().map(|(place, state)| {
+        let dimension = state.dims()[1];
+        Frame { place, dimension, values: to_vec(state) }
+    });
+    Ok(Summary {
+        name: recipe.name.clone(),
+        title: recipe.title.clone(),
+        seed: recipe.seed,
+        steps: recipe.training.steps,
+        seconds: result["seconds"].as_f64().unwrap_or(f64::NAN),
+        parameters: plan.model.parameters() as u64,
+        facts: explain(plan),
+        target: serde_json::to_string(&recipe.target).expect("a target is plain values"),
+        metrics: result["metrics"].as_object().cloned().unwrap_or_default(),
+        log: read_log(&run.directory.join("metrics.jsonl"))?,
+        validation: if recipe.target.is_energy() { "\u{2212}ELBO, nats" } else { "nats per row" }.to_owned(),
+        dimension,
+        image,
+        samples,
+        reference,
+        density,
+        trajectory: trajectory.collect(),
+        recipe: recipe.to_toml(),
+        citations: citations(recipe).into_iter().map(str::to_owned).collect(),
+    })
+}
+
+fn range<'a>(values: impl Iterator<Item = &'a f32>) -> (f32, f32) {
+    values.fold((f32::INFINITY, f32::NEG_INFINITY), |(low, high), value| (low.min(*value), high.max(*value)))
+}
+
+/// An energy of two dimensions on a grid around some points.
+fn density(energy: &dyn Energy, rows: &[f32]) -> Density {
+    let points: Vec<Point> = rows.chunks_exact(2).map(|row| (f64::from(row[0]), f64::from(row[1]))).collect();
+    let (x, y) = square(&points, ["", ""]);
+    let middle =
+        |low: f64, high: f64, k: usize| (low + (high - low) * (k as f64 + 0.5) / CELLS as f64) as f32;
+    let grid = (0..CELLS * CELLS)
+        .flat_map(|cell| [middle(x.low, x.high, cell % CELLS), middle(y.low, y.high, cell / CELLS)]);
+    let states = matrix(grid.collect(), 2, &burn::tensor::Device::flex());
+    let log_density = to_vec_f64(double(energy.log_density(&states)));
+    let largest = log_density.iter().copied().filter(|v| v.is_finite()).fold(f64::NEG_INFINITY, f64::max);
+    Density {
+        low: [x.low, y.low],
+        high: [x.high, y.high],
+        cells: CELLS,
+        values: log_density.iter().map(|value| (value - largest).exp()).collect(),
+    }
+}
+
+/// The lines of `metrics.jsonl` that are whole; a run without one has none.
+fn read_log(path: &Path) -> Result<Vec<Logged>> {
+    let text = match std::fs::read_to_string(path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
+        Err(error) => return Err(Error::io("read", path, error)),
+    };
+    let lines = text.lines().filter_map(|line| serde_json::from_str::<Map<String, Value>>(line).ok());
+    Ok(lines.filter_map(|fields| Some(Logged { step: fields.get("step")?.as_u64()?, fields })).collect())
+}
+
+/// The numbers of a run's own `samples.npy`.
+fn read_samples(path: &Path, columns: usize) -> Result<Vec<f32>> {
+    let bytes = std::fs::read(path).map_err(|error| Error::io("read", path, error))?;
+    let damaged = || -> Error {
+        Problem::new(path.display().to_string(), "no samples of this run")
+            .allowed(format!("the file that the run's evaluation wrote, with {columns} columns of f32"))
+            .into()
+    };
+    let values = bytes
+        .strip_prefix(b"\x93NUMPY\x01\x00")
+        .and_then(|rest| rest.split_first_chunk::<2>())
+        .and_then(|(length, rest)| rest.get(usize::from(u16::from_le_bytes(*length))..))
+        .ok_or_else(damaged)?;
+    let (numbers, rest) = values.as_chunks::<4>();
+    if !rest.is_empty() || !numbers.len().is_multiple_of(columns.max(1)) {
+        return Err(damaged());
+    }
+    Ok(numbers.iter().map(|number| f32::from_le_bytes(*number)).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::run::write_npy;
+    use crate::target::{DiagonalGaussian, Energy};
+
+    fn temporary(name: &str) -> std::path::PathBuf {
+        std::env::temp_dir().join(format!("anabranch-report-{}-{name}", std::process::id()))
+    }
+
+    #[test]
+    fn samples_are_read_as_they_were_written() {
+        let path = temporary("samples");
+        write_npy(&path, &[1.0, -2.5, 3.0, f32::MAX, 0.0, 7.0], 3).unwrap();
+        assert_eq!(read_samples(&path, 3).unwrap(), [1.0, -2.5, 3.0, f32::MAX, 0.0, 7.0]);
+        assert!(read_samples(&path, 4).unwrap_err().is_input());
+        for damage in [&b""[..], b"\x93NUMPY\x01\x00\xff\xff", b"something else"] {
+            std::fs::write(&path, damage).unwrap();
+            assert!(read_samples(&path, 3).unwrap_err().is_input());
+        }
+        std::fs::remove_file(path).unwrap();
+    }
+
+    #[test]
+    fn torn_lines_of_a_log_are_left_out() {
+        let path = temporary("log");
+        assert_eq!(read_log(&path).unwrap(), []);
+        std::fs::write(&path, "{\"step\":1,\"loss\":2.0}\n\n{\"loss\":1}\n{\"step\":2,\"lo").unwrap();
+        let log = read_log(&path).unwrap();
+        assert_eq!((log.len(), log[0].step, log[0].fields["loss"].as_f64()), (1, 1, Some(2.0)));
+        std::fs::remove_file(path).unwrap();
+    }
+
+    #[test]
+    fn densities_peak_where_the_energy_does() {
+        let energy = DiagonalGaussian { mean: vec![1.0, -2.0], std: vec![0.5, 1.5], log_z: 7.0 };
+        let rows = energy.sample(2000, &Noise::new(1, Purpose::Target)).unwrap();
+        let found = density(&energy, &rows);
+        let peak = found.values.iter().position(|value| *value == 1.0).unwrap();
+        let cell = (found.high[0] - found.low[0]) / CELLS as f64;
+        let at = |k: usize, index: usize| found.low[k] + cell * (index as f64 + 0.5);
+        assert!((at(0, peak % CELLS) - 1.0).abs() <= cell && (at(1, peak / CELLS) + 2.0).abs() <= cell);
+        // The mass on the grid is that of the Gaussian, whose peak is 1: 2 pi times the standard deviations.
+        let mass = found.values.iter().sum::<f64>() * cell * cell;
+        assert!((mass / (std::f64::consts::TAU * 0.75) - 1.0).abs() < 0.02, "{mass}");
+    }
+}

@@ -1,0 +1,153 @@
+//! Reports: what came of a run, or of several side by side, as one HTML file each.
+//!
+//! A page holds its own style and its pictures; it needs no network and no script, and follows the reader's light or
+//! dark mode. [`gather`] collects what a page shows into a [`Summary`], and [`run_page`] and [`comparison_page`] are
+//! pure functions from there to text.
+
+mod comparison;
+mod curves;
+mod gather;
+mod metric;
+mod page;
+mod pictures;
+mod single;
+
+use std::path::Path;
+
+use serde_json::{Map, Value};
+
+pub use comparison::comparison_page;
+pub use gather::gather;
+pub use metric::{Better, Description, describe, with_error};
+pub use single::run_page;
+
+use crate::data::atomic::atomic_write;
+use crate::error::Result;
+use crate::run::Run;
+use crate::train::tensorboard::write_evaluation;
+
+/// All that a report shows of one run.
+#[derive(Debug, Clone, Default)]
+pub struct Summary {
+    /// The recipe's name.
+    pub name: String,
+    /// The recipe's title.
+    pub title: String,
+    /// The seed of every random stream.
+    pub seed: u64,
+    /// Optimiser steps.
+    pub steps: u64,
+    /// How long training took, seconds.
+    pub seconds: f64,
+    /// How many trainable numbers there are.
+    pub parameters: u64,
+    /// What the recipe means, one `label value` a line (see [`crate::recipe::explain`]).
+    pub facts: String,
+    /// What is modelled; runs that share it are compared with each other.
+    pub target: String,
+    /// `NAME` and, where there is one, `NAME_se`, its standard error.
+    pub metrics: Map<String, Value>,
+    /// The lines of `metrics.jsonl`.
+    pub log: Vec<Logged>,
+    /// What the validation score is, with its unit.
+    pub validation: String,
+    /// The dimension of the target's space.
+    pub dimension: usize,
+    /// How states are images, where they are.
+    pub image: Option<ImageShape>,
+    /// The model's samples, row-major.
+    pub samples: Vec<f32>,
+    /// What the samples are to resemble.
+    pub reference: Option<Reference>,
+    /// The target's density over the plane, where it has two dimensions and is known.
+    pub density: Option<Density>,
+    /// The same paths at several places of the chain, from the source to the target.
+    pub trajectory: Vec<Frame>,
+    /// The resolved recipe, TOML.
+    pub recipe: String,
+    /// The papers behind the recipe, BibTeX.
+    pub citations: Vec<String>,
+}
+
+/// One line of `metrics.jsonl`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Logged {
+    /// Steps done.
+    pub step: u64,
+    /// What was logged.
+    pub fields: Map<String, Value>,
+}
+
+/// How a state is a grey image.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct ImageShape {
+    /// Pixels from top to bottom.
+    pub height: usize,
+    /// Pixels from left to right.
+    pub width: usize,
+    /// The value of black.
+    pub low: f32,
+    /// The value of white.
+    pub high: f32,
+}
+
+/// Rows of the target.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Reference {
+    /// What they are.
+    pub name: String,
+    /// The values, row-major.
+    pub rows: Vec<f32>,
+}
+
+/// A density on an even grid over a square.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Density {
+    /// The lower corner.
+    pub low: [f64; 2],
+    /// The upper corner.
+    pub high: [f64; 2],
+    /// How many columns, and rows, the grid has.
+    pub cells: usize,
+    /// The density in the middle of each cell over its largest value, row-major, the first row at the lower end.
+    pub values: Vec<f64>,
+}
+
+/// The states of several paths at one place of the chain.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Frame {
+    /// Where in the chain, from 0 (the source) to 1 (the target).
+    pub place: f64,
+    /// The states' dimension.
+    pub dimension: usize,
+    /// The states, row-major.
+    pub values: Vec<f32>,
+}
+
+/// Writes `report.html` into the directory of a run that was evaluated, with `result` as [`Run::result`] answers it,
+/// and the same numbers and sample grid as TensorBoard events.
+///
+/// # Errors
+/// If a file of the run is missing, or the report cannot be written.
+pub fn write_report(run: &Run, result: &Value) -> Result<()> {
+    let summary = gather(run, result)?;
+    let grid = pictures::sample_grid(&summary);
+    let step = summary.log.last().map_or(summary.steps, |line| line.step);
+    write_evaluation(&run.directory, step, &summary.metrics, grid.as_ref())?;
+    let page = run_page(&summary);
+    atomic_write(&run.directory.join("report.html"), |out| out.write_all(page.as_bytes()))
+}
+
+/// Writes `report.html` into `directory`: runs that were evaluated, with their results, side by side.
+///
+/// # Errors
+/// If a file of a run is missing, or the report cannot be written.
+pub fn write_comparison(runs: &[Run], results: &[Value], directory: &Path) -> Result<()> {
+    let summaries: Vec<Summary> =
+        runs.iter().zip(results).map(|(run, result)| gather(run, result)).collect::<Result<_>>()?;
+    let page = comparison_page(&summaries);
+    atomic_write(&directory.join("report.html"), |out| out.write_all(page.as_bytes()))
+}
+
+#[cfg(test)]
+mod tests;

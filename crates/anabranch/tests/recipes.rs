@@ -1,0 +1,318 @@
+//! Recipes from chance: reading never panics whatever the text, a message is one line that names its place, and what
+//! passes all checks builds, trains, scores and samples.
+
+use std::cell::Cell;
+
+use anabranch::error::Error;
+use anabranch::estimate::likelihood::{Bound, nll};
+use anabranch::recipe::{Override, Plan, Recipe, TargetData, library, read};
+use anabranch::rng::{Noise, Purpose};
+use anabranch::train::Trainer;
+use proptest::collection::vec;
+use proptest::prelude::*;
+use proptest::sample::select;
+use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestRng, TestRunner};
+
+/// The same cases every time.
+fn runner(cases: u32) -> TestRunner {
+    let config = Config { cases, failure_persistence: None, max_global_rejects: 0, ..Config::default() };
+    TestRunner::new_with_rng(config, TestRng::deterministic_rng(RngAlgorithm::ChaCha))
+}
+
+/// What anyone may see of a refused recipe: a place, what was found, one line.
+fn is_message(error: &Error) -> Result<(), TestCaseError> {
+    let message = error.to_string();
+    prop_assert!(error.is_input(), "{message}");
+    prop_assert!(message.contains(": found ") && !message.contains(char::is_control), "{message:?}");
+    prop_assert!(message.chars().count() < 2000, "{message:?}");
+    Ok(())
+}
+
+fn reads(text: &str, overrides: &[Override]) -> Result<Option<Recipe>, TestCaseError> {
+    match read("chance.toml", text, overrides) {
+        Ok(recipe) => {
+            // A recipe is written as it is read.
+            let again = read("again.toml", &recipe.to_toml(), &[]);
+            prop_assert!(again.is_ok_and(|again| again == recipe));
+            Ok(Some(recipe))
+        }
+        Err(error) => is_message(&error).map(|()| None),
+    }
+}
+
+/// One change to a text: what to put in place of how many bytes, where (as a share of its length).
+fn edit() -> impl Strategy<Value = (f64, usize, String)> {
+    let pieces = [
+        "",
+        " ",
+        "\n",
+        "=",
+        "[",
+        "]",
+        "[[",
+        "]]",
+        "{",
+        "}",
+        "\"",
+        "'",
+        "#",
+        ".",
+        ",",
+        "-",
+        "0",
+        "1e999",
+        "nan",
+        "inf",
+        "-1",
+        "9223372036854775807",
+        "9223372036854775808",
+        "true",
+        "\"x\"",
+        "[]",
+        "{}",
+        "[model]",
+        "[[model]]",
+        "kind = \"flow\"",
+        "kind = \"vae\"",
+        "levels = 2",
+        "hidden = [1]",
+        "2001-01-01",
+        "\u{0}",
+        "é",
+        "\\u0000",
+    ];
+    (0.0..1.0, 0usize..12, prop_oneof![select(pieces.to_vec()).prop_map(str::to_owned), ".{0,6}"])
+}
+
+#[test]
+fn edited_recipes_are_read_or_refused_in_one_line() {
+    let texts: Vec<&str> = library().iter().map(|entry| entry.text).collect();
+    let strategy = (select(texts), vec(edit(), 1..4));
+    let read_well = Cell::new(0);
+    runner(1500)
+        .run(&strategy, |(text, edits)| {
+            let mut bytes = text.as_bytes().to_vec();
+            for (share, removed, piece) in edits {
+                let start = (share * bytes.len() as f64) as usize;
+                let end = (start + removed).min(bytes.len());
+                bytes.splice(start..end, piece.bytes());
+            }
+            let recipe = reads(&String::from_utf8_lossy(&bytes), &[])?;
+            read_well.set(read_well.get() + u32::from(recipe.is_some()));
+            Ok(())
+        })
+        .unwrap();
+    assert!((50..1450).contains(&read_well.get()), "{} of 1500 were read", read_well.get());
+}
+
+#[test]
+fn any_text_at_all_is_refused_in_one_line() {
+    runner(300)
+        .run(&"(?s).{0,80}", |text| {
+            prop_assert!(reads(&text, &[])?.is_none());
+            Ok(())
+        })
+        .unwrap();
+}
+
+#[test]
+fn any_override_is_applied_or_refused_in_one_line() {
+    let key = select(vec![
+        "name",
+        "title",
+        "seed",
+        "target",
+        "target.name",
+        "target.rows",
+        "model",
+        "model.0",
+        "model.0.hidden",
+        "model.0.hidden.0",
+        "model.0.kind",
+        "model.1.kind",
+        "training.steps",
+        "training.ema",
+        "optimizer",
+        "optimizer.kind",
+        "objective.kind",
+        "sampler",
+        "sampler.kind",
+        "evaluation.samples",
+        "x.y.z",
+        "training.x",
+    ]);
+    let value = prop_oneof![
+        select(vec![
+            "1",
+            "0",
+            "-3",
+            "2.5",
+            "nan",
+            "[]",
+            "[1, 2]",
+            "{}",
+            "{kind='ddim',steps=3}",
+            "adamw",
+            "true",
+            "",
+            "[",
+            "'"
+        ])
+        .prop_map(str::to_owned),
+        "(?s).{0,12}",
+    ];
+    let moons = library().iter().find(|entry| entry.name == "moons-flow").unwrap();
+    runner(800)
+        .run(&vec((key, value), 1..3), |sets| {
+            let parsed: Result<Vec<Override>, Error> =
+                sets.iter().map(|(key, value)| Override::parse(&format!("{key}={value}"))).collect();
+            match parsed {
+                Ok(overrides) => reads(moons.text, &overrides).map(drop),
+                Err(error) => is_message(&error),
+            }
+        })
+        .unwrap();
+    runner(300)
+        .run(&"(?s).{0,30}", |text| {
+            Override::parse(&text).map_or_else(|error| is_message(&error), |_| Ok(()))
+        })
+        .unwrap();
+}
+
+fn word(words: &[&'static str]) -> impl Strategy<Value = &'static str> + use<> {
+    select(words.to_vec())
+}
+
+fn widths() -> impl Strategy<Value = Vec<usize>> {
+    vec(1usize..5, 1..3)
+}
+
+const ACTIVATIONS: [&str; 5] = ["relu", "silu", "gelu", "tanh", "elu"];
+
+/// A segment as an inline table.
+fn segment() -> impl Strategy<Value = String> {
+    let diffusion = (
+        (widths(), any::<bool>(), word(&ACTIVATIONS), 1usize..4),
+        word(&["noise", "signal", "velocity", "score"]),
+        word(&["linear", "cosine", "log-linear", "learned"]),
+        (2usize..7, word(&["bound", "simple", "min-snr"]), -9.0..1.0f32, -1.0..9.0f32),
+    )
+        .prop_map(|((hidden, residual, activation, half), prediction, schedule, (levels, weighting, first, last))| {
+            format!(
+                "{{ kind = 'diffusion', hidden = {hidden:?}, residual = {residual}, activation = '{activation}', \
+                 embedding = {}, prediction = '{prediction}', schedule = '{schedule}', levels = {levels}, \
+                 weighting = '{weighting}', gamma_first = {first:.2}, gamma_last = {last:.2} }}",
+                2 * half
+            )
+        });
+    let flow = (
+        (1usize..4, widths(), any::<bool>(), word(&ACTIVATIONS)),
+        word(&["coupling", "autoregressive", "inverse-autoregressive"]),
+        (word(&["affine", "spline"]), 2usize..6, 0.5..8.0f32),
+        (word(&["lu", "permutation", "reversal", "none"]), any::<bool>()),
+    )
+        .prop_map(
+            |(
+                (layers, hidden, residual, activation),
+                coupling,
+                (transformer, bins, bound),
+                (mixing, actnorm),
+            )| {
+                format!(
+                    "{{ kind = 'flow', layers = {layers}, hidden = {hidden:?}, residual = {residual}, \
+                     activation = '{activation}', coupling = '{coupling}', transformer = '{transformer}', \
+                     bins = {bins}, bound = {bound:.2}, mixing = '{mixing}', actnorm = {actnorm} }}"
+                )
+            },
+        );
+    let vae =
+        (widths(), widths(), word(&ACTIVATIONS), word(&["bernoulli", "discretised-logistic", "gaussian"]))
+            .prop_map(|(latent, hidden, activation, observation)| {
+                format!(
+                    "{{ kind = 'vae', latent = {latent:?}, hidden = {hidden:?}, activation = '{activation}', \
+                 observation = '{observation}' }}"
+                )
+            });
+    let fixed = prop_oneof![
+        Just("{ kind = 'dequantise' }".to_owned()),
+        Just("{ kind = 'standardise' }".to_owned()),
+        (1e-3..0.4f32).prop_map(|margin| format!("{{ kind = 'logit', margin = {margin:.3} }}")),
+    ];
+    prop_oneof![3 => diffusion, 3 => flow, 2 => vae, 2 => fixed]
+}
+
+fn target() -> impl Strategy<Value = String> {
+    let toys = ["eight-gaussians", "checkerboard", "spirals", "moons", "rings", "pinwheel", "swiss-roll"];
+    prop_oneof![
+        3 => (select(toys.to_vec()), 10usize..40)
+            .prop_map(|(name, rows)| format!("kind = 'toy'\nname = '{name}'\nrows = {rows}")),
+        1 => select(vec![0, 17, 2]).prop_map(|levels| format!("kind = 'table'\nsource = 'digits'\nlevels = {levels}")),
+        1 => vec((-3.0..3.0f32, 0.1..3.0f32), 1..4).prop_map(|pairs| {
+            let (mean, std): (Vec<f32>, Vec<f32>) = pairs.into_iter().unzip();
+            format!("kind = 'energy'\nenergy = {{ kind = 'gaussian', mean = {mean:?}, std = {std:?} }}")
+        }),
+        1 => (1usize..5, 0.5..3.0f32).prop_map(|(dimension, std)| {
+            format!("kind = 'energy'\nenergy = {{ kind = 'funnel', dimension = {dimension}, std = {std:.2} }}")
+        }),
+        1 => (1usize..5)
+            .prop_map(|dimension| format!("kind = 'energy'\nenergy = {{ kind = 'many-well', dimension = {dimension} }}")),
+    ]
+}
+
+fn recipe() -> impl Strategy<Value = String> {
+    let objective = prop_oneof![
+        4 => (0.0..2.0f32, 0u64..4, 0.0..1.0f32).prop_map(|(weight, warm_up, nats)| {
+            format!("kind = 'forward-kl'\nkl_weight = {weight:.2}\nkl_warm_up = {warm_up}\nfree_nats = {nats:.2}")
+        }),
+        1 => (1usize..4).prop_map(|samples| format!("kind = 'importance-weighted'\nsamples = {samples}")),
+        3 => word(&["reverse-kl", "trajectory-balance", "log-variance"]).prop_map(|kind| format!("kind = '{kind}'")),
+    ];
+    let sampler = prop_oneof![
+        Just("kind = 'ancestral'".to_owned()),
+        (2usize..9, 0.0..1.0f64)
+            .prop_map(|(steps, eta)| format!("kind = 'ddim'\nsteps = {steps}\neta = {eta:.2}")),
+    ];
+    (target(), vec(segment(), 1..4), objective, sampler, (1usize..5, 0.0..0.99f64, any::<u32>())).prop_map(
+        |(target, model, objective, sampler, (batch, ema, seed))| {
+            format!(
+                "name = 'chance'\nseed = {seed}\nmodel = [\n{}\n]\n[target]\n{target}\n[objective]\n{objective}\n\
+                 [sampler]\n{sampler}\n[training]\nsteps = 2\nbatch = {batch}\nema = {ema:.3}\n",
+                model.join(",\n")
+            )
+        },
+    )
+}
+
+#[test]
+fn what_passes_the_checks_trains_scores_and_samples() {
+    let built = Cell::new(0);
+    runner(1200)
+        .run(&recipe(), |text| {
+            let Some(recipe) = reads(&text, &[])? else { return Ok(()) };
+            let plan = match Plan::new(recipe) {
+                Ok(plan) => plan,
+                Err(error) => return is_message(&error),
+            };
+            built.set(built.get() + 1);
+            let mut trainer = Trainer::new(&plan);
+            while !trainer.finished() {
+                match trainer.step() {
+                    Ok(info) => prop_assert!(info.loss.is_finite() && info.gradient_norm.is_finite()),
+                    // Some chains of chance run out of f32; the run then stops and says so.
+                    Err(Error::Numeric { .. }) => break,
+                    Err(other) => return Err(TestCaseError::fail(other.to_string())),
+                }
+            }
+            let model = trainer.trained();
+            let dimension = plan.dimension();
+            let noise = Noise::new(1, Purpose::Source);
+            prop_assert_eq!(plan.recipe.sampler.sample(&model, 3, &noise).len(), 3 * dimension);
+            if let TargetData::Rows(data) = &plan.data {
+                let _ = nll(&model, &data.train[..2 * dimension], Bound::Path, &noise);
+            }
+            let _ = plan.validation_score(&model);
+            Ok(())
+        })
+        .unwrap();
+    assert!(built.get() > 100, "only {} were built", built.get());
+}
