@@ -207,7 +207,8 @@ fn sample(directory: &Path, count: u64, seed: u64, format: Option<&str>, out: Op
     let noise = Noise::new(seed, Purpose::Source);
     let samples = run.plan.recipe.sampler.sample_observed(&model, count, &noise, &seen);
     let samples = samples.ok_or(Error::Interrupted)?;
-    write_samples(&out, format, &samples, columns, image, levels).map_err(|error| at_output(&place, error))?;
+    write_samples(&out, format, &samples, columns, image, levels)
+        .map_err(|error| at_output(&place, error))?;
     say(&format!("{}\n", out.display()))
 }
 

@@ -157,7 +157,7 @@ fn read_samples(path: &Path, columns: usize) -> Result<Vec<f32>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::run::write_npy;
+    use crate::data::{Format, write_samples};
     use crate::target::{DiagonalGaussian, Energy};
 
     fn temporary(name: &str) -> std::path::PathBuf {
@@ -167,7 +167,7 @@ mod tests {
     #[test]
     fn samples_are_read_as_they_were_written() {
         let path = temporary("samples");
-        write_npy(&path, &[1.0, -2.5, 3.0, f32::MAX, 0.0, 7.0], 3).unwrap();
+        write_samples(&path, Format::Npy, &[1.0, -2.5, 3.0, f32::MAX, 0.0, 7.0], 3, None, 0).unwrap();
         assert_eq!(read_samples(&path, 3).unwrap(), [1.0, -2.5, 3.0, f32::MAX, 0.0, 7.0]);
         assert!(read_samples(&path, 4).unwrap_err().is_input());
         for damage in [&b""[..], b"\x93NUMPY\x01\x00\xff\xff", b"something else"] {
