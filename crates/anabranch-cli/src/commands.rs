@@ -208,7 +208,8 @@ fn sample(directory: &Path, count: u64, seed: u64, format: Option<&str>, out: Op
     let noise = Noise::new(seed, Purpose::Source);
     let samples = run.plan.recipe.sampler.sample_observed(&model, count, &noise, &seen);
     let samples = samples.ok_or(Error::Interrupted)?;
-    write_samples(&out, format, &samples, columns, image, levels).map_err(|error| at_output(&place, error))?;
+    write_samples(&out, format, &samples, columns, image, levels)
+        .map_err(|error| at_output(&place, error))?;
     say(&format!("{}\n", out.display()))
 }
 
@@ -256,7 +257,7 @@ fn evaluate(directory: &Path, data: Option<&Path>, as_json: bool) -> Result<()> 
     let object = json!({
         "recipe": recipe.name,
         "seed": recipe.seed,
-        "steps": recipe.training.steps,
+        "steps": run.steps_done()?,
         "seconds": start.elapsed().as_secs_f64(),
         "parameters": run.plan.model.parameters(),
         "metrics": metrics,

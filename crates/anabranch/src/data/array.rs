@@ -93,7 +93,8 @@ impl Array<'_> {
         let bytes = self.shape.iter().try_fold(size, |product, length| product.checked_mul(*length));
         if bytes != Some(self.bytes.len()) {
             let shape = self.shape.iter().map(usize::to_string).collect::<Vec<_>>().join(" x ");
-            let needed = bytes.map_or("too many bytes for any file".to_owned(), |bytes| format!("{bytes} bytes"));
+            let needed =
+                bytes.map_or("too many bytes for any file".to_owned(), |bytes| format!("{bytes} bytes"));
             return Err(Problem::new(place, format!("{} bytes of numbers", self.bytes.len()))
                 .allowed(format!("{needed}, as the header says: {shape} numbers of {size} bytes"))
                 .into());
@@ -101,7 +102,9 @@ impl Array<'_> {
         // With a row there cannot be more columns than bytes: they agree with the shape.
         let count = if rows == 0 { rest.len().min(1) } else { self.bytes.len() / size / rows };
         let columns = match (rows, count) {
-            (0, _) => return Err(Problem::new(place, "no rows").allowed("at least one row of numbers").into()),
+            (0, _) => {
+                return Err(Problem::new(place, "no rows").allowed("at least one row of numbers").into());
+            }
             (_, count) => Columns::new(place, count, Vec::new(), drop)?,
         };
         let (row_stride, positions) = if self.fortran {

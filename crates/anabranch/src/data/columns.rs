@@ -49,7 +49,8 @@ impl<'a> Columns<'a> {
                 Column::Name(name) => {
                     let problem = Problem::new("target.drop", format!("\"{name}\""));
                     return Err(if names.is_empty() {
-                        problem.allowed(format!("an index below {count}: the columns of {place} have no names"))
+                        problem
+                            .allowed(format!("an index below {count}: the columns of {place} have no names"))
                     } else {
                         problem.choices(&names)
                     }
@@ -126,7 +127,10 @@ mod tests {
         assert_eq!(kept(3, &[], &[index(1), index(1)]).unwrap(), [0, 2]);
         assert_eq!(kept(4, &["a", "b", "a", "c"], &[name("a"), index(3)]).unwrap(), [1]);
         let message = |names: &[&str], drop: Column| kept(2, names, &[drop]).unwrap_err().to_string();
-        assert_eq!(message(&[], index(2)), "target.drop: found 2; allowed: an index below 2, the number of columns of t");
+        assert_eq!(
+            message(&[], index(2)),
+            "target.drop: found 2; allowed: an index below 2, the number of columns of t"
+        );
         assert!(message(&[], name("a")).contains("have no names"));
         assert_eq!(
             message(&["x", "label"], name("lable")),

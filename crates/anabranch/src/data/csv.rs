@@ -47,7 +47,10 @@ pub(super) fn read(place: &str, text: &str, drop: &[Column]) -> Result<Table> {
                 Ok(value) if value.is_finite() => values.push(value),
                 _ => {
                     let found = quoted(&record[index]);
-                    return Err(columns.problem(format_args!("line {line}"), index, found).allowed(FINITE).into());
+                    return Err(columns
+                        .problem(format_args!("line {line}"), index, found)
+                        .allowed(FINITE)
+                        .into());
                 }
             }
         }
@@ -98,7 +101,10 @@ mod tests {
         assert_eq!((named.columns, named.values), (2, vec![1.0, 2.0, 3.0, 4.0]));
         assert_eq!(read("t", "1,setosa\n2,\n", &[Column::Index(1)]).unwrap().values, [1.0, 2.0]);
         let message = read("t", text, &[]).unwrap_err().to_string();
-        assert!(message.starts_with("t, line 2, column \"species\": found \"setosa\"; allowed: a finite"), "{message}");
+        assert!(
+            message.starts_with("t, line 2, column \"species\": found \"setosa\"; allowed: a finite"),
+            "{message}"
+        );
     }
 
     #[test]

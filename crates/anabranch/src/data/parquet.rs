@@ -86,7 +86,9 @@ pub(super) fn read(place: &str, bytes: Bytes, drop: &[Column]) -> Result<Table> 
             }
             let rounded = numbers.iter().enumerate();
             gathered.push(
-                rounded.map(|(row, number)| columns.finite(first + row, index, *number)).collect::<Result<_>>()?,
+                rounded
+                    .map(|(row, number)| columns.finite(first + row, index, *number))
+                    .collect::<Result<_>>()?,
             );
         }
         values.reserve(rows * gathered.len());
@@ -105,7 +107,8 @@ fn is_unsigned(column: &ColumnDescriptor) -> bool {
 
 fn is_numeric(column: &ColumnDescriptor) -> bool {
     use ConvertedType::{INT_8, INT_16, INT_32, INT_64, NONE};
-    let plain = matches!(column.converted_type(), NONE | INT_8 | INT_16 | INT_32 | INT_64) || is_unsigned(column);
+    let plain =
+        matches!(column.converted_type(), NONE | INT_8 | INT_16 | INT_32 | INT_64) || is_unsigned(column);
     column.max_rep_level() == 0
         && match (column.physical_type(), column.logical_type_ref()) {
             (Physical::BOOLEAN | Physical::FLOAT | Physical::DOUBLE, None) => plain,
@@ -128,7 +131,9 @@ fn describe(column: &ColumnDescriptor) -> String {
 
 fn check_compression(columns: &Columns, index: usize, compression: Compression) -> Result<()> {
     match compression {
-        Compression::UNCOMPRESSED | Compression::SNAPPY | Compression::GZIP(_) | Compression::ZSTD(_) => Ok(()),
+        Compression::UNCOMPRESSED | Compression::SNAPPY | Compression::GZIP(_) | Compression::ZSTD(_) => {
+            Ok(())
+        }
         other => Err(columns
             .problem("in the data", index, format!("{other} compression"))
             .allowed("none, or snappy, gzip or zstd")
@@ -285,7 +290,11 @@ impl Pages {
         let values = match page {
             Page::DictionaryPage { buf, num_values, .. } => {
                 self.dictionary = true;
-                return if *num_values as usize <= buf.len() { Ok(()) } else { Err(implausible("a dictionary")) };
+                return if *num_values as usize <= buf.len() {
+                    Ok(())
+                } else {
+                    Err(implausible("a dictionary"))
+                };
             }
             Page::DataPage { buf, .. } if self.levels => {
                 let length = buf.first_chunk().map(|length| u32::from_le_bytes(*length) as usize);
@@ -304,7 +313,11 @@ impl Pages {
             Encoding::DELTA_BINARY_PACKED => {
                 let mut header = values.unwrap_or_default();
                 let numbers = [varint(&mut header), varint(&mut header), varint(&mut header)];
-                if numbers[2].is_some_and(|count| count > 0) { Ok(()) } else { Err(implausible("a page of no values")) }
+                if numbers[2].is_some_and(|count| count > 0) {
+                    Ok(())
+                } else {
+                    Err(implausible("a page of no values"))
+                }
             }
             _ => Ok(()),
         }

@@ -89,9 +89,9 @@ fn parse_member(place: &str, bytes: bytes::Bytes, member: Option<&str>, drop: &[
 
 fn gunzip(place: &str, bytes: &[u8]) -> Result<Vec<u8>> {
     let mut plain = Vec::new();
-    flate2::read::MultiGzDecoder::new(bytes)
-        .read_to_end(&mut plain)
-        .map_err(|error| Problem::new(place, format!("damaged gzip ({error})")).allowed("a whole gzip file"))?;
+    flate2::read::MultiGzDecoder::new(bytes).read_to_end(&mut plain).map_err(|error| {
+        Problem::new(place, format!("damaged gzip ({error})")).allowed("a whole gzip file")
+    })?;
     Ok(plain)
 }
 

@@ -80,7 +80,7 @@ pub fn gather(run: &Run, result: &Value) -> Result<Summary> {
         name: recipe.name.clone(),
         title: recipe.title.clone(),
         seed: recipe.seed,
-        steps: recipe.training.steps,
+        steps: result["steps"].as_u64().unwrap_or(recipe.training.steps),
         seconds: result["seconds"].as_f64().unwrap_or(f64::NAN),
         parameters: plan.model.parameters() as u64,
         facts: explain(plan),
@@ -156,7 +156,7 @@ fn read_samples(path: &Path, columns: usize) -> Result<Vec<f32>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::run::write_npy;
+    use crate::data::{Format, write_samples};
     use crate::target::{DiagonalGaussian, Energy};
 
     fn temporary(name: &str) -> std::path::PathBuf {
@@ -166,7 +166,7 @@ mod tests {
     #[test]
     fn samples_are_read_as_they_were_written() {
         let path = temporary("samples");
-        write_npy(&path, &[1.0, -2.5, 3.0, f32::MAX, 0.0, 7.0], 3).unwrap();
+        write_samples(&path, Format::Npy, &[1.0, -2.5, 3.0, f32::MAX, 0.0, 7.0], 3, None, 0).unwrap();
         assert_eq!(read_samples(&path, 3).unwrap(), [1.0, -2.5, 3.0, f32::MAX, 0.0, 7.0]);
         assert!(read_samples(&path, 4).unwrap_err().is_input());
         for damage in [&b""[..], b"\x93NUMPY\x01\x00\xff\xff", b"something else"] {
