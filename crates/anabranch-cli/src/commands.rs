@@ -79,7 +79,6 @@ fn resume(directory: &Path) -> String {
 
 /// Trains and evaluates; where a signal stops that, `advice` is the command to go on with.
 fn complete(run: &Run, output: &Output, stop: &Stop, advice: &str) -> Result<Value> {
-    let start = Instant::now();
     let mut progress = Progress::new(&run.plan.recipe.name, output.quiet, stop);
     let metrics = match run.train(&mut progress)? {
         Ending::Finished => run.evaluate(&progress),
@@ -89,7 +88,7 @@ fn complete(run: &Run, output: &Output, stop: &Stop, advice: &str) -> Result<Val
     if let Err(Error::Interrupted) = metrics {
         tell(&format!("stopped; go on with: {advice}"));
     }
-    let result = run.result(metrics?, start.elapsed().as_secs_f64())?;
+    let result = run.result(metrics?)?;
     write_report(run, &result)?;
     Ok(result)
 }

@@ -248,6 +248,7 @@ impl Run {
         let training = &self.plan.recipe.training;
         let due = |every: u64, step: u64| every > 0 && step.is_multiple_of(every);
         let mut log = MetricsLog::after(&self.directory, trainer.state().step)?;
+        let (_, before) = self.training_time();
         observer.begin("training", trainer.state().step, training.steps);
         let score = if self.plan.recipe.target.is_energy() { "negative_elbo" } else { "nll" };
         let mut events = EventLog::after(&self.directory, trainer.state().step, score);
@@ -272,6 +273,7 @@ impl Run {
                 line.insert("validation".to_owned(), json!(trainer.evaluate()));
             }
             if !line.is_empty() {
+                line.insert("seconds".to_owned(), json!(before + start.elapsed().as_secs_f64()));
                 events.write(info.step, &line)?;
                 log.write(info.step, line)?;
             }
@@ -401,12 +403,27 @@ impl Run {
         }
     }
 
-    /// The one JSON object that describes the run; also written as `result.json`.
+    /// The step of the last line of `metrics.jsonl`, and the seconds of training up to it over all the times that the
+    /// run was resumed; zeros before the first line.
+    pub fn training_time(&self) -> (u64, f64) {
+        let text = std::fs::read_to_string(self.directory.join("metrics.jsonl")).unwrap_or_default();
+        let time = |line: &str| {
+            let line = serde_json::from_str::<Value>(line).ok()?;
+            Some((line["step"].as_u64()?, line["seconds"].as_f64()?))
+        };
+        text.lines().rev().find_map(time).unwrap_or((0, 0.0))
+    }
+
+    /// The one JSON object that describes the run; also written as `result.json`. Its `seconds` are those of training.
     ///
     /// # Errors
     /// If it cannot be written.
-    pub fn result(&self, metrics: Map<String, Value>, seconds: f64) -> Result<Value> {
+    pub fn result(&self, mut metrics: Map<String, Value>) -> Result<Value> {
         let recipe = &self.plan.recipe;
+        let (step, seconds) = self.training_time();
+        if seconds > 0.0 {
+            metrics.insert("steps_per_second".to_owned(), json!(step as f64 / seconds));
+        }
         let value = json!({
             "recipe": recipe.name,
             "seed": recipe.seed,

@@ -94,7 +94,7 @@ impl Axis {
         }
     }
 
-    /// Round values within the range with their labels, about `wanted` of them.
+    /// Round values within the range with their labels, about `wanted` of them, on a linear axis at most two more.
     pub fn ticks(&self, wanted: usize) -> Vec<(f64, String)> {
         match self.scale {
             Scale::Linear => self.linear_ticks(wanted),
@@ -103,7 +103,7 @@ impl Axis {
     }
 
     fn linear_ticks(&self, wanted: usize) -> Vec<(f64, String)> {
-        let step = round_step((self.high - self.low) / wanted.max(1) as f64);
+        let step = round_step((self.high - self.low) / (wanted as f64 + 1.0));
         let (first, last) = ((self.low / step - 1e-9).ceil(), (self.high / step + 1e-9).floor());
         let count = (last - first).clamp(0.0, 1000.0) as usize;
         let largest = self.low.abs().max(self.high.abs());
@@ -227,7 +227,7 @@ mod tests {
         assert_eq!(labels(Scale::Log, 0.9, 30.0, 6), ["1", "2", "5", "10", "20"]);
         let wide = ["10\u{207b}\u{b9}\u{2070}", "10\u{207b}\u{2075}", "1", "10\u{2075}"];
         assert_eq!(labels(Scale::Log, 1e-12, 1e8, 5), wide);
-        assert_eq!(labels(Scale::Log, 3.0, 4.0, 4), ["3.0", "3.5", "4.0"]);
+        assert_eq!(labels(Scale::Log, 3.0, 4.0, 4), ["3.0", "3.2", "3.4", "3.6", "3.8", "4.0"]);
     }
 
     #[test]

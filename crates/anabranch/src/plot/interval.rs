@@ -30,6 +30,8 @@ pub enum Mark {
 }
 
 /// Estimates below each other over a common axis.
+///
+/// An estimate so far from the others that they would fall together is drawn as an arrow at the edge.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Intervals {
     /// The heading.
@@ -47,9 +49,30 @@ pub struct Intervals {
 const ROW: f64 = 30.0;
 
 impl Intervals {
+    /// The rows that decide the axis: all but those whose distance from the rest is over fifty times the rest's range.
+    fn near(&self) -> Vec<&Interval> {
+        let mut near: Vec<&Interval> = self.rows.iter().filter(|row| row.value.is_finite()).collect();
+        near.sort_by(|a, b| a.value.total_cmp(&b.value));
+        let range = |rows: &[&Interval]| {
+            let ends = rows.iter().flat_map(|row| [row.value - row.error.abs(), row.value + row.error.abs()]);
+            let ends = ends.chain(self.rules.iter().map(|rule| rule.1)).filter(|end| end.is_finite());
+            let (low, high) = ends
+                .fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), end| (low.min(end), high.max(end)));
+            high - low
+        };
+        while near.len() > 2 && self.mark == Mark::Dot {
+            let (without_first, without_last) = (range(&near[1..]), range(&near[..near.len() - 1]));
+            if without_first.min(without_last) * 50.0 > range(&near) {
+                break;
+            }
+            near.remove(if without_first < without_last { 0 } else { near.len() - 1 });
+        }
+        near
+    }
+
     fn axis(&self) -> Axis {
-        let ends =
-            self.rows.iter().flat_map(|row| [row.value - row.error.abs(), row.value + row.error.abs()]);
+        let near = self.near();
+        let ends = near.iter().flat_map(|row| [row.value - row.error.abs(), row.value + row.error.abs()]);
         let rules = self.rules.iter().map(|rule| rule.1);
         let zero = (self.mark == Mark::Bar).then_some(0.0);
         let axis = Axis::fit(self.label.clone(), Scale::Linear, ends.chain(rules).chain(zero));
@@ -57,9 +80,9 @@ impl Intervals {
             return axis;
         }
         // Bars stand on zero, with no margin behind it.
-        let positive = self.rows.iter().all(|row| !(row.value - row.error.abs() < 0.0))
-            && self.rules.iter().all(|rule| !(rule.1 < 0.0));
-        Axis { low: if positive { 0.0 } else { axis.low }, ..axis }
+        let below = self.rows.iter().any(|row| row.value - row.error.abs() < 0.0)
+            || self.rules.iter().any(|rule| rule.1 < 0.0);
+        Axis { low: if below { axis.low } else { 0.0 }, ..axis }
     }
 
     /// The chart with `width` pixels between the labels and the numbers.
@@ -89,8 +112,13 @@ impl Intervals {
             let middle = top + ROW * (index as f64 + 0.5);
             svg.text((left - 8.0, middle + 4.0), Anchor::End, &format!("fill:{INK}"), &row.label);
             svg.text((left + width + 8.0, middle + 4.0), Anchor::Start, &format!("fill:{INK}"), &row.text);
-            if row.value.is_finite() {
+            let place = axis.place(row.value);
+            if (0.0..=1.0).contains(&place) {
                 draw_row(&mut svg, self.mark, row, middle, at);
+            } else if row.value.is_finite() {
+                let (tip, back) = if place > 1.0 { (left + width - 4.0, -9.0) } else { (left + 4.0, 9.0) };
+                let arrow = [(tip, middle), (tip + back, middle - 5.0), (tip + back, middle + 5.0)];
+                svg.path(arrow, true, &format!("fill:{}", series_colour(row.colour)));
             }
         }
         for (index, (_, value)) in self.rules.iter().enumerate() {
@@ -133,7 +161,10 @@ fn draw_row(svg: &mut Svg, mark: Mark, row: &Interval, middle: f64, at: impl Fn(
 mod tests {
     use super::*;
 
-    fn intervals(mark: Mark, values: &[(f64, f64)], rules: &[f64]) -> Intervals {
+    /// Values with their errors.
+    type Pairs<'a> = &'a [(f64, f64)];
+
+    fn intervals(mark: Mark, values: Pairs<'_>, rules: &[f64]) -> Intervals {
         let rows = values.iter().enumerate().map(|(colour, (value, error))| Interval {
             label: format!("row {colour}"),
             value: *value,
@@ -161,9 +192,20 @@ mod tests {
     }
 
     #[test]
+    fn a_far_estimate_becomes_an_arrow() {
+        let chart = intervals(Mark::Dot, &[(-0.13, 0.03), (-0.02, 0.01), (4.7e11, 3e11)], &[0.0]);
+        let axis = chart.axis();
+        assert!(axis.low > -0.2 && axis.high < 0.1, "{axis:?}");
+        let svg = chart.svg(200.0);
+        assert_eq!((svg.matches("<circle").count(), svg.matches('Z').count()), (2, 1));
+        let even = intervals(Mark::Dot, &[(0.0, 0.1), (1.0, 0.1), (30.0, 0.1)], &[]);
+        assert!(even.axis().high > 30.0);
+    }
+
+    #[test]
     fn degenerate_estimates_are_drawn() {
         let nan = f64::NAN;
-        let cases: [(&[(f64, f64)], &[f64]); 5] = [
+        let cases: [(Pairs<'_>, &[f64]); 5] = [
             (&[], &[]),
             (&[(1.0, 0.0)], &[]),
             (&[(nan, nan), (1.0, nan)], &[nan]),

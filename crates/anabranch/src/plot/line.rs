@@ -18,6 +18,8 @@ pub struct Series {
     pub band: Vec<Point>,
     /// A point to mark with a dot.
     pub marked: Option<Point>,
+    /// Whether the line is thin and translucent, as one of many should be.
+    pub thin: bool,
 }
 
 impl Series {
@@ -26,7 +28,9 @@ impl Series {
     pub fn condensed(name: impl Into<String>, colour: usize, points: &[Point], buckets: usize) -> Self {
         let series = Self { name: name.into(), colour, ..Self::default() };
         if points.len() <= 2 * buckets.max(1) {
-            return Self { points: points.to_vec(), ..series };
+            // A lone point is no line, and is to be seen all the same.
+            let marked = if points.len() == 1 { points.first().copied() } else { None };
+            return Self { points: points.to_vec(), marked, ..series };
         }
         let (mut means, mut band) = (Vec::new(), Vec::new());
         for chunk in points.chunks(points.len().div_ceil(buckets.max(1))) {
@@ -70,9 +74,14 @@ impl LineChart {
         let core = super::quantiles(values(), 0.01, 0.95);
         let (y, remark) = match core {
             Some((low, high))
-                if scale == Scale::Linear && whole.high - whole.low > 6.0 * (high - low) && high > low =>
+                if scale == Scale::Linear && high > low && whole.high - whole.low > 6.0 * (high - low) =>
             {
-                let y = Axis::fit(y_label, scale, [low - 0.5 * (high - low), high + 0.5 * (high - low)]);
+                let margin = 0.5 * (high - low);
+                let y = Axis {
+                    low: (low - margin).max(whole.low),
+                    high: (high + margin).min(whole.high),
+                    ..whole
+                };
                 let outside = values().filter(|v| v.is_finite() && !(y.low..=y.high).contains(v)).count();
                 let remark = match outside {
                     0 => String::new(),
@@ -112,11 +121,12 @@ impl LineChart {
             }
             for series in &self.series {
                 let line = series.points.iter().map(|point| frame.at(point.0, point.1));
-                svg.path(
-                    line,
-                    false,
-                    &stroke(series.colour, if series.points.len() > 150 { 1.2 } else { 1.8 }),
-                );
+                let style = match (series.thin, series.points.len()) {
+                    (true, _) => stroke(series.colour, 0.8) + ";stroke-opacity:0.45",
+                    (false, ..=150) => stroke(series.colour, 1.8),
+                    (false, _) => stroke(series.colour, 1.2),
+                };
+                svg.path(line, false, &style);
                 if let Some((x, y)) = series.marked.map(|point| frame.at(point.0, point.1))
                     && x.is_finite()
                     && y.is_finite()
@@ -187,6 +197,7 @@ mod tests {
         assert!(series.points.iter().all(|p| (p.1 - 2.0).abs() < 1e-12));
         assert!((series.points[0].0 - 4.5).abs() < 1e-12);
         assert!(series.band.iter().all(|band| *band == (1.0, 3.0)));
+        assert_eq!(Series::condensed("", 0, &points[..1], 100).marked, Some((0.0, 1.0)));
         let short = Series::condensed("", 0, &points[..200], 100);
         assert_eq!((short.points.len(), short.band.len()), (200, 0));
     }

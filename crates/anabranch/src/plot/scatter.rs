@@ -20,18 +20,21 @@ pub struct Scatter {
     pub y: Axis,
     /// Which colour of the palette the points have.
     pub colour: usize,
-    /// The points; those that are not finite, or outside of the axes, are counted in a remark.
+    /// The points; those that are not finite or lie outside of the axes are not drawn.
     pub points: Vec<Point>,
+    /// Whether a remark says how many are not drawn.
+    pub remark: bool,
 }
 
 impl Scatter {
     /// The chart around a window of `width` times `height` pixels: translucent dots, or a density map where there are
     /// more than 2500.
     pub fn svg(&self, width: f64, height: f64) -> String {
-        let outside = self.points.iter().filter(|p| !(self.inside(p.0, p.1))).count();
-        let remark = match outside {
-            0 => String::new(),
-            count => format!("{count} of {} points lie outside", self.points.len()),
+        let remark = match self.outside() {
+            count if count > 0 && self.remark => {
+                format!("{count} of {} points lie outside", self.points.len())
+            }
+            _ => String::new(),
         };
         if self.points.len() > DOTS {
             let cells = (width / 4.0).clamp(8.0, 100.0) as usize;
@@ -43,8 +46,8 @@ impl Scatter {
         let mut frame = Frame::new(&self.title, &[], &self.x, &self.y, (width, height));
         // Fewer points are drawn larger and more solid.
         let n = self.points.len().max(1) as f64;
-        let radius = (width * 0.12 / n.sqrt()).clamp(1.1, 3.5);
-        let opacity = (12.0 / n.sqrt()).clamp(0.35, 0.85);
+        let radius = (width * 0.14 / n.sqrt()).clamp(1.1, 3.5);
+        let opacity = (14.0 / n.sqrt()).clamp(0.4, 0.85);
         let style = format!("fill:{};fill-opacity:{opacity:.2}", series_colour(self.colour));
         frame.draw(|frame, svg| {
             svg.group(&style, |svg| {
@@ -59,8 +62,10 @@ impl Scatter {
         frame.finish(&format!("{} points", self.points.len()))
     }
 
-    fn inside(&self, x: f64, y: f64) -> bool {
-        (0.0..=1.0).contains(&self.x.place(x)) && (0.0..=1.0).contains(&self.y.place(y))
+    /// How many points are not drawn.
+    pub fn outside(&self) -> usize {
+        let within = |axis: &Axis, value: f64| (0.0..=1.0).contains(&axis.place(value));
+        self.points.iter().filter(|point| !(within(&self.x, point.0) && within(&self.y, point.1))).count()
     }
 }
 
@@ -71,7 +76,7 @@ mod tests {
 
     fn scatter(points: Vec<Point>) -> Scatter {
         let axis = Axis::new("", Scale::Linear, -1.0, 1.0);
-        Scatter { title: String::new(), x: axis.clone(), y: axis, colour: 1, points }
+        Scatter { title: String::new(), x: axis.clone(), y: axis, colour: 1, points, remark: true }
     }
 
     #[test]

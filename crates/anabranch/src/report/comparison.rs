@@ -17,8 +17,9 @@ pub fn comparison_page(runs: &[Summary]) -> String {
     }
     let list: Vec<&str> = runs.iter().map(|run| run.name.as_str()).collect();
     let mut body = format!("<header>\n<h1>Comparison</h1>\n{}</header>\n", note(&list.join(" \u{b7} ")));
-    for (index, group) in groups.iter().enumerate() {
-        let suffix = if groups.len() > 1 { format!(", target {}", index + 1) } else { String::new() };
+    for group in &groups {
+        let members: Vec<&str> = group.iter().map(|run| run.name.as_str()).collect();
+        let suffix = if groups.len() > 1 { format!(": {}", members.join(", ")) } else { String::new() };
         body.push_str(&compared(group, &suffix));
     }
     let recipes = runs.iter().map(|run| {
@@ -46,8 +47,8 @@ fn compared(runs: &[&Summary], suffix: &str) -> String {
         &format!("{}{}", table(runs), headline(runs).unwrap_or_default()),
     );
     let axes = pictures::common_axes(runs);
-    let mut figures = pictures::target(runs[0], &axes);
-    figures.extend(runs.iter().flat_map(|run| pictures::samples(run, &run.name, &axes)));
+    let mut figures = pictures::target(runs[0], &axes, 26);
+    figures.extend(runs.iter().flat_map(|run| pictures::samples(run, &run.name, &axes, 26)));
     let mut shown = row(&figures);
     for run in runs {
         let marginals = pictures::marginals(run, 3);
@@ -112,6 +113,9 @@ fn table(runs: &[&Summary]) -> String {
         runs.iter().map(|run| (duration(run.seconds), false)).collect(),
     );
     out.push_str("</tbody></table></div>\n");
+    if runs.len() == 1 {
+        return out + &note("Value \u{b1} standard error.");
+    }
     out + &note("Value \u{b1} standard error. Bold: the best of a row, where better and worse are defined.")
 }
 

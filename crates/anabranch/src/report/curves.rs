@@ -2,7 +2,7 @@
 
 use super::page::figure;
 use super::{Logged, Summary};
-use crate::plot::{Axis, LineChart, Point, Series};
+use crate::plot::{Axis, LineChart, Point, Scale, Series};
 
 /// How many stretches a long curve is condensed to.
 const STRETCHES: usize = 150;
@@ -18,9 +18,19 @@ fn lowest(points: &[Point]) -> Option<Point> {
     points.iter().copied().filter(|point| point.1.is_finite()).min_by(|a, b| a.1.total_cmp(&b.1))
 }
 
+const STEPS: &str = "optimiser steps";
+
 fn chart(title: &str, y_label: &str, series: Vec<Series>, size: (f64, f64)) -> String {
     let scale = Axis::scale_for(series.iter().flat_map(|s| s.points.iter().map(|point| point.1)));
-    LineChart::fitting(title, "optimiser steps", y_label, scale, series).svg(size.0, size.1)
+    LineChart::fitting(title, STEPS, y_label, scale, series).svg(size.0, size.1)
+}
+
+/// Learning rates are read off against zero.
+fn rate_chart(title: &str, y_label: &str, series: Vec<Series>, size: (f64, f64)) -> String {
+    let rates = series.iter().flat_map(|s| s.points.iter().map(|point| point.1)).chain([0.0]);
+    let y = Axis { low: 0.0, ..Axis::fit(y_label, Scale::Linear, rates) };
+    let chart = LineChart::fitting(title, STEPS, y_label, Scale::Linear, series);
+    LineChart { y, remark: String::new(), ..chart }.svg(size.0, size.1)
 }
 
 /// Loss, validation score, gradient norm and learning rate of one run, as far as they were logged.
@@ -34,6 +44,9 @@ pub(super) fn training(run: &Summary) -> Vec<String> {
         }
         let mut series = Series::condensed("", colour, &points, STRETCHES);
         let mut caption = caption.to_owned();
+        if key == "learning_rate" {
+            series.band.clear();
+        }
         if !series.band.is_empty() {
             caption.push_str(" Line: the mean over short stretches of steps; band: their range.");
         }
@@ -43,7 +56,8 @@ pub(super) fn training(run: &Summary) -> Vec<String> {
             series.marked = Some(best);
             caption.push_str(&format!(" Dot: the lowest, after {} steps.", best.0));
         }
-        figures.push(figure(&chart(title, y_label, vec![series], size), caption.trim()));
+        let draw = if key == "learning_rate" { rate_chart } else { chart };
+        figures.push(figure(&draw(title, y_label, vec![series], size), caption.trim()));
     };
     add("Training loss", "loss", "loss", 0, "");
     add("Validation score", "validation", &run.validation, 1, "Of the averaged weights; lower is better.");

@@ -19,7 +19,7 @@ use crate::target::Energy;
 const ROWS: usize = 20_000;
 
 /// Places of the chain at which paths are shown, and how many paths.
-const PLACES: usize = 9;
+const PLACES: usize = 11;
 const PATHS: usize = 400;
 
 /// Cells of a density along each axis.
@@ -64,8 +64,9 @@ pub fn gather(run: &Run, result: &Value) -> Result<Summary> {
     });
     let density = match &plan.data {
         TargetData::Energy(energy) if dimension == 2 => {
-            let shown = reference.as_ref().map_or(&samples, |reference| &reference.rows);
-            Some(density(energy.as_ref(), shown))
+            let mut shown = samples.clone();
+            shown.extend(reference.iter().flat_map(|reference| &reference.rows));
+            Some(density(energy.as_ref(), &shown))
         }
         _ => None,
     };

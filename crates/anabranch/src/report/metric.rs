@@ -38,7 +38,7 @@ const KNOWN: &[Known] = &[
         "Negative log-likelihood",
         "nats",
         Lower,
-        "Mean over held-out rows of -log p(x), or of its bound where log p is not tractable.",
+        "Mean over held-out rows of −log p(x), or of its bound where log p is not tractable.",
     ),
     (
         "nll_exact",
@@ -231,6 +231,8 @@ pub(super) fn estimate(metrics: &Map<String, Value>, name: &str) -> Option<(f64,
 /// A metric as text, whatever it holds.
 pub(super) fn text(metrics: &Map<String, Value>, name: &str) -> Option<String> {
     match (estimate(metrics, name), metrics.get(name)) {
+        // Nats and bits without an error are exact, and are compared with estimates of several digits.
+        (Some((value, None)), _) if ["nats", "bits"].contains(&describe(name).unit) => Some(number(value, 6)),
         (Some((value, error)), _) => Some(with_error(value, error)),
         (None, Some(Value::String(text))) => Some(text.clone()),
         (None, Some(other)) => Some(other.to_string()),
@@ -247,9 +249,9 @@ pub(super) fn text(metrics: &Map<String, Value>, name: &str) -> Option<String> {
 /// ```
 pub fn with_error(value: f64, error: Option<f64>) -> String {
     let Some(error) = error.filter(|error| value.is_finite() && error.is_finite() && *error > 0.0) else {
-        return number(value);
+        return number(value, 4);
     };
-    if value.abs() >= 1e6 || error < 1e-7 || error >= 1e6 {
+    if value.abs() >= 1e6 || !(1e-7..1e6).contains(&error) {
         let exponent = value.abs().max(error).log10().floor() as i32;
         let scale = 10f64.powi(exponent);
         let decimals = decimals_for(error / scale, 2);
@@ -260,8 +262,8 @@ pub fn with_error(value: f64, error: Option<f64>) -> String {
     minus(&format!("{value:.decimals$} \u{b1} {error:.decimals$}"))
 }
 
-/// A number with four significant digits.
-pub(super) fn number(value: f64) -> String {
+/// A number with so many significant digits.
+fn number(value: f64, digits: i32) -> String {
     if value.is_nan() {
         return "not finite".to_owned();
     }
@@ -272,11 +274,12 @@ pub(super) fn number(value: f64) -> String {
         return minus(&format!("{value:.0}"));
     }
     if (1e-4..1e6).contains(&value.abs()) {
-        let decimals = decimals_for(value, 4);
+        let decimals = decimals_for(value, digits);
         return minus(&format!("{value:.decimals$}"));
     }
     let exponent = value.abs().log10().floor() as i32;
-    minus(&format!("{:.3}\u{d7}10{}", value / 10f64.powi(exponent), superscript(exponent)))
+    let decimals = digits.max(1) as usize - 1;
+    minus(&format!("{:.decimals$}\u{d7}10{}", value / 10f64.powi(exponent), superscript(exponent)))
 }
 
 /// How many decimals show `digits` significant digits of a value.
@@ -304,7 +307,7 @@ pub(super) fn duration(seconds: f64) -> String {
     let whole = seconds.round() as u64;
     match whole {
         0..60 => {
-            format!("{} s", number(if seconds < 10.0 { seconds } else { (seconds * 10.0).round() / 10.0 }))
+            format!("{} s", number(seconds, 2))
         }
         60..3600 => format!("{} min {} s", whole / 60, whole % 60),
         _ => format!("{} h {} min", whole / 3600, whole % 3600 / 60),
@@ -340,8 +343,8 @@ mod tests {
         assert_eq!(count(0), "0");
         assert_eq!(count(1_234_567), "1\u{202f}234\u{202f}567");
         let cases = [
-            (0.1234, "0.1234 s"),
-            (12.34, "12.30 s"),
+            (0.1234, "0.12 s"),
+            (12.34, "12 s"),
             (59.7, "1 min 0 s"),
             (3725.0, "1 h 2 min"),
             (f64::NAN, "an unknown time"),
@@ -351,13 +354,13 @@ mod tests {
 
     #[test]
     fn names_leave_out_errors_but_no_metric() {
-        let metrics =
-            serde_json::json!({ "nll": 1.0, "nll_se": 0.1, "lone_se": 2.0, "note": "x", "bad": null });
+        let metrics = serde_json::json!({ "nll": 1.0, "nll_se": 0.1, "lone_se": 2.0, "note": "x", "bad": null, "log_z_exact": 1.25f64.ln() });
         let metrics = metrics.as_object().unwrap();
-        assert_eq!(names(metrics), ["nll", "lone_se", "note", "bad"]);
+        assert_eq!(names(metrics), ["nll", "lone_se", "note", "bad", "log_z_exact"]);
         assert_eq!(text(metrics, "nll").unwrap(), "1.00 \u{b1} 0.10");
         assert_eq!(text(metrics, "note").unwrap(), "x");
         assert_eq!(text(metrics, "bad").unwrap(), "not finite");
+        assert_eq!(text(metrics, "log_z_exact").unwrap(), "0.223144");
         assert_eq!(text(metrics, "none"), None);
     }
 

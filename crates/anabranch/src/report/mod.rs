@@ -132,7 +132,8 @@ pub struct Frame {
 pub fn write_report(run: &Run, result: &Value) -> Result<()> {
     let summary = gather(run, result)?;
     let grid = pictures::sample_grid(&summary);
-    write_evaluation(&run.directory, summary.steps, &summary.metrics, grid.as_ref())?;
+    let step = summary.log.last().map_or(summary.steps, |line| line.step);
+    write_evaluation(&run.directory, step, &summary.metrics, grid.as_ref())?;
     let page = run_page(&summary);
     atomic_write(&run.directory.join("report.html"), |out| out.write_all(page.as_bytes()))
 }

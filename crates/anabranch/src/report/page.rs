@@ -26,8 +26,10 @@ th, td { padding: .3rem .9rem .3rem 0; border-bottom: 1px solid var(--grid); tex
 thead th { color: var(--muted); font-weight: 600; }
 tbody th { font-weight: 500; }
 td.number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
-th.number { text-align: right; }
+th.number { text-align: right; white-space: nowrap; }
+tbody th { white-space: nowrap; }
 td.best { font-weight: 700; }
+td.muted { min-width: 18rem; }
 pre { margin: .6rem 0; padding: .8rem 1rem; overflow-x: auto; background: var(--shade); border: 1px solid var(--grid); border-radius: 6px;
   font: 13px/1.45 ui-monospace, 'DejaVu Sans Mono', monospace; }
 summary { cursor: pointer; color: var(--link); }

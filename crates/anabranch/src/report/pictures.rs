@@ -4,7 +4,8 @@
 use super::page::{figure, note};
 use super::{Frame, ImageShape, Reference, Summary};
 use crate::plot::{
-    Axis, HeatMap, Histogram, ImageGrid, Layer, Point, Scale, Scatter, grey_levels, quantiles,
+    Axis, HeatMap, Histogram, ImageGrid, Layer, LineChart, Point, Scale, Scatter, Series, grey_levels,
+    quantiles,
 };
 
 /// The colours of samples and of what they are to resemble.
@@ -14,6 +15,15 @@ const DATA: usize = 1;
 /// Images in a grid at most, and in a column of a trajectory.
 const GRID: usize = 64;
 const STRIP: usize = 8;
+
+/// The width of a cloud or a density, pixels.
+const PANEL: f64 = 260.0;
+
+/// Paths drawn as lines, where states have one dimension.
+const LINES: usize = 60;
+
+/// Clouds in a trajectory at most.
+const CLOUDS: usize = 6;
 
 /// The first two coordinates of rows.
 fn points(rows: &[f32], dimension: usize) -> Vec<Point> {
@@ -40,16 +50,22 @@ pub(super) fn square(points: &[Point], labels: [&str; 2]) -> (Axis, Axis) {
 
 /// The axes on which data and samples of several runs on one target can be compared.
 pub(super) fn common_axes(runs: &[&Summary]) -> (Axis, Axis) {
+    let labels = ["x\u{2081}", "x\u{2082}"];
+    if let Some(density) = runs.first().and_then(|run| run.density.as_ref()) {
+        let axis = |k: usize| Axis::new(labels[k], Scale::Linear, density.low[k], density.high[k]);
+        return (axis(0), axis(1));
+    }
     let mut all = Vec::new();
     for run in runs {
         all.extend(points(&run.samples, run.dimension));
         all.extend(run.reference.iter().flat_map(|reference| points(&reference.rows, run.dimension)));
     }
-    square(&all, ["x\u{2081}", "x\u{2082}"])
+    square(&all, labels)
 }
 
-fn scale(shape: &ImageShape, target: usize) -> usize {
-    (target / shape.width.max(shape.height).max(1)).clamp(1, 8)
+/// By how much an image is enlarged to be about `side` screen pixels wide.
+fn scale(shape: &ImageShape, side: usize) -> usize {
+    (side / shape.width.max(shape.height).max(1)).clamp(1, 8)
 }
 
 fn grid(shape: &ImageShape, rows: &[f32]) -> ImageGrid {
@@ -66,51 +82,43 @@ pub(super) fn sample_grid(run: &Summary) -> Option<ImageGrid> {
     run.image.as_ref().map(|shape| grid(shape, &run.samples))
 }
 
-fn cloud(
-    title: &str,
-    rows: &[f32],
-    dimension: usize,
-    colour: usize,
-    axes: &(Axis, Axis),
-    side: f64,
-) -> String {
+fn cloud(title: &str, rows: &[f32], dimension: usize, colour: usize, axes: &(Axis, Axis)) -> Scatter {
     let (x, y) = axes.clone();
-    Scatter { title: title.to_owned(), x, y, colour, points: points(rows, dimension) }.svg(side, side)
+    Scatter { title: title.to_owned(), x, y, colour, points: points(rows, dimension), remark: true }
 }
 
-/// What the model is to resemble.
-pub(super) fn target(run: &Summary, axes: &(Axis, Axis)) -> Vec<String> {
+/// What the model is to resemble; images are about `side` screen pixels wide.
+pub(super) fn target(run: &Summary, axes: &(Axis, Axis), side: usize) -> Vec<String> {
     let mut figures = Vec::new();
     if let Some(density) = &run.density {
-        let axis = |k: usize, label: &str| Axis::new(label, Scale::Linear, density.low[k], density.high[k]);
         let map = HeatMap {
             title: "Target density".to_owned(),
-            x: axis(0, &axes.0.label),
-            y: axis(1, &axes.1.label),
+            x: axes.0.clone(),
+            y: axes.1.clone(),
             columns: density.cells,
             values: density.values.clone(),
             unit: "share of the largest".to_owned(),
             remark: String::new(),
         };
-        figures.push(figure(&map.svg(300.0, 300.0), ""));
+        figures.push(figure(&map.svg(PANEL, PANEL), ""));
     }
     let Some(Reference { name, rows }) = &run.reference else { return figures };
     match &run.image {
-        Some(shape) => figures.push(figure(&grid(shape, rows).html(scale(shape, 44), name), name)),
+        Some(shape) => figures.push(figure(&grid(shape, rows).html(scale(shape, side), name), name)),
         None if run.dimension >= 2 => {
-            figures.push(figure(&cloud(name, rows, run.dimension, DATA, axes, 300.0), ""));
+            figures.push(figure(&cloud(name, rows, run.dimension, DATA, axes).svg(PANEL, PANEL), ""));
         }
         None => {}
     }
     figures
 }
 
-/// What the model draws.
-pub(super) fn samples(run: &Summary, title: &str, axes: &(Axis, Axis)) -> Vec<String> {
+/// What the model draws; images are about `side` screen pixels wide.
+pub(super) fn samples(run: &Summary, title: &str, axes: &(Axis, Axis), side: usize) -> Vec<String> {
     match &run.image {
-        Some(shape) => vec![figure(&grid(shape, &run.samples).html(scale(shape, 44), title), title)],
+        Some(shape) => vec![figure(&grid(shape, &run.samples).html(scale(shape, side), title), title)],
         None if run.dimension >= 2 => {
-            vec![figure(&cloud(title, &run.samples, run.dimension, SAMPLES, axes, 300.0), "")]
+            vec![figure(&cloud(title, &run.samples, run.dimension, SAMPLES, axes).svg(PANEL, PANEL), "")]
         }
         None => Vec::new(),
     }
@@ -131,7 +139,7 @@ pub(super) fn marginals(run: &Summary, most: usize) -> Vec<String> {
             });
         }
         let values = coordinate(&run.samples, run.dimension, index);
-        layers.push(Layer { name: "samples".to_owned(), colour: SAMPLES, values });
+        layers.push(Layer { name: "Samples".to_owned(), colour: SAMPLES, values });
         let histogram =
             Histogram { title: format!("Coordinate {}", index + 1), label: String::new(), layers };
         figure(&histogram.svg(250.0, 130.0), "")
@@ -141,20 +149,38 @@ pub(super) fn marginals(run: &Summary, most: usize) -> Vec<String> {
 
 /// The same paths at several places of the chain.
 pub(super) fn trajectory(run: &Summary) -> String {
-    let mut out = String::new();
+    if run.trajectory.iter().all(|frame| frame.dimension == 1) {
+        return lines(&run.trajectory);
+    }
+    let mut groups = String::new();
     let mut hidden = 0;
     for stretch in run.trajectory.chunk_by(|a, b| a.dimension == b.dimension) {
         let dimension = stretch[0].dimension;
         match &run.image {
-            Some(shape) if dimension == run.dimension => out.push_str(&strips(stretch, shape)),
-            _ if dimension >= 2 => out.push_str(&clouds(stretch, run.dimension)),
+            Some(shape) if dimension == run.dimension => groups.push_str(&strips(stretch, shape)),
+            _ if dimension >= 2 => groups.push_str(&clouds(stretch, run.dimension)),
             _ => hidden += stretch.len(),
         }
     }
-    if hidden > 0 {
-        out.push_str(&note(&format!("{hidden} states of one dimension are left out.")));
-    }
-    out
+    let remark = match hidden {
+        0 => String::new(),
+        1 => note("One state of a single dimension is left out."),
+        many => note(&format!("{many} states of a single dimension are left out.")),
+    };
+    format!("<div class=\"row\">\n{groups}</div>\n{remark}")
+}
+
+/// Paths in one dimension over the chain.
+fn lines(frames: &[Frame]) -> String {
+    let paths = frames.iter().map(|frame| frame.values.len()).min().unwrap_or(0);
+    let path = |index: usize| Series {
+        points: frames.iter().map(|frame| (frame.place, f64::from(frame.values[index]))).collect(),
+        thin: true,
+        ..Series::default()
+    };
+    let series = (0..paths.min(LINES)).map(path).collect();
+    let chart = LineChart::fitting("", "place in the chain", "state", Scale::Linear, series);
+    figure(&chart.svg(560.0, 240.0), &format!("{} paths.", paths.min(LINES)))
 }
 
 fn moment(frame: &Frame) -> String {
@@ -165,8 +191,9 @@ fn moment(frame: &Frame) -> String {
     }
 }
 
-/// One column of images for each place; all but the last on the scale of their own values.
+/// One column of images for each place (a row, if there is but one); all but the last on the scale of their own values.
 fn strips(frames: &[Frame], shape: &ImageShape) -> String {
+    let columns = if frames.len() == 1 { STRIP } else { 1 };
     let figures: String = frames
         .iter()
         .map(|frame| {
@@ -177,7 +204,7 @@ fn strips(frames: &[Frame], shape: &ImageShape) -> String {
             };
             let images = frame.values.chunks_exact((shape.height * shape.width).max(1)).take(STRIP);
             let tiles = images.map(|row| grey_levels(row, low, high)).collect();
-            let strip = ImageGrid { height: shape.height, width: shape.width, columns: 1, tiles };
+            let strip = ImageGrid { height: shape.height, width: shape.width, columns, tiles };
             figure(&strip.html(scale(shape, 52), &format!("states, {}", moment(frame))), &moment(frame))
         })
         .collect();
@@ -185,25 +212,31 @@ fn strips(frames: &[Frame], shape: &ImageShape) -> String {
         0 | 1 => String::new(),
         _ => note("Each row is one path. Columns before the last are scaled to their own range of values."),
     };
-    format!("<div class=\"strips\">\n{figures}</div>\n{remark}")
+    format!("<div><div class=\"strips\">\n{figures}</div>\n{remark}</div>\n")
 }
 
-/// One cloud for each place, all on the same axes.
+/// One cloud for each of a few places, all on the same axes.
 fn clouds(frames: &[Frame], target: usize) -> String {
-    let dimension = frames[0].dimension;
-    let all: Vec<Point> = frames.iter().flat_map(|frame| points(&frame.values, dimension)).collect();
+    let (dimension, last) = (frames[0].dimension, frames.len() - 1);
+    let count = frames.len().min(CLOUDS);
+    let shown: Vec<&Frame> = (0..count).map(|k| &frames[k * last / (count - 1).max(1)]).collect();
+    let all: Vec<Point> = shown.iter().flat_map(|frame| points(&frame.values, dimension)).collect();
     let axes = square(&all, ["", ""]);
-    let figures: String = frames
-        .iter()
-        .map(|frame| figure(&cloud(&moment(frame), &frame.values, dimension, SAMPLES, &axes, 150.0), ""))
-        .collect();
-    let remark = match (dimension == target, dimension) {
+    let clouds = shown.iter().map(|frame| cloud(&moment(frame), &frame.values, dimension, SAMPLES, &axes));
+    let clouds: Vec<Scatter> = clouds.map(|cloud| Scatter { remark: false, ..cloud }).collect();
+    let figures: String = clouds.iter().map(|cloud| figure(&cloud.svg(140.0, 140.0), "")).collect();
+    let mut words = match (dimension == target, dimension) {
         (true, 2) => String::new(),
-        (true, _) => note(&format!("The first two of {dimension} coordinates.")),
-        (false, 2) => note("Latent states of 2 dimensions."),
-        (false, _) => note(&format!("The first two of {dimension} latent coordinates.")),
+        (true, _) => format!("The first two of {dimension} coordinates. "),
+        (false, 2) => "Latent states of two dimensions. ".to_owned(),
+        (false, _) => format!("The first two of {dimension} latent coordinates. "),
     };
-    format!("<div class=\"strips\">\n{figures}</div>\n{remark}")
+    let outside: usize = clouds.iter().map(Scatter::outside).sum();
+    if outside > 0 {
+        words.push_str(&format!("{outside} of {} points lie outside.", all.len()));
+    }
+    let remark = if words.is_empty() { words } else { note(words.trim()) };
+    format!("<div><div class=\"strips\">\n{figures}</div>\n{remark}</div>\n")
 }
 
 #[cfg(test)]
@@ -234,7 +267,7 @@ mod tests {
         let run =
             Summary { dimension: 4, image: Some(shape), trajectory: trajectory_of, ..Summary::default() };
         let html = trajectory(&run);
-        assert!(html.contains("1 states of one dimension") || html.contains("left out"));
+        assert!(html.contains("One state of a single dimension is left out."));
         assert!(html.contains("first two of 3 latent coordinates") && html.contains("<img"));
         let plane =
             Summary { dimension: 2, trajectory: vec![frame(0.0, 2), frame(1.0, 2)], ..Summary::default() };
@@ -251,8 +284,11 @@ mod tests {
             reference: Some(reference),
             ..Summary::default()
         };
+        let frame = |place: f64| Frame { place, dimension: 1, values: vec![0.0, 1.0, 2.0] };
+        let moving = Summary { trajectory: vec![frame(0.0), frame(1.0)], ..run.clone() };
+        assert!(trajectory(&moving).contains("3 paths."));
         let axes = common_axes(&[&run]);
-        assert!(target(&run, &axes).is_empty() && samples(&run, "s", &axes).is_empty());
+        assert!(target(&run, &axes, 40).is_empty() && samples(&run, "s", &axes, 40).is_empty());
         assert_eq!(marginals(&run, 6).len(), 1);
     }
 }

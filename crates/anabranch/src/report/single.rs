@@ -11,8 +11,8 @@ pub fn run_page(run: &Summary) -> String {
     let mut body = format!("<header>\n<h1>{}</h1>\n{}</header>\n", escape(heading), note(&about(run)));
     body.push_str(&section("Estimates", &format!("{}{}", estimates(run), sandwich(run).unwrap_or_default())));
     let axes = pictures::common_axes(&[run]);
-    let mut samples = pictures::target(run, &axes);
-    samples.extend(pictures::samples(run, "Samples", &axes));
+    let mut samples = pictures::target(run, &axes, 44);
+    samples.extend(pictures::samples(run, "Samples", &axes, 44));
     let marginals = pictures::marginals(run, 6);
     let mut shown = row(&samples);
     if !marginals.is_empty() {
@@ -43,7 +43,7 @@ pub fn run_page(run: &Summary) -> String {
 /// The facts that identify a run.
 pub(super) fn about(run: &Summary) -> String {
     format!(
-        "{} \u{b7} seed {} \u{b7} {} steps \u{b7} {} parameters \u{b7} {}",
+        "{} \u{b7} seed {} \u{b7} {} steps \u{b7} {} parameters \u{b7} trained in {}",
         run.name,
         run.seed,
         count(run.steps),

@@ -1,6 +1,8 @@
 use serde_json::json;
 
 use super::*;
+use crate::recipe::{Override, named};
+use crate::run::Silent;
 
 fn summary(name: &str) -> Summary {
     let log = (1..=500).map(|step| {
@@ -114,10 +116,51 @@ fn a_comparison_names_the_best_and_keeps_targets_apart() {
     assert!(page.contains("<td class=\"number best\">1.500 \u{b1} 0.040</td>"));
     assert!(page.contains("<td class=\"number\">2.000 \u{b1} 0.040</td>"));
     assert!(page.contains("Gaussian baseline") && page.matches("@article{x").count() == 1);
-    assert!(!page.contains("target 2"));
+    assert!(!page.contains("Numbers:"));
     better.target = "another".to_owned();
     let page = comparison_page(&[summary("worse"), better]);
     check(&page);
-    assert!(page.contains("Numbers, target 2"));
+    assert!(page.contains("Numbers: better"));
     assert!(!page.contains("number best"), "nothing to compare with");
+}
+
+#[test]
+fn a_real_run_leaves_a_report_and_its_events() {
+    let root = std::env::temp_dir().join(format!("anabranch-report-{}", std::process::id()));
+    let _ = std::fs::remove_dir_all(&root);
+    let two_dimensional = r#"target.energy={ kind = "funnel", dimension = 2, std = 3.0 }"#;
+    let short = [
+        "training.steps=4",
+        "training.batch=16",
+        "training.log_every=1",
+        "training.evaluate_every=2",
+        "evaluation.samples=20",
+        "evaluation.paths=50",
+        "evaluation.draws=1",
+    ];
+    let mut runs = Vec::new();
+    let mut results = Vec::new();
+    for (name, more) in [
+        ("moons-flow", "target.rows=100"),
+        ("funnel-flow", two_dimensional),
+        ("digits-latent-diffusion", "model.0.levels=12"),
+    ] {
+        let overrides: Vec<Override> =
+            short.iter().chain([&more]).map(|set| Override::parse(set).expect("an override")).collect();
+        let run = Run::create(&root.join(name), named(name, &overrides).expect("a recipe")).expect("a run");
+        run.train(&mut Silent).expect("trains");
+        let result = run.result(run.evaluate().expect("evaluates"), 1.0).expect("writes");
+        write_report(&run, &result).expect("a report");
+        let page = std::fs::read_to_string(run.directory.join("report.html")).expect("a page");
+        check(&page);
+        assert_eq!(page.contains("Target density"), name == "funnel-flow");
+        assert_eq!(page.contains("latent coordinates"), name == "digits-latent-diffusion");
+        assert!(page.contains("Validation score") && page.contains("Trajectories"));
+        assert_eq!(std::fs::read_dir(run.directory.join("tensorboard")).expect("events").count(), 2);
+        runs.push(run);
+        results.push(result);
+    }
+    write_comparison(&runs, &results, &root).expect("a comparison");
+    check(&std::fs::read_to_string(root.join("report.html")).expect("a page"));
+    std::fs::remove_dir_all(root).expect("the test's own directory");
 }
