@@ -256,7 +256,7 @@ fn evaluate(directory: &Path, data: Option<&Path>, as_json: bool) -> Result<()> 
     let object = json!({
         "recipe": recipe.name,
         "seed": recipe.seed,
-        "steps": recipe.training.steps,
+        "steps": run.steps_done()?,
         "seconds": start.elapsed().as_secs_f64(),
         "parameters": run.plan.model.parameters(),
         "metrics": metrics,

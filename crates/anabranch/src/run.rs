@@ -194,12 +194,17 @@ impl Run {
 
     /// The newest whole state, or a fresh start where there is no checkpoint yet.
     fn trainer(&self, observer: &dyn Observer) -> Result<Trainer<'_>> {
-        let fresh = Trainer::new(&self.plan);
-        let checkpoints = Checkpoints::of(&self.directory);
-        if !checkpoints.any()? {
-            return Ok(fresh);
+        if Checkpoints::of(&self.directory).any()? {
+            self.newest(observer)
+        } else {
+            Ok(Trainer::new(&self.plan))
         }
-        let (state, passed) = checkpoints.latest(&fresh.names(), fresh.state())?;
+    }
+
+    /// The newest whole state.
+    fn newest(&self, observer: &dyn Observer) -> Result<Trainer<'_>> {
+        let fresh = Trainer::new(&self.plan);
+        let (state, passed) = Checkpoints::of(&self.directory).latest(&fresh.names(), fresh.state())?;
         passed.iter().for_each(|message| observer.note(&format!("passed over {message}")));
         Ok(Trainer::resume(&self.plan, state))
     }
@@ -209,10 +214,15 @@ impl Run {
     /// # Errors
     /// If no checkpoint is whole.
     pub fn model(&self, observer: &dyn Observer) -> Result<Model> {
-        let fresh = Trainer::new(&self.plan);
-        let (state, passed) = Checkpoints::of(&self.directory).latest(&fresh.names(), fresh.state())?;
-        passed.iter().for_each(|message| observer.note(&format!("passed over {message}")));
-        Ok(Trainer::resume(&self.plan, state).trained())
+        Ok(self.newest(observer)?.trained())
+    }
+
+    /// How many steps were made: fewer than the recipe's where training stopped early.
+    ///
+    /// # Errors
+    /// If no checkpoint is whole.
+    pub fn steps_done(&self) -> Result<u64> {
+        Ok(self.newest(&Silent)?.state().step)
     }
 
     /// Trains from the newest checkpoint (or the start) to the end.
@@ -223,9 +233,13 @@ impl Run {
         let mut trainer = self.trainer(observer)?;
         let names = trainer.names();
         let ending = self.steps(&mut trainer, observer);
-        // However the steps ended, what was reached is kept; of two errors the first is the one to tell.
-        let saved = Checkpoints::of(&self.directory).save(&names, trainer.state());
-        ending.and_then(|ending| saved.map(|()| ending))
+        if let Err(Error::Io { .. }) = ending {
+            // The log lacks this step: it is made again, with its line, from the checkpoint before.
+            return ending;
+        }
+        // However else the steps ended, what was reached is kept.
+        Checkpoints::of(&self.directory).save(&names, trainer.state())?;
+        ending
     }
 
     fn steps(&self, trainer: &mut Trainer<'_>, observer: &mut dyn Observer) -> Result<Ending> {
@@ -349,6 +363,8 @@ impl Run {
             recipe.target.levels(),
         )?;
         if recipe.evaluation.sample_metrics {
+            // Their length is not known beforehand.
+            observer.begin("sample metrics", 0, 0);
             match self.sample_metrics(&samples) {
                 Ok(Some(found)) => metrics.extend(found),
                 Ok(None) => {}
@@ -411,7 +427,7 @@ impl Run {
         let value = json!({
             "recipe": recipe.name,
             "seed": recipe.seed,
-            "steps": recipe.training.steps,
+            "steps": self.steps_done()?,
             "seconds": seconds,
             "parameters": self.plan.model.parameters(),
             "metrics": metrics,

@@ -5,6 +5,7 @@ use std::cell::Cell;
 
 use anabranch::error::Error;
 use anabranch::estimate::likelihood::{Bound, nll};
+use anabranch::estimate::paths::{backward_weights, forward_weights};
 use anabranch::recipe::{Override, Plan, Recipe, TargetData, library, read};
 use anabranch::rng::{Noise, Purpose};
 use anabranch::train::Trainer;
@@ -254,6 +255,8 @@ fn target() -> impl Strategy<Value = String> {
         1 => (1usize..5, 0.5..3.0f32).prop_map(|(dimension, std)| {
             format!("kind = 'energy'\nenergy = {{ kind = 'funnel', dimension = {dimension}, std = {std:.2} }}")
         }),
+        1 => select(vec!["kind = 'gmm9'", "kind = 'gmm40', dimension = 3", "kind = 'toy', name = 'rings'"])
+            .prop_map(|energy| format!("kind = 'energy'\nenergy = {{ {energy} }}")),
         1 => (1usize..5)
             .prop_map(|dimension| format!("kind = 'energy'\nenergy = {{ kind = 'many-well', dimension = {dimension} }}")),
     ]
@@ -307,8 +310,21 @@ fn what_passes_the_checks_trains_scores_and_samples() {
             let dimension = plan.dimension();
             let noise = Noise::new(1, Purpose::Source);
             prop_assert_eq!(plan.recipe.sampler.sample(&model, 3, &noise).len(), 3 * dimension);
-            if let TargetData::Rows(data) = &plan.data {
-                let _ = nll(&model, &data.train[..2 * dimension], Bound::Path, &noise);
+            match &plan.data {
+                TargetData::Rows(data) => {
+                    let rows = &data.train[..2 * dimension];
+                    for bound in [Bound::Path, Bound::Importance(2), Bound::Lower(1)] {
+                        nll(&model, rows, bound, &noise);
+                    }
+                }
+                TargetData::Energy(energy) => {
+                    let forward = forward_weights(&model, energy.as_ref(), 3, &noise, &|_| true);
+                    prop_assert_eq!(forward.map(|weights| weights.len()), Some(3));
+                    if let Some(rows) = energy.sample(2, &noise) {
+                        let backward = backward_weights(&model, energy.as_ref(), &rows, &noise, &|_| true);
+                        prop_assert_eq!(backward.map(|weights| weights.len()), Some(2));
+                    }
+                }
             }
             let _ = plan.validation_score(&model);
             Ok(())

@@ -39,7 +39,7 @@ fn bad_cells_are_named_by_line_and_column() {
         ("1,2\n3,NaN\n", "data.csv, line 2, column 2: found \"NaN\"; allowed: a finite number"),
         ("1,2\n-inf,4\n", "data.csv, line 2, column 1: found \"-inf\"; allowed: a finite number"),
         ("1,2\n1e99,4\n", "data.csv, line 2, column 1: found \"1e99\"; allowed: a finite number"),
-        ("x,y\n1,2\n3,\n", "data.csv, line 3, column 2: found an empty cell; allowed: a finite number"),
+        ("x,y\n1,2\n3,\n", "data.csv, line 3, column \"y\": found an empty cell; allowed: a finite number"),
         ("1,2\n3,four\n", "data.csv, line 2, column 2: found \"four\"; allowed: a finite number"),
     ] {
         let message = refusal(&place, content.as_bytes());

@@ -47,12 +47,12 @@ fn keys_and_values_of_a_file_are_named_by_line() {
         (
             "steps = 30",
             "steps = \"30\"",
-            "t.toml, line 20, key training.steps: found \"30\"; allowed: an integer of at least 0",
+            "t.toml, line 20, key training.steps: found \"30\"; allowed: an integer of at least 1",
         ),
         (
             "steps = 30",
             "steps = 30.5",
-            "t.toml, line 20, key training.steps: found 30.5; allowed: an integer of at least 0",
+            "t.toml, line 20, key training.steps: found 30.5; allowed: an integer of at least 1",
         ),
         (
             "batch = 8",
@@ -114,7 +114,7 @@ fn overrides_are_named_by_their_flag() {
     let place = Place::tiny();
     for (set, expected) in [
         ("training.stepz=5", "--set training.stepz: found \"stepz\"; allowed: steps, batch, "),
-        ("training.steps=many", "--set training.steps: found \"many\"; allowed: an integer of at least 0"),
+        ("training.steps=many", "--set training.steps: found \"many\"; allowed: an integer of at least 1"),
         ("training.steps=0", "--set training.steps: found 0; allowed: an integer of at least 1"),
         ("training.ema=nan", "--set training.ema: found NaN; allowed: a finite number"),
         (
@@ -159,12 +159,16 @@ fn contradictions_between_keys_are_found_before_training() {
             "--set model, key model.1.kind: found \"logit\" on data with ",
         ),
         (
-            "model=[{kind='dequantise'}]",
-            "--set model, key model.0.kind: found \"dequantise\" on continuous data; allowed: ",
+            "model=[{kind='flow'},{kind='dequantise'}]",
+            "--set model, key model.1.kind: found \"dequantise\" on continuous data; allowed: ",
         ),
         (
             "model=[{kind='vae'}]",
             "--set model, key model.0.observation: found \"discretised-logistic\" on continuous data; allowed: ",
+        ),
+        (
+            "model=[{kind='standardise'}]",
+            "--set model: found no segment that learns; allowed: at least one \"diffusion\", \"flow\" or \"vae\"",
         ),
         ("model=[]", "--set model: found 0 segments; allowed: from 1 to 100 of them"),
         (
@@ -213,7 +217,10 @@ fn sizes_beyond_a_machine_are_refused_at_once() {
             "target.rows=100000000",
             "--set target.rows: found 100000000; allowed: a number from 10 to 10000000",
         ),
-        ("training.batch=10000000", "--set training.batch: found 10000000; allowed: at most "),
+        (
+            "training.batch=10000000 --set model.0.hidden=[1000]",
+            "--set training.batch: found 10000000; allowed: at most ",
+        ),
         (
             "training.steps=9223372036854775807",
             "--set training.steps: found 9223372036854775807; allowed: at most ",
@@ -232,7 +239,7 @@ fn sizes_beyond_a_machine_are_refused_at_once() {
         ),
         (
             "target={kind='energy',energy={kind='funnel',dimension=1000000000000,std=1.0}}",
-            "--set target: found 1000000000000 dimensions; allowed: from 1 to 16384 of them",
+            "--set target, key target.energy.dimension: found 1000000000000; allowed: an integer from 2 to 100000",
         ),
         ("target.rows=9223372036854775808", "--set target.rows: found "),
     ] {
@@ -255,7 +262,7 @@ fn flags_say_what_they_allow() {
         ),
         ("sample run --count many", "invalid value 'many' for '--count <COUNT>'"),
         ("run tiny.toml --jsn", "a similar argument exists: '--json'"),
-        ("rnu tiny.toml", "a similar subcommand exists: 'run'"),
+        ("rum tiny.toml", "some similar subcommands exist: 'run', 'resume'"),
         ("compare", "<RECIPES>..."),
         ("", "Usage: anabranch <COMMAND>"),
     ] {

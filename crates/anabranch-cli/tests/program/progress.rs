@@ -23,7 +23,6 @@ fn every_stretch_of_work_has_a_bar_on_a_terminal() {
     assert!(on_terminal(&place, "sample run --count 3").contains("tiny: samples"));
     let text = on_terminal(&place, "compare tiny.toml --out both");
     assert!(text.contains("tiny: training"), "{text:?}");
-    place.write("funnel.csv", "0.5,0.5\n");
     let text =
         on_terminal(&place, "run funnel-flow --set training.steps=3 --set evaluation.paths=500 --out funnel");
     for task in ["funnel-flow: forward paths", "funnel-flow: backward paths", "funnel-flow: samples"] {

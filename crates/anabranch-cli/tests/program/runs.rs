@@ -173,5 +173,8 @@ fn early_stopping_survives_a_resume() {
     let again = place.run("resume run --json").json();
     assert_eq!(again["metrics"]["nll"], first["metrics"]["nll"]);
     assert_eq!(again["steps"], first["steps"]);
+    let name = place.checkpoints("run").pop().expect("a checkpoint");
+    let steps = first["steps"].as_u64().expect("a number");
+    assert!(steps < 100_000 && name == format!("step-{steps:010}.safetensors"), "{steps}, {name}");
     assert!(place.newest("run") == newest);
 }

@@ -35,6 +35,7 @@ log_every = 5
 [evaluation]
 samples = 9
 draws = 1
+sample_metrics = false
 "#;
 
 /// How a process ended.

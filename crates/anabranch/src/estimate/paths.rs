@@ -69,13 +69,12 @@ mod tests {
     use crate::kernel::bijection::Standardise;
     use crate::model::flow::Flow;
     use crate::rng::Purpose;
-    use crate::target::EnergyRecipe;
+    use crate::target::DiagonalGaussian;
 
     /// A flow onto the very Gaussian that is the target: every weight is its constant, in chunks as in one batch.
     #[test]
     fn weights_of_a_perfect_flow_are_the_constant() {
-        let energy = EnergyRecipe::Gaussian { mean: vec![1.0, -2.0], std: vec![0.5, 3.0], log_z: 1.7 };
-        let energy = energy.build().unwrap();
+        let energy = DiagonalGaussian { mean: vec![1.0, -2.0], std: vec![0.5, 3.0], log_z: 1.7 };
         let flow = Flow::new(2, vec![Box::new(Standardise::new(vec![1.0, -2.0], vec![0.5, 3.0]))]);
         let model = Model::new(vec![Box::new(flow)]);
         let noise = Noise::new(3, Purpose::Source);
@@ -84,14 +83,14 @@ mod tests {
             counted.fetch_add(rows, Ordering::Relaxed);
             true
         };
-        let forward = forward_weights(&model, energy.as_ref(), paths, &noise, &count).unwrap();
+        let forward = forward_weights(&model, &energy, paths, &noise, &count).unwrap();
         let rows = energy.sample(paths, &noise).unwrap();
-        let backward = backward_weights(&model, energy.as_ref(), &rows, &noise, &count).unwrap();
+        let backward = backward_weights(&model, &energy, &rows, &noise, &count).unwrap();
         assert_eq!((forward.len(), backward.len(), counted.into_inner()), (paths, paths, 2 * paths));
         assert!(forward.iter().chain(&backward).all(|w| (w - 1.7).abs() < 1e-4), "{forward:?}");
-        let whole = to_vec_f64(forward_log_weights(&model, energy.as_ref(), paths, &noise));
+        let whole = to_vec_f64(forward_log_weights(&model, &energy, paths, &noise));
         assert!(forward.iter().zip(&whole).all(|(a, b)| (a - b).abs() < 1e-5));
-        assert!(forward_weights(&model, energy.as_ref(), paths, &noise, &|_| false).is_none());
-        assert!(backward_weights(&model, energy.as_ref(), &rows, &noise, &|_| false).is_none());
+        assert!(forward_weights(&model, &energy, paths, &noise, &|_| false).is_none());
+        assert!(backward_weights(&model, &energy, &rows, &noise, &|_| false).is_none());
     }
 }

@@ -82,6 +82,7 @@ pub enum ObjectiveRecipe {
     /// The importance-weighted bound (IWAE).
     ImportanceWeighted {
         /// Paths per datum.
+        #[schemars(range(min = 1))]
         samples: usize,
     },
     /// Reverse KL from an energy: maximises the ELBO on log Z.
@@ -187,14 +188,17 @@ impl Default for OptimizerRecipe {
 #[serde(deny_unknown_fields, default)]
 pub struct TrainingRecipe {
     /// Optimiser steps.
+    #[schemars(range(min = 1))]
     pub steps: u64,
     /// Rows per step.
+    #[schemars(range(min = 1))]
     pub batch: usize,
     /// Steps between checkpoints; 0 leaves only the last.
     pub checkpoint_every: u64,
     /// Steps between evaluations on the validation split; 0 switches them off.
     pub evaluate_every: u64,
     /// Steps between lines in metrics.jsonl.
+    #[schemars(range(min = 1))]
     pub log_every: u64,
     /// Evaluations without improvement after which training stops; 0 never stops early.
     pub patience: u64,
@@ -221,12 +225,15 @@ impl Default for TrainingRecipe {
 #[serde(deny_unknown_fields, default)]
 pub struct EvaluationRecipe {
     /// Samples drawn for the sample metrics and written to samples.npy.
+    #[schemars(range(min = 1))]
     pub samples: usize,
     /// Draws per row of the simulation-free bound, or paths per row of a simulated one.
+    #[schemars(range(min = 1))]
     pub draws: usize,
     /// Paths per row of the importance-weighted likelihood; 0 leaves it out.
     pub importance_samples: usize,
     /// Forward paths for ELBO, log Z and ESS on an energy.
+    #[schemars(range(min = 1))]
     pub paths: usize,
     /// Whether samples are compared with the test split (on an energy, with exact samples).
     pub sample_metrics: bool,

@@ -177,7 +177,7 @@ fn is_key(place: &str) -> bool {
     let word = |name: &str| {
         !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-'))
     };
-    names.next().is_some_and(|first| shape::has(first)) && names.all(word)
+    names.next().is_some_and(shape::has) && names.all(word)
 }
 
 /// Reads a recipe from TOML; `origin` (a file or a recipe's name) is named in messages.
@@ -222,10 +222,10 @@ mod tests {
         for (set, expected) in [
             (
                 "training.steps=many",
-                "--set training.steps: found \"many\"; allowed: an integer of at least 0",
+                "--set training.steps: found \"many\"; allowed: an integer of at least 1",
             ),
-            ("training.steps=-3", "--set training.steps: found -3; allowed: an integer of at least 0"),
-            ("training.steps=1e3", "--set training.steps: found 1000.0; allowed: an integer of at least 0"),
+            ("training.steps=-3", "--set training.steps: found -3; allowed: an integer of at least 1"),
+            ("training.steps=1e3", "--set training.steps: found 1000.0; allowed: an integer of at least 1"),
             ("training.batch=0", "--set training.batch: found 0; allowed: an integer of at least 1"),
             ("training=5", "--set training: found 5; allowed: a table"),
             (
@@ -250,7 +250,7 @@ mod tests {
             ),
             (
                 "target.kind=table",
-                "t.toml, line 4, key target.name: found \"name\"; allowed: kind, source, file, levels, image, validation, test, split_seed; did you mean \"image\"?",
+                "t.toml, line 4, key target.name: found \"name\"; allowed: kind, source, file, levels, image, validation, test, split_seed",
             ),
         ] {
             assert_eq!(message(TEXT, &[set]), expected);

@@ -99,6 +99,7 @@ pub struct DiffusionRecipe {
     /// The noise schedule.
     pub schedule: ScheduleName,
     /// Noise levels of the chain.
+    #[schemars(range(min = 2))]
     pub levels: usize,
     /// How the training loss weighs its levels.
     pub weighting: WeightingName,
@@ -166,6 +167,7 @@ pub enum Mixing {
 #[serde(deny_unknown_fields, default)]
 pub struct FlowRecipe {
     /// How many layers.
+    #[schemars(range(min = 1))]
     pub layers: usize,
     /// How a layer couples coordinates.
     pub coupling: CouplingKind,

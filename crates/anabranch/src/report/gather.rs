@@ -81,7 +81,7 @@ pub fn gather(run: &Run, result: &Value) -> Result<Summary> {
         name: recipe.name.clone(),
         title: recipe.title.clone(),
         seed: recipe.seed,
-        steps: recipe.training.steps,
+        steps: result["steps"].as_u64().unwrap_or(recipe.training.steps),
         seconds: result["seconds"].as_f64().unwrap_or(f64::NAN),
         parameters: plan.model.parameters() as u64,
         facts: explain(plan),
