@@ -175,7 +175,13 @@ fn compare(
     Ok(())
 }
 
-fn sample(directory: &Path, count: usize, seed: u64, format: Option<&str>, out: Option<PathBuf>) -> Result<()> {
+fn sample(
+    directory: &Path,
+    count: usize,
+    seed: u64,
+    format: Option<&str>,
+    out: Option<PathBuf>,
+) -> Result<()> {
     if count == 0 {
         return Err(Problem::new("--count", "0").allowed("an integer of at least 1").into());
     }

@@ -229,7 +229,14 @@ impl Run {
         let seconds = start.elapsed().as_secs_f64();
         metrics.insert("seconds_per_sample".to_owned(), json!(seconds / recipe.evaluation.samples as f64));
         let path = self.directory.join("samples.npy");
-        write_samples(&path, Format::Npy, &samples, dimension, recipe.target.image(), recipe.target.levels())?;
+        write_samples(
+            &path,
+            Format::Npy,
+            &samples,
+            dimension,
+            recipe.target.image(),
+            recipe.target.levels(),
+        )?;
         Ok(metrics)
     }
 

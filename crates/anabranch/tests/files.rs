@@ -83,9 +83,14 @@ fn numpy_shapes_orders_and_versions() {
 #[test]
 fn numpy_arrays_that_are_no_tables() {
     assert_eq!(message("scalar.npy", &[]), "scalar.npy: found a single number; allowed: an array of rows");
-    assert!(message("complex.npy", &[]).starts_with("complex.npy: found numbers of type '<c16'; allowed: b1, i1"));
+    assert!(
+        message("complex.npy", &[]).starts_with("complex.npy: found numbers of type '<c16'; allowed: b1, i1")
+    );
     assert!(message("objects.npy", &[]).starts_with("objects.npy: found numbers of type '|O'"));
-    assert!(message("records.npy", &[]).starts_with("records.npy: found numbers of type [('a', '<i4'), ('b', '<f8')]"));
+    assert!(
+        message("records.npy", &[])
+            .starts_with("records.npy: found numbers of type [('a', '<i4'), ('b', '<f8')]")
+    );
     assert!(read(&fixture("f4-big.npy"), &[named("x")]).unwrap_err().to_string().contains("have no names"));
 }
 
@@ -120,7 +125,10 @@ fn idx_and_csv_files() {
 fn parquet_types_encodings_and_codecs() {
     let integers = table("integers.parquet");
     assert_eq!(integers.columns, 8);
-    assert_eq!(integers.values[..8], [-128.0, -32768.0, -(2f32.powi(31)), -(2f32.powi(63)), 0.0, 0.0, 0.0, 0.0]);
+    assert_eq!(
+        integers.values[..8],
+        [-128.0, -32768.0, -(2f32.powi(31)), -(2f32.powi(63)), 0.0, 0.0, 0.0, 0.0]
+    );
     assert_eq!(integers.values[8..16], [0.0, 0.0, 0.0, 0.0, 1.0, 1.0, 1.0, 1.0]);
     let unsigned = [255.0, 65535.0, 2f32.powi(31) + 2f32.powi(8), 2f32.powi(63) + 2f32.powi(40)];
     assert_eq!(integers.values[16..20], [127.0, 32767.0, 65536.0, 2f32.powi(40)]);
@@ -136,7 +144,10 @@ fn parquet_types_encodings_and_codecs() {
     assert_eq!(table("split.parquet").values, [-2.0, -1.0, 0.0, 1.0, 2.0, 3.0, 4.0]);
     assert_eq!(table("delta.parquet").values, [0.0, 1.0, 4.0, 9.0, 16.0, 25.0, 36.0, 49.0, 64.0]);
     let groups = table("groups.parquet");
-    assert_eq!((groups.columns, groups.values), (2, (0u8..5).flat_map(|i| [i.into(), (10 * i).into()]).collect()));
+    assert_eq!(
+        (groups.columns, groups.values),
+        (2, (0u8..5).flat_map(|i| [i.into(), (10 * i).into()]).collect())
+    );
 }
 
 #[test]
@@ -147,7 +158,10 @@ fn parquet_columns_that_are_no_numbers() {
         let message = message(&format!("{name}.parquet"), &[]);
         assert!(message.starts_with(&format!("{name}.parquet, {start}")), "{message}");
     };
-    starts("labelled", "in the schema, column \"label\": found BYTE_ARRAY that stands for String; allowed: integers");
+    starts(
+        "labelled",
+        "in the schema, column \"label\": found BYTE_ARRAY that stands for String; allowed: integers",
+    );
     starts("date", "in the schema, column \"x\": found INT32 that stands for Date");
     starts("decimal", "in the schema, column \"x\": found FIXED_LEN_BYTE_ARRAY that stands for Decimal");
     starts("time", "in the schema, column \"x\": found INT64 that stands for Timestamp");
@@ -207,7 +221,8 @@ fn pictures_of_samples() {
     }
 }
 
-const RECIPE: &str = "name = \"t\"\n[target]\nkind = \"table\"\n[[model]]\nkind = \"flow\"\n[training]\nsteps = 1\n";
+const RECIPE: &str =
+    "name = \"t\"\n[target]\nkind = \"table\"\n[[model]]\nkind = \"flow\"\n[training]\nsteps = 1\n";
 
 fn plan(sets: &[String]) -> anabranch::error::Result<Plan> {
     let overrides: Vec<Override> = sets.iter().map(|set| Override::parse(set)).collect::<Result<_, _>>()?;
@@ -222,7 +237,7 @@ fn recipes_read_any_file_and_drop_columns() {
     std::fs::write(&path, format!("x,y,label\n{rows}")).unwrap();
     let file = format!("target.file=\"{}\"", path.display());
     let with = |more: &[&str]| {
-        plan(&[&[file.clone()], &more.iter().map(|set| (*set).to_owned()).collect::<Vec<_>>()[..]].concat())
+        plan(&std::iter::once(&*file).chain(more.iter().copied()).map(str::to_owned).collect::<Vec<_>>())
     };
     let plan_of_two = with(&["target.drop=[\"label\"]"]).unwrap();
     let TargetData::Rows(data) = &plan_of_two.data else { panic!("a table") };
@@ -237,7 +252,9 @@ fn recipes_read_any_file_and_drop_columns() {
     let wrong_type = message(&["target.drop=[2.5]"]);
     assert!(wrong_type.contains("allowed: a column's name or its index from 0"), "{wrong_type}");
     let levels = message(&["target.drop=[2]", "target.levels=4"]);
-    assert!(levels.contains("found ") && levels.contains("allowed: an integer from 0 to 3 (target.levels = 4)"));
+    assert!(
+        levels.contains("found ") && levels.contains("allowed: an integer from 0 to 3 (target.levels = 4)")
+    );
 
     // Further data may come with the label or without it.
     let target = &plan_of_two.recipe.target;
@@ -247,7 +264,8 @@ fn recipes_read_any_file_and_drop_columns() {
     assert_eq!(target.read(&bare, 2).unwrap().values, [1.0, 2.0]);
     write_samples(&bare, Format::Npy, &[1.0, 2.0, 3.0], 1, None, 0).unwrap();
     assert!(target.read(&bare, 2).unwrap_err().is_input());
-    let embedded = plan(&["target.source=digits".to_owned(), "target.drop=[1]".to_owned()]).err().unwrap().to_string();
+    let embedded =
+        plan(&["target.source=digits".to_owned(), "target.drop=[1]".to_owned()]).err().unwrap().to_string();
     assert!(embedded.starts_with("target.drop: found columns of an embedded data set"), "{embedded}");
 }
 
@@ -267,7 +285,9 @@ fn fixtures() -> Vec<(String, Vec<u8>)> {
 /// Reads a damaged file: it is a table of finite numbers still, or the user's error.
 fn survives(name: &str, bytes: &[u8]) {
     match parse(name, bytes, &[]) {
-        Ok(table) => assert!(table.rows() > 0 && table.values.iter().all(|value| value.is_finite()), "{name}"),
+        Ok(table) => {
+            assert!(table.rows() > 0 && table.values.iter().all(|value| value.is_finite()), "{name}")
+        }
         Err(error) => assert!(error.is_input(), "{name}: {error}"),
     }
 }
@@ -277,7 +297,11 @@ fn truncated_files_give_a_message() {
     for (name, bytes) in fixtures() {
         for length in 0..bytes.len() {
             survives(&name, &bytes[..length]);
-            assert!(parse(&name, &bytes[..length], &[]).is_err(), "{name} cut at {length} of {}", bytes.len());
+            assert!(
+                parse(&name, &bytes[..length], &[]).is_err(),
+                "{name} cut at {length} of {}",
+                bytes.len()
+            );
         }
     }
 }

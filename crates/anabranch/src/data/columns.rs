@@ -1,12 +1,10 @@
 //! The columns of a file: their names where it gives any, and which of them are kept.
 
-use std::borrow::Cow;
-
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Table;
-use crate::error::{Problem, Result};
+use crate::error::{Error, Problem, Result};
 
 /// A column of a file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -49,7 +47,8 @@ impl<'a> Columns<'a> {
                 Column::Name(name) => {
                     let problem = Problem::new("target.drop", format!("\"{name}\""));
                     return Err(if names.is_empty() {
-                        problem.allowed(format!("an index below {count}: the columns of {place} have no names"))
+                        problem
+                            .allowed(format!("an index below {count}: the columns of {place} have no names"))
                     } else {
                         problem.choices(&names)
                     }
@@ -71,10 +70,10 @@ impl<'a> Columns<'a> {
     }
 
     /// A column in a message: its name, or its number from 1, as lines are counted.
-    fn describe(&self, index: usize) -> Cow<'_, str> {
+    fn describe(&self, index: usize) -> String {
         match self.names.get(index) {
-            Some(name) => format!("column \"{name}\"").into(),
-            None => format!("column {}", index + 1).into(),
+            Some(name) => format!("column {}", quoted(name)),
+            None => format!("column {}", index + 1),
         }
     }
 
@@ -101,10 +100,23 @@ impl<'a> Columns<'a> {
     /// If there is no row.
     pub fn table(&self, values: Vec<f32>) -> Result<Table> {
         if values.is_empty() {
-            return Err(Problem::new(self.place, "no rows").allowed("at least one row of numbers").into());
+            return Err(no_rows(self.place));
         }
         Ok(Table { columns: self.kept.len(), values })
     }
+}
+
+/// Text from a file in a message: in quotes, cut where it is long.
+pub(super) fn quoted(text: &str) -> String {
+    match text.char_indices().nth(40) {
+        Some((end, _)) => format!("\"{}...\"", &text[..end]),
+        None => format!("\"{text}\""),
+    }
+}
+
+/// The error of a file without rows.
+pub(super) fn no_rows(place: &str) -> Error {
+    Problem::new(place, "no rows").allowed("at least one row of numbers").into()
 }
 
 /// What a cell may hold.
@@ -126,7 +138,10 @@ mod tests {
         assert_eq!(kept(3, &[], &[index(1), index(1)]).unwrap(), [0, 2]);
         assert_eq!(kept(4, &["a", "b", "a", "c"], &[name("a"), index(3)]).unwrap(), [1]);
         let message = |names: &[&str], drop: Column| kept(2, names, &[drop]).unwrap_err().to_string();
-        assert_eq!(message(&[], index(2)), "target.drop: found 2; allowed: an index below 2, the number of columns of t");
+        assert_eq!(
+            message(&[], index(2)),
+            "target.drop: found 2; allowed: an index below 2, the number of columns of t"
+        );
         assert!(message(&[], name("a")).contains("have no names"));
         assert_eq!(
             message(&["x", "label"], name("lable")),

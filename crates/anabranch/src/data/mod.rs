@@ -14,6 +14,7 @@ mod parquet;
 mod png;
 mod read;
 mod split;
+mod thrift;
 mod write;
 
 pub use columns::Column;

@@ -27,7 +27,11 @@ pub(super) fn read(place: &str, bytes: &[u8], drop: &[Column]) -> Result<Table> 
         (1, [a, b, rest @ ..]) => (usize::from(u16::from_le_bytes([*a, *b])), rest),
         (2 | 3, [a, b, c, d, rest @ ..]) => (u32::from_le_bytes([*a, *b, *c, *d]) as usize, rest),
         (1..=3, _) => return Err(damaged("a file that ends within its NPY header").into()),
-        _ => return Err(Problem::new(place, format!("NPY version {version}")).allowed("version 1, 2 or 3").into()),
+        _ => {
+            return Err(Problem::new(place, format!("NPY version {version}"))
+                .allowed("version 1, 2 or 3")
+                .into());
+        }
     };
     let Some((header, bytes)) = rest.split_at_checked(length) else {
         return Err(damaged("a file that ends within its NPY header").into());
@@ -214,15 +218,23 @@ mod tests {
         };
         let of_type = message(&header("'<c8'", "(1,)"), &[0; 8]);
         assert!(of_type.starts_with("t.npy: found numbers of type '<c8'; allowed: b1, i1,"), "{of_type}");
-        assert!(message(&header("[('a', '<f4'), ('b', '<i2', (2,))]", "(1,)"), &[0; 8]).contains("type [('a', '<f4')"));
+        assert!(
+            message(&header("[('a', '<f4'), ('b', '<i2', (2,))]", "(1,)"), &[0; 8])
+                .contains("type [('a', '<f4')")
+        );
         assert_eq!(
             message(&header("'<f4'", "(3, 2)"), &[0; 20]),
             "t.npy: found 20 bytes of numbers; allowed: 24 bytes, as the header says: 3 x 2 numbers of 4 bytes"
         );
-        assert!(message(&header("'<f4'", "(1,)"), &[0; 5]).contains("found 5 bytes of numbers; allowed: 4 bytes"));
+        assert!(
+            message(&header("'<f4'", "(1,)"), &[0; 5]).contains("found 5 bytes of numbers; allowed: 4 bytes")
+        );
         let absurd = message(&header("'<f4'", "(1152921504606846976, 16)"), &[0; 20]);
         assert!(absurd.contains("too many bytes for any file"), "{absurd}");
-        assert!(message(&header("'<f4'", "(1152921504606846976,)"), &[0; 20]).contains("4611686018427387904 bytes"));
+        assert!(
+            message(&header("'<f4'", "(1152921504606846976,)"), &[0; 20])
+                .contains("4611686018427387904 bytes")
+        );
         assert!(message(&header("'<f4'", "(0, 1152921504606846976)"), &[]).contains("found no rows"));
         assert!(message(&header("'<f4'", "(1152921504606846976, 0)"), &[]).contains("found no columns"));
         assert!(message(&header("'<f4'", "(0,)"), &[]).contains("found no rows"));

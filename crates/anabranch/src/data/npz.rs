@@ -19,7 +19,9 @@ pub(super) fn read(place: &str, bytes: &[u8], member: Option<&str>, drop: &[Colu
     let names: Vec<String> =
         archive.file_names().filter_map(|name| name.strip_suffix(".npy")).map(str::to_owned).collect();
     let name = match (member, &names[..]) {
-        (_, []) => return Err(Problem::new(place, "a ZIP archive without arrays").allowed("an NPZ file").into()),
+        (_, []) => {
+            return Err(Problem::new(place, "a ZIP archive without arrays").allowed("an NPZ file").into());
+        }
         (Some(member), names) if names.iter().any(|name| name == member) => member,
         (Some(member), names) => {
             return Err(Problem::new(place, format!("\"{member}\"")).choices(names).into());

@@ -36,14 +36,24 @@ impl Grid {
         let down = self.count.div_ceil(self.across);
         match (span(down, self.height), span(self.across, self.width)) {
             (Some(height), Some(width)) if self.count * self.height * self.width > 0 => Ok([height, width]),
-            _ => Err(Problem::new("png", format!("{} images of {} x {}", self.count, self.height, self.width))
-                .allowed("as many as fit into a PNG file of 2147483647 pixels each way, and at least one pixel")
-                .into()),
+            _ => Err(Problem::new(
+                "png",
+                format!("{} images of {} x {}", self.count, self.height, self.width),
+            )
+            .allowed("as many as fit into a PNG file of 2147483647 pixels each way, and at least one pixel")
+            .into()),
         }
     }
 
     /// Writes the images, row-major in `values`: grey from black at `low` to white at `high`.
-    pub fn write(&self, out: &mut dyn Write, size: [u32; 2], values: &[f32], low: f32, high: f32) -> std::io::Result<()> {
+    pub fn write(
+        &self,
+        out: &mut dyn Write,
+        size: [u32; 2],
+        values: &[f32],
+        low: f32,
+        high: f32,
+    ) -> std::io::Result<()> {
         let [height, width] = size;
         let mut encoder = ::png::Encoder::new(out, width, height);
         encoder.set_color(::png::ColorType::Grayscale);

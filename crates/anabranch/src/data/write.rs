@@ -104,7 +104,9 @@ pub fn write_samples(
             let [height, width] = image.unwrap_or_default();
             if height.checked_mul(width) != Some(columns) {
                 return Err(Problem::new("target.image", format!("{height} x {width}"))
-                    .allowed(format!("a height and a width whose product is the number of columns, {columns}"))
+                    .allowed(format!(
+                        "a height and a width whose product is the number of columns, {columns}"
+                    ))
                     .into());
             }
             let finite = || values.iter().copied().filter(|value| value.is_finite());
@@ -127,7 +129,10 @@ mod tests {
     fn formats_have_names() {
         for format in Format::ALL {
             assert_eq!(format.name().parse::<Format>().unwrap(), format);
-            assert_eq!(Format::of(Path::new(&format!("a.b.{}", format.name().to_uppercase()))).unwrap(), format);
+            assert_eq!(
+                Format::of(Path::new(&format!("a.b.{}", format.name().to_uppercase()))).unwrap(),
+                format
+            );
         }
         assert_eq!(Format::of(Path::new("samples")).unwrap(), Format::Npy);
         let message = "parquett".parse::<Format>().unwrap_err().to_string();
@@ -142,11 +147,12 @@ mod tests {
     #[test]
     fn pictures_need_images() {
         let path = Path::new("never-written.png");
-        let message = |image| {
-            write_samples(path, Format::Png, &[1.0; 6], 3, image, 0).unwrap_err().to_string()
-        };
+        let message =
+            |image| write_samples(path, Format::Png, &[1.0; 6], 3, image, 0).unwrap_err().to_string();
         assert!(message(None).starts_with("png: found samples that are no images; allowed: npy"));
-        assert!(message(Some([2, 2])).starts_with("target.image: found 2 x 2; allowed: a height and a width"));
+        assert!(
+            message(Some([2, 2])).starts_with("target.image: found 2 x 2; allowed: a height and a width")
+        );
         assert!(!path.exists());
     }
 }
