@@ -250,7 +250,7 @@ mod tests {
             ),
             (
                 "target.kind=table",
-                "t.toml, line 4, key target.name: found \"name\"; allowed: kind, source, file, levels, image, validation, test, split_seed",
+                "t.toml, line 4, key target.name: found \"name\"; allowed: kind, source, file, drop, levels, image, validation, test, split_seed",
             ),
         ] {
             assert_eq!(message(TEXT, &[set]), expected);
