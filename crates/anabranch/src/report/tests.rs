@@ -149,7 +149,7 @@ fn a_real_run_leaves_a_report_and_its_events() {
             short.iter().chain([&more]).map(|set| Override::parse(set).expect("an override")).collect();
         let run = Run::create(&root.join(name), named(name, &overrides).expect("a recipe")).expect("a run");
         run.train(&mut Silent).expect("trains");
-        let result = run.result(run.evaluate().expect("evaluates"), 1.0).expect("writes");
+        let result = run.result(run.evaluate(&Silent).expect("evaluates")).expect("writes");
         write_report(&run, &result).expect("a report");
         let page = std::fs::read_to_string(run.directory.join("report.html")).expect("a page");
         check(&page);
