@@ -237,7 +237,7 @@ fn recipes_read_any_file_and_drop_columns() {
     std::fs::write(&path, format!("x,y,label\n{rows}")).unwrap();
     let file = format!("target.file=\"{}\"", path.display());
     let with = |more: &[&str]| {
-        plan(&[&[file.clone()], &more.iter().map(|set| (*set).to_owned()).collect::<Vec<_>>()[..]].concat())
+        plan(&std::iter::once(&*file).chain(more.iter().copied()).map(str::to_owned).collect::<Vec<_>>())
     };
     let plan_of_two = with(&["target.drop=[\"label\"]"]).unwrap();
     let TargetData::Rows(data) = &plan_of_two.data else { panic!("a table") };

@@ -362,6 +362,26 @@ fn law_6_agreement_of_estimates() {
     }
 }
 
+/// Law 6 on integers: the same agreement where the signal is kept within the data's range.
+#[test]
+fn law_6_agreement_of_estimates_on_integers() {
+    let levels = 5;
+    let mut predictions = PARAMETRISATIONS.to_vec();
+    predictions.push(Prediction::Levels(centres(levels)));
+    for prediction in predictions {
+        let schedule = Schedule::Fixed(log_linear(12, -5.0, 6.0));
+        let segment = diffusion(schedule, prediction.clone(), Observation::Levels(levels), 3);
+        let model = Model::new(vec![Box::new(segment)]);
+        let rows = 40_000;
+        let x = matrix([0.0, 4.0, 1.0].repeat(rows), 3, &Device::flex());
+        let local = Estimate::mean(&to_vec_f64(model.bound(x.clone(), &noise(33))));
+        let path = Estimate::mean(&to_vec_f64(model.chain().encode(x, &noise(34)).log_weight));
+        let error = (local.error.powi(2) + path.error.powi(2)).sqrt();
+        assert!((local.value - path.value).abs() < 4.0 * error, "{prediction:?}: {local:?} and {path:?}");
+        assert!(error < 0.05 * local.value.abs().max(1.0), "{prediction:?}: the check has power");
+    }
+}
+
 /// The terms of a path add up to the chain's own number.
 #[test]
 fn path_terms_add_up() {

@@ -4,7 +4,7 @@
 //! `sum_k i_k prod_{l > k} n_l` in C order, where the last index runs fastest, and at `sum_k i_k prod_{l < k} n_l` in
 //! Fortran order, where the first does. Rows are the first index; all others, in C order, make the columns.
 
-use super::columns::Columns;
+use super::columns::{Columns, no_rows};
 use super::{Column, Table};
 use crate::error::{Problem, Result};
 
@@ -86,7 +86,7 @@ impl Array<'_> {
     /// # Errors
     /// If the shape has no rows or no columns, does not agree with the number of bytes, or a number is not finite.
     pub fn table(&self, place: &str, drop: &[Column]) -> Result<Table> {
-        let Some((&rows, rest)) = self.shape.split_first() else {
+        let Some((&rows, lengths)) = self.shape.split_first() else {
             return Err(Problem::new(place, "a single number").allowed("an array of rows").into());
         };
         let size = self.element.size;
@@ -99,16 +99,13 @@ impl Array<'_> {
                 .allowed(format!("{needed}, as the header says: {shape} numbers of {size} bytes"))
                 .into());
         }
-        // With a row there cannot be more columns than bytes: they agree with the shape.
-        let count = if rows == 0 { rest.len().min(1) } else { self.bytes.len() / size / rows };
-        let columns = match (rows, count) {
-            (0, _) => {
-                return Err(Problem::new(place, "no rows").allowed("at least one row of numbers").into());
-            }
-            (_, count) => Columns::new(place, count, Vec::new(), drop)?,
-        };
+        if rows == 0 {
+            return Err(no_rows(place));
+        }
+        let count = self.bytes.len() / size / rows;
+        let columns = Columns::new(place, count, Vec::new(), drop)?;
         let (row_stride, positions) = if self.fortran {
-            (1, columns.kept().iter().map(|column| fortran_position(*column, rows, rest)).collect())
+            (1, columns.kept().iter().map(|column| fortran_position(*column, rows, lengths)).collect())
         } else {
             (count, columns.kept().to_vec())
         };

@@ -1,12 +1,10 @@
 //! The columns of a file: their names where it gives any, and which of them are kept.
 
-use std::borrow::Cow;
-
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Table;
-use crate::error::{Problem, Result};
+use crate::error::{Error, Problem, Result};
 
 /// A column of a file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -72,10 +70,10 @@ impl<'a> Columns<'a> {
     }
 
     /// A column in a message: its name, or its number from 1, as lines are counted.
-    fn describe(&self, index: usize) -> Cow<'_, str> {
+    fn describe(&self, index: usize) -> String {
         match self.names.get(index) {
-            Some(name) => format!("column \"{name}\"").into(),
-            None => format!("column {}", index + 1).into(),
+            Some(name) => format!("column {}", quoted(name)),
+            None => format!("column {}", index + 1),
         }
     }
 
@@ -102,10 +100,23 @@ impl<'a> Columns<'a> {
     /// If there is no row.
     pub fn table(&self, values: Vec<f32>) -> Result<Table> {
         if values.is_empty() {
-            return Err(Problem::new(self.place, "no rows").allowed("at least one row of numbers").into());
+            return Err(no_rows(self.place));
         }
         Ok(Table { columns: self.kept.len(), values })
     }
+}
+
+/// Text from a file in a message: in quotes, cut where it is long.
+pub(super) fn quoted(text: &str) -> String {
+    match text.char_indices().nth(40) {
+        Some((end, _)) => format!("\"{}...\"", &text[..end]),
+        None => format!("\"{text}\""),
+    }
+}
+
+/// The error of a file without rows.
+pub(super) fn no_rows(place: &str) -> Error {
+    Problem::new(place, "no rows").allowed("at least one row of numbers").into()
 }
 
 /// What a cell may hold.

@@ -4,7 +4,7 @@
 
 use std::io::Write;
 
-use super::columns::{Columns, FINITE};
+use super::columns::{Columns, FINITE, no_rows, quoted};
 use super::{Column, Table};
 use crate::error::{Problem, Result};
 
@@ -46,7 +46,8 @@ pub(super) fn read(place: &str, text: &str, drop: &[Column]) -> Result<Table> {
             match record[index].parse::<f32>() {
                 Ok(value) if value.is_finite() => values.push(value),
                 _ => {
-                    let found = quoted(&record[index]);
+                    let cell = &record[index];
+                    let found = if cell.is_empty() { "an empty cell".to_owned() } else { quoted(cell) };
                     return Err(columns
                         .problem(format_args!("line {line}"), index, found)
                         .allowed(FINITE)
@@ -57,16 +58,7 @@ pub(super) fn read(place: &str, text: &str, drop: &[Column]) -> Result<Table> {
     }
     match columns {
         Some(columns) => columns.table(values),
-        None => Err(Problem::new(place, "no rows").allowed("at least one row of numbers").into()),
-    }
-}
-
-/// A cell in a message, cut where it is long.
-fn quoted(cell: &str) -> String {
-    match cell.char_indices().nth(40) {
-        _ if cell.is_empty() => "an empty cell".to_owned(),
-        Some((end, _)) => format!("\"{}...\"", &cell[..end]),
-        None => format!("\"{cell}\""),
+        None => Err(no_rows(place)),
     }
 }
 

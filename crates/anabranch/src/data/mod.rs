@@ -15,6 +15,7 @@ mod parquet;
 mod png;
 mod read;
 mod split;
+mod thrift;
 mod write;
 
 pub use columns::Column;

@@ -1,12 +1,13 @@
 //! Parquet files of flat numeric columns.
 //!
 //! A file ends with its metadata: the columns, and where in each group of rows the pages of each column are. The
-//! `parquet` crate decodes pages; what it takes on trust is checked here first, for a damaged file must not make it
-//! reserve memory for numbers that are not there.
+//! `parquet` crate decodes the pages; the sizes that it takes on trust are checked here first, for a damaged file must not
+//! make it reserve memory for numbers that are not there.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
-use ::parquet::basic::{Compression, ConvertedType, Encoding, LogicalType, Repetition, Type as Physical};
+use ::parquet::basic::{Compression, ConvertedType, LogicalType, Repetition, Type as Physical};
 use ::parquet::column::page::{Page, PageMetadata, PageReader};
 use ::parquet::column::reader::{ColumnReader, ColumnReaderImpl, get_column_reader};
 use ::parquet::data_type::{AsBytes, DataType, FloatType};
@@ -21,6 +22,7 @@ use bytes::Bytes;
 
 use super::array::half;
 use super::columns::Columns;
+use super::thrift::{DEPTH, Thrift};
 use super::{Column, Table};
 use crate::error::{Problem, Result};
 
@@ -36,9 +38,19 @@ const BATCH: usize = 8192;
 /// If the file is damaged, or a column that is kept is in lists, no number or boolean, compressed in another way than
 /// snappy, gzip or zstd, or has a null or a number that is not finite.
 pub(super) fn read(place: &str, bytes: Bytes, drop: &[Column]) -> Result<Table> {
+    // The crate reports most damage; some of its decoders assert that there is none within a page.
+    std::panic::catch_unwind(AssertUnwindSafe(|| read_columns(place, bytes, drop))).unwrap_or_else(|_| {
+        Err(Problem::new(place, "damaged Parquet (a page that cannot be decoded)")
+            .allowed("a whole Parquet file")
+            .into())
+    })
+}
+
+fn read_columns(place: &str, bytes: Bytes, drop: &[Column]) -> Result<Table> {
     let damaged = |error: ParquetError| {
         Problem::new(place, format!("damaged Parquet ({error})")).allowed("a whole Parquet file")
     };
+    check_schema(&bytes).map_err(damaged)?;
     let metadata = ParquetMetaDataReader::new().parse_and_finish(&bytes).map_err(damaged)?;
     let schema = metadata.file_metadata().schema_descr();
     let names = schema.columns().iter().map(|column| column.path().string()).collect();
@@ -66,7 +78,7 @@ pub(super) fn read(place: &str, bytes: Bytes, drop: &[Column]) -> Result<Table> 
             check_compression(&columns, index, chunk.compression())?;
             let column = schema.column(index);
             let unsigned = is_unsigned(&column);
-            let pages = Pages::new(&source, chunk, rows, column.max_def_level() > 0).map_err(damaged)?;
+            let pages = Pages::new(&source, chunk, rows).map_err(damaged)?;
             let mut numbers = Vec::new();
             match read_column(get_column_reader(column, Box::new(pages)), unsigned, rows, &mut numbers) {
                 Ok(()) if numbers.len() == rows => {}
@@ -225,102 +237,67 @@ impl ChunkReader for Source {
     }
 }
 
-/// The unsigned varint that comes next, seven bits a byte with the lowest first, passed over.
-fn varint(rest: &mut &[u8]) -> Option<u64> {
-    let mut value = 0;
-    for shift in (0..35).step_by(7) {
-        let (byte, after) = rest.split_first()?;
-        *rest = after;
-        value |= u64::from(byte & 0x7F) << shift;
-        if byte & 0x80 == 0 {
-            return Some(value);
-        }
-    }
-    None
-}
-
 fn implausible(what: &str) -> ParquetError {
     ParquetError::General(format!("{what} that cannot be true"))
 }
 
-/// Refuses a page that no codec can unpack to the size it claims.
+/// Refuses a schema of which a group has more columns than all of them, or that is nested too deeply.
 ///
-/// A page header is a Thrift structure in the compact protocol. Its first three fields are the page's kind and its
-/// sizes unpacked and packed: each of them a byte 0x15 (the next field, an i32) and a zigzag varint, even for a natural
-/// number.
-fn check_sizes(mut header: &[u8]) -> Result<(), ParquetError> {
-    let mut field = || {
-        let (_, rest) = header.split_first().filter(|(first, _)| **first == 0x15)?;
-        header = rest;
-        varint(&mut header).filter(|value| value % 2 == 0).map(|value| value / 2)
-    };
-    match (field(), field(), field()) {
-        // Zstandard's blocks of one repeated byte are the most that any codec can do: 2^17 bytes from 4.
-        (Some(_), Some(unpacked), Some(packed)) if unpacked <= (packed + 1) << 15 => Ok(()),
-        _ => Err(implausible("a page header")),
-    }
+/// The metadata stand before the last eight bytes, their length and the magic string. Their second field is the list of
+/// the schema's elements in depth-first order, each with the number of its children in its fifth field.
+fn check_schema(file: &[u8]) -> Result<(), ParquetError> {
+    let metadata = file.split_last_chunk().and_then(|(rest, end): (_, &[u8; 8])| {
+        let length = u32::from_le_bytes([end[0], end[1], end[2], end[3]]) as usize;
+        rest.get(rest.len().checked_sub(length)?..)
+    });
+    let checked = Thrift(metadata.unwrap_or_default()).structure(|thrift, id, kind| {
+        if id != 2 {
+            return thrift.skip(kind, DEPTH);
+        }
+        let elements = thrift.length(kind)?;
+        // How many children are to come of each group that is open.
+        let mut open: Vec<u64> = Vec::new();
+        for _ in 0..elements {
+            let mut children = 0;
+            thrift.structure(|thrift, id, kind| match id {
+                5 => thrift.natural(kind).map(|count| children = u64::from(count)),
+                _ => thrift.skip(kind, DEPTH),
+            })?;
+            if let Some(count) = open.last_mut() {
+                *count -= 1;
+            }
+            open.push(children);
+            while open.pop_if(|count| *count == 0).is_some() {}
+            (children < elements && open.len() <= DEPTH).then_some(())?;
+        }
+        Some(())
+    });
+    checked.ok_or_else(|| implausible("metadata"))
+}
+
+/// Refuses a page that no codec can unpack to the size it claims: the header's second field, from the third.
+fn check_sizes(header: &[u8]) -> Result<(), ParquetError> {
+    let (mut unpacked, mut packed) = (0, 0);
+    let read = Thrift(header).structure(|thrift, id, kind| match id {
+        2 => thrift.natural(kind).map(|size| unpacked = u64::from(size)),
+        3 => thrift.natural(kind).map(|size| packed = u64::from(size)),
+        _ => thrift.skip(kind, DEPTH),
+    });
+    // Zstandard's blocks of one repeated byte are the most that any codec can do: 2^17 bytes from 4.
+    let possible = read.is_some() && unpacked <= (packed + 1) << 15;
+    if possible { Ok(()) } else { Err(implausible("a page header")) }
 }
 
 /// The pages of one column in one group of rows.
-struct Pages {
-    pages: SerializedPageReader<Source>,
-    /// Whether every value has a definition level.
-    levels: bool,
-    /// Whether the dictionary has come.
-    dictionary: bool,
-}
+struct Pages(SerializedPageReader<Source>);
 
 impl Pages {
-    fn new(
-        source: &Arc<Source>,
-        chunk: &ColumnChunkMetaData,
-        rows: usize,
-        levels: bool,
-    ) -> Result<Self, ParquetError> {
+    fn new(source: &Arc<Source>, chunk: &ColumnChunkMetaData, rows: usize) -> Result<Self, ParquetError> {
         let start = chunk.dictionary_page_offset().unwrap_or(chunk.data_page_offset());
         if start < 0 || chunk.compressed_size() < 0 {
             return Err(implausible("the place of a column"));
         }
-        let pages = SerializedPageReader::new(Arc::clone(source), chunk, rows, None)?;
-        Ok(Self { pages, levels, dictionary: false })
-    }
-
-    /// Refuses what the crate's decoders take for granted.
-    fn check(&mut self, page: &Page) -> Result<(), ParquetError> {
-        let values = match page {
-            Page::DictionaryPage { buf, num_values, .. } => {
-                self.dictionary = true;
-                return if *num_values as usize <= buf.len() {
-                    Ok(())
-                } else {
-                    Err(implausible("a dictionary"))
-                };
-            }
-            Page::DataPage { buf, .. } if self.levels => {
-                let length = buf.first_chunk().map(|length| u32::from_le_bytes(*length) as usize);
-                length.and_then(|length| buf.get(4..)?.get(length..))
-            }
-            Page::DataPage { buf, .. } => Some(&buf[..]),
-            Page::DataPageV2 { buf, def_levels_byte_len, rep_levels_byte_len, .. } => {
-                buf.get(*def_levels_byte_len as usize + *rep_levels_byte_len as usize..)
-            }
-        };
-        match page.encoding() {
-            Encoding::RLE_DICTIONARY | Encoding::PLAIN_DICTIONARY if !self.dictionary => {
-                Err(implausible("a page without its dictionary"))
-            }
-            // After the size and the number of its blocks, such a page has the number of its values.
-            Encoding::DELTA_BINARY_PACKED => {
-                let mut header = values.unwrap_or_default();
-                let numbers = [varint(&mut header), varint(&mut header), varint(&mut header)];
-                if numbers[2].is_some_and(|count| count > 0) {
-                    Ok(())
-                } else {
-                    Err(implausible("a page of no values"))
-                }
-            }
-            _ => Ok(()),
-        }
+        SerializedPageReader::new(Arc::clone(source), chunk, rows, None).map(Self)
     }
 }
 
@@ -334,17 +311,21 @@ impl Iterator for Pages {
 
 impl PageReader for Pages {
     fn get_next_page(&mut self) -> Result<Option<Page>, ParquetError> {
-        let page = self.pages.get_next_page()?;
-        page.iter().try_for_each(|page| self.check(page))?;
-        Ok(page)
+        let page = self.0.get_next_page()?;
+        match &page {
+            Some(Page::DictionaryPage { buf, num_values, .. }) if *num_values as usize > buf.len() => {
+                Err(implausible("a dictionary of more numbers than bytes"))
+            }
+            _ => Ok(page),
+        }
     }
 
     fn peek_next_page(&mut self) -> Result<Option<PageMetadata>, ParquetError> {
-        self.pages.peek_next_page()
+        self.0.peek_next_page()
     }
 
     fn skip_next_page(&mut self) -> Result<(), ParquetError> {
-        self.pages.skip_next_page()
+        self.0.skip_next_page()
     }
 }
 
@@ -376,4 +357,46 @@ pub(super) fn write(values: &[f32], columns: usize) -> Result<Vec<u8>, ParquetEr
         group.close()?;
     }
     writer.into_inner()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A file of nothing but metadata, with these elements of a schema.
+    fn file(count: u32, elements: &[u8]) -> Vec<u8> {
+        let [a, b, c, d] = [7, 14, 21, 28].map(|shift| (count >> shift & 0x7F) as u8 | 0x80);
+        let length = [count as u8 | 0x80, a, b, c, d & 0x7F];
+        let metadata = [&[0x15, 2, 0x19, 0xFC], &length[..], elements, &[0x16, 0, 0x19, 0x0C, 0]].concat();
+        [MAGIC, &metadata, &(metadata.len() as u32).to_le_bytes(), MAGIC].concat()
+    }
+
+    fn message(count: u32, elements: &[u8]) -> String {
+        read("t", file(count, elements).into(), &[]).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn hostile_schemas_reserve_nothing() {
+        let leaf = [0x15, 8, 0x25, 0, 0x18, 1, b'x', 0];
+        let root = |children: &[u8]| [&[0x48, 1, b's', 0x15], children, &[0], &leaf].concat();
+        assert_eq!(message(2, &root(&[2])), "t: found no rows; allowed: at least one row of numbers");
+        let many = message(2, &root(&[0xFE, 0xFF, 0xFF, 0xFF, 0x0F]));
+        assert_eq!(
+            many,
+            "t: found damaged Parquet (Parquet error: metadata that cannot be true); allowed: a whole Parquet file"
+        );
+        let nested = [&[0x35, 0, 0x18, 1, b'g', 0x15, 2, 0].repeat(200_000), &leaf[..]].concat();
+        assert_eq!(message(200_001, &nested), many);
+        assert_eq!(message(u32::MAX, &root(&[2])), many);
+    }
+
+    #[test]
+    fn no_codec_unpacks_a_byte_to_a_gigabyte() {
+        let header =
+            |unpacked: &[u8], packed: &[u8]| [&[0x15, 0, 0x15], unpacked, &[0x15], packed, &[0]].concat();
+        assert!(check_sizes(&header(&[0xFE, 0x01], &[20])).is_ok());
+        assert!(check_sizes(&header(&[0xFE, 0xFF, 0xFF, 0xFF, 0x0F], &[20])).is_err());
+        assert!(check_sizes(&header(&[0xFE, 0xFF, 0xFF, 0xFF, 0x0F], &[0xFE, 0xFF, 0xFF, 0x0F])).is_ok());
+        assert!(check_sizes(&[0x15, 0, 0x15]).is_err());
+    }
 }

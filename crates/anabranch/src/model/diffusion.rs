@@ -111,21 +111,32 @@ impl Diffusion {
         }
     }
 
-    /// Signal and noise estimates at a level. On data with levels the signal is kept within [-1, 1], where it lies.
+    /// Signal and noise estimates from the denoiser's output. On data with levels the signal is kept within [-1, 1],
+    /// where it lies: by every kernel of the chain and by every estimate of its bound, not by the training loss, whose
+    /// gradient would vanish there.
+    fn bounded_estimates(&self, output: State, z: &State, factors: &Factors) -> (State, State) {
+        let inside = matches!(self.prediction, Prediction::Levels(_));
+        if self.observation == Observation::Continuous || inside {
+            let signal = self.prediction.signal(output.clone(), z, factors);
+            return (signal, self.prediction.noise(output, z, factors));
+        }
+        let signal = self.prediction.signal(output, z, factors).clamp(-1.0, 1.0);
+        let noise = factors.sigma.divide(z.clone() - factors.alpha.times(signal.clone()));
+        (signal, noise)
+    }
+
+    /// Signal and noise estimates at a level.
     pub fn estimates(&self, z: &State, level: Level) -> (State, State) {
-        let time = Tensor::full([1, 1], level.time as f32, &z.device());
         let factors = Factors::from(level);
-        let output = self.denoiser.output(z, time, &factors);
-        match self.observation {
-            Observation::Continuous => {
-                let signal = self.prediction.signal(output.clone(), z, &factors);
-                (signal, self.prediction.noise(output, z, &factors))
-            }
-            Observation::Levels(_) => {
-                let signal = self.prediction.signal(output, z, &factors).clamp(-1.0, 1.0);
-                let noise = factors.sigma.divide(z.clone() - factors.alpha.times(signal.clone()));
-                (signal, noise)
-            }
+        let output = self.denoiser.output(z, Tensor::full([1, 1], level.time as f32, &z.device()), &factors);
+        self.bounded_estimates(output, z, &factors)
+    }
+
+    /// The noise estimate of a simulation-free term.
+    fn local_noise(&self, output: State, z: &State, factors: &Factors, goal: Goal) -> State {
+        match goal {
+            Goal::Loss => self.prediction.noise(output, z, factors),
+            Goal::Bound => self.bounded_estimates(output, z, factors).1,
         }
     }
 
@@ -160,7 +171,7 @@ impl Diffusion {
 
     /// `E log p(x | z_0)` by one draw of `z_0`, less `E log q`'s share that is not in the step terms: for a
     /// continuous state `p` is a density and the sum of all terms is a bound on `log p(x)`.
-    fn last_term(&self, x: &State, scaled: &State, gamma: Tensor<2>, noise: &Noise) -> LogWeight {
+    fn last_term(&self, x: &State, scaled: &State, gamma: Tensor<2>, noise: &Noise, goal: Goal) -> LogWeight {
         let eps = normal_like(scaled, noise);
         let alpha = burn::tensor::activation::sigmoid(-gamma.clone()).sqrt();
         let sigma = burn::tensor::activation::sigmoid(gamma.clone()).sqrt();
@@ -170,7 +181,10 @@ impl Diffusion {
             LastMean::Denoised => {
                 let factors = Factors { alpha: Coefficient::Each(alpha), sigma: Coefficient::Each(sigma) };
                 let output = self.denoiser.output(&z, Tensor::zeros([1, 1], &z.device()), &factors);
-                self.prediction.signal(output, &z, &factors)
+                match goal {
+                    Goal::Loss => self.prediction.signal(output, &z, &factors),
+                    Goal::Bound => self.bounded_estimates(output, &z, &factors).0,
+                }
             }
         };
         self.observed(mean, gamma).log_density(x)
@@ -200,7 +214,7 @@ impl Diffusion {
         let z = scaled.clone() * alpha.clone() + eps.clone() * sigma.clone();
         let factors = Factors { alpha: Coefficient::Each(alpha), sigma: Coefficient::Each(sigma) };
         let output = self.denoiser.output(&z, of(&|j| levels[j].time), &factors);
-        let error = eps - self.prediction.noise(output, &z, &factors);
+        let error = eps - self.local_noise(output, &z, &factors, goal);
         let weight = |j: usize| {
             let bound = 0.5 * steps as f64 * (levels[j].gamma - levels[j - 1].gamma).exp_m1();
             match (goal, self.weighting) {
@@ -225,7 +239,7 @@ impl Diffusion {
         let z = scaled.clone() * alpha.clone() + eps.clone() * sigma.clone();
         let factors = Factors { alpha: Coefficient::Each(alpha), sigma: Coefficient::Each(sigma) };
         let output = self.denoiser.output(&z, at.time, &factors);
-        let error = sum_rows((eps - self.prediction.noise(output, &z, &factors)).square());
+        let error = sum_rows((eps - self.local_noise(output, &z, &factors, goal)).square());
         let terms = error * at.slope.squeeze_dim(1) * -0.5;
         if gating.is_some() {
             let values = to_vec(terms.clone().detach());
@@ -283,7 +297,7 @@ impl Segment for Diffusion {
             return Some(steps);
         }
         let [first, last] = ends;
-        let reconstruction = self.last_term(x, &scaled, first, &noise.purpose(Purpose::Backward));
+        let reconstruction = self.last_term(x, &scaled, first, &noise.purpose(Purpose::Backward), goal);
         Some(steps + self.prior_term(&scaled, last) + reconstruction)
     }
 

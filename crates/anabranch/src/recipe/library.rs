@@ -29,6 +29,7 @@ const LIBRARY: &[Entry] = &[
         name: "checkerboard-diffusion",
         text: include_str!("../../../../recipes/checkerboard-diffusion.toml"),
     },
+    Entry { name: "checkerboard-flow", text: include_str!("../../../../recipes/checkerboard-flow.toml") },
     Entry { name: "spirals-diffusion", text: include_str!("../../../../recipes/spirals-diffusion.toml") },
     Entry { name: "funnel-flow", text: include_str!("../../../../recipes/funnel-flow.toml") },
     Entry { name: "manywell-flow", text: include_str!("../../../../recipes/manywell-flow.toml") },

@@ -8,7 +8,7 @@
 //!
 //! Training holds about ten copies of the weights (moments, averages, gradients) and two or three of a batch's numbers.
 
-use super::{CouplingKind, ObjectiveRecipe, Recipe, SegmentRecipe, TransformerName};
+use super::{CouplingKind, ObjectiveRecipe, PredictionName, Recipe, SegmentRecipe, TransformerName};
 use crate::error::{Problem, Result};
 
 /// Coordinates of the target's space.
@@ -46,11 +46,14 @@ fn stack(input: f64, hidden: &[usize], output: f64, residual: bool) -> (f64, f64
     (weights, row)
 }
 
-fn need(segment: &SegmentRecipe, d: f64, backward: bool) -> Need {
+/// `levels` counts the data's integer levels where the segment stands next to them, 0 elsewhere.
+fn need(segment: &SegmentRecipe, d: f64, levels: f64, backward: bool) -> Need {
     match segment {
         SegmentRecipe::Diffusion(diffusion) => {
-            let (weights, row) =
-                stack(d + diffusion.embedding as f64, &diffusion.hidden, d, diffusion.residual);
+            let outputs =
+                if diffusion.prediction == PredictionName::Levels { d * levels.max(1.0) } else { d };
+            let entry = d + diffusion.embedding as f64;
+            let (weights, row) = stack(entry, &diffusion.hidden, outputs, diffusion.residual);
             Need { weights, row, steps: diffusion.levels as f64, inner: d }
         }
         SegmentRecipe::Flow(flow) => {
@@ -130,7 +133,7 @@ pub(super) fn check(recipe: &Recipe, dimension: usize) -> Result<()> {
     let backward = !recipe.objective.needs_energy();
     let (mut weights, mut numbers, mut widest, mut outer) = (0.0, 0.0, 0f64, dimension as f64);
     for (index, segment) in recipe.model.iter().enumerate().rev() {
-        let need = need(segment, outer, backward);
+        let need = need(segment, outer, levels as f64, backward);
         weights += need.weights;
         if weights > MOST_WEIGHTS {
             return Err(Problem::new(
