@@ -143,7 +143,8 @@ impl Place {
         let line = |line: &str| {
             let mut value: Value =
                 serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
-            value.as_object_mut().expect("an object").remove("steps_per_second");
+            let object = value.as_object_mut().expect("an object");
+            object.retain(|name, _| !["steps_per_second", "seconds"].contains(&name.as_str()));
             value
         };
         text.lines().map(line).collect()
