@@ -148,9 +148,12 @@ impl<'a> Walk<'a> {
         key: &str,
     ) -> Result<(), Problem> {
         let Some((tag, words)) = tags(variants) else {
-            let mut results = variants.iter().map(|variant| self.value(variant, value, key));
-            let first = results.next().unwrap_or(Ok(()));
-            return if first.is_ok() || results.any(|result| result.is_ok()) { Ok(()) } else { first };
+            let results: Vec<_> = variants.iter().map(|variant| self.value(variant, value, key)).collect();
+            return match &results[..] {
+                [only] => only.clone(),
+                _ if results.iter().any(Result::is_ok) => Ok(()),
+                _ => Err(Problem::new(key, found(value)).allowed(self.allowed(schema))),
+            };
         };
         let Value::Table(table) = value else {
             return Err(Problem::new(key, found(value)).allowed(self.allowed(schema)));
