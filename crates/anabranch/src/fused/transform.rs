@@ -1,6 +1,6 @@
 //! Element-wise maps with a parameter vector per element, as one differentiable operation.
 //!
-//! Elements are taken [`LANES`] at a time, their parameters transposed so that every formula runs on all lanes at
+//! Elements are taken `LANES` at a time, their parameters transposed so that every formula runs on all lanes at
 //! once. Rows are cut into chunks of a fixed size and chunks' results are joined in order, so results are the same
 //! for any number of threads. The backward pass computes the forward quantities again: that is cheaper than
 //! keeping them.
