@@ -121,7 +121,6 @@ fn main() {
     rayon::ThreadPoolBuilder::new().num_threads(threads).build_global().expect("the pool is not yet built");
     let coupling = format!("{FLOW}{COUPLING}");
     let autoregressive = format!("{FLOW}{AUTOREGRESSIVE}");
-    // On the pool's own thread, so that handing over work costs nothing.
     let (times, check) = match case {
         "gemm_256" => gemm(256, 640),
         "gemm_1024" => gemm(1024, 10),

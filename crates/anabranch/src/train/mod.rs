@@ -196,6 +196,11 @@ impl<'a> Trainer<'a> {
     /// # Errors
     /// If the loss or a gradient is not finite; the state is then that before the step.
     pub fn step(&mut self) -> Result<StepInfo> {
+        // On a thread of the pool, so that the parallel parts of a step need not be handed over one by one.
+        rayon::scope(|_| self.step_here())
+    }
+
+    fn step_here(&mut self) -> Result<StepInfo> {
         let step = self.state.step;
         let loss = self.loss(step);
         let value = loss.clone().cast(burn::tensor::FloatDType::F64).into_scalar::<f64>();

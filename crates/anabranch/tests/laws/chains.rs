@@ -1,0 +1,141 @@
+//! Laws 2 and 7, and what holds of every chain and energy.
+
+use super::instances::*;
+
+/// Law 2: the mean weight is Z, and the mean log-weight no more than log Z, on asymmetric targets, for any chain.
+#[test]
+fn law_2_jarzynski() {
+    // Wide chains onto narrow targets keep the weights' variance finite.
+    let target =
+        DiagonalGaussian { mean: vec![0.4, -0.3, 0.2, 0.0], std: vec![0.5, 0.4, 0.6, 0.5], log_z: 1.3 };
+    for (name, model) in continuous_models(4) {
+        let log_weights =
+            to_vec_f64(forward_log_weights(&model, &target, 200_000, &noise(7).purpose(Purpose::Forward)));
+        let found = evidence(&log_weights);
+        let exact = target.log_z().expect("known");
+        assert!(found.elbo.value <= exact + 4.0 * found.elbo.error, "{name}: {found:?}");
+        // One path in 200 carrying weight is the least that makes the error bound meaningful.
+        if found.ess > 0.005 {
+            assert!((found.log_z.value - exact).abs() < 5.0 * found.log_z.error + 1e-3, "{name}: {found:?}");
+        }
+        // The other side of the sandwich, which no chain can fail to cover.
+        let rows = target.sample(20_000, &noise(8).purpose(Purpose::Target)).expect("exact sampler");
+        let x = matrix(rows, 4, &Device::flex());
+        let reward = double(target.log_density(&x));
+        let backward = to_vec_f64(reward - model.chain().encode(x, &noise(9)).log_weight);
+        let upper = Estimate::mean(&backward);
+        assert!(upper.value >= exact - 4.0 * upper.error, "{name}: {upper:?}");
+        let negated: Vec<f64> = backward.iter().map(|log_weight| -log_weight).collect();
+        let inverse = evidence(&negated);
+        if inverse.ess > 0.02 {
+            let error = (inverse.log_z.value + exact).abs();
+            assert!(error < 5.0 * inverse.log_z.error + 1e-3, "{name}: E_backward[1/w] = 1/Z, {inverse:?}");
+        }
+    }
+}
+
+/// The terms of a path add up to the chain's own number.
+#[test]
+fn path_terms_add_up() {
+    for (name, model) in continuous_models(4) {
+        let mut states: Vec<State> = Vec::new();
+        model.chain().sample_observed(50, &noise(41), |_, state| states.push(state.clone()));
+        let scored = to_vec_f64(Path::scored(&model, states, &noise(42)).total());
+        assert!(scored.iter().all(|value| value.is_finite()), "{name}");
+    }
+    let vae = Model::new(vec![Box::new(vae(ObservationModel::Gaussian, 4, &[3, 2]))]);
+    let x = states(30, 4, 1.0, 43);
+    let address = noise(44);
+    let terms = Path::backward(&vae, x.clone(), &address, Goal::Bound);
+    assert_eq!(terms.divergences.len(), 2);
+    let total = to_vec_f64(terms.total());
+    let chain = to_vec_f64(vae.chain().encode(x, &address).log_weight);
+    assert!(largest_difference(&total, &chain) < 1e-3, "{total:?} {chain:?}");
+}
+
+/// Law 7: a trajectory has the same states in any batch, up to rounding, and the same bits for any number of threads.
+#[test]
+fn law_7_addressable_noise() {
+    for (name, model) in continuous_models(4) {
+        let address = Noise::new(9, Purpose::Source);
+        let all = to_vec(model.chain().sample(300, &address));
+        let tail = to_vec(model.chain().sample(40, &address.from_trajectory(260)));
+        for (a, b) in all[260 * 4..].iter().zip(&tail) {
+            assert!((a - b).abs() <= 1e-3 * a.abs().max(1.0), "{name}: {a} and {b}");
+        }
+        let with_threads = |threads: usize| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("a pool");
+            pool.install(|| Sampler::Ancestral.sample(&model, 300, &address))
+        };
+        let one = with_threads(1);
+        assert_eq!(one, with_threads(2), "{name}");
+        assert_eq!(one, with_threads(3), "{name}");
+    }
+}
+
+/// Gradients of the bound reach every weight vector.
+#[test]
+fn every_weight_learns() {
+    for (name, mut model) in continuous_models(4) {
+        model.track();
+        let x = states(64, 4, 1.0, 70).to_device(&model.device());
+        let x = Tensor::<2>::from_data(x.into_data(), &model.device());
+        let loss = anabranch::objective::forward_kl(&model, x, &noise(71), Default::default());
+        let mut gradients = loss.backward();
+        for weights in model.weights() {
+            let gradient = weights
+                .gradient(&mut gradients)
+                .unwrap_or_else(|| panic!("{name}: {} learns", weights.name()));
+            assert!(gradient.iter().all(|g| g.is_finite()), "{name}");
+            assert!(gradient.iter().any(|g| *g != 0.0), "{name}: {}", weights.name());
+        }
+    }
+}
+
+/// Every kind of energy that is finite everywhere.
+fn finite_energies() -> Vec<Box<dyn Energy>> {
+    let covariance = [1.0, -0.4, 0.2, -0.4, 0.5, 0.1, 0.2, 0.1, 2.0];
+    let full = FullGaussian::from_covariance(vec![0.5, -1.0, 0.2], &covariance, -0.7);
+    let mixture = Mixture::new(
+        &[3.0, 1.0],
+        &[vec![0.0, 1.0, -0.5], vec![-2.0, 0.5, 1.0]],
+        &[vec![0.5, 0.3, 1.0], vec![1.0, 0.6, 0.4]],
+    );
+    let mut energies: Vec<Box<dyn Energy>> = vec![
+        Box::new(DiagonalGaussian { mean: vec![0.3, -0.8], std: vec![0.5, 2.0], log_z: 1.1 }),
+        Box::new(full.expect("positive definite")),
+        Box::new(mixture),
+        Box::new(Mixture::gmm9()),
+        Box::new(Mixture::gmm25()),
+        Box::new(Mixture::gmm40(3)),
+        Box::new(Funnel { dimension: 4, std: 1.0 }),
+        Box::new(ManyWell { dimension: 4 }),
+    ];
+    let toys = Toy::ALL.into_iter().filter(Energy::positive_everywhere);
+    energies.extend(toys.map(|toy| Box::new(toy) as Box<dyn Energy>));
+    energies
+}
+
+/// Energies keep the sandwich under an untrained chain: ELBO at most, EUBO at least log Z.
+#[test]
+fn untrained_chains_bracket_log_z() {
+    let rows = 10_000;
+    for target in finite_energies() {
+        let exact = target.log_z().expect("known");
+        let dimension = target.dimension();
+        let samples = target.sample(rows, &noise(81)).expect("exact sampler");
+        let samples = matrix(samples, dimension, &Device::flex());
+        let reward = double(target.log_density(&samples));
+        for (name, model) in continuous_models(dimension) {
+            let log_weights = to_vec_f64(forward_log_weights(&model, target.as_ref(), rows, &noise(80)));
+            let lower = Estimate::mean(&log_weights);
+            // A path into the funnel's neck may weigh nothing at all: then the mean is -inf, which is below.
+            let below = lower.value == f64::NEG_INFINITY || lower.value <= exact + 4.0 * lower.error;
+            assert!(below, "{name} on {target:?}: {lower:?} above {exact}");
+            let encoded = model.chain().encode(samples.clone(), &noise(82)).log_weight;
+            let upper = Estimate::mean(&to_vec_f64(reward.clone() - encoded));
+            let above = upper.value == f64::INFINITY || upper.value >= exact - 4.0 * upper.error;
+            assert!(above, "{name} on {target:?}: {upper:?} below {exact}");
+        }
+    }
+}

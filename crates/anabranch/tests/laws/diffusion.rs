@@ -1,0 +1,187 @@
+//! Law 6: the estimates of a diffusion agree, and its samplers have the law they promise.
+
+use super::instances::*;
+
+/// Law 6: on Gaussian data with the exact denoiser, the simple estimate, the full path and the importance-weighted
+/// bound agree with the exact log-density as the number of levels grows, in every parametrisation.
+#[test]
+fn law_6_agreement_of_estimates() {
+    // The random network is no exact denoiser; but the simulation-free estimate and the simulated path estimate the
+    // same bound, whatever the network.
+    for prediction in PARAMETRISATIONS {
+        let schedule = Schedule::Fixed(cosine(12));
+        let segment = diffusion(schedule, prediction.clone(), Observation::Continuous, 3);
+        let model = Model::new(vec![Box::new(segment)]);
+        let rows = 40_000;
+        let row = [0.5, -1.2, 0.1].repeat(rows);
+        let x = matrix(row, 3, &Device::flex());
+        let local = model.segments()[0].local(&x, &noise(31), Goal::Bound).expect("a diffusion has one");
+        let local = Estimate::mean(&doubles(local));
+        let path = Estimate::mean(&to_vec_f64(model.chain().encode(x, &noise(32)).log_weight));
+        let error = (local.error.powi(2) + path.error.powi(2)).sqrt();
+        assert!((local.value - path.value).abs() < 4.0 * error, "{prediction:?}: {local:?} and {path:?}");
+        assert!(error < 0.05 * local.value.abs().max(1.0), "{prediction:?}: the check has power");
+    }
+}
+
+/// Law 6 on integers: the same agreement where the signal is kept within the data's range.
+#[test]
+fn law_6_agreement_of_estimates_on_integers() {
+    let levels = 5;
+    let mut predictions = PARAMETRISATIONS.to_vec();
+    predictions.push(Prediction::Levels(centres(levels)));
+    for prediction in predictions {
+        let schedule = Schedule::Fixed(log_linear(12, -5.0, 6.0));
+        let segment = diffusion(schedule, prediction.clone(), Observation::Levels(levels), 3);
+        let model = Model::new(vec![Box::new(segment)]);
+        let rows = 40_000;
+        let x = matrix([0.0, 4.0, 1.0].repeat(rows), 3, &Device::flex());
+        let local = Estimate::mean(&to_vec_f64(model.bound(x.clone(), &noise(33))));
+        let path = Estimate::mean(&to_vec_f64(model.chain().encode(x, &noise(34)).log_weight));
+        let error = (local.error.powi(2) + path.error.powi(2)).sqrt();
+        assert!((local.value - path.value).abs() < 4.0 * error, "{prediction:?}: {local:?} and {path:?}");
+        assert!(error < 0.05 * local.value.abs().max(1.0), "{prediction:?}: the check has power");
+    }
+}
+
+/// The exact denoiser of independent Gaussians `N(mean_i, std_i^2)`: `E[x | z]`, in every parametrisation.
+#[derive(Debug, Clone)]
+struct GaussianDenoiser {
+    mean: Vec<f32>,
+    std: Vec<f32>,
+    prediction: Prediction,
+}
+
+impl Denoiser for GaussianDenoiser {
+    fn dimension(&self) -> usize {
+        self.mean.len()
+    }
+
+    fn output(&self, z: &State, _: Tensor<2>, factors: &Factors) -> State {
+        let d = self.mean.len();
+        let row = |values: Vec<f32>| matrix(values, d, &z.device());
+        let ones = Tensor::<2>::ones([z.dims()[0], d], &z.device());
+        let (alpha, sigma) = (factors.alpha.times(ones.clone()), factors.sigma.times(ones));
+        let (mean, variance) = (row(self.mean.clone()), row(self.std.iter().map(|s| s * s).collect()));
+        let total = alpha.clone().square() * variance.clone() + sigma.clone().square();
+        // Of z ~ N(alpha mean, total): the score, and the others from it by Tweedie's formula.
+        let score = -(z.clone() - alpha.clone() * mean) / total;
+        let noise = -score.clone() * sigma.clone();
+        let signal = (z.clone() + score.clone() * sigma.clone().square()) / alpha.clone();
+        match self.prediction {
+            Prediction::Noise => noise,
+            Prediction::Signal => signal,
+            Prediction::Velocity => alpha * noise - sigma * signal,
+            Prediction::Score => score,
+            Prediction::Levels(_) => unreachable!("Gaussian data have no levels"),
+        }
+    }
+
+    fn boxed(&self) -> Box<dyn Denoiser> {
+        Box::new(self.clone())
+    }
+}
+
+const PARAMETRISATIONS: [Prediction; 4] =
+    [Prediction::Noise, Prediction::Signal, Prediction::Velocity, Prediction::Score];
+
+fn exact_diffusion(prediction: Prediction, schedule: Schedule) -> Model {
+    let denoiser =
+        GaussianDenoiser { mean: vec![0.7, -1.5], std: vec![0.4, 1.3], prediction: prediction.clone() };
+    let last_mean = match schedule {
+        Schedule::Fixed(_) => LastMean::Denoised,
+        Schedule::Learned { .. } => LastMean::Rescaled,
+    };
+    Model::new(vec![Box::new(Diffusion {
+        denoiser: Box::new(denoiser),
+        prediction,
+        schedule,
+        observation: Observation::Continuous,
+        last_mean,
+        weighting: Weighting::Bound,
+    })])
+}
+
+/// Law 6: on Gaussian data with the exact denoiser the bounds, simulated and simulation-free, and the importance-weighted
+/// likelihood approach the exact log-density as levels are added, in every parametrisation.
+#[test]
+fn law_6_gaussian_data_with_the_exact_denoiser() {
+    let data = DiagonalGaussian { mean: vec![0.7, -1.5], std: vec![0.4, 1.3], log_z: 0.0 };
+    let rows = 20_000;
+    let x =
+        matrix(data.sample(rows, &noise(201).purpose(Purpose::Target)).expect("exact"), 2, &Device::flex());
+    let exact = doubles(data.log_density(&x));
+    for prediction in PARAMETRISATIONS {
+        let mut gaps = Vec::new();
+        for levels in [50, 200] {
+            let model = exact_diffusion(prediction.clone(), Schedule::Fixed(log_linear(levels, -9.0, 12.0)));
+            let gap = |values: Vec<f64>| {
+                Estimate::mean(&exact.iter().zip(&values).map(|(e, v)| e - v).collect::<Vec<_>>())
+            };
+            let path = gap(to_vec_f64(model.chain().encode(x.clone(), &noise(202)).log_weight));
+            let local = gap(to_vec_f64(model.bound(x.clone(), &noise(203))));
+            let importance = gap(to_vec_f64(model.importance_bound(x.clone(), 8, &noise(204))));
+            for (name, bound) in [("path", path), ("local", local), ("importance", importance)] {
+                let allowed = 5.0 * bound.error;
+                assert!(
+                    bound.value > -allowed,
+                    "{prediction:?}, {levels}: {name} above the density, {bound:?}"
+                );
+            }
+            let error = (path.error.powi(2) + local.error.powi(2)).sqrt();
+            assert!((path.value - local.value).abs() < 4.0 * error, "{prediction:?}: {path:?} and {local:?}");
+            assert!(importance.value < path.value + 4.0 * error, "{prediction:?}: {importance:?}, {path:?}");
+            gaps.push((path, importance));
+        }
+        let [(coarse, _), (fine, fine_importance)] = gaps[..] else { panic!("two gaps") };
+        // The bound's gap falls as one over the number of levels: here by a factor of 4.
+        let ratio = coarse.value / fine.value;
+        assert!((2.5..6.5).contains(&ratio), "{prediction:?}: gaps {coarse:?} and {fine:?}");
+        assert!(fine_importance.value < 0.7 * fine.value, "{prediction:?}: {fine_importance:?}, {fine:?}");
+        let continuous = exact_diffusion(
+            prediction.clone(),
+            Schedule::Learned { gamma: LearnedGamma::new("g", -9.0, 12.0, 4, 1), levels: 10 },
+        );
+        let local = continuous.segments()[0].local(&x, &noise(205), Goal::Bound).expect("simulation-free");
+        let local: Vec<f64> = exact.iter().zip(doubles(local)).map(|(e, v)| e - v).collect();
+        let local = Estimate::mean(&local);
+        assert!(local.value.abs() < 4.0 * local.error + 0.01, "{prediction:?}: continuous time, {local:?}");
+    }
+}
+
+/// Law 6: ancestral samples have the data's law up to one over the number of levels, and so have deterministic ones
+/// (DDIM), whose error falls in that order.
+#[test]
+fn law_6_samplers_have_the_data_s_law() {
+    let rows = 30_000;
+    let moments = |sampler: Sampler, levels: usize| -> Vec<[Estimate; 2]> {
+        let model = exact_diffusion(Prediction::Velocity, Schedule::Fixed(log_linear(levels, -9.0, 12.0)));
+        let samples = sampler.sample(&model, rows, &Noise::new(5, Purpose::Source));
+        let column = |c: usize| samples.iter().skip(c).step_by(2).map(|v| f64::from(*v)).collect::<Vec<_>>();
+        let moments = |values: Vec<f64>| {
+            let mean = Estimate::mean(&values);
+            let squares: Vec<f64> = values.iter().map(|v| (v - mean.value).powi(2)).collect();
+            [mean, Estimate::mean(&squares)]
+        };
+        (0..2).map(|c| moments(column(c))).collect()
+    };
+    let exact: [[f64; 2]; 2] = [[0.7, 0.16], [-1.5, 1.69]];
+    for sampler in
+        [Sampler::Ancestral, Sampler::Ddim { steps: 400, eta: 0.0 }, Sampler::Ddim { steps: 400, eta: 0.5 }]
+    {
+        for (found, exact) in moments(sampler, 400).iter().zip(exact) {
+            for (found, exact) in found.iter().zip(exact) {
+                let allowed = 4.0 * found.error + 0.02 * exact.abs();
+                assert!((found.value - exact).abs() < allowed, "{sampler:?}: {found:?}, exact {exact}");
+            }
+        }
+    }
+    // The same noise at both resolutions, so that the difference is the discretisation's alone.
+    let error = |steps: usize| {
+        let found = moments(Sampler::Ddim { steps, eta: 0.0 }, 801);
+        let limit = moments(Sampler::Ddim { steps: 801, eta: 0.0 }, 801);
+        found.iter().zip(&limit).map(|(f, l)| (f[1].value - l[1].value).abs()).fold(0.0, f64::max)
+    };
+    let (coarse, fine) = (error(11), error(21));
+    assert!(coarse / fine > 1.6, "first order: errors {coarse} and {fine}");
+}

@@ -1,0 +1,149 @@
+//! Fused kernels against burn's composed forms.
+
+use super::instances::*;
+
+/// The fused network equals burn's composed form, in value and in every gradient.
+#[test]
+fn fused_networks_agree_with_burn() {
+    let activations =
+        [Activation::Relu, Activation::Silu, Activation::Gelu, Activation::Tanh, Activation::Elu];
+    for (residual, rows, shared) in
+        [(false, 3, true), (true, 129, false), (false, 300, false), (true, 300, true)]
+    {
+        for activation in activations {
+            let shape =
+                Feedforward { input: 5, context: 4, hidden: vec![24, 24], output: 7, activation, residual };
+            let mut net = Network::new("n", shape, 8, 1, false);
+            net.weights_mut().track();
+            let device = net.weights().device();
+            let x = matrix(noise(60).normal(rows, 5), 5, &device).require_grad();
+            let context_rows = if shared { 1 } else { rows };
+            let context = matrix(noise(61).normal(context_rows, 4), 4, &device).require_grad();
+            let weight = matrix(noise(62).normal(rows, 7), 7, &device);
+            let run = |fused: bool| {
+                let output = if fused {
+                    net.apply(x.clone(), Some(context.clone()))
+                } else {
+                    net.apply_composed(x.clone(), Some(context.clone()))
+                };
+                let values = to_vec(output.clone());
+                let mut gradients = (output * weight.clone()).sum().backward();
+                let theta = net.weights().gradient(&mut gradients).expect("theta takes part");
+                let grad_x = to_vec(x.grad(&gradients).expect("x takes part"));
+                let grad_c = to_vec(context.grad(&gradients).expect("the context takes part"));
+                [values, theta, grad_x, grad_c]
+            };
+            for (part, (fused, composed)) in run(true).iter().zip(run(false)).enumerate() {
+                let scale = composed.iter().fold(1.0, |m: f32, v| m.max(v.abs()));
+                for (a, b) in fused.iter().zip(&composed) {
+                    assert!((a - b).abs() < 2e-5 * scale, "{activation:?}, part {part}: {a} and {b}");
+                }
+            }
+        }
+    }
+}
+
+/// Fused element-wise maps equal burn's composed form in both directions, in value and in every gradient: inside
+/// the box and out of it, with parameters per row and shared, whatever the chunking.
+#[test]
+fn fused_transforms_agree_with_burn() {
+    let transforms = [
+        Transform::Affine { cap: 2.0 },
+        Transform::Spline { bins: 8, bound: 3.0 },
+        Transform::Spline { bins: 2, bound: 1.0 },
+        Transform::Spline { bins: 5, bound: 5.0 },
+    ];
+    let device = burn::tensor::Device::flex().autodiff();
+    for transform in transforms {
+        for (rows, columns, shared) in [(1, 3, false), (300, 3, false), (257, 5, true), (40, 1, true)] {
+            for inverse in [false, true] {
+                let width = columns * transform.raw_len();
+                let x: Vec<f32> = noise(63).normal(rows, columns).iter().map(|v| 2.0 * v).collect();
+                let x = matrix(x, columns, &device).require_grad();
+                let raw_rows = if shared { 1 } else { rows };
+                let raw = matrix(noise(64).normal(raw_rows, width), width, &device).require_grad();
+                let weight = matrix(noise(65).normal(rows, columns), columns, &device);
+                let slope_weight = matrix(noise(66).normal(rows, 1), 1, &device).squeeze_dim::<1>(1);
+                let run = |fused: bool| {
+                    let (y, log_det) = if fused {
+                        transform.apply(x.clone(), raw.clone(), inverse)
+                    } else {
+                        transform.apply_composed(x.clone(), raw.clone(), inverse)
+                    };
+                    let values = [to_vec(y.clone()), to_vec(log_det.clone())];
+                    let loss = (y * weight.clone()).sum() + (log_det * slope_weight.clone()).sum();
+                    let gradients = loss.backward();
+                    let [y, log_det] = values;
+                    let grad_x = to_vec(x.grad(&gradients).expect("x takes part"));
+                    [y, log_det, grad_x, to_vec(raw.grad(&gradients).expect("raw takes part"))]
+                };
+                for (part, (fused, composed)) in run(true).iter().zip(run(false)).enumerate() {
+                    assert_eq!(fused.len(), composed.len());
+                    let scale = composed.iter().fold(1.0, |m: f32, v| m.max(v.abs()));
+                    for (a, b) in fused.iter().zip(&composed) {
+                        // The root of the inverse cancels digits, in either form.
+                        let close = (a - b).abs() < 5e-4 * scale;
+                        assert!(close, "{transform:?}, inverse {inverse}, part {part}: {a} and {b}");
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// The sequential direction of an autoregressive map, a group of units at a time, equals a whole evaluation of the
+/// network per coordinate.
+#[test]
+fn fused_inversion_agrees_with_burn() {
+    for transform in [Transform::Affine { cap: 2.0 }, Transform::Spline { bins: 4, bound: 3.0 }] {
+        for (dimension, hidden, rows) in
+            [(1, vec![4], 3), (2, vec![5], 1), (5, vec![16, 7], 130), (9, vec![3, 20, 20], 300)]
+        {
+            let mut net =
+                MaskedNetwork::new("m", dimension, &hidden, transform.raw_len(), Activation::Silu, 3, 0);
+            stir([net.weights_mut()], 0.3);
+            let v = states(rows, dimension, 1.5, 95);
+            let (u, log_det) = net.invert(&transform, v.clone());
+            let (expected, expected_log_det) = net.invert_composed(&transform, v);
+            for (a, b) in to_vec(u).iter().zip(to_vec(expected)) {
+                assert!((a - b).abs() < 1e-3 * b.abs().max(1.0), "{transform:?} in {dimension}: {a} and {b}");
+            }
+            let difference = largest_difference(&doubles(log_det), &doubles(expected_log_det));
+            assert!(
+                difference < 2e-3,
+                "{transform:?} in {dimension}: log-determinants differ by {difference}"
+            );
+        }
+    }
+}
+
+/// The fused mean over levels equals burn's composed form, in value and in every gradient.
+#[test]
+fn fused_lattices_agree_with_burn() {
+    let device = Device::flex().autodiff();
+    for (rows, columns, levels) in [(1, 1, 2), (5, 3, 17), (300, 4, 5)] {
+        let centres = centres(levels);
+        let logits =
+            matrix(noise(67).normal(rows, columns * levels as usize), columns * levels as usize, &device);
+        let h = matrix(noise(68).normal(rows, columns), columns, &device) * 9.0;
+        let q = matrix(noise(69).uniform(rows, 1), 1, &device) * 30.0;
+        let weight = matrix(noise(62).normal(rows, columns), columns, &device);
+        let inputs =
+            [logits, h, q].map(|input| Tensor::<2>::from_data(input.into_data(), &device).require_grad());
+        let run = |mean: fn(&std::sync::Arc<[f32]>, Tensor<2>, Tensor<2>, Tensor<2>) -> Tensor<2>| {
+            let [logits, h, q] = inputs.clone();
+            let output = mean(&centres, logits, h, q);
+            let values = to_vec(output.clone());
+            let gradients = (output * weight.clone()).sum().backward();
+            let mut parts = vec![values];
+            parts.extend(inputs.iter().map(|input| to_vec(input.grad(&gradients).expect("it takes part"))));
+            parts
+        };
+        let (fused, composed) = (run(lattice::mean), run(lattice::mean_composed));
+        for (part, (fused, composed)) in fused.iter().zip(&composed).enumerate() {
+            for (a, b) in fused.iter().zip(composed) {
+                assert!((a - b).abs() < 2e-5, "{rows} rows, part {part}: {a} and {b}");
+            }
+        }
+    }
+}

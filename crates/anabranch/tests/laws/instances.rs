@@ -1,0 +1,205 @@
+//! The instances that the laws run over, and the names that all of them use.
+
+pub use anabranch::chain::{State, Transition, double};
+pub use anabranch::estimate::evidence;
+pub use anabranch::fused::lattice;
+pub use anabranch::kernel::bijection::{
+    ActNorm, Autoregressive, Bijection, BijectionStep, Coupling, Direction, Logit, LuLinear, Permutation,
+    Split, Standardise,
+};
+pub use anabranch::kernel::law::centres;
+pub use anabranch::kernel::transformer::Transform;
+pub use anabranch::math::Estimate;
+pub use anabranch::model::denoiser::{Denoiser, Factors, NetworkDenoiser, Prediction};
+pub use anabranch::model::diffusion::{Diffusion, LastMean, Observation, Schedule, Weighting};
+pub use anabranch::model::flow::{Dequantise, Flow};
+pub use anabranch::model::schedule::{LearnedGamma, cosine, linear, log_linear};
+pub use anabranch::model::vae::{ObservationModel, Vae};
+pub use anabranch::model::{Goal, Model, Segment};
+pub use anabranch::network::weights::{Weights, matrix, to_vec, to_vec_f64};
+pub use anabranch::network::{Activation, Feedforward, MaskedNetwork, Network};
+pub use anabranch::objective::forward_log_weights;
+pub use anabranch::objective::path::Path;
+pub use anabranch::rng::{Noise, Purpose};
+pub use anabranch::sampler::Sampler;
+pub use anabranch::target::{DiagonalGaussian, Energy, FullGaussian, Funnel, ManyWell, Mixture, Toy};
+pub use burn::tensor::{Device, Tensor};
+
+pub fn noise(step: u32) -> Noise {
+    Noise::new(2024, Purpose::Metric).step(step)
+}
+
+/// Weights drawn at random, so that nothing is tested at its start, where many maps are the identity.
+pub fn stir<'a>(weights: impl IntoIterator<Item = &'a mut Weights>, scale: f32) {
+    for (index, weights) in weights.into_iter().enumerate() {
+        let jitter = noise(1000 + index as u32).normal(1, weights.len());
+        weights.set(weights.values().iter().zip(jitter).map(|(w, e)| w + scale * e).collect());
+    }
+}
+
+pub fn network(input: usize, context: usize, output: usize, residual: bool) -> Network {
+    let shape =
+        Feedforward { input, context, hidden: vec![16, 16], output, activation: Activation::Silu, residual };
+    Network::new("net", shape, 5, 0, false)
+}
+
+pub fn bijections(dimension: usize) -> Vec<(&'static str, Box<dyn Bijection>)> {
+    let spline = Transform::Spline { bins: 6, bound: 3.0 };
+    let affine = Transform::Affine { cap: 2.0 };
+    let coupling = |split: Split, transform: Transform, residual: bool| -> Box<dyn Bijection> {
+        let (pass, change) = split.counts(dimension);
+        Box::new(Coupling::new(
+            dimension,
+            split,
+            transform,
+            network(pass, 0, change * transform.raw_len(), residual),
+        ))
+    };
+    let masked = |direction: Direction, transform: Transform| -> Box<dyn Bijection> {
+        let conditioner =
+            MaskedNetwork::new("m", dimension, &[16, 16], transform.raw_len(), Activation::Relu, 3, 0);
+        Box::new(Autoregressive::new(direction, transform, conditioner))
+    };
+    let row = |offset: f32| (0..dimension).map(|i| offset + 0.3 * i as f32).collect::<Vec<f32>>();
+    let mut list: Vec<(&'static str, Box<dyn Bijection>)> = vec![
+        ("standardise", Box::new(Standardise::new(row(-1.0), row(0.4)))),
+        ("actnorm", Box::new(ActNorm::new("a", dimension))),
+        ("logit", Box::new(Logit::new(0.05))),
+        ("permutation", Box::new(Permutation::random(dimension, 3, 1))),
+        ("reversal", Box::new(Permutation::reversal(dimension))),
+        ("lu", Box::new(LuLinear::new("lu", dimension))),
+        ("coupling-spline-even", coupling(Split::Even, spline, true)),
+        ("coupling-spline-first", coupling(Split::FirstHalf, spline, false)),
+        (
+            "coupling-spline-pass",
+            Box::new(
+                Coupling::new(
+                    dimension,
+                    Split::Odd,
+                    spline,
+                    network(dimension / 2, 0, dimension.div_ceil(2) * spline.raw_len(), false),
+                )
+                .with_pass_transform("pass"),
+            ),
+        ),
+        ("coupling-affine-odd", coupling(Split::Odd, affine, false)),
+        ("coupling-affine-second", coupling(Split::SecondHalf, affine, false)),
+        ("maf-spline", masked(Direction::Maf, spline)),
+        ("maf-affine", masked(Direction::Maf, affine)),
+        ("iaf-spline", masked(Direction::Iaf, spline)),
+        ("iaf-affine", masked(Direction::Iaf, affine)),
+    ];
+    list.iter_mut().for_each(|(_, bijection)| stir(bijection.weights_mut(), 0.05));
+    list
+}
+
+pub fn diffusion(
+    schedule: Schedule,
+    prediction: Prediction,
+    observation: Observation,
+    dimension: usize,
+) -> Diffusion {
+    let last_mean = match schedule {
+        Schedule::Fixed(_) => LastMean::Denoised,
+        Schedule::Learned { .. } => LastMean::Rescaled,
+    };
+    let mut diffusion = Diffusion {
+        denoiser: Box::new(NetworkDenoiser::new(network(
+            dimension,
+            8,
+            dimension * prediction.outputs(),
+            false,
+        ))),
+        prediction,
+        schedule,
+        observation,
+        last_mean,
+        weighting: Weighting::Bound,
+    };
+    stir(diffusion.weights_mut(), 0.05);
+    diffusion
+}
+
+pub fn learned(levels: usize) -> Schedule {
+    Schedule::Learned { gamma: LearnedGamma::new("g", -4.0, 4.0, 8, 1), levels }
+}
+
+pub fn vae(model: ObservationModel, dimension: usize, latent: &[usize]) -> Vae {
+    let sizes: Vec<usize> = [dimension].into_iter().chain(latent.iter().copied()).collect();
+    let (mut encoders, mut decoders) = (Vec::new(), Vec::new());
+    for (level, pair) in sizes.windows(2).enumerate() {
+        let outputs = if level == 0 { model.outputs() } else { 2 };
+        encoders.push(network(pair[0], 0, 2 * pair[1], false));
+        decoders.push(network(pair[1], 0, outputs * pair[0], false));
+    }
+    let mut vae = Vae::new(model, encoders, decoders);
+    stir(vae.weights_mut(), 0.2);
+    vae
+}
+
+/// Models on continuous states, whose chains can end in an energy.
+pub fn continuous_models(dimension: usize) -> Vec<(&'static str, Model)> {
+    let flow = || {
+        let mut layers: Vec<Box<dyn Bijection>> = Vec::new();
+        for (_, layer) in bijections(dimension).into_iter().skip(3).take(5) {
+            layers.push(layer);
+        }
+        Box::new(Flow::new(dimension, layers)) as Box<dyn Segment>
+    };
+    let continuous = |schedule, prediction| -> Box<dyn Segment> {
+        Box::new(diffusion(schedule, prediction, Observation::Continuous, dimension))
+    };
+    vec![
+        ("flow", Model::new(vec![flow()])),
+        ("ddpm-noise", Model::new(vec![continuous(Schedule::Fixed(linear(10)), Prediction::Noise)])),
+        ("ddpm-velocity", Model::new(vec![continuous(Schedule::Fixed(cosine(10)), Prediction::Velocity)])),
+        ("vdm-signal", Model::new(vec![continuous(learned(8), Prediction::Signal)])),
+        ("vdm-score", Model::new(vec![continuous(learned(8), Prediction::Score)])),
+        ("vae", Model::new(vec![Box::new(vae(ObservationModel::Gaussian, dimension, &[2]))])),
+        ("hvae", Model::new(vec![Box::new(vae(ObservationModel::Gaussian, dimension, &[3, 2]))])),
+        ("indm", Model::new(vec![continuous(learned(6), Prediction::Velocity), flow()])),
+        (
+            "latent-diffusion",
+            Model::new(vec![
+                Box::new(diffusion(learned(6), Prediction::Velocity, Observation::Continuous, 2)),
+                Box::new(vae(ObservationModel::Gaussian, dimension, &[2])),
+            ]),
+        ),
+    ]
+}
+
+/// Models on integers `0 .. levels`.
+pub fn discrete_models(dimension: usize, levels: u32) -> Vec<(&'static str, Model)> {
+    let on_levels = |schedule, prediction| -> Box<dyn Segment> {
+        Box::new(diffusion(schedule, prediction, Observation::Levels(levels), dimension))
+    };
+    let mut models = vec![
+        ("ddpm", Model::new(vec![on_levels(Schedule::Fixed(linear(10)), Prediction::Noise)])),
+        ("vdm", Model::new(vec![on_levels(learned(8), Prediction::Velocity)])),
+        ("vdm-levels", Model::new(vec![on_levels(learned(8), Prediction::Levels(centres(levels)))])),
+        (
+            "vae",
+            Model::new(vec![Box::new(vae(ObservationModel::DiscretisedLogistic(levels), dimension, &[2]))]),
+        ),
+    ];
+    if levels == 2 {
+        models.push((
+            "bernoulli",
+            Model::new(vec![Box::new(vae(ObservationModel::Bernoulli, dimension, &[2]))]),
+        ));
+    }
+    models
+}
+
+pub fn states(rows: usize, columns: usize, scale: f32, step: u32) -> State {
+    matrix(noise(step).normal(rows, columns), columns, &Device::flex()) * scale
+}
+
+pub fn largest_difference(a: &[f64], b: &[f64]) -> f64 {
+    assert_eq!(a.len(), b.len());
+    a.iter().zip(b).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max)
+}
+
+pub fn doubles(values: Tensor<1>) -> Vec<f64> {
+    to_vec_f64(double(values))
+}

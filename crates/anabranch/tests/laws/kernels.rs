@@ -1,0 +1,141 @@
+//! Laws 1 and 3: ratios, bijections, normalised masses.
+
+use super::instances::*;
+
+/// Law 1: forward's ratio is the densities' difference, backward's its negative.
+#[test]
+fn law_1_ratio() {
+    let mut models = continuous_models(4);
+    models.extend(discrete_models(4, 5));
+    models.extend(discrete_models(4, 2));
+    models.push((
+        "dequantise",
+        Model::new(vec![
+            Box::new(Flow::new(3, vec![Box::new(Standardise::new(vec![2.5; 3], vec![1.0; 3]))])),
+            Box::new(Dequantise::new(3, 5)),
+        ]),
+    ));
+    let mut checked = 0;
+    for (name, model) in &models {
+        let chain = model.chain();
+        let mut before: Vec<State> = Vec::new();
+        chain.sample_observed(64, &noise(1), |_, state| before.push(state.clone()));
+        for (index, transition) in chain.transitions.iter().enumerate() {
+            let from = before[index].clone();
+            let forward = transition.forward(from.clone(), &noise(2));
+            let Some(densities) = transition.densities(&from, &forward.state) else { continue };
+            let expected = doubles(densities.backward - densities.forward);
+            let tolerance = 1e-3 * expected.iter().fold(1.0, |m: f64, v| m.max(v.abs()));
+            let found = doubles(forward.log_ratio);
+            assert!(largest_difference(&found, &expected) <= tolerance, "{name}, step {index} forward");
+            let backward = transition.backward(forward.state.clone(), &noise(3));
+            let densities =
+                transition.densities(&backward.state, &forward.state).expect("densities exist both ways");
+            let expected = doubles(densities.forward - densities.backward);
+            let tolerance = 1e-3 * expected.iter().fold(1.0, |m: f64, v| m.max(v.abs()));
+            let found = doubles(backward.log_ratio);
+            assert!(largest_difference(&found, &expected) <= tolerance, "{name}, step {index} backward");
+            checked += 1;
+        }
+    }
+    assert!(checked > 60, "only {checked} kernels with densities were checked");
+}
+
+/// Law 3: inverse and forward undo each other, and the log-determinant is that of the Jacobian by differences.
+#[test]
+fn law_3_bijection() {
+    for dimension in [2, 3, 5] {
+        for (name, bijection) in bijections(dimension) {
+            let z = states(40, dimension, 1.5, 20);
+            let (x, log_det) = bijection.forward(z.clone());
+            let (back, inverse_log_det) = bijection.inverse(x.clone());
+            let (z_values, back_values) = (to_vec(z.clone()), to_vec(back));
+            for (a, b) in z_values.iter().zip(&back_values) {
+                assert!((a - b).abs() < 2e-3 * a.abs().max(1.0), "{name}: {a} came back as {b}");
+            }
+            let (log_det, inverse_log_det) = (doubles(log_det), doubles(inverse_log_det));
+            for (a, b) in log_det.iter().zip(&inverse_log_det) {
+                assert!((a + b).abs() < 5e-3, "{name}: log-determinants {a} and {b}");
+            }
+            let columns = differences(bijection.as_ref(), &z, dimension, false);
+            let inverse_columns = differences(bijection.as_ref(), &x, dimension, true);
+            // A difference quotient that straddles a knot of a spline is less exact: few may, and none by much.
+            let errors = (0..40).flat_map(|row| {
+                let forward = log_abs_det(&columns, row, dimension) - log_det[row];
+                let inverse = log_abs_det(&inverse_columns, row, dimension) - inverse_log_det[row];
+                [forward.abs(), inverse.abs()]
+            });
+            let mut errors: Vec<f64> = errors.collect();
+            errors.sort_by(f64::total_cmp);
+            assert!(errors[75] < 1e-2 && errors[79] < 0.3, "{name} in {dimension}: {:?}", &errors[70..]);
+        }
+    }
+}
+
+/// Central difference quotients: `columns[j]` holds `d map / d input_j` for all rows.
+fn differences(bijection: &dyn Bijection, at: &State, dimension: usize, inverse: bool) -> Vec<Vec<f64>> {
+    let step = 2e-3;
+    let map = |x: State| to_vec(if inverse { bijection.inverse(x).0 } else { bijection.forward(x).0 });
+    let shifted = |j: usize, by: f32| {
+        let mut row = vec![0.0; dimension];
+        row[j] = by;
+        map(at.clone() + matrix(row, dimension, &Device::flex()))
+    };
+    (0..dimension)
+        .map(|j| {
+            let (up, down) = (shifted(j, step), shifted(j, -step));
+            up.iter().zip(&down).map(|(u, d)| f64::from(u - d) / (2.0 * f64::from(step))).collect()
+        })
+        .collect()
+}
+
+fn log_abs_det(columns: &[Vec<f64>], row: usize, d: usize) -> f64 {
+    let mut m: Vec<Vec<f64>> = (0..d).map(|i| (0..d).map(|j| columns[j][row * d + i]).collect()).collect();
+    let mut sum = 0.0;
+    for k in 0..d {
+        let pivot = (k..d).max_by(|a, b| m[*a][k].abs().total_cmp(&m[*b][k].abs())).expect("rows are left");
+        m.swap(k, pivot);
+        sum += m[k][k].abs().ln();
+        for i in k + 1..d {
+            let factor = m[i][k] / m[k][k];
+            for j in k..d {
+                m[i][j] -= factor * m[k][j];
+            }
+        }
+    }
+    sum
+}
+
+/// Masses over all integers sum to one.
+#[test]
+fn discrete_laws_are_normalised() {
+    let device = Device::flex();
+    for (name, model) in discrete_models(1, 5) {
+        let chain = model.chain();
+        let last = chain.transitions.last().expect("a chain has steps");
+        let inner = match name {
+            "vae" => 2,
+            _ => 1,
+        };
+        let before = states(20, inner, 1.0, 50);
+        let mut sums = vec![0.0; 20];
+        for level in 0..5 {
+            let value = Tensor::full([20, 1], level as f32, &device);
+            let log_mass = last.densities(&before, &value).expect("the last kernel has densities").forward;
+            sums.iter_mut().zip(doubles(log_mass)).for_each(|(sum, log_mass)| *sum += log_mass.exp());
+        }
+        assert!(sums.iter().all(|sum| (sum - 1.0).abs() < 1e-4), "{name}: {sums:?}");
+    }
+}
+
+/// A bijection as a step has no densities and returns its log-determinant.
+#[test]
+fn bijections_are_ratio_steps() {
+    for (name, bijection) in bijections(3) {
+        let step = BijectionStep(bijection.as_ref());
+        let z = states(5, 3, 1.0, 90);
+        let forward = step.forward(z.clone(), &noise(0));
+        assert!(forward.densities.is_none() && step.densities(&z, &forward.state).is_none(), "{name}");
+        assert_eq!(doubles(forward.log_ratio), doubles(bijection.forward(z).1), "{name}");
+    }
+}

@@ -1,0 +1,8 @@
+//! The laws, each over every instance: a new kernel, chain or target is covered by adding it to a list in `instances`
+//! (energies: to the list in `chains`).
+
+mod chains;
+mod diffusion;
+mod fused;
+mod instances;
+mod kernels;
