@@ -69,6 +69,26 @@ pub fn softplus(x: f32) -> f32 {
     x.max(0.0) + ln(1.0 + exp(-x.abs()))
 }
 
+/// Sine and cosine of `turn` turns for `turn` in [-1/2, 1/2], absolute error below 2e-7.
+#[inline(always)]
+#[allow(clippy::excessive_precision)] // The coefficients stand as published.
+pub fn sin_cos(turn: f32) -> (f32, f32) {
+    // The nearest quarter, and what is left: within an eighth of a turn.
+    let shifted = turn.mul_add(4.0, 12_582_912.0);
+    let quarter = shifted.to_bits();
+    let x = (shifted - 12_582_912.0).mul_add(-0.25, turn) * std::f32::consts::TAU;
+    let z = x * x;
+    let sin = (x * z).mul_add(z.mul_add(z.mul_add(-1.951_529_589e-4, 8.332_160_87e-3), -1.666_665_46e-1), x);
+    let cos = (z * z).mul_add(
+        z.mul_add(z.mul_add(2.443_315_71e-5, -1.388_731_63e-3), 4.166_664_57e-2),
+        z.mul_add(-0.5, 1.0),
+    );
+    let (a, b) = if quarter & 1 == 0 { (sin, cos) } else { (cos, sin) };
+    let a = f32::from_bits(a.to_bits() ^ (quarter & 2) << 30);
+    let b = f32::from_bits(b.to_bits() ^ (quarter.wrapping_add(1) & 2) << 30);
+    (a, b)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -87,6 +107,13 @@ mod tests {
             let y = i as f32 * 0.01 - 100.0;
             let exact = f64::from(y).exp().ln_1p() as f32;
             assert!((softplus(y) - exact).abs() <= 4e-7 * exact.max(1.0), "{y}");
+        }
+        for i in -5000..=5000 {
+            let turn = i as f32 * 1e-4;
+            let (sin, cos) = sin_cos(turn);
+            let angle = f64::from(turn) * std::f64::consts::TAU;
+            assert!((f64::from(sin) - angle.sin()).abs() < 2e-7, "{turn}");
+            assert!((f64::from(cos) - angle.cos()).abs() < 2e-7, "{turn}");
         }
         assert_eq!(exp(f32::NEG_INFINITY), 0.0);
         assert!(exp(1e30).is_finite() && tanh(1e30) == 1.0 && sigmoid(-1e30) < 1e-37);

@@ -4,6 +4,7 @@ mod activation;
 mod affine;
 pub mod autoregressive;
 pub mod bridge;
+pub mod embedding;
 pub mod gate;
 pub mod lattice;
 mod layer;

@@ -414,7 +414,10 @@ impl NetworkOp {
         let layers = match &self.packed {
             Some(PackedWeights(packed)) => packed.get_or_init(|| self.pack(theta)),
             None => {
-                fresh = self.pack(theta);
+                let masked = self.masked(theta);
+                let theta = masked.as_deref().unwrap_or(theta);
+                let pack = |l: &Linear| Layer::pack(l.weight(theta), l.bias(theta), l.input);
+                fresh = self.linears().par_iter().map(pack).collect::<Vec<Layer>>();
                 &fresh
             }
         };

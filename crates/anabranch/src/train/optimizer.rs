@@ -73,7 +73,8 @@ pub fn norm_squared(values: &[f32]) -> f64 {
         sums.iter_mut().zip(rest).for_each(|(sum, v)| *sum += v * v);
         f64::from(sums.iter().sum::<f32>())
     };
-    values.chunks(256).map(block).sum()
+    let blocks: Vec<f64> = values.par_chunks(BLOCK).map(|part| part.chunks(256).map(block).sum()).collect();
+    blocks.iter().sum()
 }
 
 /// The learning rate of step `step` (from 0) out of `steps`.

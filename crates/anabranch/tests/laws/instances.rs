@@ -16,6 +16,7 @@ pub use anabranch::model::flow::{Dequantise, Flow};
 pub use anabranch::model::schedule::{LearnedGamma, cosine, linear, log_linear};
 pub use anabranch::model::vae::{ObservationModel, Vae};
 pub use anabranch::model::{Goal, Model, Segment};
+pub use anabranch::network::embedding::{sinusoidal, sinusoidal_composed};
 pub use anabranch::network::weights::{Weights, matrix, to_vec, to_vec_f64};
 pub use anabranch::network::{Activation, Feedforward, MaskedNetwork, Network};
 pub use anabranch::objective::forward_log_weights;
