@@ -106,6 +106,7 @@ impl NetworkOp {
         self.mask.as_ref().map(|mask| theta.iter().zip(mask.iter()).map(|(t, m)| t * m).collect())
     }
 
+    /// On one thread: others wait for what is packed once, and must not be given its parts to do.
     fn pack(&self, theta: &[f32]) -> Vec<Layer> {
         let masked = self.masked(theta);
         let theta = masked.as_deref().unwrap_or(theta);

@@ -115,8 +115,7 @@ impl Diffusion {
     /// where it lies: by every kernel of the chain and by every estimate of its bound, not by the training loss, whose
     /// gradient would vanish there.
     fn bounded_estimates(&self, output: State, z: &State, factors: &Factors) -> (State, State) {
-        let inside = matches!(self.prediction, Prediction::Levels(_));
-        if self.observation == Observation::Continuous || inside {
+        if self.observation == Observation::Continuous {
             let signal = self.prediction.signal(output.clone(), z, factors);
             return (signal, self.prediction.noise(output, z, factors));
         }
