@@ -23,7 +23,7 @@ pub(super) fn read(place: &str, text: &str, drop: &[Column]) -> Result<Table> {
     let (mut count, mut values) = (0, Vec::new());
     let broken = |error: ::csv::Error| Problem::new(place, error.to_string()).allowed("CSV");
     while reader.read_record(&mut record).map_err(broken)? {
-        let line = record.position().map_or(1, ::csv::Position::line);
+        let line = record.position().map_or(1, |start| line_of(text, start));
         let columns = match &columns {
             Some(columns) => columns,
             None => {
@@ -60,6 +60,13 @@ pub(super) fn read(place: &str, text: &str, drop: &[Column]) -> Result<Table> {
         Some(columns) => columns.table(values),
         None => Err(no_rows(place)),
     }
+}
+
+/// The line, from 1, of the record that a reader found from `start` on: it passes over blank lines without a word.
+fn line_of(text: &str, start: &::csv::Position) -> u64 {
+    let rest = text.as_bytes().get(start.byte() as usize..).unwrap_or_default();
+    let blank = rest.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).filter(|byte| **byte == b'\n');
+    start.line() + blank.count() as u64
 }
 
 /// Writes row-major numbers, one row a line, each with as many digits as tell it from its neighbours.
@@ -106,6 +113,9 @@ mod tests {
         assert_eq!(message("a,b\n"), "t.csv: found no rows; allowed: at least one row of numbers");
         assert!(message("1,2\n3\n").starts_with("t.csv, line 2: found 1 cells; allowed: 2 cells"));
         assert!(message("a,b\n1,2,3\n").starts_with("t.csv, line 2: found 3 cells; allowed: 2 cells"));
+        assert!(message("1,2\n\n\r\n\n3,x\n").starts_with("t.csv, line 5, column 2: found \"x\""));
+        assert!(message("\u{feff}1,2\n\n3,4\n\n5\n").starts_with("t.csv, line 5: found 1 cells"));
+        assert!(message("\n\n1,x\n2,y").starts_with("t.csv, line 3, column 2: found \"x\""));
         assert!(message("1,2\n3,NaN\n").starts_with("t.csv, line 2, column 2: found \"NaN\""));
         assert!(message("1,2\n3,\n").starts_with("t.csv, line 2, column 2: found an empty cell"));
         assert!(message("1e39\n").contains("found \"1e39\"; allowed: a finite number, at most 3.4e38"));
