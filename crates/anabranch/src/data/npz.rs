@@ -1,7 +1,8 @@
 //! NumPy's NPZ files: ZIP archives of NPY files.
 
-use std::io::{Cursor, Read};
+use std::io::Cursor;
 
+use super::read::{MOST_UNPACKED, too_large, unpack};
 use super::{Column, Table, npy};
 use crate::error::{Problem, Result};
 
@@ -33,10 +34,10 @@ pub(super) fn read(place: &str, bytes: &[u8], member: Option<&str>, drop: &[Colu
                 .into());
         }
     };
-    let mut array = Vec::new();
-    let mut file = archive.by_name(&format!("{name}.npy")).map_err(|error| damaged(&error))?;
-    file.read_to_end(&mut array).map_err(|error| damaged(&error))?;
+    let file = archive.by_name(&format!("{name}.npy")).map_err(|error| damaged(&error))?;
+    let array = unpack(file, MOST_UNPACKED).map_err(|error| damaged(&error))?;
     let place = format!("{place}:{name}");
+    let array = array.ok_or_else(|| too_large(&place))?;
     if !array.starts_with(npy::MAGIC) {
         return Err(Problem::new(place, "no NPY file").allowed("an NPY file").into());
     }

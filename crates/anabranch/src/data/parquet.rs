@@ -4,8 +4,9 @@
 //! `parquet` crate decodes the pages; the sizes that it takes on trust are checked here first, for a damaged file must not
 //! make it reserve memory for numbers that are not there.
 
+use std::cell::Cell;
 use std::panic::AssertUnwindSafe;
-use std::sync::Arc;
+use std::sync::{Arc, Once};
 
 use ::parquet::basic::{Compression, ConvertedType, LogicalType, Repetition, Type as Physical};
 use ::parquet::column::page::{Page, PageMetadata, PageReader};
@@ -29,6 +30,9 @@ use crate::error::{Problem, Result};
 /// What a file begins with.
 pub(super) const MAGIC: &[u8] = b"PAR1";
 
+/// How many numbers a file may hold: repeated ones take next to no room in it.
+const MOST_NUMBERS: usize = 1 << 30;
+
 /// How many numbers are decoded at a time.
 const BATCH: usize = 8192;
 
@@ -36,14 +40,36 @@ const BATCH: usize = 8192;
 ///
 /// # Errors
 /// If the file is damaged, or a column that is kept is in lists, no number or boolean, compressed in another way than
-/// snappy, gzip or zstd, or has a null or a number that is not finite.
+/// snappy, gzip or zstd, or has a null or a number that is not finite, or there are more than 2^30 numbers.
 pub(super) fn read(place: &str, bytes: Bytes, drop: &[Column]) -> Result<Table> {
     // The crate reports most damage; some of its decoders assert that there is none within a page.
-    std::panic::catch_unwind(AssertUnwindSafe(|| read_columns(place, bytes, drop))).unwrap_or_else(|_| {
+    without_panic(|| read_columns(place, bytes, drop)).unwrap_or_else(|| {
         Err(Problem::new(place, "damaged Parquet (a page that cannot be decoded)")
             .allowed("a whole Parquet file")
             .into())
     })
+}
+
+thread_local! {
+    /// Whether a panic on this thread is expected, and not worth a line on stderr.
+    static EXPECTED: Cell<bool> = const { Cell::new(false) };
+}
+
+/// What `work` answers; `None` where it panics, of which the process' panic hook does not hear.
+fn without_panic<T>(work: impl FnOnce() -> T) -> Option<T> {
+    static QUIET: Once = Once::new();
+    QUIET.call_once(|| {
+        let hook = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |panic| {
+            if !EXPECTED.get() {
+                hook(panic);
+            }
+        }));
+    });
+    EXPECTED.set(true);
+    let answer = std::panic::catch_unwind(AssertUnwindSafe(work));
+    EXPECTED.set(false);
+    answer.ok()
 }
 
 fn read_columns(place: &str, bytes: Bytes, drop: &[Column]) -> Result<Table> {
@@ -69,6 +95,7 @@ fn read_columns(place: &str, bytes: Bytes, drop: &[Column]) -> Result<Table> {
     for group in metadata.row_groups() {
         let rows = usize::try_from(group.num_rows()).map_err(|error| damaged(error.into()))?;
         let first = values.len() / columns.kept().len();
+        check_rows(place, first, rows, columns.kept().len())?;
         let mut gathered: Vec<Vec<f32>> = Vec::new();
         for &index in columns.kept() {
             let chunk = group
@@ -107,6 +134,16 @@ fn read_columns(place: &str, bytes: Bytes, drop: &[Column]) -> Result<Table> {
         (0..rows).for_each(|row| values.extend(gathered.iter().map(|column| column[row])));
     }
     columns.table(values)
+}
+
+/// Refuses `more` rows of `columns` numbers after the `first` ones if all would be more than a table may hold.
+fn check_rows(place: &str, first: usize, more: usize, columns: usize) -> Result<()> {
+    if first.checked_add(more).is_some_and(|rows| rows <= MOST_NUMBERS / columns) {
+        return Ok(());
+    }
+    Err(Problem::new(place, format!("{first} rows and {more} more"))
+        .allowed(format!("at most {} rows of {columns} numbers", MOST_NUMBERS / columns))
+        .into())
 }
 
 fn is_unsigned(column: &ColumnDescriptor) -> bool {
@@ -388,6 +425,25 @@ mod tests {
         let nested = [&[0x35, 0, 0x18, 1, b'g', 0x15, 2, 0].repeat(200_000), &leaf[..]].concat();
         assert_eq!(message(200_001, &nested), many);
         assert_eq!(message(u32::MAX, &root(&[2])), many);
+    }
+
+    #[test]
+    fn repeated_numbers_fill_no_memory() {
+        assert!(check_rows("t", 0, MOST_NUMBERS, 1).is_ok());
+        assert!(check_rows("t", 5, MOST_NUMBERS / 3 - 5, 3).is_ok());
+        let message = |first, more, columns| check_rows("t", first, more, columns).unwrap_err().to_string();
+        assert_eq!(
+            message(5, MOST_NUMBERS / 3 - 4, 3),
+            "t: found 5 rows and 357913937 more; allowed: at most 357913941 rows of 3 numbers"
+        );
+        assert!(message(1, usize::MAX, 1).starts_with("t: found 1 rows and "));
+    }
+
+    #[test]
+    fn expected_panics_are_caught_and_others_are_heard() {
+        assert_eq!(without_panic(|| 7), Some(7));
+        assert_eq!(without_panic(|| -> u8 { panic!("expected") }), None);
+        assert!(!EXPECTED.get(), "the next panic is heard again");
     }
 
     #[test]

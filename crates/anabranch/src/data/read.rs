@@ -4,15 +4,18 @@ use std::io::Read;
 use std::path::Path;
 
 use super::{Column, Table, csv, idx, npy, npz, parquet};
-use crate::error::{Problem, Result};
+use crate::error::{Error, Problem, Result, reason};
 
 const GZIP: &[u8] = &[0x1F, 0x8B];
+
+/// What a packed file may unpack to, bytes: a small file can claim more than any machine has.
+pub(super) const MOST_UNPACKED: u64 = 1 << 32;
 
 /// Reads a file of numbers: CSV, NPY, NPZ, IDX or Parquet, each of them plain or gzipped.
 ///
 /// The format is recognised by content, not by name. An NPZ file of several arrays is read as `FILE.npz:NAME`. An
 /// array of more than two indices is flattened to rows by its first; a vector is one column. Numbers are rounded to the
-/// nearest f32. The columns to `drop` may hold anything, such as labels in words.
+/// nearest f32. A packed file may unpack to 4 GiB, a Parquet file to 2^30 numbers. The columns to `drop` may hold anything, such as labels in words.
 ///
 /// ```
 /// use anabranch::data::{Column, read};
@@ -33,7 +36,7 @@ pub fn read(path: &Path, drop: &[Column]) -> Result<Table> {
     let (path, member) = split_member(path);
     let place = path.display().to_string();
     let bytes = std::fs::read(path)
-        .map_err(|error| Problem::new(&*place, error.to_string()).allowed("a readable file of numbers"))?;
+        .map_err(|error| Problem::new(&*place, reason(&error)).allowed("a readable file of numbers"))?;
     parse_member(&place, bytes.into(), member, drop)
 }
 
@@ -88,11 +91,25 @@ fn parse_member(place: &str, bytes: bytes::Bytes, member: Option<&str>, drop: &[
 }
 
 fn gunzip(place: &str, bytes: &[u8]) -> Result<Vec<u8>> {
-    let mut plain = Vec::new();
-    flate2::read::MultiGzDecoder::new(bytes).read_to_end(&mut plain).map_err(|error| {
+    let damaged = |error: std::io::Error| {
         Problem::new(place, format!("damaged gzip ({error})")).allowed("a whole gzip file")
-    })?;
-    Ok(plain)
+    };
+    let plain = unpack(flate2::read::MultiGzDecoder::new(bytes), MOST_UNPACKED).map_err(damaged)?;
+    plain.ok_or_else(|| too_large(place))
+}
+
+/// All that a decoder answers; `None` where that is more than `most` bytes.
+pub(super) fn unpack(decoder: impl Read, most: u64) -> std::io::Result<Option<Vec<u8>>> {
+    let mut plain = Vec::new();
+    decoder.take(most + 1).read_to_end(&mut plain)?;
+    Ok(Some(plain).filter(|plain| plain.len() as u64 <= most))
+}
+
+/// The error of a file that [`unpack`] gave up.
+pub(super) fn too_large(place: &str) -> Error {
+    Problem::new(place, format!("a packed file of more than {MOST_UNPACKED} bytes"))
+        .allowed(format!("at most {MOST_UNPACKED} bytes when unpacked"))
+        .into()
 }
 
 #[cfg(test)]
@@ -106,6 +123,23 @@ mod tests {
         assert_eq!(split("a/b.NPZ:x"), (Path::new("a/b.NPZ"), Some("x")));
         assert_eq!(split("C:/b.npz"), (Path::new("C:/b.npz"), None));
         assert_eq!(split("b.csv:x"), (Path::new("b.csv:x"), None));
+    }
+
+    /// A bomb of zeros is given up at the limit, and what ends there is whole.
+    #[test]
+    fn unpacking_stops_at_its_limit() {
+        let mut packer = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+        std::io::copy(&mut std::io::repeat(0).take(1 << 20), &mut packer).unwrap();
+        let bomb = packer.finish().unwrap();
+        assert!(bomb.len() < 2000);
+        let size =
+            |most| unpack(flate2::read::MultiGzDecoder::new(&bomb[..]), most).unwrap().map(|v| v.len());
+        assert_eq!((size(1 << 20), size((1 << 20) - 1), size(0)), (Some(1 << 20), None, None));
+        let torn = flate2::read::MultiGzDecoder::new(&bomb[..bomb.len() - 4]);
+        assert!(unpack(torn, 1 << 20).is_err(), "the checksum is read, too");
+        assert!(
+            too_large("t.gz").to_string().starts_with("t.gz: found a packed file of more than 4294967296")
+        );
     }
 
     #[test]
