@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{positive, within};
+use super::within;
 use crate::error::{Problem, Result};
 
 /// One stretch of the chain.
@@ -339,7 +339,6 @@ impl SegmentRecipe {
                 Ok(())
             }
             Self::Flow(flow) => {
-                positive(&format!("{key}.layers"), flow.layers as u64)?;
                 within(&format!("{key}.layers"), flow.layers as f64, 1.0, 1000.0)?;
                 within(&format!("{key}.bins"), flow.bins as f64, 2.0, 32.0)?;
                 within(&format!("{key}.bound"), f64::from(flow.bound), 1e-2, 1e6)?;

@@ -160,7 +160,11 @@ pub(super) fn check(recipe: &Recipe, dimension: usize) -> Result<()> {
             .into())
     };
     most(numbers * paths, "training.batch", training.batch, training.batch as f64)?;
-    let importance = recipe.evaluation.importance_samples;
+    let evaluation = &recipe.evaluation;
+    if recipe.target.is_energy() {
+        most(dimension as f64, "evaluation.paths", evaluation.paths, evaluation.paths as f64)?;
+    }
+    let importance = evaluation.importance_samples;
     most(widest * 128.0, "evaluation.importance_samples", importance, importance as f64)?;
-    most(dimension as f64, "evaluation.samples", recipe.evaluation.samples, recipe.evaluation.samples as f64)
+    most(dimension as f64, "evaluation.samples", evaluation.samples, evaluation.samples as f64)
 }

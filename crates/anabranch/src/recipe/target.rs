@@ -5,7 +5,7 @@ use std::path::Path;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{positive, within};
+use super::within;
 use crate::data::{self, Column, Dataset, Table};
 use crate::error::{Problem, Result, quoted};
 use crate::math::Estimate;
@@ -226,7 +226,6 @@ impl ToyDataRecipe {
 
     /// Draws the three parts.
     pub(super) fn load(&self, seed: u64) -> Result<Dataset> {
-        positive("target.rows", self.rows as u64)?;
         let (validation, test) = (self.rows.div_ceil(10), self.rows.div_ceil(5));
         let all = toy::sample(&self.name, self.rows + validation + test, seed);
         let (train, rest) = all.split_at(2 * self.rows);
