@@ -6,6 +6,9 @@
 //! feature_k(x) = <u_k, x - mean> / sqrt(v_k)
 //! ```
 //!
+//! With fewer rows than dimensions the same pairs come from the smaller matrix of inner products of the rows,
+//! `G_ij = <y_i - mean, y_j - mean> / (m - 1) = sum_k v_k w_k w_k^T`, as `u_k = sum_i w_ki (y_i - mean) / sqrt(v_k (m - 1))`.
+//!
 //! Kept are the fewest leading components that hold 95% of the variance, but all of them in up to 8 dimensions, and
 //! 32 at most. There every direction of the reference counts alike, whatever the units of the data: in up to 8
 //! dimensions precision, recall, density and coverage do not change under invertible affine maps. What leaves the
@@ -54,9 +57,14 @@ impl Features {
     pub fn fit(reference: Points<'_>) -> Result<Self> {
         at_least("reference", reference.rows(), 2, "principal components")?;
         let dimension = reference.dimension();
-        let (mean, covariance) = moments(reference);
-        let total: f64 = (0..dimension).map(|i| covariance[i * dimension + i]).sum();
-        let components = eigen::leading(&covariance, dimension, MOST);
+        let (mean, centred) = centred(reference);
+        let squares: f64 = centred.par_iter().map(|column| eigen::dot(column, column)).sum();
+        let total = squares / (reference.rows() as f64 - 1.0);
+        let components = if dimension <= reference.rows() {
+            eigen::leading(&products(&centred), dimension, MOST)
+        } else {
+            by_rows(&centred, reference.rows())
+        };
         let mut held = 0.0;
         let enough = components.iter().take_while(|(value, _)| {
             let before = held;
@@ -101,23 +109,50 @@ impl Features {
     }
 }
 
-/// The mean, and the row-major covariance with divisor m - 1.
-fn moments(points: Points<'_>) -> (Vec<f64>, Vec<f64>) {
+/// The mean, and every column less its mean.
+fn centred(points: Points<'_>) -> (Vec<f64>, Vec<Vec<f64>>) {
     let (rows, dimension) = (points.rows(), points.dimension());
     let column = |i: usize| points.values().iter().skip(i).step_by(dimension).map(|value| f64::from(*value));
     let mean: Vec<f64> = (0..dimension).map(|i| column(i).sum::<f64>() / rows as f64).collect();
-    let centred: Vec<Vec<f64>> =
-        (0..dimension).map(|i| column(i).map(|value| value - mean[i]).collect()).collect();
-    let mut covariance = vec![0.0; dimension * dimension];
-    covariance.par_chunks_mut(dimension).enumerate().for_each(|(i, row)| {
-        for (slot, other) in row.iter_mut().zip(&centred).take(i + 1) {
-            *slot = eigen::dot(&centred[i], other) / (rows as f64 - 1.0);
+    let centred = (0..dimension).map(|i| column(i).map(|value| value - mean[i]).collect()).collect();
+    (mean, centred)
+}
+
+/// The inner products of all vectors over one less than their length, row-major: of centred columns, their covariance.
+fn products(vectors: &[Vec<f64>]) -> Vec<f64> {
+    let count = vectors.len();
+    let divisor = vectors[0].len() as f64 - 1.0;
+    let mut products = vec![0.0; count * count];
+    products.par_chunks_mut(count).enumerate().for_each(|(i, row)| {
+        for (slot, other) in row.iter_mut().zip(vectors).take(i + 1) {
+            *slot = eigen::dot(&vectors[i], other) / divisor;
         }
     });
-    for i in 0..dimension {
-        (0..i).for_each(|j| covariance[j * dimension + i] = covariance[i * dimension + j]);
+    for i in 0..count {
+        (0..i).for_each(|j| products[j * count + i] = products[i * count + j]);
     }
-    (mean, covariance)
+    products
+}
+
+/// The leading eigenpairs of the covariance of centred columns, by way of the inner products of the rows.
+fn by_rows(centred: &[Vec<f64>], rows: usize) -> Vec<(f64, Vec<f64>)> {
+    let vectors: Vec<Vec<f64>> =
+        (0..rows).map(|row| centred.iter().map(|column| column[row]).collect()).collect();
+    let scale = (centred.len() as f64 - 1.0) / (rows as f64 - 1.0);
+    let gram: Vec<f64> = products(&vectors).into_iter().map(|product| product * scale).collect();
+    let pairs = eigen::leading(&gram, rows, MOST);
+    let largest = pairs[0].0;
+    let lift = |(value, weights): (f64, Vec<f64>)| {
+        // At least one direction is null: the centred rows add up to zero.
+        let length = if value > FLOOR * FLOOR * largest {
+            (value * (rows as f64 - 1.0)).sqrt()
+        } else {
+            f64::INFINITY
+        };
+        let entry = |column: &Vec<f64>| eigen::dot(column, &weights) / length;
+        (value, centred.par_iter().map(entry).collect())
+    };
+    pairs.into_iter().map(lift).collect()
 }
 
 #[cfg(test)]
@@ -133,7 +168,8 @@ mod tests {
     }
 
     fn covariance_of(values: &[f32], dimension: usize) -> (Vec<f64>, Vec<f64>) {
-        moments(Points::new(values, dimension).unwrap())
+        let (mean, centred) = centred(Points::new(values, dimension).unwrap());
+        (mean, products(&centred))
     }
 
     #[test]
@@ -141,6 +177,35 @@ mod tests {
         let (mean, covariance) = covariance_of(&[1.0, 2.0, 3.0, 2.0, 5.0, 8.0], 2);
         assert_eq!(mean, vec![3.0, 4.0]);
         assert_eq!(covariance, vec![4.0, 6.0, 6.0, 12.0]);
+    }
+
+    #[test]
+    fn few_rows_have_the_same_components() {
+        // Five rows in nine dimensions, of unequal deviations: four components, the same both ways.
+        let mut values = normal(8, 5, 9);
+        values.iter_mut().enumerate().for_each(|(at, v)| *v = 3.0 + *v * (1 + at % 9) as f32);
+        let points = Points::new(&values, 9).unwrap();
+        let columns = centred(points).1;
+        let (small, large) = (by_rows(&columns, 5), eigen::leading(&products(&columns), 9, MOST));
+        assert_eq!(small.len(), 5);
+        for ((value, vector), (expected, direction)) in small.iter().zip(&large).take(4) {
+            assert!((value / expected - 1.0).abs() < 1e-9, "{value} against {expected}");
+            assert!((eigen::dot(vector, direction).abs() - 1.0).abs() < 1e-9);
+        }
+        assert!(small[4].1.iter().all(|entry| *entry == 0.0), "the fifth is null");
+        let found = Features::fit(points).unwrap().apply(points).unwrap();
+        let white = covariance_of(&found, found.len() / 5).1;
+        assert!((white[0] - 1.0).abs() < 1e-5 && white[1].abs() < 1e-5, "{white:?}");
+    }
+
+    #[test]
+    fn many_dimensions_need_no_matrix_of_their_square() {
+        // The covariance alone would take 80 GB.
+        let values = normal(9, 6, 100_000);
+        let points = Points::new(&values, 100_000).unwrap();
+        let features = Features::fit(points).unwrap();
+        let found = features.apply(points).unwrap();
+        assert!((1..=6).contains(&features.count()) && found.iter().all(|value| value.is_finite()));
     }
 
     #[test]
