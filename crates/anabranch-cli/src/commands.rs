@@ -6,9 +6,9 @@ use std::time::Instant;
 use anabranch::data::atomic::{atomic_write, check_writable};
 use anabranch::data::{Format, write_samples};
 use anabranch::error::{Error, Problem, Result, quoted};
-use anabranch::estimate::likelihood::{Bound, bits_per_dim, nll_observed};
+use anabranch::estimate::likelihood::{bits_per_dim, nll_observed};
 use anabranch::recipe::{Override, Plan, Recipe, citations, explain, library, locate, named};
-use anabranch::report::{write_comparison, write_report};
+use anabranch::report::{Summary, write_comparison, write_report};
 use anabranch::rng::{Noise, Purpose};
 use anabranch::run::{Ending, Run, watched};
 use serde_json::{Map, Value, json};
@@ -25,12 +25,12 @@ pub fn execute(command: Command) -> Result<()> {
             let plan = recipe.plan()?;
             let out = out.unwrap_or_else(|| unused(&format!("{}-{}", plan.recipe.name, plan.recipe.seed)));
             let run = Run::start(&out, plan)?;
-            report(&complete(&run, &output, &stop, &resume(&out))?, &output)
+            report(&complete(&run, &output, &stop, &resume(&out))?.0, &output)
         }
         Command::Resume { directory, output } => {
             let stop = Stop::listen();
             let run = Run::reopen(&directory)?;
-            report(&complete(&run, &output, &stop, &resume(&directory))?, &output)
+            report(&complete(&run, &output, &stop, &resume(&directory))?.0, &output)
         }
         Command::Sample { directory, count, seed, format, out } => {
             sample(&directory, count, seed, format.as_deref(), out)
@@ -77,8 +77,8 @@ fn resume(directory: &Path) -> String {
     format!("anabranch resume {}", directory.display())
 }
 
-/// Trains and evaluates; where a signal stops that, `advice` is the command to go on with.
-fn complete(run: &Run, output: &Output, stop: &Stop, advice: &str) -> Result<Value> {
+/// Trains, evaluates and reports; where a signal stops that, `advice` is the command to go on with.
+fn complete(run: &Run, output: &Output, stop: &Stop, advice: &str) -> Result<(Value, Summary)> {
     let mut progress = Progress::new(&run.plan.recipe.name, output.quiet, stop);
     let metrics = match run.train(&mut progress)? {
         Ending::Finished => run.evaluate(&progress),
@@ -89,8 +89,8 @@ fn complete(run: &Run, output: &Output, stop: &Stop, advice: &str) -> Result<Val
         tell(&format!("stopped; go on with: {advice}"));
     }
     let result = run.result(metrics?)?;
-    write_report(run, &result)?;
-    Ok(result)
+    let summary = write_report(run, &result)?;
+    Ok((result, summary))
 }
 
 fn report(result: &Value, output: &Output) -> Result<()> {
@@ -99,6 +99,11 @@ fn report(result: &Value, output: &Output) -> Result<()> {
     }
     let out = result["out"].as_str().unwrap_or_default();
     say(&format!("{}written to {out}\n", table(&[("", result)])))
+}
+
+/// Four decimals, and where these would be zeros alone, four digits.
+fn number(value: f64) -> String {
+    if value != 0.0 && value.abs() < 1e-3 { format!("{value:.3e}") } else { format!("{value:.4}") }
 }
 
 /// Metrics in rows, runs in columns, `value +- standard error`.
@@ -123,15 +128,15 @@ fn table(runs: &[(&str, &Value)]) -> String {
                 metrics.get(&name).and_then(Value::as_f64),
                 metrics.get(&format!("{name}_se")).and_then(Value::as_f64),
             ) {
-                (Some(value), Some(error)) => format!("{value:.4} +- {error:.4}"),
-                (Some(value), None) => format!("{value:.4}"),
+                (Some(value), Some(error)) => format!("{} +- {}", number(value), number(error)),
+                (Some(value), None) => number(value),
                 _ => "-".to_owned(),
             }
         });
         rows.push(std::iter::once(name.clone()).chain(cells).collect());
     }
     for key in ["parameters", "seconds"] {
-        let cells = runs.iter().map(|(_, value)| format!("{:.4}", value[key].as_f64().unwrap_or(f64::NAN)));
+        let cells = runs.iter().map(|(_, value)| number(value[key].as_f64().unwrap_or(f64::NAN)));
         rows.push(
             std::iter::once(key.to_owned())
                 .chain(cells.map(|c| c.trim_end_matches(".0000").to_owned()))
@@ -168,11 +173,16 @@ fn compare(
     let start = |plan: Plan| Run::start_or_reopen(&out.join(&plan.recipe.name), plan);
     let runs: Vec<Run> = plans.into_iter().map(start).collect::<Result<_>>()?;
     let advice = format!("the same command and --out {}", out.display());
-    let results: Vec<Value> =
-        runs.iter().map(|run| complete(run, output, &stop, &advice)).collect::<Result<_>>()?;
+    let mut results = Vec::new();
+    let mut summaries = Vec::new();
+    for run in &runs {
+        let (result, summary) = complete(run, output, &stop, &advice)?;
+        results.push(result);
+        summaries.push(summary);
+    }
     let object = json!({ "runs": results, "out": out.display().to_string() });
     atomic_write(&out.join("compare.json"), |file| writeln!(file, "{object:#}"))?;
-    write_comparison(&runs, &results, &out)?;
+    write_comparison(&summaries, &out)?;
     if output.json {
         return say(&format!("{object}\n"));
     }
@@ -232,15 +242,10 @@ fn evaluate(directory: &Path, data: Option<&Path>, as_json: bool) -> Result<()> 
             let levels = run.plan.recipe.target.levels();
             let table = run.plan.recipe.target.read(path, dimension)?;
             let model = run.model(&progress)?;
-            let bound = if model.chain_offset() < 100 {
-                Bound::Path
-            } else {
-                Bound::Lower(run.plan.recipe.evaluation.draws)
-            };
             let seen = watched(&progress, "likelihood", table.rows());
             let noise = run.plan.evaluation_noise();
-            let score =
-                nll_observed(&model, &table.values, bound, &noise, &seen).ok_or(Error::Interrupted)?;
+            let score = nll_observed(&model, &table.values, run.bound(&model), &noise, &seen)
+                .ok_or(Error::Interrupted)?;
             let mut metrics = Map::new();
             metrics.insert("nll".to_owned(), json!(score.value));
             metrics.insert("nll_se".to_owned(), json!(score.error));

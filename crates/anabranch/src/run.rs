@@ -3,6 +3,7 @@
 //! A run directory holds `recipe.toml` (resolved), `metrics.jsonl`, `tensorboard/`, `checkpoints/`, `samples.npy`,
 //! `result.json` and `report.html`.
 
+use std::borrow::Cow;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -217,6 +218,11 @@ impl Run {
         Ok(self.newest(observer)?.trained())
     }
 
+    /// How the likelihood of data is bounded: over the whole path, or, where that is long, from some draws of its steps.
+    pub fn bound(&self, model: &Model) -> Bound {
+        if model.chain_offset() < 100 { Bound::Path } else { Bound::Lower(self.plan.recipe.evaluation.draws) }
+    }
+
     /// How many steps were made: fewer than the recipe's where training stopped early.
     ///
     /// # Errors
@@ -296,12 +302,11 @@ impl Run {
         let dimension = self.plan.dimension();
         match &self.plan.data {
             TargetData::Rows(data) => {
+                if data.test.is_empty() {
+                    observer.note("no test split: the training split is measured");
+                }
                 let test = if data.test.is_empty() { &data.train } else { &data.test };
-                let bound = if model.chain_offset() < 100 {
-                    Bound::Path
-                } else {
-                    Bound::Lower(recipe.evaluation.draws)
-                };
+                let bound = self.bound(&model);
                 let likelihood = |bound, task| {
                     let seen = watched(observer, task, test.len() / dimension);
                     nll_observed(&model, test, bound, &noise, &seen).ok_or(Error::Interrupted)
@@ -375,14 +380,16 @@ impl Run {
     }
 
     /// How far samples are from the test split (or, on an energy, from exact samples), in features fitted to the
-    /// training split (or to other exact samples); `None` on an energy without an exact sampler.
+    /// training split (or to other exact samples); `None` on an energy without an exact sampler. Where there is no test
+    /// split, one half of the training split stands for it, and the other for the features' rows.
     fn sample_metrics(&self, samples: &[f32]) -> Result<Option<Map<String, Value>>> {
         let dimension = self.plan.dimension();
         let (fitted, reference) = match &self.plan.data {
-            TargetData::Rows(data) => {
-                let test = if data.test.is_empty() { &data.train } else { &data.test };
-                (data.train.clone(), test.clone())
+            TargetData::Rows(data) if data.test.is_empty() => {
+                let (fitted, reference) = data.train.split_at(data.train.len() / dimension / 2 * dimension);
+                (Cow::from(fitted), Cow::from(reference))
             }
+            TargetData::Rows(data) => (Cow::from(&data.train), Cow::from(&data.test)),
             TargetData::Energy(energy) => {
                 let rows = samples.len() / dimension;
                 let draw = |first: u64| {
@@ -390,7 +397,7 @@ impl Run {
                     energy.sample(rows, &noise.from_trajectory(first))
                 };
                 let (Some(fitted), Some(reference)) = (draw(1 << 42), draw(1 << 43)) else { return Ok(None) };
-                (fitted, reference)
+                (Cow::from(fitted), Cow::from(reference))
             }
         };
         let most = MetricOptions::default().most_rows * dimension;
@@ -455,7 +462,11 @@ impl MetricsLog {
     /// Opens the log, dropping lines after `step` (they will be written again) and a torn last line.
     fn after(directory: &Path, step: u64) -> Result<Self> {
         let path = directory.join("metrics.jsonl");
-        let bytes = std::fs::read(&path).unwrap_or_default();
+        let bytes = match std::fs::read(&path) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Vec::new(),
+            // What cannot be read now must not be written over.
+            read => read.map_err(|error| Error::io("read", &path, error))?,
+        };
         let text = String::from_utf8_lossy(&bytes);
         let kept = text.lines().filter(|line| {
             let parsed = serde_json::from_str::<Value>(line).ok();
@@ -496,5 +507,15 @@ mod tests {
         assert_eq!(metrics["nll_exact"], json!(Estimate::mean(&exact).value));
         assert_eq!(metrics["nll_exact_se"], json!(Estimate::mean(&exact).error));
         assert!(metrics["nll"].as_f64().unwrap() > metrics["nll_exact"].as_f64().unwrap() + 0.1);
+    }
+
+    /// A log that is there but cannot be read is not taken for an empty one, and written over.
+    #[test]
+    fn an_unreadable_log_is_an_error() {
+        let directory = std::env::temp_dir().join(format!("anabranch-log-{}", std::process::id()));
+        std::fs::create_dir_all(directory.join("metrics.jsonl")).unwrap();
+        let Err(error) = MetricsLog::after(&directory, 3) else { panic!("a directory is no log") };
+        assert!(error.to_string().starts_with("could not read "), "{error}");
+        std::fs::remove_dir_all(&directory).unwrap();
     }
 }

@@ -10,7 +10,7 @@ use crate::chain::double;
 use crate::error::{Error, Problem, Result};
 use crate::network::weights::{matrix, to_vec, to_vec_f64};
 use crate::plot::Point;
-use crate::recipe::{TargetData, TargetRecipe, citations, explain};
+use crate::recipe::{TargetData, citations, explain};
 use crate::rng::{Noise, Purpose};
 use crate::run::{Run, Silent};
 use crate::target::Energy;
@@ -51,11 +51,7 @@ pub fn gather(run: &Run, result: &Value) -> Result<Summary> {
             exact.map(|rows| Reference { name: "Exact samples".to_owned(), rows })
         }
     };
-    let image = match &recipe.target {
-        TargetRecipe::Table(table) => table.image,
-        TargetRecipe::Toy(_) | TargetRecipe::Energy { .. } => None,
-    };
-    let image = image.map(|[height, width]| {
+    let image = recipe.target.image().map(|[height, width]| {
         let (low, high) = match recipe.target.levels() {
             0 => range(reference.iter().flat_map(|reference| &reference.rows)),
             levels => (0.0, (levels - 1) as f32),

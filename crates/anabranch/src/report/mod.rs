@@ -125,27 +125,26 @@ pub struct Frame {
 }
 
 /// Writes `report.html` into the directory of a run that was evaluated, with `result` as [`Run::result`] answers it,
-/// and the same numbers and sample grid as TensorBoard events.
+/// and the same numbers and sample grid as TensorBoard events. Answers what the report shows.
 ///
 /// # Errors
 /// If a file of the run is missing, or the report cannot be written.
-pub fn write_report(run: &Run, result: &Value) -> Result<()> {
+pub fn write_report(run: &Run, result: &Value) -> Result<Summary> {
     let summary = gather(run, result)?;
     let grid = pictures::sample_grid(&summary);
     let step = summary.log.last().map_or(summary.steps, |line| line.step);
     write_evaluation(&run.directory, step, &summary.metrics, grid.as_ref())?;
     let page = run_page(&summary);
-    atomic_write(&run.directory.join("report.html"), |out| out.write_all(page.as_bytes()))
+    atomic_write(&run.directory.join("report.html"), |out| out.write_all(page.as_bytes()))?;
+    Ok(summary)
 }
 
-/// Writes `report.html` into `directory`: runs that were evaluated, with their results, side by side.
+/// Writes `report.html` into `directory`: several runs side by side, as [`write_report`] answered them.
 ///
 /// # Errors
-/// If a file of a run is missing, or the report cannot be written.
-pub fn write_comparison(runs: &[Run], results: &[Value], directory: &Path) -> Result<()> {
-    let summaries: Vec<Summary> =
-        runs.iter().zip(results).map(|(run, result)| gather(run, result)).collect::<Result<_>>()?;
-    let page = comparison_page(&summaries);
+/// If the report cannot be written.
+pub fn write_comparison(runs: &[Summary], directory: &Path) -> Result<()> {
+    let page = comparison_page(runs);
     atomic_write(&directory.join("report.html"), |out| out.write_all(page.as_bytes()))
 }
 
