@@ -3,12 +3,13 @@
 mod commands;
 mod output;
 mod progress;
+mod usage;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anabranch::error::Error;
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory, Parser, Subcommand};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -130,7 +131,20 @@ enum Command {
 /// An integer that TOML can hold, too.
 fn integer(text: &str) -> Result<u64, String> {
     let value = text.parse().ok().filter(|value| *value <= i64::MAX as u64);
-    value.ok_or_else(|| format!("allowed: an integer from 0 to {}", i64::MAX))
+    value.ok_or_else(|| format!("an integer from 0 to {}", i64::MAX))
+}
+
+/// The command that the arguments name. Where they ask for help or the version, that is printed and the program ends.
+fn arguments() -> Result<Command, Error> {
+    let given: Vec<std::ffi::OsString> = std::env::args_os().collect();
+    Program::try_parse_from(&given).map(|program| program.command).map_err(|error| {
+        let given: Vec<String> =
+            given.iter().skip(1).map(|argument| argument.to_string_lossy().into_owned()).collect();
+        match usage::problem(&error, Program::command(), &given) {
+            Some(problem) => problem.into(),
+            None => error.exit(),
+        }
+    })
 }
 
 fn main() -> ExitCode {
@@ -143,8 +157,7 @@ fn main() -> ExitCode {
             env!("CARGO_PKG_REPOSITORY")
         ));
     }));
-    let command = Program::parse().command;
-    match std::panic::catch_unwind(|| commands::execute(command)) {
+    match std::panic::catch_unwind(|| commands::execute(arguments()?)) {
         Ok(Ok(())) => ExitCode::SUCCESS,
         Ok(Err(error)) => {
             // Who stopped the program knows what happened.

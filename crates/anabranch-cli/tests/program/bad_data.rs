@@ -108,7 +108,8 @@ fn the_smallest_data_train() {
     for (rows, columns) in [(1, 2), (2, 2), (3, 5)] {
         place.write("data.csv", table(rows, columns));
         place.write("t.toml", recipe("file = \"data.csv\"\nvalidation = 0\ntest = 0"));
-        place.run(&format!("run t.toml --out run-{rows} --json")).json();
+        let ended = place.run(&format!("run t.toml --out run-{rows} --json"));
+        assert_eq!((ended.code, ended.stdout.lines().count()), (Some(0), 1), "{}", ended.stderr);
     }
     place.write("data.csv", "4\n4\n4\n4\n");
     place.write(
@@ -176,4 +177,29 @@ fn numbers_that_leave_the_finite_range_stop_the_run_and_keep_what_was_reached() 
     let message = place.run("run t.toml --out run").refused(1);
     assert!(message.starts_with("step 1: the ") && message.contains(" is not finite ("), "{message}");
     assert_eq!(place.checkpoints("run"), ["step-0000000000.safetensors"]);
+}
+
+/// A page whose decoder panics ends in one line as everything else does: no report of a panic stands before it.
+#[test]
+fn damaged_pages_have_one_message() {
+    let place = Place::new();
+    let fixture = concat!(env!("CARGO_MANIFEST_DIR"), "/../anabranch/tests/fixtures/none-v1.parquet");
+    let whole = std::fs::read(fixture).expect("a fixture");
+    for (position, bit) in [(14, 2), (60, 1), (348, 7)] {
+        let mut damaged = whole.clone();
+        damaged[position] ^= 1 << bit;
+        let message = refusal(&place, &damaged);
+        assert!(message.starts_with("data.csv: found damaged Parquet ("), "{message}");
+    }
+}
+
+#[test]
+fn without_a_test_split_the_training_split_is_measured_and_that_is_said() {
+    let place = Place::new();
+    place.write("data.csv", table(40, 2));
+    place.write("t.toml", recipe("file = \"data.csv\"\ntest = 0.0"));
+    let ended = place.run("run t.toml --out run --json --set evaluation.sample_metrics=true");
+    assert_eq!(ended.stderr, "note: no test split: the training split is measured\n");
+    let result: serde_json::Value = serde_json::from_str(&ended.stdout).expect("an object");
+    assert!(result["metrics"]["nll"].is_f64() && result["metrics"]["coverage"].is_f64(), "{result}");
 }

@@ -249,27 +249,64 @@ fn sizes_beyond_a_machine_are_refused_at_once() {
 }
 
 #[test]
+fn paths_on_an_energy_must_fit_into_memory() {
+    let place = Place::new();
+    let message = place.run("run manywell-flow --set evaluation.paths=100000000 --out run").refused(2);
+    assert_eq!(
+        message,
+        "--set evaluation.paths: found 100000000; allowed: at most 33554432 with a model that needs 32 numbers for each"
+    );
+    assert!(!place.path("run").exists());
+}
+
+#[test]
 fn flags_say_what_they_allow() {
     let place = Place::tiny();
+    let integer = "allowed: an integer from 0 to 9223372036854775807";
     for (arguments, expected) in [
-        (
-            "run tiny.toml --seed -1",
-            "invalid value '-1' for '--seed <SEED>': allowed: an integer from 0 to 9223372036854775807",
-        ),
+        ("run tiny.toml --seed -1", format!("--seed: found \"-1\"; {integer}")),
         (
             "run tiny.toml --seed 18446744073709551615",
-            "invalid value '18446744073709551615' for '--seed <SEED>'",
+            format!("--seed: found \"18446744073709551615\"; {integer}"),
         ),
-        ("sample run --count many", "invalid value 'many' for '--count <COUNT>'"),
-        ("run tiny.toml --jsn", "a similar argument exists: '--json'"),
-        ("rum tiny.toml", "some similar subcommands exist: 'run', 'resume'"),
-        ("compare", "<RECIPES>..."),
-        ("", "Usage: anabranch <COMMAND>"),
+        ("sample run --count many", format!("--count: found \"many\"; {integer}")),
+        ("run tiny.toml --seed", "--seed: found no value; allowed: --seed <SEED>".to_owned()),
+        ("run tiny.toml --seed 1 --seed 2", "--seed: found the flag more than once; allowed: it once".to_owned()),
+        ("run tiny.toml --json=yes", "--json: found \"yes\"; allowed: no value".to_owned()),
+        (
+            "run tiny.toml --jsn",
+            "anabranch run: found \"--jsn\"; allowed: --set, --seed, --out, --json, --quiet, --help; did you mean \"--json\"?".to_owned(),
+        ),
+        (
+            "--verson",
+            "anabranch: found \"--verson\"; allowed: --help, --version; did you mean \"--version\"?".to_owned(),
+        ),
+        (
+            "list all",
+            "anabranch list: found \"all\" beyond its arguments; allowed: anabranch list [OPTIONS]".to_owned(),
+        ),
+        (
+            "rum tiny.toml",
+            "anabranch: found \"rum\"; allowed: run, resume, sample, evaluate, compare, list, explain, cite, schema, help; did you mean \"run\"?".to_owned(),
+        ),
+        (
+            "help rum",
+            "anabranch: found \"rum\"; allowed: run, resume, sample, evaluate, compare, list, explain, cite, schema, help; did you mean \"run\"?".to_owned(),
+        ),
+        (
+            "compare",
+            "anabranch compare: found no <RECIPES>...; allowed: anabranch compare [OPTIONS] <RECIPES>...".to_owned(),
+        ),
+        (
+            "sample",
+            "anabranch sample: found no --count <COUNT> and no <DIRECTORY>; allowed: anabranch sample [OPTIONS] --count <COUNT> <DIRECTORY>".to_owned(),
+        ),
     ] {
-        let ended = place.run(arguments);
-        assert_eq!((ended.code, ended.stdout.as_str()), (Some(2), ""), "{arguments}");
-        assert!(ended.stderr.contains(expected), "{arguments}: {}", ended.stderr);
+        assert_eq!(place.run(arguments).refused(2), expected, "{arguments}");
     }
+    let bare = place.run("");
+    assert_eq!((bare.code, bare.stdout.as_str()), (Some(2), ""));
+    assert!(bare.stderr.contains("Usage: anabranch <COMMAND>"), "{}", bare.stderr);
     place.run("run tiny.toml --seed 9223372036854775807 --out run --json").json();
     place.run("resume run --json").json();
 }
