@@ -92,11 +92,12 @@ impl Array<'_> {
         let size = self.element.size;
         let bytes = self.shape.iter().try_fold(size, |product, length| product.checked_mul(*length));
         if bytes != Some(self.bytes.len()) {
-            let shape = self.shape.iter().map(usize::to_string).collect::<Vec<_>>().join(" x ");
+            let lengths = self.shape.iter().take(8).map(usize::to_string).collect::<Vec<_>>().join(" x ");
+            let more = if self.shape.len() > 8 { " x ..." } else { "" };
             let needed =
                 bytes.map_or("too many bytes for any file".to_owned(), |bytes| format!("{bytes} bytes"));
             return Err(Problem::new(place, format!("{} bytes of numbers", self.bytes.len()))
-                .allowed(format!("{needed}, as the header says: {shape} numbers of {size} bytes"))
+                .allowed(format!("{needed}, as the header says: {lengths}{more} numbers of {size} bytes"))
                 .into());
         }
         if rows == 0 {

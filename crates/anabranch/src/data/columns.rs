@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Table;
-use crate::error::{Error, Problem, Result};
+use crate::error::{Error, Problem, Result, quoted};
 
 /// A column of a file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -103,14 +103,6 @@ impl<'a> Columns<'a> {
             return Err(no_rows(self.place));
         }
         Ok(Table { columns: self.kept.len(), values })
-    }
-}
-
-/// Text from a file in a message: in quotes, cut where it is long.
-pub(super) fn quoted(text: &str) -> String {
-    match text.char_indices().nth(40) {
-        Some((end, _)) => format!("\"{}...\"", &text[..end]),
-        None => format!("\"{text}\""),
     }
 }
 

@@ -79,6 +79,11 @@ mod tests {
         assert!(message(&file(8, &[], &[1])).contains("a single number"));
         let absurd = message(&file(8, &[u32::MAX, u32::MAX, u32::MAX], &[1]));
         assert!(absurd.contains("too many bytes for any file"), "{absurd}");
+        let long = message(&file(8, &[1; 200], &[1, 2]));
+        assert!(
+            long.ends_with("header says: 1 x 1 x 1 x 1 x 1 x 1 x 1 x 1 x ... numbers of 1 bytes"),
+            "{long}"
+        );
         assert!(message(&file(8, &[2, 2], &[1])).contains("found 1 bytes of numbers; allowed: 4 bytes"));
     }
 }
