@@ -156,10 +156,34 @@ pub fn reason(error: &std::io::Error) -> String {
 
 /// The candidate closest to `name` in edit distance, if any is close enough to be a likely typing slip.
 pub fn nearest<'a>(name: &str, candidates: &[&'a str]) -> Option<&'a str> {
+    let length = name.chars().count();
     candidates
         .iter()
-        .map(|candidate| (strsim::damerau_levenshtein(name, candidate), *candidate))
-        .filter(|(distance, candidate)| *distance <= 1 + name.len().max(candidate.len()) / 3)
+        .filter_map(|candidate| {
+            let other = candidate.chars().count();
+            let most = 1 + length.max(other) / 3;
+            // No distance is below the difference of the lengths, and a long one takes long to find.
+            let near = length.abs_diff(other) <= most;
+            near.then(|| (strsim::damerau_levenshtein(name, candidate), *candidate))
+                .filter(|found| found.0 <= most)
+        })
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, candidate)| candidate)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn slips_are_told_from_other_names() {
+        let names = ["training", "target", "b", "größe"];
+        assert_eq!(nearest("trainnig", &names), Some("training"));
+        assert_eq!(nearest("grösse", &names), Some("größe"));
+        assert_eq!(nearest("optimizer", &names), None);
+        assert_eq!(nearest("", &names), Some("b"));
+        // A table of all pairs of letters would not fit into memory.
+        let long = "x".repeat(3_000_000);
+        assert_eq!(nearest(&long, &names), None);
+    }
 }
