@@ -124,13 +124,13 @@ fn table(runs: &[(&str, &Value)]) -> String {
     for name in names {
         let cells = runs.iter().map(|(_, value)| {
             let metrics = metrics(value);
-            match (
-                metrics.get(&name).and_then(Value::as_f64),
-                metrics.get(&format!("{name}_se")).and_then(Value::as_f64),
-            ) {
-                (Some(value), Some(error)) => format!("{} +- {}", number(value), number(error)),
-                (Some(value), None) => number(value),
-                _ => "-".to_owned(),
+            let error = metrics.get(&format!("{name}_se")).and_then(Value::as_f64);
+            match (metrics.get(&name).map(Value::as_f64), error) {
+                (Some(Some(value)), Some(error)) => format!("{} +- {}", number(value), number(error)),
+                (Some(Some(value)), None) => number(value),
+                // JSON has no number for it.
+                (Some(None), _) => "not finite".to_owned(),
+                (None, _) => "-".to_owned(),
             }
         });
         rows.push(std::iter::once(name.clone()).chain(cells).collect());
@@ -282,4 +282,26 @@ fn list(as_json: bool) -> Result<()> {
         return say(&format!("{}\n", json!({ "recipes": recipes })));
     }
     say(&entries.iter().map(|(name, title)| format!("{name:<26} {title}\n")).collect::<String>())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tables_tell_small_lost_and_missing_numbers_apart() {
+        let run = |metrics: Value| json!({ "metrics": metrics, "parameters": 12, "seconds": 0.25 });
+        let first = run(json!({ "nll": 1.5, "nll_se": 0.0001, "mmd": -2.5e-6, "ess": null }));
+        let second = run(json!({ "nll": -300.0, "log_z": 0.0 }));
+        let expected = "\
+            a                   b\n\
+            nll         1.5000 +- 1.000e-4  -300.0000\n\
+            mmd         -2.500e-6           -\n\
+            ess         not finite          -\n\
+            log_z       -                   0.0000\n\
+            parameters  12                  12\n\
+            seconds     0.2500              0.2500\n";
+        assert_eq!(table(&[("a", &first), ("b", &second)]).trim_start(), expected);
+        assert!(table(&[("", &second)]).starts_with("nll"), "one run needs no heading");
+    }
 }
