@@ -162,5 +162,7 @@ pub(super) fn check(recipe: &Recipe, dimension: usize) -> Result<()> {
     most(numbers * paths, "training.batch", training.batch, training.batch as f64)?;
     let importance = recipe.evaluation.importance_samples;
     most(widest * 128.0, "evaluation.importance_samples", importance, importance as f64)?;
+    let probes = recipe.evaluation.ode_probes;
+    most(widest * 128.0, "evaluation.ode_probes", probes, probes as f64)?;
     most(dimension as f64, "evaluation.samples", recipe.evaluation.samples, recipe.evaluation.samples as f64)
 }
