@@ -235,6 +235,12 @@ fn sample(
     let (image, levels) = (run.plan.recipe.target.image(), run.plan.recipe.target.levels());
     format.check(image)?;
     let sampler = sampler(run.plan.recipe.sampler, name, steps)?;
+    let diffuses = run.plan.model.segments().iter().any(|segment| segment.as_diffusion().is_some());
+    if let (Some(name @ ("ddim" | "ode")), false) = (name, diffuses) {
+        return Err(Problem::new("--sampler", format!("{} for a model without a diffusion", quoted(name)))
+            .allowed("ancestral")
+            .into());
+    }
     let columns = run.plan.dimension();
     let most = (1 << 30) / columns;
     let Some(count) = usize::try_from(count).ok().filter(|count| (1..=most).contains(count)) else {

@@ -32,6 +32,27 @@ fn ends(diffusion: &Diffusion) -> [Level; 2] {
     [levels[0], levels[levels.len() - 1]]
 }
 
+/// A diffusion with a random network that changes no faster with the time than a trained one: the two highest of its
+/// embedding's four frequencies, 1000 and 100 over the noise range, are cut off.
+fn random(
+    schedule: Schedule,
+    prediction: Prediction,
+    observation: Observation,
+    dimension: usize,
+) -> Diffusion {
+    let mut diffusion = diffusion(schedule, prediction, observation, dimension);
+    stir(diffusion.weights_mut(), 0.15);
+    let mut weights = diffusion.weights_mut();
+    let mut values = weights[0].values();
+    for (row, entry) in values[..(dimension + 8) * 16].chunks_exact_mut(16).skip(dimension).enumerate() {
+        if row % 4 < 2 {
+            entry.fill(0.0);
+        }
+    }
+    weights[0].set(values);
+    diffusion
+}
+
 fn rows_of(state: State) -> Vec<Vec<f64>> {
     let d = state.dims()[1];
     to_vec(state).chunks_exact(d).map(|row| row.iter().map(|v| f64::from(*v)).collect()).collect()
@@ -82,9 +103,9 @@ fn law_6_the_ode_converges_with_fourth_order() {
         let (coarse, fine, finest) = (errors(12), errors(24), errors(64));
         println!("{prediction:?}: log-density and state, {coarse:?}, {fine:?}, {finest:?}");
         for (name, at) in [("log-density", 0), ("state", 1)] {
-            let ratio = coarse[at] / fine[at];
-            assert!((11.0..24.0).contains(&ratio), "{prediction:?}, {name}: {} and {}", coarse[at], fine[at]);
-            assert!(finest[at] < 3e-5, "{prediction:?}, {name}: {}", finest[at]);
+            let order = (coarse[at] / fine[at]).log2();
+            assert!((3.7..4.8).contains(&order), "{prediction:?}, {name}: {} and {}", coarse[at], fine[at]);
+            assert!(finest[at] < 3e-6, "{prediction:?}, {name}: {}", finest[at]);
         }
     }
 }
@@ -231,11 +252,11 @@ fn law_3_ode_steps_are_bijections() {
         PARAMETRISATIONS.into_iter().map(|p| (p, Observation::Continuous)).collect();
     cases.push((Prediction::Levels(centres(levels)), Observation::Levels(levels)));
     for (prediction, observation) in cases {
-        for schedule in [Schedule::Fixed(cosine(40)), learned(30)] {
-            let mut segment = diffusion(schedule, prediction.clone(), observation, 3);
-            stir(segment.weights_mut(), 0.15);
-            let steps = segment.ode_steps(40, Divergence::Exact);
-            for index in [0, 17, 30, 39] {
+        // At less noise the levels' steps have no width left for difference quotients.
+        for schedule in [Schedule::Fixed(log_linear(40, -3.0, 8.0)), learned(30)] {
+            let segment = random(schedule, prediction.clone(), observation, 3);
+            let steps = segment.ode_steps(120, Divergence::Exact);
+            for index in [0, 50, 90, 119] {
                 let (step, rows, width) = (&steps[index], 5, 5e-3);
                 let from = states(rows, 3, 0.8, 320 + index as u32);
                 let moved = step.forward(from.clone(), &noise(1));
@@ -255,7 +276,7 @@ fn law_3_ode_steps_are_bijections() {
                     let det = j(0, 0) * minor(1, 2) - j(0, 1) * minor(0, 2) + j(0, 2) * minor(0, 1);
                     let (found, expected) = (log_det[row], det.ln());
                     assert!(
-                        (found - expected).abs() < 2e-3 * (1.0 + expected.abs()),
+                        (found - expected).abs() < 2e-4,
                         "{prediction:?}, step {index}: {found} and {expected}"
                     );
                 }
@@ -269,7 +290,7 @@ fn law_3_ode_steps_are_bijections() {
                     "{prediction:?}, step {index}: log-determinants there and back, {round}"
                 );
                 let far = to_vec((back.state - from).abs()).into_iter().fold(0.0, f32::max);
-                assert!(far < 2e-3, "{prediction:?}, step {index}: there and back again ends {far} away");
+                assert!(far < 1e-4, "{prediction:?}, step {index}: there and back again ends {far} away");
             }
         }
     }
@@ -291,7 +312,7 @@ fn law_6_estimated_traces_are_unbiased() {
         let mean = Estimate::mean(&values);
         println!("{probes} probes: {mean:?}, exact {exact}, one row's error {}", found[0].error);
         assert!((mean.value - exact).abs() < 4.0 * mean.error, "{mean:?}, exact {exact}");
-        assert!(mean.error > 1e-5 && mean.error < 0.01, "{probes} probes: the check has power, {mean:?}");
+        assert!(mean.error > 1e-5 && mean.error < 0.03, "{probes} probes: the check has power, {mean:?}");
         let spread = mean.error.powi(2) * rows as f64;
         let stated = found.iter().map(|estimate| estimate.error.powi(2)).sum::<f64>() / rows as f64;
         let ratio = stated / spread;
@@ -303,33 +324,66 @@ fn law_6_estimated_traces_are_unbiased() {
     }
 }
 
-/// On integers the ODE's chain gives masses: their estimates add up to one over all integers.
+/// The density that the ODE gives the lowest level is normalised, for networks that are no exact denoiser.
 #[test]
-fn law_2_masses_along_the_ode_add_up_to_one() {
+fn law_2_densities_along_the_ode_integrate_to_one() {
     let levels = 4;
-    for prediction in [Prediction::Noise, Prediction::Velocity, Prediction::Levels(centres(levels))] {
-        let mut segment = diffusion(
-            Schedule::Fixed(log_linear(20, -3.0, 6.0)),
-            prediction.clone(),
-            Observation::Levels(levels),
-            1,
+    for (prediction, observation) in [
+        (Prediction::Noise, Observation::Continuous),
+        (Prediction::Score, Observation::Continuous),
+        (Prediction::Velocity, Observation::Continuous),
+        (Prediction::Levels(centres(levels)), Observation::Levels(levels)),
+    ] {
+        let segment = random(Schedule::Fixed(log_linear(20, -3.0, 6.0)), prediction.clone(), observation, 1);
+        // The noise parametrisation of a random network spreads as 1 / alpha_N = 20.
+        let (points, reach) = (20_001, 200.0);
+        let width = 2.0 * reach / f64::from(points - 1);
+        let grid = (0..points).map(|i| (f64::from(i) * width - reach) as f32).collect();
+        let found =
+            segment.ode_log_density(matrix(grid, 1, &Device::flex()), 30, Divergence::Exact, &noise(340));
+        let sum = found.iter().map(|estimate| estimate.value.exp() * width).sum::<f64>();
+        println!("{prediction:?}: {sum}");
+        assert!((sum - 1.0).abs() < 2e-5, "{prediction:?}: {sum}");
+    }
+}
+
+/// A network of the levels parametrisation starts as the exact denoiser of independent uniform levels: every row of integers
+/// has the same mass along the ODE, without any spread.
+#[test]
+fn law_6_uniform_integers_have_their_exact_mass() {
+    for (levels, d) in [(2, 1), (5, 3), (17, 2)] {
+        let prediction = Prediction::Levels(centres(levels));
+        let shape = Feedforward {
+            input: d,
+            context: 8,
+            hidden: vec![16],
+            output: d * levels as usize,
+            activation: Activation::Silu,
+            residual: false,
+        };
+        let gamma = LearnedGamma::new("g", -6.0, 13.0, 4, 1);
+        let model = Model::new(vec![Box::new(Diffusion {
+            denoiser: Box::new(NetworkDenoiser::new(Network::new("n", shape, 1, 0, true))),
+            prediction,
+            schedule: Schedule::Learned { gamma, levels: 10 },
+            observation: Observation::Levels(levels),
+            last_mean: LastMean::Rescaled,
+            weighting: Weighting::Bound,
+        })]);
+        let rows: Vec<f32> = (0..40 * d).map(|i| ((i * i + i / d) % levels as usize) as f32).collect();
+        let expected = d as f64 * f64::from(levels).ln();
+        let errors = |steps: usize, divergence: Divergence| {
+            let found = row_nlls(&model, &rows, Bound::Ode { steps, divergence }, &noise(341));
+            root_mean_square(found.iter().map(|nll| nll - expected))
+        };
+        let (coarse, fine) = (errors(40, Divergence::Exact), errors(200, Divergence::Exact));
+        // Coordinates are independent: the Jacobian is diagonal, where signs give its trace without error.
+        let signs = errors(200, Divergence::Hutchinson { probes: 1 });
+        println!(
+            "{levels} levels in {d} dimensions: errors {coarse:.2e}, {fine:.2e}, with signs {signs:.2e}"
         );
-        stir(segment.weights_mut(), 0.2);
-        let model = Model::new(vec![Box::new(segment)]);
-        let draws = 5000;
-        let (mut sum, mut variance) = (0.0, 0.0);
-        for value in 0..levels {
-            let x = matrix(vec![value as f32; draws], 1, &Device::flex());
-            let chain = model.ode_chain(25, Divergence::Exact);
-            let weights = to_vec_f64(chain.encode(x, &noise(340 + value)).log_weight);
-            let mass = Estimate::mean(&weights.iter().map(|w| w.exp()).collect::<Vec<_>>());
-            sum += mass.value;
-            variance += mass.error.powi(2);
-        }
-        let error = variance.sqrt();
-        println!("{prediction:?}: {sum} +- {error}");
-        assert!((sum - 1.0).abs() < 4.0 * error + 1e-3, "{prediction:?}: {sum} +- {error}");
-        assert!(error < 0.02, "{prediction:?}: the check has power, {error}");
+        assert!(fine < 1e-3 && fine < 0.2 * coarse, "{levels} levels: {coarse} and {fine}");
+        assert!((signs - fine).abs() < 1e-4, "{levels} levels: {signs} and {fine}");
     }
 }
 
