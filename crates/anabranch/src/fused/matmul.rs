@@ -244,9 +244,8 @@ impl NullaryFnOnce for RowTimes<'_> {
                     sum[j] = x.mul_add(b[j], sum[j]);
                 }
             }
-            for column in first.max(start)..end.min(start + PANEL) {
-                out[column - first] = sum[column - start];
-            }
+            let (from, to) = (first.max(start), end.min(start + PANEL));
+            out[from - first..to - first].copy_from_slice(&sum[from - start..to - start]);
         }
     }
 }
