@@ -11,6 +11,7 @@ use anabranch::recipe::{Override, Plan, Recipe, citations, explain, library, loc
 use anabranch::report::{Summary, write_comparison, write_report};
 use anabranch::rng::{Noise, Purpose};
 use anabranch::run::{Ending, Run, watched};
+use anabranch::sampler::Sampler;
 use serde_json::{Map, Value, json};
 
 use crate::output::{say, tell};
@@ -32,8 +33,8 @@ pub fn execute(command: Command) -> Result<()> {
             let run = Run::reopen(&directory)?;
             report(&complete(&run, &output, &stop, &resume(&directory))?.0, &output)
         }
-        Command::Sample { directory, count, seed, format, out } => {
-            sample(&directory, count, seed, format.as_deref(), out)
+        Command::Sample { directory, count, seed, sampler, steps, format, out } => {
+            sample(&directory, count, seed, (sampler.as_deref(), steps), format.as_deref(), out)
         }
         Command::Evaluate { directory, data, json } => evaluate(&directory, data.as_deref(), json),
         Command::Compare { recipes, set, seed, out, output } => compare(&recipes, &set, seed, out, &output),
@@ -191,7 +192,50 @@ fn compare(
     say(&format!("{}written to {}\n", table(&columns), out.display()))
 }
 
-fn sample(directory: &Path, count: u64, seed: u64, format: Option<&str>, out: Option<PathBuf>) -> Result<()> {
+/// The recipe's sampler, or the one that is named, with so many steps.
+fn sampler(recipe: Sampler, name: Option<&str>, steps: Option<u64>) -> Result<Sampler> {
+    let own = match recipe {
+        Sampler::Ancestral => 50,
+        Sampler::Ddim { steps, .. } | Sampler::Ode { steps } => steps,
+    };
+    let chosen = match (name, recipe) {
+        (None, recipe) => recipe,
+        (Some("ancestral"), _) => Sampler::Ancestral,
+        (Some("ddim"), Sampler::Ddim { .. }) => recipe,
+        (Some("ddim"), _) => Sampler::Ddim { steps: own, eta: 0.0 },
+        (Some("ode"), _) => Sampler::Ode { steps: own },
+        (Some(name), _) => {
+            return Err(Problem::new("--sampler", quoted(name))
+                .choices(&["ancestral", "ddim", "ode"])
+                .into());
+        }
+    };
+    let Some(steps) = steps else { return Ok(chosen) };
+    let within =
+        |least: u64| match usize::try_from(steps) {
+            Ok(count) if (least..=1_000_000).contains(&steps) => Ok(count),
+            _ => Err(Problem::new("--steps", steps.to_string())
+                .allowed(format!("an integer from {least} to 1000000"))),
+        };
+    Ok(match chosen {
+        Sampler::Ddim { eta, .. } => Sampler::Ddim { steps: within(2)?, eta },
+        Sampler::Ode { .. } => Sampler::Ode { steps: within(1)? },
+        Sampler::Ancestral => {
+            return Err(Problem::new("--steps", format!("{steps} with the ancestral sampler"))
+                .allowed("it only with --sampler ddim or ode")
+                .into());
+        }
+    })
+}
+
+fn sample(
+    directory: &Path,
+    count: u64,
+    seed: u64,
+    (name, steps): (Option<&str>, Option<u64>),
+    format: Option<&str>,
+    out: Option<PathBuf>,
+) -> Result<()> {
     let format = match (format, &out) {
         (Some(name), _) => name.parse()?,
         (None, Some(path)) => Format::of(path)?,
@@ -200,6 +244,13 @@ fn sample(directory: &Path, count: u64, seed: u64, format: Option<&str>, out: Op
     let run = Run::open(directory)?;
     let (image, levels) = (run.plan.recipe.target.image(), run.plan.recipe.target.levels());
     format.check(image)?;
+    let sampler = sampler(run.plan.recipe.sampler, name, steps)?;
+    let diffuses = run.plan.model.segments().iter().any(|segment| segment.as_diffusion().is_some());
+    if let (Some(name @ ("ddim" | "ode")), false) = (name, diffuses) {
+        return Err(Problem::new("--sampler", format!("{} for a model without a diffusion", quoted(name)))
+            .allowed("ancestral")
+            .into());
+    }
     let columns = run.plan.dimension();
     let most = (1 << 30) / columns;
     let Some(count) = usize::try_from(count).ok().filter(|count| (1..=most).contains(count)) else {
@@ -215,7 +266,7 @@ fn sample(directory: &Path, count: u64, seed: u64, format: Option<&str>, out: Op
     let model = run.model(&progress)?;
     let seen = watched(&progress, "samples", count);
     let noise = Noise::new(seed, Purpose::Source);
-    let samples = run.plan.recipe.sampler.sample_observed(&model, count, &noise, &seen);
+    let samples = sampler.sample_observed(&model, count, &noise, &seen);
     let samples = samples.ok_or(Error::Interrupted)?;
     write_samples(&out, format, &samples, columns, image, levels)
         .map_err(|error| at_output(&place, error))?;

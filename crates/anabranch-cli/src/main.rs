@@ -73,6 +73,12 @@ enum Command {
         /// The seed of the draws.
         #[arg(long, default_value_t = 1, value_parser = integer, allow_negative_numbers = true)]
         seed: u64,
+        /// ancestral, ddim (deterministic) or ode [default: the recipe's].
+        #[arg(long)]
+        sampler: Option<String>,
+        /// How many noise levels ddim visits, or steps ode makes [default: the recipe's, else 50].
+        #[arg(long, value_parser = integer, allow_negative_numbers = true)]
+        steps: Option<u64>,
         /// npy, csv, parquet or png (grey images) [default: as the extension of --out says, else npy].
         #[arg(long)]
         format: Option<String>,

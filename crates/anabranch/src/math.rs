@@ -1,4 +1,4 @@
-//! Sums in log space, estimates with their standard errors, triangular systems, quadrature.
+//! Sums in log space, estimates with their standard errors, triangular systems, quadrature, interpolation.
 
 use burn::tensor::Tensor;
 
@@ -85,6 +85,40 @@ pub fn gauss_legendre(n: usize) -> Vec<(f64, f64)> {
     (0..n).map(node).collect()
 }
 
+/// The monotone piecewise cubic with one derivative through the points `(x_i, y_i)`, `x` increasing, at `at` (Fritsch and
+/// Butland 1984); outside of them it is constant.
+///
+/// # Panics
+/// If there is no point, or `x` and `y` differ in length.
+pub fn monotone_cubic(x: &[f64], y: &[f64], at: f64) -> f64 {
+    assert_eq!(x.len(), y.len(), "a value for each place");
+    let last = x.len() - 1;
+    if at >= x[last] {
+        return y[last];
+    }
+    if at <= x[0] {
+        return y[0];
+    }
+    let width = |i: usize| x[i + 1] - x[i];
+    let secant = |i: usize| (y[i + 1] - y[i]) / width(i);
+    let slope = |i: usize| {
+        if i == 0 || i == last {
+            return secant(i.min(last - 1));
+        }
+        let (before, after) = (secant(i - 1), secant(i));
+        if before * after <= 0.0 {
+            return 0.0;
+        }
+        let (a, b) = (2.0 * width(i) + width(i - 1), width(i) + 2.0 * width(i - 1));
+        (a + b) / (a / before + b / after)
+    };
+    let i = x.partition_point(|x| *x <= at) - 1;
+    let (h, t) = (width(i), (at - x[i]) / width(i));
+    let blend = t * t * (3.0 - 2.0 * t);
+    let bend = h * t * (1.0 - t) * ((1.0 - t) * slope(i) - t * slope(i + 1));
+    y[i] * (1.0 - blend) + y[i + 1] * blend + bend
+}
+
 /// A number with its standard error.
 #[derive(Debug, Clone, Copy, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Estimate {
@@ -155,6 +189,27 @@ mod tests {
                 let sum: f64 = rule.iter().map(|(x, w)| w * x.powi(degree as i32)).sum();
                 assert!((sum * (degree + 1) as f64 - 1.0).abs() < 1e-11, "{n} nodes, degree {degree}: {sum}");
             }
+        }
+    }
+
+    #[test]
+    fn interpolation_is_monotone_and_meets_its_points() {
+        assert_eq!(monotone_cubic(&[2.0], &[7.0], 3.0), 7.0);
+        // A line stays a line.
+        let x = [-1.0, 0.5, 1.0, 4.0];
+        let line = x.map(|x| 3.0 - 2.0 * x);
+        assert!((monotone_cubic(&x, &line, 0.7) - 1.6).abs() < 1e-12);
+        let y = [0.0, 0.1, 5.0, 5.1];
+        x.iter().zip(&y).for_each(|(x_i, y_i)| assert!((monotone_cubic(&x, &y, *x_i) - y_i).abs() < 1e-12));
+        let fine: Vec<f64> =
+            (0..=600).map(|i| monotone_cubic(&x, &y, -1.0 + 5.0 * i as f64 / 600.0)).collect();
+        assert!(fine.windows(2).all(|pair| pair[0] <= pair[1]));
+        // The derivative has no jump: difference quotients from both sides agree at the inner points.
+        for knot in [0.5, 1.0] {
+            let step = 1e-6;
+            let at = |x_0: f64| monotone_cubic(&x, &y, x_0);
+            let (left, right) = ((at(knot) - at(knot - step)) / step, (at(knot + step) - at(knot)) / step);
+            assert!((left - right).abs() < 1e-3 * left.abs().max(1.0), "{left} and {right} at {knot}");
         }
     }
 

@@ -46,6 +46,8 @@ pub enum Purpose {
     Choice = 9,
     /// Dropout and other noise inside networks.
     Network = 10,
+    /// Probes of stochastic traces.
+    Probe = 11,
 }
 
 #[derive(Debug, Clone)]
@@ -144,6 +146,13 @@ impl Noise {
         out
     }
 
+    /// -1 or 1 with equal chances (Rademacher's law) per row and column, as a new vector of `rows * columns`.
+    pub fn signs(&self, rows: usize, columns: usize) -> Vec<f32> {
+        let mut out = vec![0.0; rows * columns];
+        self.fill::<Signs>(&mut out, columns);
+        out
+    }
+
     /// An integer uniform on `0..bound` per row (column 0), by multiplication with 53 random bits.
     ///
     /// # Panics
@@ -204,6 +213,15 @@ impl Map for Normals {
     #[inline(always)]
     fn map(words: [[u32; LANES]; 4]) -> [[f32; LANES]; 4] {
         normals(words)
+    }
+}
+
+struct Signs;
+
+impl Map for Signs {
+    #[inline(always)]
+    fn map(words: [[u32; LANES]; 4]) -> [[f32; LANES]; 4] {
+        words.map(|lane| lane.map(|word| if word >> 31 == 0 { 1.0 } else { -1.0 }))
     }
 }
 
@@ -382,6 +400,21 @@ mod tests {
         for (k, mean, variance) in [(1, 0.0, 1.0), (2, 1.0, 2.0), (3, 0.0, 15.0), (4, 3.0, 96.0)] {
             let error = (moment(k) - mean).abs();
             assert!(error < 4.0 * f64::sqrt(variance / n as f64), "moment {k} is off by {error}");
+        }
+    }
+
+    #[test]
+    fn signs_are_fair_and_independent() {
+        let (rows, columns) = (1 << 16, 3);
+        let draws = Noise::new(3, Purpose::Probe).signs(rows, columns);
+        assert!(draws.iter().all(|s| *s == 1.0 || *s == -1.0));
+        for i in 0..columns {
+            for j in 0..=i {
+                let products =
+                    draws.chunks_exact(columns).map(|row| if i == j { row[i] } else { row[i] * row[j] });
+                let mean = products.map(f64::from).sum::<f64>() / rows as f64;
+                assert!(mean.abs() < 4.0 / (rows as f64).sqrt(), "columns {i} and {j}: {mean}");
+            }
         }
     }
 

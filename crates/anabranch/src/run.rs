@@ -330,6 +330,9 @@ impl Run {
                     let bound = Bound::Importance(recipe.evaluation.importance_samples);
                     insert(&mut metrics, "nll_importance", likelihood(bound, "importance")?);
                 }
+                if let Some(bound) = recipe.evaluation.ode() {
+                    insert(&mut metrics, "nll_ode", likelihood(bound, "ODE likelihood")?);
+                }
             }
             TargetData::Energy(energy) => {
                 let frozen = model.frozen();

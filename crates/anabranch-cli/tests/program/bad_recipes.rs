@@ -242,6 +242,22 @@ fn sizes_beyond_a_machine_are_refused_at_once() {
             "--set target, key target.energy.dimension: found 1000000000000; allowed: an integer from 2 to 100000",
         ),
         ("target.rows=9223372036854775808", "--set target.rows: found "),
+        (
+            "evaluation.ode_steps=20",
+            "--set evaluation.ode_steps: found 20 without a diffusion; allowed: 0, or a model with a \"diffusion\"",
+        ),
+        (
+            "evaluation.ode_steps=1000000",
+            "--set evaluation.ode_steps: found 1000000; allowed: a number from 0 to 100000",
+        ),
+        (
+            "evaluation.ode_probes=2",
+            "--set evaluation.ode_probes: found 2 without an ODE; allowed: 0 where evaluation.ode_steps is 0",
+        ),
+        (
+            "sampler={kind='ode',steps=0}",
+            "--set sampler, key sampler.steps: found 0; allowed: a number from 1 to 1000000",
+        ),
     ] {
         let message = refusal(&place, &format!("tiny.toml --set {set}"));
         assert!(message.starts_with(expected), "{message}");

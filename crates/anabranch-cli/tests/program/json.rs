@@ -68,6 +68,16 @@ fn metrics_have_the_names_of_their_targets() {
             "bits_per_dim_histogram",
         ],
     );
+    let ode = "--set evaluation.ode_steps=2 --set evaluation.draws=1";
+    for (recipe, probes) in
+        [("spirals-diffusion", 0), ("digits-latent-diffusion", 1), ("digits-diffusion", 1)]
+    {
+        let sets =
+            format!("{ode} --set evaluation.ode_probes={probes} --set evaluation.sample_metrics=false");
+        let result = place.run(&format!("run {recipe} {sets} {short} --out {recipe}")).json();
+        has(&checked(&result), &["nll", "nll_ode", "nll_ode_se"]);
+        assert!(result["metrics"]["nll_ode"].as_f64().expect("finite") > 0.0, "{recipe}");
+    }
     let result = place.run(&format!("run funnel-flow --set evaluation.paths=50 {short} --out funnel")).json();
     has(
         &checked(&result),

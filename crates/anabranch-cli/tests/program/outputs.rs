@@ -38,6 +38,10 @@ fn samples_go_nowhere_else() {
         ("--count 0", "--count: found 0; allowed: an integer from 1 to "),
         ("--count 99999999999", "--count: found 99999999999; allowed: an integer from 1 to "),
         ("--count 3 --format cvs", "--format: found \"cvs\"; allowed: npy, csv"),
+        (
+            "--count 3 --sampler ode",
+            "--sampler: found \"ode\" for a model without a diffusion; allowed: ancestral",
+        ),
     ] {
         let message = place.run(&format!("sample run {arguments}")).refused(2);
         assert!(message.starts_with(expected), "{message}");
@@ -50,6 +54,38 @@ fn samples_go_nowhere_else() {
     // Row by row the same, whatever their number.
     place.run("sample run --count 200 --format csv --out more.csv").done();
     assert!(String::from_utf8(place.read("more.csv")).expect("UTF-8").starts_with(&text));
+}
+
+#[test]
+fn diffusions_are_sampled_in_any_way() {
+    let place = Place::new();
+    let short =
+        "training.steps=2 --set training.batch=8 --set target.rows=30 --set evaluation.sample_metrics=false";
+    place
+        .run(&format!("run spirals-diffusion --set {short} --set evaluation.samples=5 --out run --json"))
+        .json();
+    for (arguments, expected) in [
+        ("--sampler odd", "--sampler: found \"odd\"; allowed: ancestral, ddim, ode; did you mean \"ode\"?"),
+        ("--sampler ddim --steps 1", "--steps: found 1; allowed: an integer from 2 to 1000000"),
+        ("--sampler ode --steps 0", "--steps: found 0; allowed: an integer from 1 to 1000000"),
+        (
+            "--steps 9",
+            "--steps: found 9 with the ancestral sampler; allowed: it only with --sampler ddim or ode",
+        ),
+    ] {
+        let message = place.run(&format!("sample run --count 3 {arguments}")).refused(2);
+        assert_eq!(message, expected);
+    }
+    let drawn = |arguments: &str| {
+        place.run(&format!("sample run --count 4 {arguments} --out s.csv")).done();
+        String::from_utf8(place.read("s.csv")).expect("UTF-8")
+    };
+    let own = drawn("");
+    assert_eq!(own, drawn("--sampler ancestral"));
+    let (ddim, ode) = (drawn("--sampler ddim"), drawn("--sampler ode"));
+    assert!(own != ddim && own != ode && ddim != ode);
+    assert_eq!(ode, drawn("--sampler ode --steps 50"));
+    assert_ne!(ode, drawn("--sampler ode --steps 2"));
 }
 
 #[test]

@@ -4,6 +4,7 @@ use rayon::prelude::*;
 
 use crate::math::Estimate;
 use crate::model::Model;
+use crate::model::ode::Divergence;
 use crate::network::weights::{matrix, to_vec_f64};
 use crate::rng::Noise;
 
@@ -19,6 +20,14 @@ pub enum Bound {
     Importance(usize),
     /// The bound along one full backward path per row: every step of the chain, not a random one.
     Path,
+    /// The likelihood along the probability-flow ODE of the model's diffusions, with one draw per row of what else in the
+    /// chain is random: exact up to the solver's error where nothing is, else a bound ([`Model::ode_chain`]).
+    Ode {
+        /// Runge-Kutta steps of each diffusion.
+        steps: usize,
+        /// How traces are found.
+        divergence: Divergence,
+    },
 }
 
 /// The negative log-likelihood (or its bound) per row of `rows`, row-major, averaged: nats with its standard error.
@@ -80,6 +89,10 @@ fn row_nlls_observed(
                 Bound::Importance(samples) => {
                     let address = noise.from_trajectory(first * samples as u64);
                     to_vec_f64(-model.importance_bound(x, samples, &address))
+                }
+                Bound::Ode { steps, divergence } => {
+                    let chain = model.ode_chain(steps, divergence);
+                    to_vec_f64(-chain.encode(x, &noise.from_trajectory(first)).log_weight)
                 }
                 Bound::Path => to_vec_f64(-model.chain().encode(x, &noise.from_trajectory(first)).log_weight),
             };

@@ -29,6 +29,26 @@ pub fn mean(centres: &Arc<[f32]>, logits: Tensor<2>, h: Tensor<2>, q: Tensor<2>)
     fused(Arc::new(LatticeOp { centres: centres.clone(), columns }), logits, h, Some(q))
 }
 
+/// [`mean`] and its derivatives: `m`, `dm/da_k` `[rows, n * K]` and `dm/dh` `[rows, n]`. Nothing is recorded for a
+/// gradient.
+///
+/// # Panics
+/// If the shapes do not fit.
+pub fn mean_and_slopes(
+    centres: &Arc<[f32]>,
+    logits: &[f32],
+    h: &[f32],
+    q: &[f32],
+) -> (Vec<f32>, Vec<f32>, Vec<f32>) {
+    assert!(h.len().is_multiple_of(q.len()), "one precision per row");
+    assert_eq!(logits.len(), h.len() * centres.len(), "one logit per coordinate and level");
+    let op = LatticeOp { centres: centres.clone(), columns: h.len() / q.len() };
+    let inputs = [logits, h, q];
+    let saved: Saved = Arc::new(());
+    let [to_logits, to_h, _] = op.backward(inputs, &saved, &vec![1.0; h.len()], [true, true, false]);
+    (op.forward(inputs), to_logits.expect("it was wanted"), to_h.expect("it was wanted"))
+}
+
 #[derive(Debug)]
 struct LatticeOp {
     centres: Arc<[f32]>,

@@ -3,6 +3,7 @@
 //! ```text
 //! forward   z = x W + b (+ skip),     next = act(z),   slope = act'(z)
 //! backward  g_x = (g W^T) slope (+ skip),   g_W = x^T g,   g_b = sum of g's rows
+//! tangent   d = t W (+ skip),                next = d slope
 //! ```
 //!
 //! Buffers between layers are row-major with their rows padded to whole panels, so that only the first and the last
@@ -183,6 +184,66 @@ impl NullaryFnOnce for Backward<'_> {
                         add(&mut g, &skip[at..at + PANEL]);
                     }
                     out[at..at + PANEL].copy_from_slice(&g);
+                }
+            },
+        );
+    }
+}
+
+/// The derivative of a layer's output along directions, `count` of them for each row of `slope`; all padded.
+pub(super) struct Tangent<'a> {
+    /// `t`.
+    pub x: Rows<'a>,
+    /// How many coordinates of each row are read, and rows of the weight.
+    pub depth: usize,
+    pub weight: &'a Panels,
+    /// What is added to `d`.
+    pub skip: Option<&'a [f32]>,
+    /// An absent slope is one.
+    pub slope: Option<&'a [f32]>,
+    pub count: usize,
+    /// `d`; empty if it is not wanted.
+    pub before: &'a mut [f32],
+    pub next: &'a mut [f32],
+}
+
+impl Tangent<'_> {
+    pub fn run(self) {
+        Arch::new().dispatch(self);
+    }
+}
+
+impl NullaryFnOnce for Tangent<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn call(self) {
+        let Self { x, depth, weight, skip, slope, count, before, next } = self;
+        let width = padded(weight.columns());
+        rows_times(
+            x.values,
+            x.stride,
+            x.count,
+            depth,
+            weight,
+            #[inline(always)]
+            |place, tile| {
+                for (i, row) in tile.iter().enumerate().take(place.rows) {
+                    let at = (place.row + i) * width + place.column;
+                    let mut d = *row;
+                    if let Some(skip) = skip {
+                        add(&mut d, &skip[at..at + PANEL]);
+                    }
+                    if !before.is_empty() {
+                        before[at..at + PANEL].copy_from_slice(&d);
+                    }
+                    if let Some(slope) = slope {
+                        let slope = &slope[(place.row + i) / count * width + place.column..][..PANEL];
+                        for j in 0..PANEL {
+                            d[j] *= slope[j];
+                        }
+                    }
+                    next[at..at + PANEL].copy_from_slice(&d);
                 }
             },
         );

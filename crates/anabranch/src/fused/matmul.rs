@@ -91,6 +91,15 @@ impl Panels {
         }
     }
 
+    /// `out = row B` at the columns from `first` on alone, as many as `out` holds.
+    ///
+    /// # Panics
+    /// If there are not so many columns.
+    pub fn row_times(&self, row: &[f32], first: usize, out: &mut [f32]) {
+        assert!(first + out.len() <= self.columns, "columns of the factor");
+        Arch::new().dispatch(RowTimes { row, b: self, first, out });
+    }
+
     fn panels(&self) -> usize {
         self.columns.div_ceil(PANEL)
     }
@@ -208,6 +217,35 @@ impl NullaryFnOnce for ColumnsTimes<'_> {
                     out[(start + i) * b.columns + column..][..width].copy_from_slice(&row[..width]);
                 }
             }
+        }
+    }
+}
+
+/// One row times some columns of `B`.
+struct RowTimes<'a> {
+    row: &'a [f32],
+    b: &'a Panels,
+    first: usize,
+    out: &'a mut [f32],
+}
+
+impl NullaryFnOnce for RowTimes<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn call(self) {
+        let Self { row, b, first, out } = self;
+        let end = first + out.len();
+        for panel in first / PANEL..end.div_ceil(PANEL) {
+            let start = panel * PANEL;
+            let mut sum = [0.0; PANEL];
+            for (b, x) in b.panel(panel, b.depth).chunks_exact(PANEL).zip(row) {
+                for j in 0..PANEL {
+                    sum[j] = x.mul_add(b[j], sum[j]);
+                }
+            }
+            let (from, to) = (first.max(start), end.min(start + PANEL));
+            out[from - first..to - first].copy_from_slice(&sum[from - start..to - start]);
         }
     }
 }

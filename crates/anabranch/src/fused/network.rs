@@ -10,6 +10,10 @@
 //! z_j = x_j W_j + b_j (+ z_{j-2} at the end of a residual block),   x_{j+1} = act(z_j)
 //! ```
 
+mod tangent;
+
+pub use tangent::{Directions, push_forward};
+
 use std::sync::{Arc, OnceLock};
 
 use burn::tensor::Tensor;
@@ -410,18 +414,30 @@ fn columns_before(entry: &[f32], input: usize, width: usize) -> Vec<f32> {
 }
 
 impl NetworkOp {
-    fn evaluate(&self, [x, theta, context]: [&[f32]; 3], keep: bool) -> (Vec<f32>, Vec<ChunkTape>) {
-        let fresh;
-        let layers = match &self.packed {
-            Some(PackedWeights(packed)) => packed.get_or_init(|| self.pack(theta)),
+    /// The packed layers: those kept from an earlier call, or fresh ones.
+    fn with_layers<R>(&self, theta: &[f32], use_layers: impl FnOnce(&[Layer]) -> R) -> R {
+        match &self.packed {
+            Some(PackedWeights(packed)) => use_layers(packed.get_or_init(|| self.pack(theta))),
             None => {
                 let masked = self.masked(theta);
                 let theta = masked.as_deref().unwrap_or(theta);
                 let pack = |l: &Linear| Layer::pack(l.weight(theta), l.bias(theta), l.input);
-                fresh = self.linears().par_iter().map(pack).collect::<Vec<Layer>>();
-                &fresh
+                use_layers(&self.linears().par_iter().map(pack).collect::<Vec<Layer>>())
             }
-        };
+        }
+    }
+
+    fn evaluate(&self, [x, theta, context]: [&[f32]; 3], keep: bool) -> (Vec<f32>, Vec<ChunkTape>) {
+        self.with_layers(theta, |layers| self.evaluate_layers(layers, x, context, keep))
+    }
+
+    fn evaluate_layers(
+        &self,
+        layers: &[Layer],
+        x: &[f32],
+        context: &[f32],
+        keep: bool,
+    ) -> (Vec<f32>, Vec<ChunkTape>) {
         let rows = x.len() / self.shape.input;
         let size = chunk_rows(rows);
         let mut out = vec![0.0; rows * self.shape.output];

@@ -24,7 +24,7 @@ use crate::chain::State;
 use crate::fused::lattice;
 use crate::network::Network;
 use crate::network::embedding::sinusoidal;
-use crate::network::weights::Weights;
+use crate::network::weights::{Weights, matrix, to_vec};
 
 /// What a denoiser answers.
 #[derive(Debug, Clone, PartialEq)]
@@ -142,6 +142,36 @@ pub trait Denoiser: Debug + Send + Sync {
     /// the noise level has `factors` and stands at `time`, `[batch, 1]` or `[1, 1]`, in the noise range.
     fn output(&self, z: &State, time: Tensor<2>, factors: &Factors) -> State;
 
+    /// [`Denoiser::output`] and its derivative along each of `tangents`, `[batch * count, dimension]`, the `count` directions
+    /// of a row next to each other: `[batch * count, outputs]`. Nothing is recorded for a gradient.
+    ///
+    /// # Panics
+    /// If there are not equally many tangents for each row.
+    fn push_forward(
+        &self,
+        z: &State,
+        time: Tensor<2>,
+        factors: &Factors,
+        tangents: &Tensor<2>,
+    ) -> (State, Tensor<2>);
+
+    /// [`Denoiser::output`] and the derivatives of each coordinate's own outputs with respect to that coordinate, laid out
+    /// as the output: what the Jacobian's trace is made of.
+    fn own_derivatives(&self, z: &State, time: Tensor<2>, factors: &Factors) -> (State, Tensor<2>) {
+        let [rows, d] = z.dims();
+        let tangents =
+            Tensor::eye(d, &z.device()).reshape([1, d, d]).repeat_dim(0, rows).reshape([rows * d, d]);
+        let (output, derivatives) = self.push_forward(z, time, factors, &tangents);
+        let outputs = output.dims()[1];
+        let per = outputs / d;
+        let own = to_vec(derivatives)
+            .chunks_exact(outputs)
+            .enumerate()
+            .flat_map(|(at, row)| row[at % d * per..][..per].to_vec())
+            .collect();
+        (output, matrix(own, outputs, &z.device()))
+    }
+
     /// The trainable weights.
     fn weights(&self) -> Vec<&Weights> {
         Vec::new()
@@ -173,6 +203,10 @@ impl NetworkDenoiser {
     pub fn new(network: Network) -> Self {
         Self { network }
     }
+
+    fn embedded(&self, time: Tensor<2>) -> Tensor<2> {
+        sinusoidal(time, self.network.shape().context)
+    }
 }
 
 impl Denoiser for NetworkDenoiser {
@@ -181,8 +215,21 @@ impl Denoiser for NetworkDenoiser {
     }
 
     fn output(&self, z: &State, time: Tensor<2>, _: &Factors) -> State {
-        let embedded = sinusoidal(time, self.network.shape().context);
-        self.network.apply(z.clone(), Some(embedded))
+        self.network.apply(z.clone(), Some(self.embedded(time)))
+    }
+
+    fn push_forward(
+        &self,
+        z: &State,
+        time: Tensor<2>,
+        _: &Factors,
+        tangents: &Tensor<2>,
+    ) -> (State, Tensor<2>) {
+        self.network.push_forward(z, Some(self.embedded(time)), tangents)
+    }
+
+    fn own_derivatives(&self, z: &State, time: Tensor<2>, _: &Factors) -> (State, Tensor<2>) {
+        self.network.own_derivatives(z, Some(self.embedded(time)))
     }
 
     fn weights(&self) -> Vec<&Weights> {

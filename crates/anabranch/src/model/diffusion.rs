@@ -23,6 +23,7 @@ use crate::chain::{LogWeight, State, Transition};
 use crate::fused::gate::Gate;
 use crate::kernel::law::{DiscretisedGaussian, Gaussian, Law, LogStd, level_centres, normal_like, sum_rows};
 use crate::kernel::pair::{Conditional, Pair};
+use crate::math::monotone_cubic;
 use crate::network::weights::{Weights, matrix, to_vec};
 use crate::rng::{Noise, Purpose};
 
@@ -53,6 +54,23 @@ impl Schedule {
                 gamma.levels(&times)
             }
         }
+    }
+
+    /// `count` levels, at least 2, evenly spaced in `gamma` from the least to the most noise. Between fixed levels the
+    /// network's time is a smooth monotone interpolation; along a learned curve it is a line in `gamma`.
+    pub fn even(&self, count: usize) -> Vec<Level> {
+        let known = match self {
+            Self::Fixed(_) => self.levels(),
+            Self::Learned { gamma, .. } => gamma.levels(&[0.0, 1.0]),
+        };
+        let (first, last) = (known[0].gamma, known[known.len() - 1].gamma);
+        let (gammas, times): (Vec<f64>, Vec<f64>) = known.iter().map(|l| (l.gamma, l.time)).unzip();
+        let at = |i: usize| {
+            let share = i as f64 / (count - 1) as f64;
+            let gamma = first * (1.0 - share) + last * share;
+            Level { gamma, time: monotone_cubic(&gammas, &times, gamma) }
+        };
+        (0..count).map(at).collect()
     }
 }
 
@@ -150,11 +168,20 @@ impl Diffusion {
                 backward: AddNoise { from: low, to: high },
             }));
         }
-        transitions.push(Box::new(Pair {
-            forward: Observe { diffusion: self, level: levels[0] },
-            backward: FirstNoise { diffusion: self, level: levels[0] },
-        }));
+        transitions.push(self.last_transition_at(levels[0]));
         transitions
+    }
+
+    /// The last transition, from the lowest level to the data.
+    pub fn last_transition(&self) -> Box<dyn Transition + '_> {
+        self.last_transition_at(self.schedule.levels()[0])
+    }
+
+    fn last_transition_at(&self, level: Level) -> Box<dyn Transition + '_> {
+        Box::new(Pair {
+            forward: Observe { diffusion: self, level },
+            backward: FirstNoise { diffusion: self, level },
+        })
     }
 
     /// `-KL(q(z_N | x) | N(0, I))`, `[batch]`.

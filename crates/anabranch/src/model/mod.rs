@@ -16,6 +16,7 @@
 pub mod denoiser;
 pub mod diffusion;
 pub mod flow;
+pub mod ode;
 pub mod schedule;
 pub mod vae;
 
@@ -166,6 +167,26 @@ impl Model {
     pub fn chain(&self) -> Chain<'_> {
         let transitions = self.segments.iter().flat_map(|segment| segment.transitions()).collect();
         Chain { source: &self.source, transitions }
+    }
+
+    /// The chain with the given transitions in the place of the diffusions' own; other segments as they are.
+    pub fn chain_with<'a>(
+        &'a self,
+        diffusion: impl Fn(&'a diffusion::Diffusion) -> Vec<Box<dyn Transition + 'a>>,
+    ) -> Chain<'a> {
+        let transitions = self.segments.iter().flat_map(|segment| match segment.as_diffusion() {
+            Some(found) => diffusion(found),
+            None => segment.transitions(),
+        });
+        Chain { source: &self.source, transitions: transitions.collect() }
+    }
+
+    /// The chain along the probability-flow ODE of its diffusions, in `steps` steps each ([`ode`]).
+    ///
+    /// # Panics
+    /// If there are no steps, or no probes.
+    pub fn ode_chain(&self, steps: usize, divergence: ode::Divergence) -> Chain<'_> {
+        self.chain_with(|diffusion| diffusion.ode_transitions(steps, divergence))
     }
 
     /// The chain of all segments but the first, which stands next to the source; and that first one.

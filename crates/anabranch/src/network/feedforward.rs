@@ -15,7 +15,7 @@ use burn::tensor::{Tensor, TensorData, activation};
 use super::weights::{Slot, Weights, layout, matrix, to_vec};
 use crate::chain::{LogWeight, State};
 use crate::fused::autoregressive::{self, PackedStages};
-use crate::fused::network::PackedWeights;
+use crate::fused::network::{Directions, PackedWeights, push_forward};
 use crate::kernel::transformer::Transform;
 use crate::rng::{Noise, Purpose};
 
@@ -169,6 +169,40 @@ impl Network {
             self.weights.tensor(),
             context,
         )
+    }
+
+    /// `y` as [`Network::apply`] gives it and its derivative along each of `tangents`, `[rows * count, input]`, the `count`
+    /// directions of a row next to each other: `[rows * count, output]`. Forward mode; nothing is recorded for a gradient.
+    ///
+    /// # Panics
+    /// If the columns do not fit, a context is missing, or tangents are not a whole number per row.
+    pub fn push_forward(
+        &self,
+        x: &State,
+        context: Option<Tensor<2>>,
+        tangents: &Tensor<2>,
+    ) -> (Tensor<2>, Tensor<2>) {
+        self.derivatives(x, context, &Directions::Given(tangents.clone()))
+    }
+
+    /// `y` and the derivatives of each coordinate's own outputs with respect to that coordinate, `dy_{i,k} / dx_i`, both
+    /// `[rows, output]` with `output / input` numbers for each coordinate: for the trace of the Jacobian at a fraction of the
+    /// cost of all of it.
+    ///
+    /// # Panics
+    /// If the columns do not fit, a context is missing, or outputs are not a whole number per input.
+    pub fn own_derivatives(&self, x: &State, context: Option<Tensor<2>>) -> (Tensor<2>, Tensor<2>) {
+        self.derivatives(x, context, &Directions::Own)
+    }
+
+    fn derivatives(
+        &self,
+        x: &State,
+        context: Option<Tensor<2>>,
+        directions: &Directions,
+    ) -> (Tensor<2>, Tensor<2>) {
+        let packed = (!self.weights.is_tracked()).then_some(&self.packed);
+        push_forward(&self.shape, self.mask.as_ref(), packed, x, self.weights.tensor(), context, directions)
     }
 
     /// [`Network::apply`] composed of burn's own operations: the oracle of the fused kernel.

@@ -23,6 +23,8 @@ const VARGRAD: &str = "@inproceedings{richter2020vargrad, title={VarGrad: A Low-
 const FUNNEL: &str = "@article{neal2003slice, title={Slice Sampling}, author={Neal, Radford M.}, journal={The Annals of Statistics}, volume={31}, number={3}, pages={705--767}, year={2003}}";
 const DOUBLE_WELL: &str = "@article{noe2019boltzmann, title={Boltzmann Generators: Sampling Equilibrium States of Many-Body Systems with Deep Learning}, author={No{\\'e}, Frank and Olsson, Simon and K{\\\"o}hler, Jonas and Wu, Hao}, journal={Science}, volume={365}, number={6457}, year={2019}}";
 const FAB: &str = "@inproceedings{midgley2023flow, title={Flow Annealed Importance Sampling Bootstrap}, author={Midgley, Laurence Illing and Stimper, Vincent and Simm, Gregor N. C. and Sch{\\\"o}lkopf, Bernhard and Hern{\\'a}ndez-Lobato, Jos{\\'e} Miguel}, booktitle={ICLR}, year={2023}}";
+const SCORE_SDE: &str = "@inproceedings{song2021score, title={Score-Based Generative Modeling through Stochastic Differential Equations}, author={Song, Yang and Sohl-Dickstein, Jascha and Kingma, Diederik P. and Kumar, Abhishek and Ermon, Stefano and Poole, Ben}, booktitle={ICLR}, year={2021}}";
+const HUTCHINSON: &str = "@article{hutchinson1990stochastic, title={A Stochastic Estimator of the Trace of the Influence Matrix for Laplacian Smoothing Splines}, author={Hutchinson, Michael F.}, journal={Communications in Statistics - Simulation and Computation}, volume={19}, number={2}, pages={433--450}, year={1990}}";
 const PIS: &str = "@inproceedings{zhang2022path, title={Path Integral Sampler: A Stochastic Control Approach for Sampling}, author={Zhang, Qinsheng and Chen, Yongxin}, booktitle={ICLR}, year={2022}}";
 const CONTINUOUS: &str = "@inproceedings{lahlou2023theory, title={A Theory of Continuous Generative Flow Networks}, author={Lahlou, Salem and Deleu, Tristan and Lemos, Pablo and Zhang, Dinghuai and Volokhova, Alexandra and Hern{\\'a}ndez-Garc{\\'i}a, Alex and Ezzine, L{\\'e}na N{\\'e}hale and Bengio, Yoshua and Malkin, Nikolay}, booktitle={ICML}, year={2023}}";
 const TOYS: &str = "@inproceedings{grathwohl2019ffjord, title={{FFJORD}: Free-form Continuous Dynamics for Scalable Reversible Generative Models}, author={Grathwohl, Will and Chen, Ricky T. Q. and Bettencourt, Jesse and Sutskever, Ilya and Duvenaud, David}, booktitle={ICLR}, year={2019}}";
@@ -78,6 +80,9 @@ pub fn citations(recipe: &Recipe) -> Vec<&'static str> {
         ObjectiveRecipe::ForwardKl { .. } | ObjectiveRecipe::ReverseKl {} => {}
     }
     entries.extend(matches!(recipe.sampler, Sampler::Ddim { .. }).then_some(DDIM));
+    let ode = matches!(recipe.sampler, Sampler::Ode { .. }) || recipe.evaluation.ode_steps > 0;
+    entries.extend(ode.then_some(SCORE_SDE));
+    entries.extend((recipe.evaluation.ode_probes > 0).then_some(HUTCHINSON));
     entries.push(ADAM);
     let mut seen = std::collections::HashSet::new();
     entries.retain(|entry| seen.insert(*entry));
@@ -87,7 +92,20 @@ pub fn citations(recipe: &Recipe) -> Vec<&'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::recipe::named;
+    use crate::recipe::{Override, named};
+
+    #[test]
+    fn the_ode_and_its_traces_are_cited_where_they_are_used() {
+        let cited = |sets: &[&str]| {
+            let sets: Vec<Override> = sets.iter().map(|set| Override::parse(set).unwrap()).collect();
+            let text = citations(&named("spirals-diffusion", &sets).unwrap()).join("\n");
+            ["{song2021score,", "{hutchinson1990stochastic,"].map(|key| text.contains(key))
+        };
+        assert_eq!(cited(&[]), [false, false]);
+        assert_eq!(cited(&["evaluation.ode_steps=5"]), [true, false]);
+        assert_eq!(cited(&["evaluation.ode_steps=5", "evaluation.ode_probes=2"]), [true, true]);
+        assert_eq!(cited(&["sampler.kind=ode", "sampler.steps=9"]), [true, false]);
+    }
 
     #[test]
     fn targets_are_cited_with_their_methods() {

@@ -28,6 +28,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Problem, Result, quoted};
+use crate::estimate::likelihood::Bound;
+use crate::model::ode::Divergence;
 use crate::sampler::Sampler;
 
 /// A whole recipe.
@@ -232,6 +234,11 @@ pub struct EvaluationRecipe {
     pub draws: usize,
     /// Paths per row of the importance-weighted likelihood; 0 leaves it out.
     pub importance_samples: usize,
+    /// Runge-Kutta steps of the likelihood along a diffusion's probability-flow ODE; 0 leaves it out.
+    pub ode_steps: usize,
+    /// Sign vectors per row and step that estimate the divergence along the ODE; 0 finds it exactly, at the cost of one
+    /// derivative per coordinate.
+    pub ode_probes: usize,
     /// Forward paths for ELBO, log Z and ESS on an energy.
     #[schemars(range(min = 1))]
     pub paths: usize,
@@ -241,7 +248,26 @@ pub struct EvaluationRecipe {
 
 impl Default for EvaluationRecipe {
     fn default() -> Self {
-        Self { samples: 1000, draws: 20, importance_samples: 0, paths: 10_000, sample_metrics: true }
+        Self {
+            samples: 1000,
+            draws: 20,
+            importance_samples: 0,
+            ode_steps: 0,
+            ode_probes: 0,
+            paths: 10_000,
+            sample_metrics: true,
+        }
+    }
+}
+
+impl EvaluationRecipe {
+    /// How the likelihood along the probability-flow ODE is found, where it is asked for.
+    pub fn ode(&self) -> Option<Bound> {
+        let divergence = match self.ode_probes {
+            0 => Divergence::Exact,
+            probes => Divergence::Hutchinson { probes },
+        };
+        (self.ode_steps > 0).then_some(Bound::Ode { steps: self.ode_steps, divergence })
     }
 }
 
@@ -304,10 +330,15 @@ impl Recipe {
             }
             ObjectiveRecipe::ReverseKl {} | ObjectiveRecipe::LogVariance {} => {}
         }
-        if let Sampler::Ddim { steps, eta } = self.sampler {
-            within("sampler.steps", steps as f64, 2.0, 1e6)?;
-            within("sampler.eta", eta, 0.0, 1.0)?;
+        match self.sampler {
+            Sampler::Ancestral => {}
+            Sampler::Ddim { steps, eta } => {
+                within("sampler.steps", steps as f64, 2.0, 1e6)?;
+                within("sampler.eta", eta, 0.0, 1.0)?;
+            }
+            Sampler::Ode { steps } => within("sampler.steps", steps as f64, 1.0, 1e6)?,
         }
+        self.check_ode()?;
         if !(1..=100).contains(&self.model.len()) {
             return Err(Problem::new("model", format!("{} segments", self.model.len()))
                 .allowed("from 1 to 100 of them")
@@ -326,6 +357,27 @@ impl Recipe {
         if self.objective.needs_energy() && !self.target.is_energy() {
             return Err(Problem::new("objective.kind", "an objective that learns from an energy")
                 .allowed("\"forward-kl\" or \"importance-weighted\" where the target is data")
+                .into());
+        }
+        Ok(())
+    }
+
+    fn check_ode(&self) -> Result<()> {
+        let EvaluationRecipe { ode_steps, ode_probes, .. } = self.evaluation;
+        within("evaluation.ode_steps", ode_steps as f64, 0.0, 1e5)?;
+        if ode_steps > 0 && self.target.is_energy() {
+            return Err(Problem::new("evaluation.ode_steps", format!("{ode_steps} on an energy"))
+                .allowed("0; a likelihood is measured where the target is data")
+                .into());
+        }
+        if ode_steps > 0 && !self.model.iter().any(|segment| segment.kind() == "diffusion") {
+            return Err(Problem::new("evaluation.ode_steps", format!("{ode_steps} without a diffusion"))
+                .allowed("0, or a model with a \"diffusion\", whose ODE it is")
+                .into());
+        }
+        if ode_probes > 0 && ode_steps == 0 {
+            return Err(Problem::new("evaluation.ode_probes", format!("{ode_probes} without an ODE"))
+                .allowed("0 where evaluation.ode_steps is 0")
                 .into());
         }
         Ok(())

@@ -166,5 +166,6 @@ pub(super) fn check(recipe: &Recipe, dimension: usize) -> Result<()> {
     }
     let importance = evaluation.importance_samples;
     most(widest * 128.0, "evaluation.importance_samples", importance, importance as f64)?;
+    most(widest * 128.0, "evaluation.ode_probes", evaluation.ode_probes, evaluation.ode_probes as f64)?;
     most(dimension as f64, "evaluation.samples", evaluation.samples, evaluation.samples as f64)
 }

@@ -55,6 +55,13 @@ const KNOWN: &[Known] = &[
         "A tighter bound on the negative log-likelihood, from several paths per row.",
     ),
     (
+        "nll_ode",
+        "NLL along the ODE",
+        "nats",
+        Lower,
+        "The negative log-likelihood of the deterministic chain with the diffusion's marginals: another model from the same network.",
+    ),
+    (
         "bits_per_dim",
         "Bits per dimension",
         "bits",

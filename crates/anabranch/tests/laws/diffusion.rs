@@ -1,5 +1,6 @@
 //! Law 6: the estimates of a diffusion agree, and its samplers have the law they promise.
 
+use super::gaussian::{GaussianDenoiser, PARAMETRISATIONS};
 use super::instances::*;
 
 /// Law 6: on Gaussian data with the exact denoiser, the simple estimate, the full path and the importance-weighted
@@ -44,50 +45,10 @@ fn law_6_agreement_of_estimates_on_integers() {
     }
 }
 
-/// The exact denoiser of independent Gaussians `N(mean_i, std_i^2)`: `E[x | z]`, in every parametrisation.
-#[derive(Debug, Clone)]
-struct GaussianDenoiser {
-    mean: Vec<f32>,
-    std: Vec<f32>,
-    prediction: Prediction,
-}
-
-impl Denoiser for GaussianDenoiser {
-    fn dimension(&self) -> usize {
-        self.mean.len()
-    }
-
-    fn output(&self, z: &State, _: Tensor<2>, factors: &Factors) -> State {
-        let d = self.mean.len();
-        let row = |values: Vec<f32>| matrix(values, d, &z.device());
-        let ones = Tensor::<2>::ones([z.dims()[0], d], &z.device());
-        let (alpha, sigma) = (factors.alpha.times(ones.clone()), factors.sigma.times(ones));
-        let (mean, variance) = (row(self.mean.clone()), row(self.std.iter().map(|s| s * s).collect()));
-        let total = alpha.clone().square() * variance.clone() + sigma.clone().square();
-        // Of z ~ N(alpha mean, total): the score, and the others from it by Tweedie's formula.
-        let score = -(z.clone() - alpha.clone() * mean) / total;
-        let noise = -score.clone() * sigma.clone();
-        let signal = (z.clone() + score.clone() * sigma.clone().square()) / alpha.clone();
-        match self.prediction {
-            Prediction::Noise => noise,
-            Prediction::Signal => signal,
-            Prediction::Velocity => alpha * noise - sigma * signal,
-            Prediction::Score => score,
-            Prediction::Levels(_) => unreachable!("Gaussian data have no levels"),
-        }
-    }
-
-    fn boxed(&self) -> Box<dyn Denoiser> {
-        Box::new(self.clone())
-    }
-}
-
-const PARAMETRISATIONS: [Prediction; 4] =
-    [Prediction::Noise, Prediction::Signal, Prediction::Velocity, Prediction::Score];
-
 fn exact_diffusion(prediction: Prediction, schedule: Schedule) -> Model {
+    let axes = vec![1.0, 0.0, 0.0, 1.0];
     let denoiser =
-        GaussianDenoiser { mean: vec![0.7, -1.5], std: vec![0.4, 1.3], prediction: prediction.clone() };
+        GaussianDenoiser { mean: vec![0.7, -1.5], axes, std: vec![0.4, 1.3], prediction: prediction.clone() };
     let last_mean = match schedule {
         Schedule::Fixed(_) => LastMean::Denoised,
         Schedule::Learned { .. } => LastMean::Rescaled,

@@ -13,6 +13,7 @@ pub use anabranch::math::Estimate;
 pub use anabranch::model::denoiser::{Denoiser, Factors, NetworkDenoiser, Prediction};
 pub use anabranch::model::diffusion::{Diffusion, LastMean, Observation, Schedule, Weighting};
 pub use anabranch::model::flow::{Dequantise, Flow};
+pub use anabranch::model::ode::Divergence;
 pub use anabranch::model::schedule::{LearnedGamma, cosine, linear, log_linear};
 pub use anabranch::model::vae::{ObservationModel, Vae};
 pub use anabranch::model::{Goal, Model, Segment};

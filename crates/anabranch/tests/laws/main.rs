@@ -4,5 +4,7 @@
 mod chains;
 mod diffusion;
 mod fused;
+mod gaussian;
 mod instances;
 mod kernels;
+mod ode;
