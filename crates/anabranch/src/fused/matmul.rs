@@ -58,8 +58,8 @@ impl Panels {
         // In squares, so that neither side is read or written across the whole matrix.
         let panels = values.chunks_exact_mut((depth * PANEL).max(1));
         for (panel, rows) in panels.zip(matrix.chunks((depth * PANEL).max(1))) {
+            let mut square = [[0.0; PANEL]; PANEL];
             for (block, to) in panel.chunks_mut(PANEL * PANEL).enumerate() {
-                let mut square = [[0.0; PANEL]; PANEL];
                 for (c, row) in rows.chunks_exact(depth).enumerate() {
                     let row: [f32; PANEL] = head(&row[block * PANEL..]);
                     square.iter_mut().zip(row).for_each(|(to, value)| to[c] = value);
