@@ -163,6 +163,9 @@ fn main() -> ExitCode {
             env!("CARGO_PKG_REPOSITORY")
         ));
     }));
+    // The main thread is one of the pool's, so that no step of a training is handed to another that has to wake for it.
+    // Where this fails the pool is built when it is first used.
+    let _ = rayon::ThreadPoolBuilder::new().use_current_thread().build_global();
     match std::panic::catch_unwind(|| commands::execute(arguments()?)) {
         Ok(Ok(())) => ExitCode::SUCCESS,
         Ok(Err(error)) => {

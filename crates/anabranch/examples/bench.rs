@@ -118,7 +118,9 @@ fn main() {
         eprintln!("--threads: found no number; allowed: an integer of at least 1");
         std::process::exit(2);
     }
-    rayon::ThreadPoolBuilder::new().num_threads(threads).build_global().expect("the pool is not yet built");
+    // As in the program, the main thread is one of the pool's.
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).use_current_thread();
+    pool.build_global().expect("the pool is not yet built");
     let coupling = format!("{FLOW}{COUPLING}");
     let autoregressive = format!("{FLOW}{AUTOREGRESSIVE}");
     let (times, check) = match case {

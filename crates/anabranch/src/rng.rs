@@ -19,6 +19,7 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 
 use pulp::NullaryFnOnce;
+use rayon::prelude::*;
 
 /// What a number is used for. Streams of different purposes never overlap.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -189,7 +190,16 @@ impl Noise {
     /// Words come in lanes: `LANES` blocks at a time, counted through the rows.
     fn fill<M: Map>(&self, out: &mut [f32], columns: usize) {
         assert!(columns > 0 && out.len().is_multiple_of(columns), "a row has {columns} columns");
-        pulp::Arch::new().dispatch(Fill::<M> { noise: self, out, columns, map: PhantomData });
+        // Rows that one thread fills at a time.
+        let rows = 4096_usize.div_ceil(columns);
+        let fill = |(block, out): (usize, &mut [f32])| {
+            let first = block * rows;
+            pulp::Arch::new().dispatch(Fill::<M> { noise: self, out, columns, first, map: PhantomData });
+        };
+        if out.len() <= rows * columns {
+            return fill((0, out));
+        }
+        out.par_chunks_mut(rows * columns).enumerate().for_each(fill);
     }
 }
 
@@ -229,6 +239,8 @@ struct Fill<'a, M> {
     noise: &'a Noise,
     out: &'a mut [f32],
     columns: usize,
+    /// The first row.
+    first: usize,
     map: PhantomData<M>,
 }
 
@@ -237,27 +249,33 @@ impl<M: Map> NullaryFnOnce for Fill<'_, M> {
 
     #[inline(always)]
     fn call(self) {
-        let Self { noise, out, columns, .. } = self;
+        let Self { noise, out, columns, first, .. } = self;
         let blocks = columns.div_ceil(4);
         let total = out.len() / columns * blocks;
-        let mut index = 0;
-        while index < total {
+        // Row and block of the next number.
+        let mut next = (0, 0);
+        for done in (0..total).step_by(LANES) {
+            let lanes = LANES.min(total - done);
+            let mut places = [(0, 0); LANES];
             let mut counter = [[0; LANES]; 4];
-            for lane in 0..LANES.min(total - index) {
-                let (row, block) = ((index + lane) / blocks, (index + lane) % blocks);
-                let words = noise.counter(row, block as u32);
+            for (lane, place) in places.iter_mut().enumerate().take(lanes) {
+                *place = next;
+                let words = noise.counter(first + next.0, next.1 as u32);
                 (0..4).for_each(|word| counter[word][lane] = words[word]);
+                next = if next.1 + 1 == blocks { (next.0 + 1, 0) } else { (next.0, next.1 + 1) };
             }
             let values = M::map(philox(counter, noise.seed));
-            for lane in 0..LANES.min(total - index) {
-                let (row, block) = ((index + lane) / blocks, (index + lane) % blocks);
-                let start = row * columns + 4 * block;
-                let end = row * columns + columns.min(4 * block + 4);
-                for (word, slot) in out[start..end].iter_mut().enumerate() {
-                    *slot = values[word][lane];
+            let mut numbers = [[0.0; 4]; LANES];
+            for (lane, numbers) in numbers.iter_mut().enumerate() {
+                *numbers = [values[0][lane], values[1][lane], values[2][lane], values[3][lane]];
+            }
+            for ((row, block), numbers) in places.into_iter().zip(numbers).take(lanes) {
+                let to = &mut out[row * columns..][4 * block..];
+                match to.first_chunk_mut::<4>() {
+                    Some(to) if 4 * block + 4 <= columns => *to = numbers,
+                    _ => to[..columns - 4 * block].copy_from_slice(&numbers[..columns - 4 * block]),
                 }
             }
-            index += LANES;
         }
     }
 }

@@ -45,9 +45,8 @@ impl Panels {
         let mut values = Scratch::take(padded(columns) * depth);
         for (p, panel) in values.chunks_exact_mut((depth * PANEL).max(1)).enumerate() {
             let (start, end) = (p * PANEL, columns.min(p * PANEL + PANEL));
-            for (to, row) in panel.chunks_exact_mut(PANEL).zip(matrix.chunks(stride)) {
-                to[..end - start].copy_from_slice(&row[start..end]);
-                to[end - start..].fill(0.0);
+            for (to, row) in panel.as_chunks_mut::<PANEL>().0.iter_mut().zip(matrix.chunks(stride)) {
+                *to = head(&row[start..end]);
             }
         }
         Self { values, depth, columns }
@@ -56,18 +55,17 @@ impl Panels {
     /// Packs the transpose of a row-major matrix `[columns, depth]`.
     pub fn pack_transposed(matrix: &[f32], columns: usize, depth: usize) -> Self {
         let mut values = Scratch::take(padded(columns) * depth);
-        if !columns.is_multiple_of(PANEL) {
-            values[columns / PANEL * depth * PANEL..].fill(0.0);
-        }
         // In squares, so that neither side is read or written across the whole matrix.
-        for (panel, rows) in
-            values.chunks_exact_mut((depth * PANEL).max(1)).zip(matrix.chunks((depth * PANEL).max(1)))
-        {
+        let panels = values.chunks_exact_mut((depth * PANEL).max(1));
+        for (panel, rows) in panels.zip(matrix.chunks((depth * PANEL).max(1))) {
+            let mut square = [[0.0; PANEL]; PANEL];
             for (block, to) in panel.chunks_mut(PANEL * PANEL).enumerate() {
                 for (c, row) in rows.chunks_exact(depth).enumerate() {
-                    let row = &row[block * PANEL..];
-                    to.chunks_exact_mut(PANEL).zip(row).for_each(|(to, value)| to[c] = *value);
+                    let row: [f32; PANEL] = head(&row[block * PANEL..]);
+                    square.iter_mut().zip(row).for_each(|(to, value)| to[c] = value);
                 }
+                // Whole lines of the cache at once: the panel may still be in another core's.
+                to.copy_from_slice(&square.as_flattened()[..to.len()]);
             }
         }
         Self { values, depth, columns }
@@ -108,6 +106,16 @@ impl Panels {
     fn panel(&self, index: usize, depth: usize) -> &[f32] {
         &self.values[index * self.depth * PANEL..][..depth * PANEL]
     }
+}
+
+/// The first numbers of a slice, followed by zeros where it is shorter.
+#[inline(always)]
+fn head<const N: usize>(values: &[f32]) -> [f32; N] {
+    values.first_chunk().copied().unwrap_or_else(|| {
+        let mut head = [0.0; N];
+        head[..values.len()].copy_from_slice(values);
+        head
+    })
 }
 
 /// Where a tile of a product belongs.
@@ -169,23 +177,41 @@ pub fn rows_times(
 /// # Panics
 /// If a slice is too short.
 pub fn columns_times(a: &[f32], stride: usize, columns: usize, b: &Panels, out: &mut [f32]) {
-    if columns < TILE {
-        // A tile is never read past a row: narrow factors are widened by zeros.
-        let mut wide = vec![0.0; b.depth * TILE];
-        for (to, row) in wide.chunks_exact_mut(TILE).zip(a.chunks(stride)) {
-            to[..columns].copy_from_slice(&row[..columns]);
+    let strips = Strips::pack(a, stride, columns, b.depth);
+    Arch::new().dispatch(ColumnsTimes { strips, columns, b, out });
+}
+
+/// A transposed left factor, cut into strips of [`TILE`] columns, each stored `[depth, TILE]`: read in place, its rows
+/// would lie in few sets of the cache and drive each other out.
+struct Strips {
+    values: Scratch,
+    depth: usize,
+}
+
+impl Strips {
+    fn pack(matrix: &[f32], stride: usize, columns: usize, depth: usize) -> Self {
+        let mut values = Scratch::take(columns.div_ceil(TILE) * depth * TILE);
+        // A few rows at a time, so that they stay in cache for all strips.
+        const ROWS: usize = 16;
+        for first in (0..depth).step_by(ROWS) {
+            let rows = &matrix[first * stride..];
+            for (s, strip) in values.chunks_exact_mut(depth * TILE).enumerate() {
+                let tiles = strip[first * TILE..].as_chunks_mut::<TILE>().0.iter_mut().take(ROWS);
+                for (to, row) in tiles.zip(rows.chunks(stride)) {
+                    *to = head(&row[s * TILE..]);
+                }
+            }
         }
-        let mut result = vec![0.0; TILE * b.columns];
-        columns_times(&wide, TILE, TILE, b, &mut result);
-        out.copy_from_slice(&result[..columns * b.columns]);
-        return;
+        Self { values, depth }
     }
-    Arch::new().dispatch(ColumnsTimes { a, stride, columns, b, out });
+
+    fn strips(&self) -> impl Iterator<Item = &[[f32; TILE]]> {
+        self.values.chunks_exact((self.depth * TILE).max(1)).map(|strip| strip.as_chunks::<TILE>().0)
+    }
 }
 
 struct ColumnsTimes<'a> {
-    a: &'a [f32],
-    stride: usize,
+    strips: Strips,
     columns: usize,
     b: &'a Panels,
     out: &'a mut [f32],
@@ -196,25 +222,22 @@ impl NullaryFnOnce for ColumnsTimes<'_> {
 
     #[inline(always)]
     fn call(self) {
-        let Self { a, stride, columns, b, out } = self;
+        let Self { strips, columns, b, out } = self;
         for panel in 0..b.panels() {
             let column = panel * PANEL;
             let width = PANEL.min(b.columns - column);
             let values = b.panel(panel, b.depth);
-            for start in (0..columns).step_by(TILE) {
-                // The last tile overlaps the one before, and computes the same numbers again.
-                let start = start.min(columns - TILE);
+            for (s, strip) in strips.strips().enumerate() {
                 let mut tile = [[0.0; PANEL]; TILE];
-                for (b, row) in values.chunks_exact(PANEL).zip(a.chunks(stride)) {
-                    let x = &row[start..start + TILE];
+                for (b, x) in values.chunks_exact(PANEL).zip(strip) {
                     for i in 0..TILE {
                         for j in 0..PANEL {
                             tile[i][j] = x[i].mul_add(b[j], tile[i][j]);
                         }
                     }
                 }
-                for (i, row) in tile.iter().enumerate() {
-                    out[(start + i) * b.columns + column..][..width].copy_from_slice(&row[..width]);
+                for (i, row) in tile.iter().enumerate().take(columns - s * TILE) {
+                    out[(s * TILE + i) * b.columns + column..][..width].copy_from_slice(&row[..width]);
                 }
             }
         }

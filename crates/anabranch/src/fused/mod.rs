@@ -11,6 +11,7 @@ mod layer;
 pub mod math;
 pub mod matmul;
 pub mod network;
-mod scratch;
+pub mod noising;
+pub(crate) mod scratch;
 mod spline;
 pub mod transform;

@@ -117,6 +117,11 @@ impl NetworkOp {
         self.linears().iter().map(|l| Layer::pack(l.weight(theta), l.bias(theta), l.input)).collect()
     }
 
+    /// `W^T` of a layer's first `rows` rows.
+    fn transpose(&self, linear: &Linear, rows: usize, theta: &[f32]) -> Panels {
+        Panels::pack_transposed(&linear.weight(theta)[..rows * linear.output], rows, linear.output)
+    }
+
     fn context<'a>(&self, context: &'a [f32], rows: usize, first: usize, count: usize) -> Context<'a> {
         let width = self.shape.context;
         match width {
@@ -272,19 +277,18 @@ impl NetworkOp {
             let slope = (!slope.is_empty()).then_some(&slope[..]);
             let mut below = Scratch::take(rows * stride);
             let source = Rows { values: &grad, stride: width, count: rows };
-            let transposed = &job.transposed[index];
+            let transposed = &job.transposed[index - 1];
             layer::Backward { grad: source, transposed, slope, skip: skip.as_deref(), out: &mut below }.run();
             grad = below;
         }
         let first = linears[0];
         let mut entry = Vec::new();
-        if job.entry {
-            let mut wide = Scratch::take(rows * padded(job.transposed[0].columns()));
+        if let Some(transposed) = &job.first {
+            let mut wide = Scratch::take(rows * padded(transposed.columns()));
             let source = Rows { values: &grad, stride: padded(first.output), count: rows };
-            let transposed = &job.transposed[0];
             layer::Backward { grad: source, transposed, slope: None, skip: None, out: &mut wide }.run();
-            entry = vec![0.0; rows * job.transposed[0].columns()];
-            unpad(&wide, job.transposed[0].columns(), &mut entry);
+            entry = vec![0.0; rows * transposed.columns()];
+            unpad(&wide, transposed.columns(), &mut entry);
         }
         ChunkGradient { entry, theta }
     }
@@ -292,10 +296,11 @@ impl NetworkOp {
 
 /// What all chunks of a backward pass share.
 struct Backward<'a> {
-    transposed: Vec<Panels>,
+    /// `W^T` of every layer but the first.
+    transposed: &'a [Panels],
+    /// `W^T` of the first layer where the entry's gradient is wanted.
+    first: Option<Panels>,
     parameters: usize,
-    /// Whether the entry's gradient is wanted.
-    entry: bool,
     theta: &'a [f32],
 }
 
@@ -337,8 +342,12 @@ fn unpad(values: &[f32], columns: usize, out: &mut [f32]) {
     rows.for_each(|(to, from)| to.copy_from_slice(&from[..columns]));
 }
 
-/// The tapes of all chunks.
-struct Tapes(Vec<ChunkTape>);
+/// What a forward pass keeps.
+struct Tapes {
+    chunks: Vec<ChunkTape>,
+    /// `W^T` of every layer but the first.
+    transposed: Vec<Panels>,
+}
 
 impl Fused for NetworkOp {
     fn shape(&self, [x, ..]: [&[f32]; 3]) -> [usize; 2] {
@@ -351,7 +360,7 @@ impl Fused for NetworkOp {
 
     fn forward_saving(&self, inputs: [&[f32]; 3]) -> (Vec<f32>, Saved) {
         let (out, tapes) = self.evaluate(inputs, true);
-        (out, Arc::new(Tapes(tapes)))
+        (out, Arc::new(tapes))
     }
 
     fn backward(
@@ -367,26 +376,20 @@ impl Fused for NetworkOp {
         let (input, width, output) = (self.shape.input, self.shape.context, self.shape.output);
         let rows = x.len() / input;
         let shared = matches!(self.context(context, rows, 0, 1), Context::Shared(_));
-        let linears = self.linears();
-        let transpose = |(index, linear): (usize, &Linear)| {
-            let rows = if index == 0 && shared { input } else { linear.input };
-            Panels::pack_transposed(&linear.weight(theta)[..rows * linear.output], rows, linear.output)
-        };
-        let job = Backward {
-            transposed: linears.par_iter().enumerate().map(transpose).collect(),
-            parameters: theta.len(),
-            entry: wanted[0] || (wanted[2] && width > 0 && !shared),
-            theta,
-        };
+        let first = (wanted[0] || (wanted[2] && width > 0 && !shared)).then(|| {
+            let linear = self.linears()[0];
+            self.transpose(&linear, if shared { input } else { linear.input }, theta)
+        });
+        let job = Backward { transposed: &tapes.transposed, first, parameters: theta.len(), theta };
         let size = chunk_rows(rows);
         let chunk = |(index, tape): (usize, &ChunkTape)| {
             let grad = &grad[index * size * output..];
             let grad = &grad[..grad.len().min(size * output)];
             self.back(&job, tape, grad, self.context(context, rows, index * size, grad.len() / output))
         };
-        let mut parts: Vec<ChunkGradient> = tapes.0.par_iter().enumerate().map(chunk).collect();
-        let mut grad_theta = sum(parts.iter().map(|part| &part.theta[..]).collect());
+        let mut parts: Vec<ChunkGradient> = tapes.chunks.par_iter().enumerate().map(chunk).collect();
         let entry = parts.iter_mut().flat_map(|part| std::mem::take(&mut part.entry)).collect::<Vec<f32>>();
+        let mut grad_theta = sum(parts.into_iter().map(|part| part.theta));
         let grad_c = (wanted[2] && width > 0).then(|| {
             if shared {
                 self.shared_context_gradient(&job, &grad_theta)
@@ -418,17 +421,32 @@ impl NetworkOp {
     fn with_layers<R>(&self, theta: &[f32], use_layers: impl FnOnce(&[Layer]) -> R) -> R {
         match &self.packed {
             Some(PackedWeights(packed)) => use_layers(packed.get_or_init(|| self.pack(theta))),
-            None => {
-                let masked = self.masked(theta);
-                let theta = masked.as_deref().unwrap_or(theta);
-                let pack = |l: &Linear| Layer::pack(l.weight(theta), l.bias(theta), l.input);
-                use_layers(&self.linears().par_iter().map(pack).collect::<Vec<Layer>>())
-            }
+            None => use_layers(&self.pack_in_parallel(theta, false).0),
         }
     }
 
-    fn evaluate(&self, [x, theta, context]: [&[f32]; 3], keep: bool) -> (Vec<f32>, Vec<ChunkTape>) {
-        self.with_layers(theta, |layers| self.evaluate_layers(layers, x, context, keep))
+    /// The packed layers and, where asked for, their transposes but the first.
+    fn pack_in_parallel(&self, theta: &[f32], transposes: bool) -> (Vec<Layer>, Vec<Panels>) {
+        let masked = self.masked(theta);
+        let theta = masked.as_deref().unwrap_or(theta);
+        // Both forms of a layer by one thread, which has read it then.
+        let pack = |(index, l): (usize, &Linear)| {
+            let transposed = (transposes && index > 0).then(|| self.transpose(l, l.input, theta));
+            (Layer::pack(l.weight(theta), l.bias(theta), l.input), transposed)
+        };
+        let packed: Vec<_> = self.linears().par_iter().enumerate().map(pack).collect();
+        let (layers, transposed): (Vec<Layer>, Vec<Option<Panels>>) = packed.into_iter().unzip();
+        (layers, transposed.into_iter().flatten().collect())
+    }
+
+    fn evaluate(&self, [x, theta, context]: [&[f32]; 3], keep: bool) -> (Vec<f32>, Tapes) {
+        if keep {
+            let (layers, transposed) = self.pack_in_parallel(theta, true);
+            let (out, chunks) = self.evaluate_layers(&layers, x, context, true);
+            return (out, Tapes { chunks, transposed });
+        }
+        let (out, chunks) = self.with_layers(theta, |layers| self.evaluate_layers(layers, x, context, false));
+        (out, Tapes { chunks, transposed: Vec::new() })
     }
 
     fn evaluate_layers(
@@ -463,11 +481,12 @@ impl NetworkOp {
 }
 
 /// The sum of equally long parts, in their order.
-fn sum(parts: Vec<&[f32]>) -> Vec<f32> {
-    const BLOCK: usize = 1 << 14;
-    let mut out = parts[0].to_vec();
+fn sum(mut parts: impl Iterator<Item = Scratch>) -> Vec<f32> {
+    const BLOCK: usize = 1 << 12;
+    let mut out = parts.next().expect("there is at least one chunk").into_vec();
+    let rest: Vec<Scratch> = parts.collect();
     out.par_chunks_mut(BLOCK).enumerate().for_each(|(index, to)| {
-        for part in &parts[1..] {
+        for part in &rest {
             let from = &part[index * BLOCK..];
             pulp::Arch::new().dispatch(|| to.iter_mut().zip(from).for_each(|(t, f)| *t += f));
         }

@@ -14,6 +14,8 @@
 //! Each step's KL is `1/2 expm1(gamma_t - gamma_s) |eps - e|^2`, in the limit of many levels
 //! `1/2 gamma'(t) |eps - e|^2`.
 
+use std::sync::Arc;
+
 use burn::tensor::Tensor;
 
 use super::denoiser::{Coefficient, Denoiser, Factors, Prediction};
@@ -21,6 +23,7 @@ use super::schedule::{LearnedGamma, Level};
 use super::{Goal, Segment};
 use crate::chain::{LogWeight, State, Transition};
 use crate::fused::gate::Gate;
+use crate::fused::noising::{noised, squared_error};
 use crate::kernel::law::{DiscretisedGaussian, Gaussian, Law, LogStd, level_centres, normal_like, sum_rows};
 use crate::kernel::pair::{Conditional, Pair};
 use crate::math::monotone_cubic;
@@ -236,11 +239,11 @@ impl Diffusion {
             antithetic(rows, noise).map(|u| 1 + ((u * steps as f64) as usize).min(steps - 1)).collect();
         let of = |f: &dyn Fn(usize) -> f64| column(drawn.iter().map(|j| f(*j) as f32).collect());
         let (alpha, sigma) = (of(&|j| levels[j].alpha()), of(&|j| levels[j].sigma()));
-        let eps = matrix(noise.purpose(Purpose::Local).normal(rows, columns), columns, &device);
-        let z = scaled.clone() * alpha.clone() + eps.clone() * sigma.clone();
+        let eps = Arc::new(noise.purpose(Purpose::Local).normal(rows, columns));
+        let z = noised(scaled.clone(), alpha.clone(), sigma.clone(), &eps);
         let factors = Factors { alpha: Coefficient::Each(alpha), sigma: Coefficient::Each(sigma) };
         let output = self.denoiser.output(&z, of(&|j| levels[j].time), &factors);
-        let error = eps - self.local_noise(output, &z, &factors, goal);
+        let error = squared_error(self.local_noise(output, &z, &factors, goal), &eps);
         let weight = |j: usize| {
             let bound = 0.5 * steps as f64 * (levels[j].gamma - levels[j - 1].gamma).exp_m1();
             match (goal, self.weighting) {
@@ -249,23 +252,23 @@ impl Diffusion {
                 (Goal::Loss, Weighting::MinSnr(cap)) => (cap * levels[j].gamma.exp()).min(1.0),
             }
         };
-        sum_rows(error.square() * of(&|j| -weight(j)))
+        error * of(&|j| -weight(j)).squeeze_dim::<1>(1)
     }
 
     /// Step terms in continuous time, with the shape of the schedule trained on their variance.
     fn learned_terms(&self, scaled: &State, gamma: &LearnedGamma, noise: &Noise, goal: Goal) -> LogWeight {
-        let [rows, _] = scaled.dims();
+        let [rows, columns] = scaled.dims();
         let times: Vec<f32> = antithetic(rows, noise).map(|u| u as f32).collect();
         let gate = Gate::default();
         let gating = (goal == Goal::Loss).then_some(&gate);
         let at = gamma.at(matrix(times, 1, &scaled.device()), gating);
         let alpha = burn::tensor::activation::sigmoid(-at.gamma.clone()).sqrt();
         let sigma = burn::tensor::activation::sigmoid(at.gamma).sqrt();
-        let eps = normal_like(scaled, &noise.purpose(Purpose::Local));
-        let z = scaled.clone() * alpha.clone() + eps.clone() * sigma.clone();
+        let eps = Arc::new(noise.purpose(Purpose::Local).normal(rows, columns));
+        let z = noised(scaled.clone(), alpha.clone(), sigma.clone(), &eps);
         let factors = Factors { alpha: Coefficient::Each(alpha), sigma: Coefficient::Each(sigma) };
         let output = self.denoiser.output(&z, at.time, &factors);
-        let error = sum_rows((eps - self.local_noise(output, &z, &factors, goal)).square());
+        let error = squared_error(self.local_noise(output, &z, &factors, goal), &eps);
         let terms = error * at.slope.squeeze_dim(1) * -0.5;
         if gating.is_some() {
             let values = to_vec(terms.clone().detach());
@@ -300,6 +303,13 @@ impl Segment for Diffusion {
 
     fn outer_dimension(&self) -> usize {
         self.denoiser.dimension()
+    }
+
+    fn steps(&self) -> usize {
+        match &self.schedule {
+            Schedule::Fixed(gammas) => gammas.len(),
+            Schedule::Learned { levels, .. } => levels + 1,
+        }
     }
 
     fn transitions(&self) -> Vec<Box<dyn Transition + '_>> {

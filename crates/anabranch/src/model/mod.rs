@@ -50,6 +50,11 @@ pub trait Segment: Send + Sync {
     /// The steps, the first next to the source.
     fn transitions(&self) -> Vec<Box<dyn Transition + '_>>;
 
+    /// How many steps there are.
+    fn steps(&self) -> usize {
+        self.transitions().len()
+    }
+
     /// Where this segment stands next to a standard normal source: an estimate, without simulating the path, of
     /// what the segment and the source add to the bound on `log p(x)`, `[batch]`, nats.
     fn local(&self, _x: &State, _noise: &Noise, _goal: Goal) -> Option<LogWeight> {
@@ -197,7 +202,7 @@ impl Model {
 
     /// How many of the chain's transitions belong to the first segment.
     pub fn chain_offset(&self) -> usize {
-        self.segments[0].transitions().len()
+        self.segments[0].steps()
     }
 
     /// An estimate of the evidence lower bound of each row of `x`, `[batch]`, nats, f64.

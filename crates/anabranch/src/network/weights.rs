@@ -101,11 +101,19 @@ impl Weights {
     /// If the length differs.
     pub fn set(&mut self, values: Vec<f32>) {
         assert_eq!(values.len(), self.len(), "weights keep their length");
+        self.replace(values);
+    }
+
+    /// Takes the numbers out, without a copy where nothing else holds them; there are none until the next
+    /// [`Weights::set`].
+    pub fn take(&mut self) -> Vec<f32> {
+        to_vec(self.replace(Vec::new()))
+    }
+
+    fn replace(&mut self, values: Vec<f32>) -> Tensor<1> {
         let tracked = self.values.is_require_grad();
-        self.values = vector(values, &self.values.device());
-        if tracked {
-            self.values = self.values.clone().require_grad();
-        }
+        let values = vector(values, &self.values.device());
+        std::mem::replace(&mut self.values, if tracked { values.require_grad() } else { values })
     }
 
     /// The device that inputs must live on to meet these weights.

@@ -10,6 +10,7 @@ pub mod tensorboard;
 use burn::tensor::Tensor;
 
 use crate::error::{Error, Result};
+use crate::fused::scratch;
 use crate::model::Model;
 use crate::network::weights::{Weights, layout, matrix};
 use crate::objective::{self, KlTerms};
@@ -65,6 +66,7 @@ pub struct StepInfo {
 /// A model being trained.
 pub struct Trainer<'a> {
     plan: &'a Plan,
+    /// Holds its weights during a step; between steps the state has them.
     model: Model,
     log_z: Option<Weights>,
     state: State,
@@ -105,9 +107,6 @@ impl<'a> Trainer<'a> {
         let mut log_z = matches!(plan.recipe.objective, ObjectiveRecipe::TrajectoryBalance { .. })
             .then(|| Weights::new("log_z", layout([("log_z", vec![1])]), vec![0.0]));
         log_z.iter_mut().for_each(Weights::track);
-        for (weights, values) in model.weights_mut().into_iter().chain(&mut log_z).zip(&state.weights) {
-            weights.set(values.clone());
-        }
         Self { plan, model, log_z, state, order: None }
     }
 
@@ -202,8 +201,17 @@ impl<'a> Trainer<'a> {
 
     fn step_here(&mut self) -> Result<StepInfo> {
         let step = self.state.step;
+        for (weights, values) in vectors(&mut self.model, &mut self.log_z).zip(&mut self.state.weights) {
+            weights.set(std::mem::take(values));
+        }
         let loss = self.loss(step);
         let value = loss.clone().cast(burn::tensor::FloatDType::F64).into_scalar::<f64>();
+        let mut gradients = value.is_finite().then(|| loss.backward());
+        let mut found: Vec<Option<Vec<f32>>> = Vec::new();
+        for (weights, values) in vectors(&mut self.model, &mut self.log_z).zip(&mut self.state.weights) {
+            found.push(gradients.as_mut().and_then(|gradients| weights.gradient(gradients)));
+            *values = weights.take();
+        }
         if !value.is_finite() {
             let detail = format!(
                 "it was {value}; trajectories {} onwards",
@@ -211,14 +219,6 @@ impl<'a> Trainer<'a> {
             );
             return Err(Error::Numeric { step: step + 1, term: "the loss".to_owned(), detail });
         }
-        let mut gradients = loss.backward();
-        let found: Vec<Option<Vec<f32>>> = self
-            .model
-            .weights()
-            .into_iter()
-            .chain(&self.log_z)
-            .map(|weights| weights.gradient(&mut gradients))
-            .collect();
         let squares = found.iter().flatten().map(|gradient| optimizer::norm_squared(gradient));
         let norm = squares.sum::<f64>().sqrt();
         if !norm.is_finite() {
@@ -250,6 +250,7 @@ impl<'a> Trainer<'a> {
                 &gradient,
                 moments,
             );
+            scratch::give_back(gradient);
         }
         if recipe.training.ema > 0.0 {
             // The average's decay grows from 1/11 towards its final value, so that early weights are soon forgotten.
@@ -257,11 +258,6 @@ impl<'a> Trainer<'a> {
             for (average, weights) in self.state.average.iter_mut().zip(&self.state.weights) {
                 optimizer::average(average, weights, decay as f32);
             }
-        }
-        for (weights, values) in
-            self.model.weights_mut().into_iter().chain(&mut self.log_z).zip(&self.state.weights)
-        {
-            weights.set(values.clone());
         }
         self.state.step = step + 1;
         Ok(StepInfo { step: step + 1, loss: value, gradient_norm: norm, learning_rate })
@@ -287,4 +283,12 @@ impl<'a> Trainer<'a> {
         let training = &self.plan.recipe.training;
         self.state.step >= training.steps || (training.patience > 0 && self.state.stale >= training.patience)
     }
+}
+
+/// Every weight vector, in the state's order.
+fn vectors<'a>(
+    model: &'a mut Model,
+    log_z: &'a mut Option<Weights>,
+) -> impl Iterator<Item = &'a mut Weights> {
+    model.weights_mut().into_iter().chain(log_z)
 }

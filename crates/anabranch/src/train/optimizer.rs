@@ -12,7 +12,7 @@ use rayon::prelude::*;
 use crate::recipe::{OptimizerRecipe, RateSchedule};
 
 /// Entries that one thread updates at a time.
-const BLOCK: usize = 1 << 14;
+const BLOCK: usize = 1 << 13;
 
 /// Adam's two moments of one weight vector.
 pub struct Moments<'a> {
@@ -73,7 +73,8 @@ pub fn norm_squared(values: &[f32]) -> f64 {
         sums.iter_mut().zip(rest).for_each(|(sum, v)| *sum += v * v);
         f64::from(sums.iter().sum::<f32>())
     };
-    let blocks: Vec<f64> = values.par_chunks(BLOCK).map(|part| part.chunks(256).map(block).sum()).collect();
+    let part = |part: &[f32]| pulp::Arch::new().dispatch(|| part.chunks(256).map(block).sum());
+    let blocks: Vec<f64> = values.par_chunks(BLOCK).map(part).collect();
     blocks.iter().sum()
 }
 

@@ -1,5 +1,9 @@
 //! Fused kernels against burn's composed forms.
 
+use std::sync::Arc;
+
+use anabranch::fused::noising::{noised, squared_error};
+
 use super::instances::*;
 
 /// The fused network equals burn's composed form, in value and in every gradient.
@@ -166,6 +170,38 @@ fn fused_embeddings_agree_with_burn() {
             let scale = composed.iter().fold(1.0, |m: f32, v| m.max(v.abs()));
             let close = |(a, b): (&f32, &f32)| (a - b).abs() < 2e-4 * scale;
             assert!(fused.iter().zip(&composed).all(close), "{rows} times, width {width}");
+        }
+    }
+}
+
+/// Noising and the squared error equal burn's composed forms, in value and in every gradient.
+#[test]
+fn fused_noising_agrees_with_burn() {
+    let device = Device::flex().autodiff();
+    for (rows, columns) in [(1, 1), (3, 7), (5, 8), (40, 21)] {
+        let eps = Arc::new(noise(60).normal(rows, columns));
+        let eps_tensor = matrix(eps.to_vec(), columns, &device);
+        let tracked =
+            |step, columns| matrix(noise(step).normal(rows, columns), columns, &device).require_grad();
+        let [x, alpha, sigma] = [tracked(61, columns), tracked(62, 1), tracked(63, 1)];
+        let weight = matrix(noise(64).normal(rows, 1), 1, &device);
+        let run = |z: Tensor<2>, error: &dyn Fn(Tensor<2>) -> Tensor<2>| {
+            let output = error(z.clone().square());
+            let (z, values) = (to_vec(z), to_vec(output.clone()));
+            let gradients = (output * weight.clone()).sum().backward();
+            let of = |input: &Tensor<2>| to_vec(input.grad(&gradients).expect("every input takes part"));
+            [z, values, of(&x), of(&alpha), of(&sigma)]
+        };
+        let fused = run(noised(x.clone(), alpha.clone(), sigma.clone(), &eps), &|e| {
+            squared_error(e, &eps).unsqueeze_dim(1)
+        });
+        let composed = run(x.clone() * alpha.clone() + eps_tensor.clone() * sigma.clone(), &|e| {
+            (eps_tensor.clone() - e).square().sum_dim(1)
+        });
+        for (part, (fused, composed)) in fused.iter().zip(&composed).enumerate() {
+            let scale = composed.iter().fold(1.0, |m: f32, v| m.max(v.abs()));
+            let close = |(a, b): (&f32, &f32)| (a - b).abs() < 1e-5 * scale;
+            assert!(fused.iter().zip(composed).all(close), "{rows} x {columns}, part {part}");
         }
     }
 }
