@@ -82,6 +82,7 @@ CASES = {
     },
     "gfn_grid_16": gflownets("gfn_grid_16", "gfnx", "torchgfn"),
     "gfn_grid_512": gflownets("gfn_grid_512", "gfnx", "torchgfn"),
+    "gfn_grid_long_16": gflownets("gfn_grid_long_16", "gfnx", "torchgfn"),
     "gfn_ising_16": gflownets("gfn_ising_16", "gfnx", "torchgfn"),
     "gfn_bits_16": gflownets("gfn_bits_16", "gfnx", "torchgfn"),
     "gfn_bits_transformer_16": gflownets("gfn_bits_transformer_16", "gfnx"),

@@ -14,6 +14,7 @@ import jax
 import jax.numpy as jnp
 import optax
 from gfnx.base import BaseRewardModule
+from gfnx.reward.hypergrid import GeneralHypergridRewardModule
 from gfnx.reward.ising import IsingRewardParams
 
 
@@ -36,8 +37,7 @@ def environment():
     """The case's environment and its parameters."""
     settings = case.settings
     if case.environment == "grid":
-        reward = gfnx.EasyHypergridRewardModule()
-        assert (reward.R0, reward.R1, reward.R2) == settings["reward"]
+        reward = GeneralHypergridRewardModule(*settings["reward"])
         env = gfnx.HypergridEnvironment(reward, dim=settings["dim"], side=settings["side"])
     elif case.environment == "ising":
         env = gfnx.IsingEnvironment(gfnx.IsingRewardModule(), dim=settings["side"] ** 2)
