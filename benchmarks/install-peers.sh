@@ -1,12 +1,17 @@
 #!/usr/bin/env bash
-# Installs the peers, at the pinned versions of peers/requirements.txt, into benchmarks/.venv (about 5.5 GB: the
-# Linux wheel of torch links to its CUDA libraries even where only the CPU is used) and prints what was installed.
+# Installs the peers, at the pinned versions of peers/requirements*.txt, into benchmarks/.venv and, those for GFlowNets,
+# into benchmarks/.venv-gflownets: gfnx and torchgfn need NumPy 1, the others are measured with NumPy 2. About 5.5 GB
+# each: the Linux wheel of torch links to its CUDA libraries even where only the CPU is used. Prints what was installed.
 # PYTHON chooses the interpreter (default python3; 3.11 is the one that was measured).
 set -euo pipefail
 cd "$(dirname "$0")"
 
-"${PYTHON:-python3}" -m venv .venv
-.venv/bin/python -m pip install --quiet --disable-pip-version-check --requirement peers/requirements.txt
+install() { # environment requirements
+    "${PYTHON:-python3}" -m venv "$1"
+    "$1/bin/python" -m pip install --quiet --disable-pip-version-check --requirement "peers/$2"
+}
+
+install .venv requirements.txt
 .venv/bin/python - <<'PYTHON'
 import platform
 from importlib.metadata import version
@@ -17,4 +22,14 @@ print("python", platform.python_version())
 for name in ("torch", "normflows", "zuko", "numpy"):
     print(name, version(name))
 print("torch uses", torch.backends.cpu.get_cpu_capability(), "with MKL" if torch.backends.mkl.is_available() else "")
+PYTHON
+
+install .venv-gflownets requirements-gflownets.txt
+.venv-gflownets/bin/python - <<'PYTHON'
+from importlib.metadata import version
+
+import equinox, gfn, gfnx, jax, optax, torch
+
+for name in ("gfnx", "jax", "equinox", "optax", "torchgfn", "torch", "numpy"):
+    print(name, version(name))
 PYTHON

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Side-by-side run of anabranch and its peers: alternating processes, each at its best thread count, medians.
 
-Needs nothing but the standard library; the peers run in benchmarks/.venv (see install-peers.sh).
+Needs nothing but the standard library; the peers run in benchmarks/.venv and, those for GFlowNets, in
+benchmarks/.venv-gflownets (see install-peers.sh).
 """
 
 import argparse
@@ -30,9 +31,17 @@ def peer(script, variant=None):
     return command + (["--variant", variant] if variant else [])
 
 
+def gflownets(case, *peers):
+    """The sides of a GFlowNet case: ours and the named peers, which live in an environment of their own."""
+    python = "benchmarks/.venv-gflownets/bin/python"
+    sides = {name: [python, f"benchmarks/peers/gfn_{name}.py", "--variant", case] for name in peers}
+    return {**sides, "anabranch": ours(case)}
+
+
 # Work of one call in GFLOP: the matrix products alone, 2 per multiply-add, counted densely (masks save nothing).
 # A training step costs a forward product, a product for the weights' gradient and one for the input's, except
-# that no gradient is asked of the data.
+# that no gradient is asked of the data. The GFlowNet cases have no entry: a side that stops with the last living
+# trajectory does less work than one that pads to the longest possible, and the length changes as the policy learns.
 DENOISER = 96 * 256 + 2 * 256 * 256 + 256 * 64
 COUPLING = 5 * (4 * 128 + 4 * 128 * 128 + 128 * 4 * 23)
 AUTOREGRESSIVE = 5 * (8 * 128 + 128 * 128 + 128 * 8 * 23)
@@ -71,6 +80,13 @@ CASES = {
         "zuko": peer("rqs_autoregressive_sample"),
         "anabranch": ours("rqs_autoregressive_sample"),
     },
+    "gfn_grid_16": gflownets("gfn_grid_16", "gfnx", "torchgfn"),
+    "gfn_grid_512": gflownets("gfn_grid_512", "gfnx", "torchgfn"),
+    "gfn_grid_long_16": gflownets("gfn_grid_long_16", "gfnx", "torchgfn"),
+    "gfn_ising_16": gflownets("gfn_ising_16", "gfnx", "torchgfn"),
+    "gfn_bits_16": gflownets("gfn_bits_16", "gfnx", "torchgfn"),
+    "gfn_bits_transformer_16": gflownets("gfn_bits_transformer_16", "gfnx"),
+    "gfn_tfbind8_16": gflownets("gfn_tfbind8_16", "gfnx"),
 }
 
 
@@ -101,7 +117,7 @@ def run(command, case, side, threads):
     if not 0 < milliseconds < float("inf"):
         raise Failed(f"it reports {milliseconds} ms")
     gflop = line.get("gflop")
-    if gflop is not None and abs(gflop / GFLOP[case] - 1) > 0.02:
+    if gflop is not None and case in GFLOP and abs(gflop / GFLOP[case] - 1) > 0.02:
         note(f"{case}: {side} counts {gflop:.4g} GFLOP a call, this table {GFLOP[case]:.4g}")
     return line
 
@@ -140,6 +156,7 @@ def measure(cases, thread_counts, rounds, skip):
                 "threads": best,
                 "trial_ms": {str(n): trial["ms"] for n, trial in tried},
                 "ms_rounds": [],
+                "length_rounds": [],
             }
             progress(f"{case}, {side}: " + ", ".join(f"{n} threads {t['ms']:.3f} ms" for n, t in tried))
     # Round by round, case by case, side after side; every second round goes backwards, so that no side is always
@@ -153,11 +170,16 @@ def measure(cases, thread_counts, rounds, skip):
                 except Failed as error:
                     sys.exit(f"{case}: {side} ran in the trial and failed in round {number + 1}: {error}")
                 entry["ms_rounds"].append(line["ms"])
+                if "length" in line:
+                    entry["length_rounds"].append(line["length"])
         progress(f"round {number + 1} of {rounds} done")
     for case, sides in results.items():
         for entry in sides.values():
             entry["ms"] = statistics.median(entry["ms_rounds"])
-            entry["gflops"] = 1e3 * GFLOP[case] / entry["ms"]
+            entry["gflops"] = 1e3 * GFLOP[case] / entry["ms"] if case in GFLOP else None
+            lengths = entry.pop("length_rounds")
+            if lengths:
+                entry["length"] = statistics.median(lengths)
     return results, missing
 
 
@@ -170,18 +192,20 @@ def gemm_peak(results):
 def table(results, peak):
     """Markdown: one row for each case and side; ratio = the peer's time over ours, above 1 where anabranch is faster."""
     rows = [
-        "| case | side | threads | median ms | spread | GFLOP/s | of GEMM peak | peer / anabranch |",
-        "| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: |",
+        "| case | side | threads | median ms | spread | mean length | GFLOP/s | of GEMM peak | peer / anabranch |",
+        "| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
     ]
     for case, sides in results.items():
         us = sides.get("anabranch")
         for side, entry in sides.items():
             spread = (max(entry["ms_rounds"]) - min(entry["ms_rounds"])) / entry["ms"]
-            share = f"{entry['gflops'] / peak:.0%}" if peak else "-"
+            length = f"{entry['length']:.1f}" if "length" in entry else "-"
+            speed = f"{entry['gflops']:.1f}" if entry["gflops"] else "-"
+            share = f"{entry['gflops'] / peak:.0%}" if peak and entry["gflops"] else "-"
             ratio = f"{entry['ms'] / us['ms']:.2f}" if us and side != "anabranch" else "-"
             rows.append(
                 f"| {case} | {side} | {entry['threads']} | {entry['ms']:.4g} | {spread:.0%} | "
-                f"{entry['gflops']:.1f} | {share} | {ratio} |"
+                f"{length} | {speed} | {share} | {ratio} |"
             )
     return "\n".join(rows)
 
@@ -225,8 +249,9 @@ def main():
     if unknown := set(arguments.skip) - known:
         parser.error(f"--skip {sorted(unknown)[0]}: not a side; the sides are {', '.join(sorted(known))}")
 
-    if not (HERE / ".venv/bin/python").exists():
-        sys.exit("the peers are not installed: run benchmarks/install-peers.sh first")
+    for environment in (".venv", ".venv-gflownets"):
+        if not (HERE / environment / "bin/python").exists():
+            sys.exit(f"benchmarks/{environment} is not there: run benchmarks/install-peers.sh first")
     if "anabranch" not in arguments.skip and not arguments.no_build:
         if subprocess.run(BUILD, cwd=ROOT).returncode != 0:
             sys.exit("the build of our side failed: " + " ".join(BUILD))
@@ -248,7 +273,7 @@ def main():
         "versions": versions,
         "rounds": arguments.rounds,
         "gemm_peak_gflops": peak,
-        "gflop_per_call": {case: GFLOP[case] for case in results},
+        "gflop_per_call": {case: GFLOP[case] for case in results if case in GFLOP},
         "results": results,
         "missing": missing,
         "notes": NOTES,
