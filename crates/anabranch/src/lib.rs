@@ -6,6 +6,7 @@
 
 pub mod chain;
 pub mod data;
+pub mod environment;
 pub mod error;
 pub mod estimate;
 pub mod fused;

@@ -1,0 +1,97 @@
+//! Environments: spaces of discrete objects that are built move by move.
+//!
+//! An environment is a pointed directed acyclic graph. Its nodes are states, rows of small integers; its edges are
+//! moves. The source `s_0` is the empty object; a state is an *object* `x` where the edge `x -> s_f` to the sink exists.
+//!
+//! ```text
+//! s_0 -> s_1 -> ... -> s_n = x -> s_f       moves, then stop
+//! s_0 <- s_1 <- ... <- s_n = x              removals: each move is undone by one removal
+//! ```
+//!
+//! Moves and removals are numbered; which of them exist at a state is a mask. Two edges between the same two states
+//! (the same letter put in front of, or behind, the empty word) are two moves and two removals. A new environment is one
+//! file with one implementation of [`Environment`]; [`check`] tests that its two directions agree.
+//!
+//! Bengio et al., "GFlowNet Foundations" (2023), sections 2 and 3.
+
+pub mod check;
+mod hypergrid;
+mod states;
+
+use std::fmt::Debug;
+
+pub use hypergrid::Hypergrid;
+pub use states::{States, TooMany};
+
+/// One number of a state.
+pub type Cell = u16;
+
+/// One edge of the graph: a move and the removal that undoes it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub struct Edge {
+    /// The move's number, below [`Environment::moves`].
+    pub action: u32,
+    /// The removal's number, below [`Environment::removals`].
+    pub removal: u32,
+}
+
+/// A space of objects built move by move.
+///
+/// The two directions must agree: `undo` of the removal that `apply` returned restores the state, and the other way
+/// round; a removal is possible exactly where it undoes a possible move; every state that moves reach has an object
+/// ahead of it.
+pub trait Environment: Send + Sync + Debug {
+    /// How many numbers a state has.
+    fn cells(&self) -> usize;
+
+    /// How many moves there are, stopping not counted.
+    fn moves(&self) -> usize;
+
+    /// How many removals there are.
+    fn removals(&self) -> usize;
+
+    /// The most moves that lead from the source to an object.
+    fn longest(&self) -> usize;
+
+    /// Whether some object can be moved on from, so that stopping is a choice.
+    fn stops(&self) -> bool;
+
+    /// Writes the source `s_0`.
+    fn source(&self, state: &mut [Cell]);
+
+    /// Whether the state is an object, at which one can stop.
+    fn is_object(&self, state: &[Cell]) -> bool;
+
+    /// Sets `mask[a]` to whether move `a` is possible.
+    fn allowed(&self, state: &[Cell], mask: &mut [bool]);
+
+    /// Sets `mask[r]` to whether removal `r` is possible: none is at the source.
+    fn removable(&self, state: &[Cell], mask: &mut [bool]);
+
+    /// Makes a possible move; answers the removal that undoes it.
+    fn apply(&self, state: &mut [Cell], action: usize) -> usize;
+
+    /// Makes a possible removal; answers the move that it undoes.
+    fn undo(&self, state: &mut [Cell], removal: usize) -> usize;
+
+    /// How many binary features [`Environment::encode`] chooses from.
+    fn features(&self) -> usize;
+
+    /// Appends the features that are on: distinct states have distinct sets, so that a table over sets is a table over
+    /// states.
+    fn encode(&self, state: &[Cell], on: &mut Vec<u32>);
+
+    /// The state as its users write it.
+    fn describe(&self, state: &[Cell]) -> String;
+
+    /// `log n(s)`, the logarithm of the number of ways from the source to the state, where a closed form is known
+    /// (Mohammadpour et al. 2024).
+    fn log_paths(&self, _state: &[Cell]) -> Option<f64> {
+        None
+    }
+
+    /// The number of objects as a floating-point number, where a closed form is known.
+    fn objects(&self) -> Option<f64> {
+        None
+    }
+}
