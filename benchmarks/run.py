@@ -32,10 +32,9 @@ def peer(script, variant=None):
 
 
 def gflownets(case, *peers):
-    """The sides of a GFlowNet case: ours and the named peers, which live in an environment of their own."""
+    """The named peers' sides of a GFlowNet case, in an environment of their own; there is no side of ours yet."""
     python = "benchmarks/.venv-gflownets/bin/python"
-    sides = {name: [python, f"benchmarks/peers/gfn_{name}.py", "--variant", case] for name in peers}
-    return {**sides, "anabranch": ours(case)}
+    return {name: [python, f"benchmarks/peers/gfn_{name}.py", "--variant", case] for name in peers}
 
 
 # Work of one call in GFLOP: the matrix products alone, 2 per multiply-add, counted densely (masks save nothing).

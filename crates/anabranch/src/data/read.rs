@@ -15,7 +15,8 @@ pub(super) const MOST_UNPACKED: u64 = 1 << 32;
 ///
 /// The format is recognised by content, not by name. An NPZ file of several arrays is read as `FILE.npz:NAME`. An
 /// array of more than two indices is flattened to rows by its first; a vector is one column. Numbers are rounded to the
-/// nearest f32. A packed file may unpack to 4 GiB, a Parquet file to 2^30 numbers. The columns to `drop` may hold anything, such as labels in words.
+/// nearest f32. A packed file may unpack to 4 GiB, a Parquet file to 2^30 numbers. The
+/// columns to `drop` may hold anything, such as labels in words.
 ///
 /// ```
 /// use anabranch::data::{Column, read};

@@ -147,16 +147,6 @@ fn at_state(environment: &dyn Environment, state: &[Cell]) -> Result<usize, Stri
 mod tests {
     use super::*;
     use crate::environment::Hypergrid;
-    use crate::rng::Purpose;
-
-    #[test]
-    fn both_directions_of_a_hypergrid_agree() {
-        for (dim, side, states) in [(1, 1, 1), (1, 5, 5), (2, 2, 4), (2, 7, 49), (3, 4, 64), (5, 3, 243)] {
-            assert_eq!(exhaustively(&Hypergrid { dim, side }, 1000), Ok(states), "{dim} {side}");
-        }
-        assert!(exhaustively(&Hypergrid { dim: 4, side: 20 }, 1000).is_err());
-        assert_eq!(along_walks(&Hypergrid { dim: 4, side: 20 }, 50, &Noise::new(3, Purpose::Choice)), Ok(()));
-    }
 
     /// A grid with one fault, of which there is one of each kind that a new environment may have.
     #[derive(Debug)]

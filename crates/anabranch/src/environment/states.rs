@@ -9,7 +9,6 @@ use super::{Cell, Edge, Environment};
 pub struct States {
     cells: usize,
     values: Vec<Cell>,
-    index: HashMap<Box<[Cell]>, u32>,
     objects: Vec<u32>,
     /// Edges by child: `(parent, edge)`, those of child `i` at `starts[i]..starts[i + 1]`.
     parents: Vec<(u32, Edge)>,
@@ -27,23 +26,10 @@ impl States {
     /// If there are more than `limit` states.
     pub fn of(environment: &dyn Environment, limit: usize) -> Result<Self, TooMany> {
         let cells = environment.cells();
-        let mut start = vec![0; cells];
-        environment.source(&mut start);
-        Self::from_source(environment, &start, limit)
-    }
-
-    /// Enumerates what moves reach from a state.
-    ///
-    /// # Errors
-    /// If there are more than `limit` states.
-    pub fn from_source(
-        environment: &dyn Environment,
-        source: &[Cell],
-        limit: usize,
-    ) -> Result<Self, TooMany> {
-        let cells = source.len();
-        let mut found: Vec<Box<[Cell]>> = vec![source.into()];
-        let mut known: HashMap<Box<[Cell]>, u32> = HashMap::from([(source.into(), 0)]);
+        let mut source: Box<[Cell]> = vec![0; cells].into();
+        environment.source(&mut source);
+        let mut found: Vec<Box<[Cell]>> = vec![source.clone()];
+        let mut known: HashMap<Box<[Cell]>, u32> = HashMap::from([(source, 0)]);
         let mut edges: Vec<(u32, u32, Edge)> = Vec::new();
         let mut mask = vec![false; environment.moves()];
         let mut at = 0;
@@ -76,11 +62,10 @@ impl States {
         sorted.iter().for_each(|(child, ..)| starts[*child as usize + 1] += 1);
         (0..found.len()).for_each(|i| starts[i + 1] += starts[i]);
         let values: Vec<Cell> = order.iter().flat_map(|old| found[*old as usize].iter().copied()).collect();
-        let index = known.into_iter().map(|(state, old)| (state, place[old as usize])).collect();
         let is_object = |i: &u32| environment.is_object(&values[*i as usize * cells..][..cells]);
         let objects = (0..found.len() as u32).filter(is_object).collect();
         let parents = sorted.into_iter().map(|(_, parent, edge)| (parent, edge)).collect();
-        Ok(Self { cells, values, index, objects, parents, starts })
+        Ok(Self { cells, values, objects, parents, starts })
     }
 
     /// How many states there are.
@@ -98,16 +83,6 @@ impl States {
         &self.values[i * self.cells..][..self.cells]
     }
 
-    /// All states, row-major.
-    pub fn values(&self) -> &[Cell] {
-        &self.values
-    }
-
-    /// Which state this is.
-    pub fn find(&self, state: &[Cell]) -> Option<usize> {
-        self.index.get(state).map(|i| *i as usize)
-    }
-
     /// The states that are objects, ascending.
     pub fn objects(&self) -> &[u32] {
         &self.objects
@@ -116,16 +91,6 @@ impl States {
     /// The edges into state `i`: parent and edge.
     pub fn parents(&self, i: usize) -> &[(u32, Edge)] {
         &self.parents[self.starts[i]..self.starts[i + 1]]
-    }
-
-    /// How many edges there are, those to the sink not counted.
-    pub fn edges(&self) -> usize {
-        self.parents.len()
-    }
-
-    /// Where the edges into state `i` stand in the order of all edges.
-    pub fn edge_range(&self, i: usize) -> std::ops::Range<usize> {
-        self.starts[i]..self.starts[i + 1]
     }
 }
 

@@ -28,16 +28,17 @@ struct Stage {
 #[derive(Debug, Clone, Default)]
 pub struct PackedStages(Arc<OnceLock<Vec<Stage>>>);
 
-/// Solves for `u`, `[rows, n]` row-major, given `v`, and returns it with the log-determinant of `v -> u`, `[rows]`.
+/// Solves for `u`, `[rows, n]` row-major, given `v`, and returns it with the log-determinant of `v -> u`, `[rows]`. The
+/// weights are asked for where they are not yet packed.
 pub fn invert(
     shape: &Feedforward,
     degrees: &[Vec<usize>],
     packed: &PackedStages,
-    theta: &[f32],
+    theta: impl FnOnce() -> Vec<f32>,
     transform: Transform,
     v: &[f32],
 ) -> (Vec<f32>, Vec<f32>) {
-    let stages = packed.0.get_or_init(|| stages(shape, degrees, theta));
+    let stages = packed.0.get_or_init(|| stages(shape, degrees, &theta()));
     let n = shape.input;
     let rows = v.len() / n;
     let size = chunk_rows(rows);

@@ -311,10 +311,10 @@ impl MaskedNetwork {
             return self.invert_composed(transform, v);
         }
         let ([rows, dimension], device) = (v.dims(), v.device());
-        let theta = self.weights().values();
+        let theta = || self.weights().values();
         let shape = self.network.shape();
         let (u, log_det) =
-            autoregressive::invert(shape, &self.degrees, &self.stages, &theta, *transform, &to_vec(v));
+            autoregressive::invert(shape, &self.degrees, &self.stages, theta, *transform, &to_vec(v));
         let log_det = Tensor::from_data(TensorData::new(log_det, [rows]), &device);
         (matrix(u, dimension, &device), log_det)
     }
