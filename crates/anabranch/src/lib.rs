@@ -19,6 +19,7 @@ pub mod objective;
 pub mod plot;
 pub mod recipe;
 pub mod report;
+pub mod reward;
 pub mod rng;
 pub mod run;
 pub mod sampler;

@@ -10,6 +10,7 @@
 //!
 //! The last two hold for paths drawn from any law, so they may be drawn without a tape and scored afterwards.
 
+pub mod balance;
 pub mod path;
 
 use burn::tensor::Tensor;

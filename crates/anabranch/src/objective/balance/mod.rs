@@ -1,0 +1,110 @@
+//! Objectives of flow networks: functions of what each state of a trajectory says about itself.
+//!
+//! ```text
+//! s_0 -> s_1 -> ... -> s_n = x -> s_f         one row per state, rows of a trajectory in order
+//! forward[t]   log P_F(s_{t+1} | s_t)          the last row's is log P_F(s_f | x)
+//! backward[t]  log P_B(s_t | s_{t+1})          0 at the last row: nothing else leads into the sink
+//! flow[t]      log F(s_t)
+//! ```
+//!
+//! An objective answers its loss and the slopes of its loss with respect to every one of these numbers; the chain rule
+//! through the policy's networks is not its concern. Residuals are *forward side minus backward side*.
+//!
+//! Bengio et al., "GFlowNet Foundations" (2023); Malkin et al., "Trajectory balance" (2022).
+
+/// Complete trajectories of a batch, as numbers: one row per state. Nats, f64.
+///
+/// What an objective does not read may be empty.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Paths {
+    /// Trajectory `b` has the rows `starts[b]..starts[b + 1]`, one for each of its states `s_0 .. s_n`, never none.
+    pub starts: Vec<usize>,
+    /// `[rows]`: `log P_F(s_{t+1} | s_t)`, at a trajectory's last row `log P_F(s_f | x)`.
+    pub forward: Vec<f64>,
+    /// `[rows]`: `log P_B(s_t | s_{t+1})`, 0 at a trajectory's last row.
+    pub backward: Vec<f64>,
+    /// `[rows]`: `log F(s_t)`, or the forward-looking `log F(s_t) + E(s_t)`.
+    pub flow: Vec<f64>,
+    /// `[rows]`: `log P_F(s_f | s_t)`, `-inf` where the state is no object.
+    pub stop: Vec<f64>,
+    /// `[rows]`: whether stopping was the state's only action, so that `log F(s_t)` is `log R(s_t)`.
+    pub forced: Vec<bool>,
+    /// `[rows]`: what is known of `log R` on the way: `log R(s_t)` where every state is an object, or the negative partial
+    /// energy `-E(s_t)` of a forward-looking flow (`log R(x)` at the last row, 0 at the source).
+    pub partial: Vec<f64>,
+    /// `[trajectories]`: `log R(x)`.
+    pub log_reward: Vec<f64>,
+    /// `[trajectories]`: `log Z`, of the trajectory's condition where there is one.
+    pub log_z: Vec<f64>,
+    /// `[trajectories]`: equal numbers for equal conditions; empty where there is one condition only.
+    pub group: Vec<u32>,
+    /// The same rows seen by other weights, which are not trained: a target network, the prior, the policy that acted.
+    pub reference: Option<Reference>,
+}
+
+/// What other weights say of the same rows.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Reference {
+    /// As [`Paths::forward`].
+    pub forward: Vec<f64>,
+    /// As [`Paths::flow`].
+    pub flow: Vec<f64>,
+    /// As [`Paths::stop`].
+    pub stop: Vec<f64>,
+    /// `[rows]`: `KL(pi || pi_reference)` over all actions of the row's state.
+    pub divergence: Vec<f64>,
+}
+
+impl Paths {
+    /// How many trajectories there are.
+    pub fn trajectories(&self) -> usize {
+        self.starts.len().saturating_sub(1)
+    }
+
+    /// How many rows there are.
+    pub fn rows(&self) -> usize {
+        self.starts.last().copied().unwrap_or(0)
+    }
+
+    /// `v = log R(x) + sum_t [log P_B - log P_F]` of each trajectory, the path log-weight of the chain pair.
+    pub fn log_weights(&self) -> Vec<f64> {
+        let one = |(bounds, log_reward): (&[usize], &f64)| {
+            let rows = bounds[0]..bounds[1];
+            let steps = self.backward[rows.clone()].iter().zip(&self.forward[rows]);
+            log_reward + steps.map(|(backward, forward)| backward - forward).sum::<f64>()
+        };
+        self.starts.windows(2).zip(&self.log_reward).map(one).collect()
+    }
+}
+
+/// The derivatives of a loss with respect to [`Paths`], entry by entry; what the objective does not read stays 0.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Slopes {
+    /// By [`Paths::forward`], `[rows]`.
+    pub forward: Vec<f64>,
+    /// By [`Paths::backward`], `[rows]`.
+    pub backward: Vec<f64>,
+    /// By [`Paths::flow`], `[rows]`.
+    pub flow: Vec<f64>,
+    /// By [`Paths::stop`], `[rows]`, at rows before the last; a last row's stop is its `forward`.
+    pub stop: Vec<f64>,
+    /// By [`Reference::divergence`], `[rows]`.
+    pub divergence: Vec<f64>,
+    /// By [`Paths::log_z`], `[trajectories]`.
+    pub log_z: Vec<f64>,
+}
+
+impl Slopes {
+    /// Sets all slopes to 0, as many as the paths need.
+    pub fn reset(&mut self, paths: &Paths) {
+        let (rows, trajectories) = (paths.rows(), paths.trajectories());
+        for by_row in
+            [&mut self.forward, &mut self.backward, &mut self.flow, &mut self.stop, &mut self.divergence]
+        {
+            by_row.clear();
+            by_row.resize(rows, 0.0);
+        }
+        self.log_z.clear();
+        self.log_z.resize(trajectories, 0.0);
+    }
+}
