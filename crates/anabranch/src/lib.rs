@@ -17,6 +17,7 @@ pub mod model;
 pub mod network;
 pub mod objective;
 pub mod plot;
+pub mod policy;
 pub mod recipe;
 pub mod report;
 pub mod reward;

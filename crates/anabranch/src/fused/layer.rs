@@ -19,7 +19,7 @@ use crate::network::Activation;
 
 /// The weights of one layer, packed.
 #[derive(Debug)]
-pub(super) struct Layer {
+pub(crate) struct Layer {
     /// `W`, `[input, output]`.
     pub weight: Panels,
     /// `b`, padded.
@@ -37,14 +37,14 @@ impl Layer {
 
 /// Rows of a buffer, `stride` numbers apart.
 #[derive(Clone, Copy)]
-pub(super) struct Rows<'a> {
+pub(crate) struct Rows<'a> {
     pub values: &'a [f32],
     pub stride: usize,
     pub count: usize,
 }
 
 /// What a layer's pass writes, all padded `[rows, padded(output)]`; what is empty is not wanted.
-pub(super) struct Outputs<'a> {
+pub(crate) struct Outputs<'a> {
     /// `z`.
     pub before: &'a mut [f32],
     /// `act(z)`.
@@ -61,7 +61,7 @@ struct Forward<'a, A> {
 }
 
 /// What a layer reads.
-pub(super) struct Input<'a> {
+pub(crate) struct Input<'a> {
     pub x: Rows<'a>,
     /// How many coordinates of each row are read, and rows of the weight.
     pub depth: usize,
@@ -124,7 +124,7 @@ fn add(to: &mut [f32; PANEL], from: &[f32]) {
 }
 
 /// A layer forward; without an activation `next` is `z`.
-pub(super) fn forward(activation: Option<Activation>, layer: Input<'_>, out: Outputs<'_>) {
+pub(crate) fn forward(activation: Option<Activation>, layer: Input<'_>, out: Outputs<'_>) {
     let arch = Arch::new();
     match activation {
         None => arch.dispatch(Forward::<Identity> { layer, out, activation: PhantomData }),
@@ -137,7 +137,7 @@ pub(super) fn forward(activation: Option<Activation>, layer: Input<'_>, out: Out
 }
 
 /// The gradient of a layer's input before its activation, padded: `(g W^T) slope (+ skip)`; an absent slope is one.
-pub(super) struct Backward<'a> {
+pub(crate) struct Backward<'a> {
     /// `g`.
     pub grad: Rows<'a>,
     /// `W^T`.
@@ -191,7 +191,7 @@ impl NullaryFnOnce for Backward<'_> {
 }
 
 /// The derivative of a layer's output along directions, `count` of them for each row of `slope`; all padded.
-pub(super) struct Tangent<'a> {
+pub(crate) struct Tangent<'a> {
     /// `t`.
     pub x: Rows<'a>,
     /// How many coordinates of each row are read, and rows of the weight.
@@ -251,7 +251,7 @@ impl NullaryFnOnce for Tangent<'_> {
 }
 
 /// Adds every row of a padded buffer to `out`, whose length is the number of columns that count.
-pub(super) fn sum_columns(values: &[f32], out: &mut [f32]) {
+pub(crate) fn sum_columns(values: &[f32], out: &mut [f32]) {
     Arch::new().dispatch(SumColumns { values, out });
 }
 

@@ -7,7 +7,7 @@ pub mod bridge;
 pub mod embedding;
 pub mod gate;
 pub mod lattice;
-mod layer;
+pub(crate) mod layer;
 pub mod math;
 pub mod matmul;
 pub mod network;

@@ -16,6 +16,7 @@
 pub mod denoiser;
 pub mod diffusion;
 pub mod flow;
+pub mod gflownet;
 pub mod ode;
 pub mod schedule;
 pub mod vae;

@@ -2,6 +2,7 @@
 
 pub mod embedding;
 pub mod feedforward;
+pub mod taped;
 pub mod weights;
 
 pub use feedforward::{Activation, Feedforward, MaskedNetwork, Network};

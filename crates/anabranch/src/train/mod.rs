@@ -4,6 +4,7 @@
 //! optimiser's moments and the averages: a run that stops and resumes makes the same steps, bit for bit.
 
 pub mod checkpoint;
+pub mod gflownet;
 pub mod optimizer;
 pub mod tensorboard;
 

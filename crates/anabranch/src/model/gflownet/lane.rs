@@ -1,0 +1,384 @@
+//! Trajectories of one thread: walked, scored, and differentiated on one tape.
+//!
+//! A *node* is a state on a trajectory. Nodes are made in the order of the walk, all living trajectories a step at a time;
+//! [`Lane::finish`] lists them trajectory by trajectory, in the order from the source. A node's *row* is where the network
+//! answered at it: trajectories that start alike share their first row, and a state at which nothing is asked has none.
+
+use crate::environment::Edge;
+use crate::fused::matmul::padded;
+use crate::network::taped::{Evaluator, NONE, Tape};
+use crate::objective::balance::{Paths, Slopes};
+use crate::policy::{Behaviour, Policy, Said, SaidSlopes, Visit};
+use crate::rng::Noise;
+
+/// A walk's direction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Direction {
+    Forward,
+    Backward,
+}
+
+/// One state on a trajectory.
+#[derive(Debug, Clone, Copy)]
+struct Node {
+    trajectory: u32,
+    row: u32,
+    /// The edge to the next state of the walk.
+    edge: Edge,
+}
+
+/// Trajectories that share a tape.
+pub struct Lane<P: Policy> {
+    tape: Tape,
+    nodes: Vec<Node>,
+    /// `[nodes, cells]`.
+    states: Vec<P::Cell>,
+    direction: Direction,
+    /// `[trajectories, width]`, or empty.
+    conditions: Vec<f32>,
+    width: usize,
+    /// Trajectory `b` has the nodes `order[starts[b]..starts[b + 1]]`, from the source on.
+    starts: Vec<usize>,
+    order: Vec<u32>,
+    alive: Vec<u32>,
+    moved: Vec<u32>,
+    work: P::Work,
+    /// `[rows, padded(outputs)]`.
+    slopes: Vec<f32>,
+}
+
+impl<P: Policy> Default for Lane<P> {
+    fn default() -> Self {
+        Self {
+            tape: Tape::default(),
+            nodes: Vec::new(),
+            states: Vec::new(),
+            direction: Direction::Forward,
+            conditions: Vec::new(),
+            width: 0,
+            starts: vec![0],
+            order: Vec::new(),
+            alive: Vec::new(),
+            moved: Vec::new(),
+            work: P::Work::default(),
+            slopes: Vec::new(),
+        }
+    }
+}
+
+impl<P: Policy> Lane<P> {
+    /// How many trajectories there are.
+    pub fn trajectories(&self) -> usize {
+        self.starts.len() - 1
+    }
+
+    /// How many nodes there are.
+    pub fn nodes(&self) -> usize {
+        self.nodes.len()
+    }
+
+    /// The rows that the network answered.
+    pub fn tape(&self) -> &Tape {
+        &self.tape
+    }
+
+    /// Walks forward from `sources`, `[trajectories, cells]`, until every trajectory has stopped; trajectory `i` draws row
+    /// `i` of `noise`.
+    pub fn forward(
+        &mut self,
+        policy: &P,
+        evaluator: &dyn Evaluator,
+        sources: &[P::Cell],
+        conditions: &[f32],
+        behaviour: Behaviour,
+        noise: &Noise,
+    ) {
+        let cells = policy.cells();
+        let count = sources.len() / cells;
+        self.begin(count, conditions, Direction::Forward);
+        let alike =
+            conditions.is_empty() && sources.chunks_exact(cells).all(|source| *source == sources[..cells]);
+        for (i, source) in sources.chunks_exact(cells).enumerate() {
+            let row = if alike && i > 0 { self.nodes[0].row } else { self.row(policy, i, source, NONE) };
+            self.node(i, source, row);
+        }
+        let mut first = 0;
+        for time in 0u32.. {
+            self.answer(policy, evaluator, first);
+            first = self.tape.rows();
+            if self.alive.is_empty() || time as usize >= policy.longest() {
+                break;
+            }
+            let noise = noise.step(time);
+            self.moved.clear();
+            for at in 0..self.alive.len() {
+                let last = self.alive[at];
+                let Node { trajectory, row, .. } = self.nodes[last as usize];
+                let start = self.states.len();
+                self.states.extend_from_within(last as usize * cells..(last as usize + 1) * cells);
+                let state = &mut self.states[start..];
+                if policy.must_stop(state) {
+                    self.states.truncate(start);
+                    continue;
+                }
+                let outputs = self.tape.output(row as usize, policy.outputs());
+                let words = noise.words(trajectory as usize, 0);
+                let Some(edge) = policy.draw_forward(state, outputs, behaviour, words, &mut self.work) else {
+                    self.states.truncate(start);
+                    continue;
+                };
+                self.nodes[last as usize].edge = edge;
+                let silent = policy.must_stop(&self.states[start..]) && !policy.reads_last();
+                let row = if silent { NONE } else { self.row_of(policy, trajectory as usize, start, row) };
+                let next = self.nodes.len() as u32;
+                self.nodes.push(Node { trajectory, row, edge: Edge::default() });
+                if !silent {
+                    self.moved.push(next);
+                }
+            }
+            std::mem::swap(&mut self.alive, &mut self.moved);
+        }
+        self.finish(count);
+    }
+
+    /// Walks backward from `objects`, `[trajectories, cells]`, until every trajectory has reached the source.
+    pub fn backward(
+        &mut self,
+        policy: &P,
+        evaluator: &dyn Evaluator,
+        objects: &[P::Cell],
+        conditions: &[f32],
+        noise: &Noise,
+    ) {
+        let cells = policy.cells();
+        let count = objects.len() / cells;
+        self.begin(count, conditions, Direction::Backward);
+        for (i, object) in objects.chunks_exact(cells).enumerate() {
+            let silent = policy.must_stop(object) && !policy.reads_last();
+            let row = if silent { NONE } else { self.row(policy, i, object, NONE) };
+            self.node(i, object, row);
+        }
+        let mut first = 0;
+        for time in 0u32.. {
+            // Where no network says how to go back, all rows are answered at once at the end.
+            if policy.learns_backward() {
+                self.answer(policy, evaluator, first);
+                first = self.tape.rows();
+            }
+            if self.alive.is_empty() || time as usize > policy.longest() {
+                break;
+            }
+            let noise = noise.step(time);
+            self.moved.clear();
+            for at in 0..self.alive.len() {
+                let last = self.alive[at];
+                let Node { trajectory, row, .. } = self.nodes[last as usize];
+                let start = self.states.len();
+                self.states.extend_from_within(last as usize * cells..(last as usize + 1) * cells);
+                let outputs: &[f32] = match policy.learns_backward() {
+                    true => self.tape.output(row as usize, policy.outputs()),
+                    false => &[],
+                };
+                let words = noise.words(trajectory as usize, 0);
+                let drawn = policy.draw_backward(&mut self.states[start..], outputs, words, &mut self.work);
+                let Some(edge) = drawn else {
+                    self.states.truncate(start);
+                    continue;
+                };
+                self.nodes[last as usize].edge = edge;
+                let row = self.row_of(policy, trajectory as usize, start, NONE);
+                self.moved.push(self.nodes.len() as u32);
+                self.nodes.push(Node { trajectory, row, edge: Edge::default() });
+            }
+            std::mem::swap(&mut self.alive, &mut self.moved);
+        }
+        self.answer(policy, evaluator, first);
+        self.finish(count);
+    }
+
+    /// Asks other weights about the same trajectories.
+    pub fn ask_again(&mut self, policy: &P, evaluator: &dyn Evaluator) {
+        self.tape.forget();
+        self.answer(policy, evaluator, 0);
+    }
+
+    fn begin(&mut self, count: usize, conditions: &[f32], direction: Direction) {
+        self.tape.clear();
+        self.nodes.clear();
+        self.states.clear();
+        self.conditions.clear();
+        self.conditions.extend_from_slice(conditions);
+        self.width = conditions.len() / count.max(1);
+        self.direction = direction;
+        self.alive.clear();
+        self.alive.extend(0..count as u32);
+    }
+
+    fn node(&mut self, trajectory: usize, state: &[P::Cell], row: u32) {
+        self.states.extend_from_slice(state);
+        self.nodes.push(Node { trajectory: trajectory as u32, row, edge: Edge::default() });
+    }
+
+    /// A new row for a state.
+    fn row(&mut self, policy: &P, trajectory: usize, state: &[P::Cell], parent: u32) -> u32 {
+        let condition = &self.conditions[trajectory * self.width..][..self.width];
+        encode(&mut self.tape, policy, state, condition, parent)
+    }
+
+    /// A new row for the state that stands at `start`.
+    fn row_of(&mut self, policy: &P, trajectory: usize, start: usize, parent: u32) -> u32 {
+        let condition = &self.conditions[trajectory * self.width..][..self.width];
+        encode(&mut self.tape, policy, &self.states[start..], condition, parent)
+    }
+
+    /// Evaluates the rows from `first` on, and makes them log-probabilities.
+    fn answer(&mut self, policy: &P, evaluator: &dyn Evaluator, first: usize) {
+        if first == self.tape.rows() {
+            return;
+        }
+        evaluator.evaluate(&mut self.tape, first);
+        let (cells, outputs) = (policy.cells(), policy.outputs());
+        let mut next = first as u32;
+        // Rows come in the order of their nodes; a shared row is its first node's.
+        let newest = self.nodes.len()
+            - self.nodes.iter().rev().take_while(|node| node.row == NONE || node.row >= next).count();
+        for index in newest..self.nodes.len() {
+            if self.nodes[index].row == next {
+                let state = &self.states[index * cells..][..cells];
+                policy.prepare(state, self.tape.output_mut(next as usize, outputs), &mut self.work);
+                next += 1;
+            }
+        }
+    }
+
+    /// Lists the nodes trajectory by trajectory.
+    fn finish(&mut self, count: usize) {
+        self.starts.clear();
+        self.starts.resize(count + 1, 0);
+        self.nodes.iter().for_each(|node| self.starts[node.trajectory as usize + 1] += 1);
+        (0..count).for_each(|i| self.starts[i + 1] += self.starts[i]);
+        self.order.clear();
+        self.order.resize(self.nodes.len(), 0);
+        // Filled from either end of a trajectory's stretch; `moved` counts how far.
+        self.moved.clear();
+        self.moved.resize(count, 0);
+        for (index, node) in self.nodes.iter().enumerate() {
+            let trajectory = node.trajectory as usize;
+            let done = self.moved[trajectory] as usize;
+            let place = match self.direction {
+                Direction::Forward => self.starts[trajectory] + done,
+                Direction::Backward => self.starts[trajectory + 1] - 1 - done,
+            };
+            self.order[place] = index as u32;
+            self.moved[trajectory] += 1;
+        }
+    }
+
+    /// The states of trajectory `b` from the source on.
+    pub fn states<'a>(&'a self, policy: &P, b: usize) -> impl ExactSizeIterator<Item = &'a [P::Cell]> {
+        let cells = policy.cells();
+        let nodes = self.order[self.starts[b]..self.starts[b + 1]].iter();
+        nodes.map(move |node| &self.states[*node as usize * cells..][..cells])
+    }
+
+    /// The object at which trajectory `b` ends.
+    pub fn object(&self, policy: &P, b: usize) -> &[P::Cell] {
+        let cells = policy.cells();
+        &self.states[self.order[self.starts[b + 1] - 1] as usize * cells..][..cells]
+    }
+
+    /// The condition of trajectory `b`, empty where there is none.
+    pub fn condition(&self, b: usize) -> &[f32] {
+        &self.conditions[b * self.width..][..self.width]
+    }
+
+    /// Hands each visit, trajectory by trajectory, with its row (empty if it has none) to `each`.
+    fn visits(
+        &mut self,
+        policy: &P,
+        mut each: impl FnMut(usize, Visit<'_, P::Cell>, Option<u32>, &[f32], &mut P::Work),
+    ) {
+        let (cells, outputs) = (policy.cells(), policy.outputs());
+        let state = |node: u32| &self.states[node as usize * cells..][..cells];
+        for b in 0..self.starts.len() - 1 {
+            let order = &self.order[self.starts[b]..self.starts[b + 1]];
+            for (t, node) in order.iter().enumerate() {
+                // An edge is kept at the end from which it was walked.
+                let edge = |earlier: u32, later: u32| match self.direction {
+                    Direction::Forward => self.nodes[earlier as usize].edge,
+                    Direction::Backward => self.nodes[later as usize].edge,
+                };
+                let came = t.checked_sub(1).map(|t| (edge(order[t], *node), state(order[t])));
+                let went = order.get(t + 1).map(|next| (edge(*node, *next), state(*next)));
+                let visit = Visit { state: state(*node), came, went };
+                let row = self.nodes[*node as usize].row;
+                let (row, values) = match row {
+                    NONE => (None, &[][..]),
+                    row => (Some(row), self.tape.output(row as usize, outputs)),
+                };
+                each(self.starts[b] + t, visit, row, values, &mut self.work);
+            }
+        }
+    }
+
+    /// Appends these trajectories to `paths`, all but their rewards and `log Z`.
+    pub fn describe(&mut self, policy: &P, paths: &mut Paths) {
+        let first = paths.rows();
+        if paths.starts.is_empty() {
+            paths.starts.push(0);
+        }
+        paths.starts.extend(self.starts[1..].iter().map(|start| first + start));
+        self.visits(policy, |_, visit, _, row, work| {
+            let Said { forward, backward, stop, flow } = policy.said(visit, row, work);
+            if visit.came.is_some()
+                && let Some(before) = paths.backward.last_mut()
+            {
+                *before = backward;
+            }
+            paths.forward.push(forward);
+            paths.backward.push(0.0);
+            paths.stop.push(stop);
+            paths.flow.push(flow);
+            paths.forced.push(policy.must_stop(visit.state));
+        });
+    }
+
+    /// The gradient by the weights for the slopes of these trajectories, whose first row is `first`, written to `gradient`.
+    pub fn differentiate(
+        &mut self,
+        policy: &P,
+        evaluator: &dyn Evaluator,
+        slopes: &Slopes,
+        first: usize,
+        gradient: &mut [f32],
+    ) {
+        let (outputs, width) = (policy.outputs(), padded(policy.outputs()));
+        let mut out = std::mem::take(&mut self.slopes);
+        out.clear();
+        out.resize(self.tape.rows() * width, 0.0);
+        self.visits(policy, |place, visit, row, values, work| {
+            let at = first + place;
+            let slopes = SaidSlopes {
+                forward: slopes.forward[at],
+                // `P_B` of the edge into this state is kept with the state before.
+                backward: if visit.came.is_some() { slopes.backward[at - 1] } else { 0.0 },
+                stop: slopes.stop[at],
+                flow: slopes.flow[at],
+                divergence: slopes.divergence[at],
+            };
+            if let Some(row) = row {
+                let to = &mut out[row as usize * width..][..outputs];
+                policy.slopes(visit, values, &[], slopes, to, work);
+            }
+        });
+        evaluator.backward(&self.tape, &out, gradient);
+        self.slopes = out;
+    }
+}
+
+fn encode<P: Policy>(tape: &mut Tape, policy: &P, state: &[P::Cell], condition: &[f32], parent: u32) -> u32 {
+    tape.push(parent, |on, dense| {
+        policy.encode(state, on, dense);
+        dense.extend_from_slice(condition);
+    })
+}

@@ -1,0 +1,260 @@
+//! The multilayer perceptron over binary features.
+//!
+//! ```text
+//! h_1 = act(b_1 + sum of W_1's rows of the features that are on + W_1' u),   h_k = act(b_k + h_{k-1} W_k),   y = b + h W
+//! ```
+//!
+//! with `u` the real inputs. The first layer costs as much as there are features on.
+
+use pulp::{Arch, NullaryFnOnce};
+
+use super::{Evaluator, Inputs, Network, Tape};
+use crate::fused::layer::{Backward, Input, Layer, Outputs, Rows, forward, sum_columns};
+use crate::fused::matmul::{Panels, columns_times, padded};
+use crate::fused::scratch::Scratch;
+use crate::network::Activation;
+use crate::network::weights::{Slot, layout};
+use crate::rng::Noise;
+
+/// A multilayer perceptron.
+#[derive(Debug, Clone)]
+pub struct Mlp {
+    inputs: Inputs,
+    /// The widths of its layers, the outputs last.
+    widths: Vec<usize>,
+    activation: Activation,
+}
+
+impl Mlp {
+    /// A perceptron with hidden layers of these widths.
+    pub fn new(inputs: Inputs, hidden: &[usize], outputs: usize, activation: Activation) -> Self {
+        let widths = hidden.iter().copied().chain([outputs]).collect();
+        Self { inputs, widths, activation }
+    }
+
+    /// Rows of the weights of layer `index`.
+    fn depth(&self, index: usize) -> usize {
+        if index == 0 { self.inputs.features + self.inputs.dense } else { self.widths[index - 1] }
+    }
+
+    /// Weights and bias of each layer.
+    fn layers<'a>(&self, weights: &'a [f32]) -> Vec<(&'a [f32], &'a [f32])> {
+        let mut rest = weights;
+        (0..self.widths.len())
+            .map(|index| {
+                let (layer, tail) = rest.split_at((self.depth(index) + 1) * self.widths[index]);
+                rest = tail;
+                layer.split_at(self.depth(index) * self.widths[index])
+            })
+            .collect()
+    }
+}
+
+impl Network for Mlp {
+    fn inputs(&self) -> Inputs {
+        self.inputs
+    }
+
+    fn outputs(&self) -> usize {
+        self.widths[self.widths.len() - 1]
+    }
+
+    fn layout(&self) -> Vec<Slot> {
+        let names: Vec<[String; 2]> = (0..self.widths.len())
+            .map(|index| [format!("{index}.weight"), format!("{index}.bias")])
+            .collect();
+        layout(names.iter().enumerate().flat_map(|(index, [weight, bias])| {
+            let width = self.widths[index];
+            [(weight.as_str(), vec![self.depth(index), width]), (bias.as_str(), vec![width])]
+        }))
+    }
+
+    /// Uniform within `1 / sqrt(inputs of the layer)`, biases too.
+    fn initial(&self, noise: &Noise) -> Vec<f32> {
+        let layer = |index: usize| {
+            let bound = 1.0 / (self.depth(index).max(1) as f32).sqrt();
+            let rows = noise
+                .from_trajectory((index as u64) << 32)
+                .uniform(self.depth(index) + 1, self.widths[index]);
+            rows.into_iter().map(move |u| bound * (2.0 * u - 1.0))
+        };
+        (0..self.widths.len()).flat_map(layer).collect()
+    }
+
+    fn with<'a>(&'a self, weights: &'a [f32]) -> Box<dyn Evaluator + 'a> {
+        assert_eq!(weights.len(), self.parameters(), "the weights of the perceptron");
+        let layers = self.layers(weights);
+        let deep = layers.iter().enumerate().skip(1);
+        let deep = deep
+            .map(|(index, (weight, bias))| (*weight, Layer::pack(weight, bias, self.depth(index))))
+            .collect();
+        let (first, bias) = layers[0];
+        let mut first_bias = bias.to_vec();
+        first_bias.resize(padded(bias.len()), 0.0);
+        let empty = Panels::pack(&[], self.widths[0], 0, self.widths[0]);
+        Box::new(WithWeights { network: self, first, first_bias, empty, deep })
+    }
+}
+
+struct WithWeights<'a> {
+    network: &'a Mlp,
+    /// The first layer's weights, row-major as they are.
+    first: &'a [f32],
+    /// Padded.
+    first_bias: Vec<f32>,
+    /// A factor of no rows: the first layer's sum has been gathered before.
+    empty: Panels,
+    /// The other layers, as they are and packed.
+    deep: Vec<(&'a [f32], Layer)>,
+}
+
+/// The part of a buffer that holds `rows` rows from `first` on, made room for.
+fn grown(buffer: &mut Vec<f32>, width: usize, first: usize, rows: usize) -> &mut [f32] {
+    buffer.resize((first + rows) * width, 0.0);
+    &mut buffer[first * width..]
+}
+
+impl Evaluator for WithWeights<'_> {
+    /// Hidden layer `k` keeps its values in buffer `2 k` and its slopes in buffer `2 k + 1`.
+    fn evaluate(&self, tape: &mut Tape, first: usize) {
+        let widths = &self.network.widths;
+        let (rows, last) = (tape.rows() - first, widths.len() - 1);
+        if rows == 0 {
+            return;
+        }
+        let mut gathered = Scratch::take(rows * padded(widths[0]));
+        Arch::new().dispatch(Gather {
+            tape,
+            first,
+            inputs: self.network.inputs,
+            weight: self.first,
+            columns: widths[0],
+            out: &mut gathered,
+        });
+        let mut buffers = std::mem::take(&mut tape.buffers);
+        buffers.resize_with(2 * last, Vec::new);
+        for index in 0..=last {
+            let (before, here) = buffers.split_at_mut(2 * index);
+            let input = if index == 0 {
+                let x = Rows { values: &[], stride: 0, count: rows };
+                Input { x, depth: 0, weight: &self.empty, bias: &self.first_bias, skip: Some(&gathered) }
+            } else {
+                let stride = padded(widths[index - 1]);
+                let x = Rows { values: &before[2 * (index - 1)][first * stride..], stride, count: rows };
+                let layer = &self.deep[index - 1].1;
+                Input { x, depth: widths[index - 1], weight: &layer.weight, bias: &layer.bias, skip: None }
+            };
+            let width = padded(widths[index]);
+            if let [value, slope, ..] = here {
+                let (next, slope) = (grown(value, width, first, rows), grown(slope, width, first, rows));
+                forward(Some(self.network.activation), input, Outputs { before: &mut [], next, slope });
+            } else {
+                let next = grown(&mut tape.outputs, width, first, rows);
+                forward(None, input, Outputs { before: &mut [], next, slope: &mut [] });
+            }
+        }
+        tape.buffers = buffers;
+    }
+
+    fn backward(&self, tape: &Tape, slopes: &[f32], gradient: &mut [f32]) {
+        let widths = &self.network.widths;
+        let rows = tape.rows();
+        if rows == 0 {
+            return gradient.fill(0.0);
+        }
+        // The gradient by what a layer adds up, from the last layer to the first.
+        let mut above: Option<Scratch> = None;
+        let mut end = gradient.len();
+        for index in (0..widths.len()).rev() {
+            let (width, depth) = (widths[index], self.network.depth(index));
+            let grad = above.as_deref().unwrap_or(slopes);
+            let part = &mut gradient[end - (depth + 1) * width..end];
+            end -= part.len();
+            let (weight, bias) = part.split_at_mut(depth * width);
+            bias.fill(0.0);
+            sum_columns(grad, bias);
+            if index == 0 {
+                weight.fill(0.0);
+                Arch::new().dispatch(Scatter {
+                    tape,
+                    inputs: self.network.inputs,
+                    grad,
+                    columns: width,
+                    weight,
+                });
+                break;
+            }
+            let below = &tape.buffers[2 * (index - 1)];
+            let stride = padded(depth);
+            columns_times(below, stride, depth, &Panels::pack(grad, padded(width), rows, width), weight);
+            let mut out = Scratch::take(rows * stride);
+            Backward {
+                grad: Rows { values: grad, stride: padded(width), count: rows },
+                transposed: &Panels::pack_transposed(self.deep[index - 1].0, depth, width),
+                slope: Some(&tape.buffers[2 * (index - 1) + 1]),
+                skip: None,
+                out: &mut out,
+            }
+            .run();
+            above = Some(out);
+        }
+    }
+}
+
+/// What the first layer adds up besides its bias, `[rows, padded(columns)]`.
+struct Gather<'a> {
+    tape: &'a Tape,
+    first: usize,
+    inputs: Inputs,
+    weight: &'a [f32],
+    columns: usize,
+    out: &'a mut [f32],
+}
+
+impl NullaryFnOnce for Gather<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn call(self) {
+        let Self { tape, first, inputs, weight, columns, out } = self;
+        for (row, out) in (first..).zip(out.chunks_exact_mut(padded(columns))) {
+            out.fill(0.0);
+            for feature in tape.features(row) {
+                let weights = &weight[*feature as usize * columns..][..columns];
+                out.iter_mut().zip(weights).for_each(|(out, weight)| *out += weight);
+            }
+            let dense = weight[inputs.features * columns..].chunks_exact(columns);
+            for (x, weights) in tape.dense(row, inputs.dense).iter().zip(dense) {
+                out.iter_mut().zip(weights).for_each(|(out, weight)| *out = x.mul_add(*weight, *out));
+            }
+        }
+    }
+}
+
+/// The gradient of [`Gather`] by its weights, added to `weight`.
+struct Scatter<'a> {
+    tape: &'a Tape,
+    inputs: Inputs,
+    grad: &'a [f32],
+    columns: usize,
+    weight: &'a mut [f32],
+}
+
+impl NullaryFnOnce for Scatter<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn call(self) {
+        let Self { tape, inputs, grad, columns, weight } = self;
+        let (sparse, dense) = weight.split_at_mut(inputs.features * columns);
+        for (row, grad) in grad.chunks_exact(padded(columns)).enumerate() {
+            for feature in tape.features(row) {
+                let weights = &mut sparse[*feature as usize * columns..][..columns];
+                weights.iter_mut().zip(grad).for_each(|(weight, g)| *weight += g);
+            }
+            for (x, weights) in tape.dense(row, inputs.dense).iter().zip(dense.chunks_exact_mut(columns)) {
+                weights.iter_mut().zip(grad).for_each(|(weight, g)| *weight = x.mul_add(*g, *weight));
+            }
+        }
+    }
+}

@@ -1,0 +1,442 @@
+//! Masked softmax policies over the moves and removals of an environment.
+//!
+//! ```text
+//! row  =  [ moves | stop, if it is a choice | removals, if P_B is learned | log F, if it is needed ]
+//! log P_F(a | s) = l_a - log sum_{possible a'} exp(l_a'),     impossible: -inf
+//! d log P_F(a | s) / d l_j = 1[j = a] - P_F(j | s)
+//! ```
+
+use std::collections::HashMap;
+use std::ops::Range;
+use std::sync::Arc;
+
+use pulp::{Arch, NullaryFnOnce};
+
+use super::{Behaviour, Policy, Said, SaidSlopes, Visit, unit};
+use crate::environment::{Cell, Edge, Environment, States};
+use crate::error::{Problem, Result};
+use crate::fused::math::exp;
+use crate::network::taped::Inputs;
+
+/// Which law the removals follow.
+#[derive(Debug, Clone)]
+pub enum BackwardPolicy {
+    /// Every possible removal alike.
+    Uniform,
+    /// The network's.
+    Learned,
+    /// `n(parent) / n(s)` with `n` the number of ways from the source: every way to `x` alike (Mohammadpour et al. 2024).
+    MaximumEntropy(Ways),
+}
+
+/// The numbers of ways `log n(s)`.
+#[derive(Debug, Clone)]
+pub enum Ways {
+    /// By the environment's closed form.
+    Closed,
+    /// By enumeration.
+    Counted(Arc<HashMap<Box<[Cell]>, f64>>),
+}
+
+impl Ways {
+    /// The closed form where the environment has one, else counts over at most `limit` states.
+    ///
+    /// # Errors
+    /// If there are more states.
+    pub fn of(environment: &dyn Environment, limit: usize) -> Result<Self> {
+        let mut source = vec![0; environment.cells()];
+        environment.source(&mut source);
+        if environment.log_paths(&source).is_some() {
+            return Ok(Self::Closed);
+        }
+        let states = States::of(environment, limit).map_err(|_| {
+            Problem::new("policy.backward", "\"maximum-entropy\" on more states than can be counted")
+                .allowed(format!("uniform, learned; or an environment of at most {limit} states"))
+        })?;
+        let mut ways = vec![0.0; states.len()];
+        for i in 1..states.len() {
+            let parents: Vec<f64> =
+                states.parents(i).iter().map(|(parent, _)| ways[*parent as usize]).collect();
+            ways[i] = crate::math::log_sum_exp(&parents);
+        }
+        Ok(Self::Counted(Arc::new((0..states.len()).map(|i| (states.state(i).into(), ways[i])).collect())))
+    }
+
+    fn at(&self, environment: &dyn Environment, state: &[Cell]) -> f64 {
+        match self {
+            Self::Closed => environment.log_paths(state).unwrap_or(0.0),
+            Self::Counted(ways) => ways.get(state).copied().unwrap_or(0.0),
+        }
+    }
+}
+
+/// Where `log F` comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FlowHead {
+    /// No objective reads it.
+    None,
+    /// The network's last output.
+    Output,
+    /// The logarithm of the sum of the exponentiated logits: logits are then edge flows, or soft Q-values.
+    Logits,
+}
+
+/// The masked softmax policy of an environment.
+#[derive(Debug, Clone)]
+pub struct Actions {
+    environment: Arc<dyn Environment>,
+    backward: BackwardPolicy,
+    flow: FlowHead,
+}
+
+/// Memory of [`Actions`].
+#[derive(Debug, Default)]
+pub struct Work {
+    mask: Vec<bool>,
+    weights: Vec<f32>,
+    state: Vec<Cell>,
+}
+
+impl Actions {
+    /// The policy of an environment.
+    pub fn new(environment: Arc<dyn Environment>, backward: BackwardPolicy, flow: FlowHead) -> Self {
+        Self { environment, backward, flow }
+    }
+
+    /// The environment.
+    pub fn environment(&self) -> &Arc<dyn Environment> {
+        &self.environment
+    }
+
+    /// The moves and, if it is a choice, stopping.
+    pub fn forward_range(&self) -> Range<usize> {
+        0..self.environment.moves() + usize::from(self.environment.stops())
+    }
+
+    /// The removals; none where `P_B` is not learned.
+    pub fn backward_range(&self) -> Range<usize> {
+        let start = self.forward_range().end;
+        start..start + if self.learns_backward() { self.environment.removals() } else { 0 }
+    }
+
+    /// Where `log F` stands, if there is one.
+    pub fn flow_place(&self) -> Option<usize> {
+        (self.flow != FlowHead::None).then(|| self.backward_range().end)
+    }
+
+    fn mask_forward(&self, state: &[Cell], work: &mut Work) {
+        let environment = self.environment.as_ref();
+        work.mask.resize(environment.moves(), false);
+        environment.allowed(state, &mut work.mask);
+        if environment.stops() {
+            work.mask.push(environment.is_object(state));
+        }
+    }
+
+    fn mask_backward(&self, state: &[Cell], work: &mut Work) {
+        work.mask.resize(self.environment.removals(), false);
+        self.environment.removable(state, &mut work.mask);
+    }
+
+    /// `log P_B` of the removal at a state.
+    fn log_backward(&self, state: &[Cell], edge: Edge, before: &[Cell], row: &[f32], work: &mut Work) -> f64 {
+        match &self.backward {
+            BackwardPolicy::Learned => f64::from(row[self.backward_range()][edge.removal as usize]),
+            BackwardPolicy::Uniform => {
+                self.mask_backward(state, work);
+                -(work.mask.iter().filter(|may| **may).count() as f64).ln()
+            }
+            BackwardPolicy::MaximumEntropy(ways) => {
+                let environment = self.environment.as_ref();
+                ways.at(environment, before) - ways.at(environment, state)
+            }
+        }
+    }
+}
+
+impl Policy for Actions {
+    type Cell = Cell;
+    type Work = Work;
+
+    fn cells(&self) -> usize {
+        self.environment.cells()
+    }
+
+    fn inputs(&self) -> Inputs {
+        Inputs { features: self.environment.features(), dense: 0 }
+    }
+
+    fn outputs(&self) -> usize {
+        self.backward_range().end + usize::from(self.flow != FlowHead::None)
+    }
+
+    fn longest(&self) -> usize {
+        self.environment.longest()
+    }
+
+    fn source(&self, state: &mut [Cell]) {
+        self.environment.source(state);
+    }
+
+    fn must_stop(&self, state: &[Cell]) -> bool {
+        !self.environment.stops() && self.environment.is_object(state)
+    }
+
+    fn reads_last(&self) -> bool {
+        self.learns_backward()
+    }
+
+    fn learns_backward(&self) -> bool {
+        matches!(self.backward, BackwardPolicy::Learned)
+    }
+
+    fn encode(&self, state: &[Cell], on: &mut Vec<u32>, _dense: &mut Vec<f32>) {
+        self.environment.encode(state, on);
+    }
+
+    fn prepare(&self, state: &[Cell], row: &mut [f32], work: &mut Work) {
+        self.mask_forward(state, work);
+        let total = log_softmax(&mut row[self.forward_range()], &work.mask);
+        if self.flow == FlowHead::Logits
+            && let Some(place) = self.flow_place()
+        {
+            row[place] = total;
+        }
+        if self.learns_backward() {
+            self.mask_backward(state, work);
+            log_softmax(&mut row[self.backward_range()], &work.mask);
+        }
+    }
+
+    fn draw_forward(
+        &self,
+        state: &mut [Cell],
+        row: &[f32],
+        behaviour: Behaviour,
+        words: [u32; 4],
+        work: &mut Work,
+    ) -> Option<Edge> {
+        let row = &row[self.forward_range()];
+        let uniform = unit(words[1]) < f64::from(behaviour.epsilon);
+        work.weights.resize(row.len(), 0.0);
+        let inverse = if uniform { 0.0 } else { 1.0 / behaviour.temperature };
+        Arch::new().dispatch(Weigh { row, inverse, out: &mut work.weights });
+        let action = choose(&work.weights, unit(words[0]));
+        (action < self.environment.moves()).then(|| {
+            let removal = self.environment.apply(state, action) as u32;
+            Edge { action: action as u32, removal }
+        })
+    }
+
+    fn draw_backward(
+        &self,
+        state: &mut [Cell],
+        row: &[f32],
+        words: [u32; 4],
+        work: &mut Work,
+    ) -> Option<Edge> {
+        self.mask_backward(state, work);
+        work.weights.resize(work.mask.len(), 0.0);
+        match &self.backward {
+            BackwardPolicy::Learned => {
+                Arch::new().dispatch(Weigh {
+                    row: &row[self.backward_range()],
+                    inverse: 1.0,
+                    out: &mut work.weights,
+                });
+            }
+            BackwardPolicy::Uniform => {
+                work.weights
+                    .iter_mut()
+                    .zip(&work.mask)
+                    .for_each(|(w, may)| *w = if *may { 1.0 } else { 0.0 });
+            }
+            BackwardPolicy::MaximumEntropy(ways) => {
+                let environment = self.environment.as_ref();
+                let here = ways.at(environment, state);
+                work.state.resize(state.len(), 0);
+                for removal in 0..work.mask.len() {
+                    work.weights[removal] = 0.0;
+                    if work.mask[removal] {
+                        work.state.copy_from_slice(state);
+                        environment.undo(&mut work.state, removal);
+                        work.weights[removal] = (ways.at(environment, &work.state) - here).exp() as f32;
+                    }
+                }
+            }
+        }
+        work.mask.contains(&true).then(|| {
+            let removal = choose(&work.weights, unit(words[0]));
+            let action = self.environment.undo(state, removal) as u32;
+            Edge { action, removal: removal as u32 }
+        })
+    }
+
+    fn said(&self, visit: Visit<'_, Cell>, row: &[f32], work: &mut Work) -> Said {
+        let environment = self.environment.as_ref();
+        let backward = match visit.came {
+            Some((edge, before)) => self.log_backward(visit.state, edge, before, row, work),
+            None => 0.0,
+        };
+        let flow = match self.flow_place() {
+            Some(place) if !row.is_empty() => f64::from(row[place]),
+            _ => 0.0,
+        };
+        let stop = match row.get(environment.moves()) {
+            Some(stop) if environment.stops() => f64::from(*stop),
+            _ if environment.is_object(visit.state) => 0.0,
+            _ => f64::NEG_INFINITY,
+        };
+        let forward = match visit.went {
+            Some((edge, _)) => f64::from(row[edge.action as usize]),
+            None => stop,
+        };
+        Said { forward, backward, stop, flow }
+    }
+
+    fn slopes(
+        &self,
+        visit: Visit<'_, Cell>,
+        row: &[f32],
+        reference: &[f32],
+        slopes: SaidSlopes,
+        out: &mut [f32],
+        work: &mut Work,
+    ) {
+        let environment = self.environment.as_ref();
+        let place = if environment.stops() { Some(environment.moves()) } else { None };
+        let forward = self.forward_range();
+        let went = visit.went.map_or(place, |(edge, _)| Some(edge.action as usize));
+        let mut total = 0.0;
+        for (place, slope) in [(went, slopes.forward), (place, slopes.stop)] {
+            if let Some(place) = place
+                && slope != 0.0
+            {
+                out[place] += slope as f32;
+                total += slope as f32;
+            }
+        }
+        if let Some(place) = self.flow_place() {
+            match self.flow {
+                FlowHead::Logits => total -= slopes.flow as f32,
+                _ => out[place] += slopes.flow as f32,
+            }
+        }
+        if total != 0.0 {
+            Arch::new().dispatch(Spread {
+                row: &row[forward.clone()],
+                total,
+                out: &mut out[forward.clone()],
+            });
+        }
+        if slopes.divergence != 0.0 {
+            let mean = self.divergence(row, reference) as f32;
+            let pairs = row[forward.clone()].iter().zip(&reference[forward.clone()]).zip(&mut out[forward]);
+            for ((own, other), out) in pairs.filter(|((own, _), _)| **own > f32::NEG_INFINITY) {
+                *out += slopes.divergence as f32 * exp(*own) * (own - other - mean);
+            }
+        }
+        if slopes.backward != 0.0
+            && let (true, Some((edge, _))) = (self.learns_backward(), visit.came)
+        {
+            let range = self.backward_range();
+            let (row, out) = (&row[range.clone()], &mut out[range]);
+            let slope = slopes.backward as f32;
+            work.weights.clear();
+            out[edge.removal as usize] += slope;
+            Arch::new().dispatch(Spread { row, total: slope, out });
+        }
+    }
+
+    fn divergence(&self, row: &[f32], reference: &[f32]) -> f64 {
+        let range = self.forward_range();
+        let pairs = row[range.clone()].iter().zip(&reference[range]);
+        let possible = pairs.filter(|(own, _)| **own > f32::NEG_INFINITY);
+        possible.map(|(own, other)| f64::from(exp(*own)) * f64::from(own - other)).sum()
+    }
+}
+
+/// The first place at which the running sum passes `u` of the whole; never one of weight 0.
+fn choose(weights: &[f32], u: f64) -> usize {
+    let total: f64 = weights.iter().map(|w| f64::from(*w)).sum();
+    let mut left = u * total;
+    let mut last = 0;
+    for (place, weight) in weights.iter().enumerate() {
+        if *weight > 0.0 {
+            last = place;
+            left -= f64::from(*weight);
+            if left < 0.0 {
+                break;
+            }
+        }
+    }
+    last
+}
+
+/// Logits to log-probabilities over what is possible; answers the logarithm of their sum. Where nothing is possible all are
+/// `-inf`.
+fn log_softmax(row: &mut [f32], mask: &[bool]) -> f32 {
+    Arch::new().dispatch(LogSoftmax { row, mask })
+}
+
+struct LogSoftmax<'a> {
+    row: &'a mut [f32],
+    mask: &'a [bool],
+}
+
+impl NullaryFnOnce for LogSoftmax<'_> {
+    type Output = f32;
+
+    #[inline(always)]
+    fn call(self) -> f32 {
+        let Self { row, mask } = self;
+        let mut largest = f32::NEG_INFINITY;
+        for (logit, may) in row.iter_mut().zip(mask) {
+            *logit = if *may { *logit } else { f32::NEG_INFINITY };
+            largest = largest.max(*logit);
+        }
+        if largest == f32::NEG_INFINITY {
+            return largest;
+        }
+        let sum: f32 = row.iter().map(|logit| exp(logit - largest)).sum();
+        let total = largest + sum.ln();
+        row.iter_mut().for_each(|logit| *logit -= total);
+        total
+    }
+}
+
+/// `out = exp(row * inverse)`, 0 at `-inf`.
+struct Weigh<'a> {
+    row: &'a [f32],
+    inverse: f32,
+    out: &'a mut [f32],
+}
+
+impl NullaryFnOnce for Weigh<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn call(self) {
+        let Self { row, inverse, out } = self;
+        for (out, row) in out.iter_mut().zip(row) {
+            *out = if *row > f32::NEG_INFINITY { exp(row * inverse) } else { 0.0 };
+        }
+    }
+}
+
+/// `out -= total exp(row)`.
+struct Spread<'a> {
+    row: &'a [f32],
+    total: f32,
+    out: &'a mut [f32],
+}
+
+impl NullaryFnOnce for Spread<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn call(self) {
+        let Self { row, total, out } = self;
+        out.iter_mut().zip(row).for_each(|(out, row)| *out -= total * exp(*row));
+    }
+}

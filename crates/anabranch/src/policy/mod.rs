@@ -1,0 +1,158 @@
+//! Policies: learned kernels over actions.
+//!
+//! A policy turns what a network answers at a state into conditional laws of both directions, draws from them, and carries
+//! slopes of log-probabilities back to the network's outputs:
+//!
+//! ```text
+//! outputs at s  ->  log P_F(. | s),  log P_B(. | s),  log F(s)
+//! ```
+//!
+//! `log P_B(s_t | s_{t+1})` is read at `s_{t+1}`. Discrete policies are masked softmaxes ([`Actions`]); continuous ones are
+//! densities over one reference measure for both directions (Lahlou et al. 2023).
+
+mod actions;
+
+use std::fmt::Debug;
+
+use crate::environment::Edge;
+use crate::network::taped::Inputs;
+
+pub use actions::{Actions, BackwardPolicy, FlowHead};
+
+/// How actions are drawn while exploring; probabilities are always the policy's own.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Behaviour {
+    /// The chance of a uniform action in place of the policy's.
+    pub epsilon: f32,
+    /// What logits are divided by before drawing.
+    pub temperature: f32,
+}
+
+impl Default for Behaviour {
+    /// On-policy.
+    fn default() -> Self {
+        Self { epsilon: 0.0, temperature: 1.0 }
+    }
+}
+
+/// A state on a trajectory and its two neighbours.
+#[derive(Debug, Clone, Copy)]
+pub struct Visit<'a, C> {
+    /// `s_t`.
+    pub state: &'a [C],
+    /// The edge into it with `s_{t-1}`; none at a trajectory's start.
+    pub came: Option<(Edge, &'a [C])>,
+    /// The edge out of it with `s_{t+1}`; none where the trajectory stops.
+    pub went: Option<(Edge, &'a [C])>,
+}
+
+/// What a policy says of a visit. Nats.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Said {
+    /// `log P_F` of the edge out of the state, or of stopping.
+    pub forward: f64,
+    /// `log P_B` of the edge into the state, read at the state; 0 at a start.
+    pub backward: f64,
+    /// `log P_F(s_f | s)`, `-inf` where the state is no object.
+    pub stop: f64,
+    /// `log F(s)`, 0 where the policy has no flow.
+    pub flow: f64,
+}
+
+/// Slopes of a loss by [`Said`] and by `KL(pi || pi_reference)` at the same state.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct SaidSlopes {
+    /// By [`Said::forward`].
+    pub forward: f64,
+    /// By [`Said::backward`].
+    pub backward: f64,
+    /// By [`Said::stop`].
+    pub stop: f64,
+    /// By [`Said::flow`].
+    pub flow: f64,
+    /// By the divergence from the reference.
+    pub divergence: f64,
+}
+
+/// A learned kernel pair over actions.
+///
+/// A `row` is what the network answered at a state, which [`Policy::prepare`] has turned into log-probabilities in place;
+/// it is empty for a state at which the network was not asked because nothing there needs it.
+pub trait Policy: Send + Sync + Debug {
+    /// One number of a state.
+    type Cell: Copy + Default + PartialEq + Debug + Send + Sync + 'static;
+    /// Memory that calls share, so that none allocates.
+    type Work: Default + Send;
+
+    /// How many numbers a state has.
+    fn cells(&self) -> usize;
+
+    /// What a network reads of a state.
+    fn inputs(&self) -> Inputs;
+
+    /// How many numbers a network must answer.
+    fn outputs(&self) -> usize;
+
+    /// The most moves of a trajectory.
+    fn longest(&self) -> usize;
+
+    /// Writes the source `s_0`.
+    fn source(&self, state: &mut [Self::Cell]);
+
+    /// Whether stopping is the only action.
+    fn must_stop(&self, state: &[Self::Cell]) -> bool;
+
+    /// Whether the network must be asked at a state where stopping is the only action.
+    fn reads_last(&self) -> bool;
+
+    /// Whether backward draws need a network.
+    fn learns_backward(&self) -> bool;
+
+    /// Appends the features that are on and the real inputs.
+    fn encode(&self, state: &[Self::Cell], on: &mut Vec<u32>, dense: &mut Vec<f32>);
+
+    /// Turns the network's outputs into log-probabilities, in place.
+    fn prepare(&self, state: &[Self::Cell], row: &mut [f32], work: &mut Self::Work);
+
+    /// Draws an action and makes it; none is stopping.
+    fn draw_forward(
+        &self,
+        state: &mut [Self::Cell],
+        row: &[f32],
+        behaviour: Behaviour,
+        words: [u32; 4],
+        work: &mut Self::Work,
+    ) -> Option<Edge>;
+
+    /// Draws a removal and makes it; none is at the source.
+    fn draw_backward(
+        &self,
+        state: &mut [Self::Cell],
+        row: &[f32],
+        words: [u32; 4],
+        work: &mut Self::Work,
+    ) -> Option<Edge>;
+
+    /// The log-probabilities at a visit.
+    fn said(&self, visit: Visit<'_, Self::Cell>, row: &[f32], work: &mut Self::Work) -> Said;
+
+    /// Adds to `out` the slopes by the network's outputs; `reference` is another network's row at the same state, empty
+    /// where there is none.
+    fn slopes(
+        &self,
+        visit: Visit<'_, Self::Cell>,
+        row: &[f32],
+        reference: &[f32],
+        slopes: SaidSlopes,
+        out: &mut [f32],
+        work: &mut Self::Work,
+    );
+
+    /// `KL(pi || pi_reference)` over the actions at a state, nats.
+    fn divergence(&self, row: &[f32], reference: &[f32]) -> f64;
+}
+
+/// A uniform number in [0, 1) from a random word.
+fn unit(word: u32) -> f64 {
+    f64::from(word) * (1.0 / 4_294_967_296.0)
+}
