@@ -1,5 +1,7 @@
 //! Our side of `benchmarks/run.py`: `bench CASE --threads N` times one case and prints one JSON line.
 
+mod gflownets;
+
 use std::time::Instant;
 
 use anabranch::fused::matmul::multiply;
@@ -123,6 +125,7 @@ fn main() {
     pool.build_global().expect("the pool is not yet built");
     let coupling = format!("{FLOW}{COUPLING}");
     let autoregressive = format!("{FLOW}{AUTOREGRESSIVE}");
+    let mut length = None;
     let (times, check) = match case {
         "gemm_256" => gemm(256, 640),
         "gemm_1024" => gemm(1024, 10),
@@ -132,6 +135,12 @@ fn main() {
         "rqs_coupling_sample" => sample(&coupling, 512, 7, 20),
         "rqs_autoregressive_train" => train(&autoregressive, 512, 7, 20),
         "rqs_autoregressive_sample" => sample(&autoregressive, 512, 7, 10),
+        other if gflownets::case(other).is_some() => {
+            let case = gflownets::case(other).expect("just found");
+            let (times, loss, moves) = case.time();
+            length = Some(moves);
+            (times, loss)
+        }
         other => {
             let cases = "gemm_256, gemm_1024, ddpm_train, ddpm_sample, rqs_coupling_train, rqs_coupling_sample, \
                          rqs_autoregressive_train, rqs_autoregressive_sample";
@@ -149,6 +158,7 @@ fn main() {
         "ms": sorted[sorted.len() / 2],
         "ms_all": times,
         "check": check,
+        "length": length,
     });
     println!("{line}");
 }
