@@ -1,5 +1,7 @@
 //! Samplers: ways of drawing from a trained model's chain.
 
+pub mod back_and_forth;
+
 use rayon::prelude::*;
 
 use crate::chain::{Chain, State};

@@ -7,7 +7,7 @@
 use crate::environment::Edge;
 use crate::fused::matmul::padded;
 use crate::network::taped::{Evaluator, NONE, Tape};
-use crate::objective::balance::{Paths, Slopes};
+use crate::objective::balance::{Paths, Reference, Slopes};
 use crate::policy::{Behaviour, Policy, Said, SaidSlopes, Visit};
 use crate::rng::Noise;
 
@@ -45,6 +45,8 @@ pub struct Lane<P: Policy> {
     work: P::Work,
     /// `[rows, padded(outputs)]`.
     slopes: Vec<f32>,
+    /// What other weights answered at the same rows, `[rows, padded(outputs)]`, or empty.
+    reference: Vec<f32>,
 }
 
 impl<P: Policy> Default for Lane<P> {
@@ -62,6 +64,7 @@ impl<P: Policy> Default for Lane<P> {
             moved: Vec::new(),
             work: P::Work::default(),
             slopes: Vec::new(),
+            reference: Vec::new(),
         }
     }
 }
@@ -141,13 +144,15 @@ impl<P: Policy> Lane<P> {
         self.finish(count);
     }
 
-    /// Walks backward from `objects`, `[trajectories, cells]`, until every trajectory has reached the source.
+    /// Walks backward from `objects`, `[trajectories, cells]`, until every trajectory has reached the source, or has made
+    /// as many removals as `most` says, `[trajectories]` or empty.
     pub fn backward(
         &mut self,
         policy: &P,
         evaluator: &dyn Evaluator,
         objects: &[P::Cell],
         conditions: &[f32],
+        most: &[u32],
         noise: &Noise,
     ) {
         let cells = policy.cells();
@@ -173,6 +178,9 @@ impl<P: Policy> Lane<P> {
             for at in 0..self.alive.len() {
                 let last = self.alive[at];
                 let Node { trajectory, row, .. } = self.nodes[last as usize];
+                if most.get(trajectory as usize).is_some_and(|most| time >= *most) {
+                    continue;
+                }
                 let start = self.states.len();
                 self.states.extend_from_within(last as usize * cells..(last as usize + 1) * cells);
                 let outputs: &[f32] = match policy.learns_backward() {
@@ -202,10 +210,26 @@ impl<P: Policy> Lane<P> {
         self.answer(policy, evaluator, 0);
     }
 
+    /// Keeps what the present weights answered as the reference.
+    pub fn keep_reference(&mut self) {
+        self.reference.clear();
+        self.reference.extend_from_slice(self.tape.outputs());
+    }
+
+    /// Asks other weights about the same trajectories, and keeps their answers as the reference only.
+    pub fn ask_reference(&mut self, policy: &P, evaluator: &dyn Evaluator) {
+        let own = self.tape.set_aside();
+        self.answer(policy, evaluator, 0);
+        self.reference.clear();
+        self.reference.extend_from_slice(self.tape.outputs());
+        self.tape.restore(own);
+    }
+
     fn begin(&mut self, count: usize, conditions: &[f32], direction: Direction) {
         self.tape.clear();
         self.nodes.clear();
         self.states.clear();
+        self.reference.clear();
         self.conditions.clear();
         self.conditions.extend_from_slice(conditions);
         self.width = conditions.len() / count.max(1);
@@ -343,6 +367,21 @@ impl<P: Policy> Lane<P> {
         });
     }
 
+    /// Appends what the reference says of these trajectories.
+    pub fn describe_reference(&mut self, policy: &P, out: &mut Reference) {
+        let (outputs, width) = (policy.outputs(), padded(policy.outputs()));
+        let kept = std::mem::take(&mut self.reference);
+        self.visits(policy, |_, visit, row, values, work| {
+            let theirs = row.map_or(&[][..], |row| &kept[row as usize * width..][..outputs]);
+            let said = policy.said(visit, theirs, work);
+            out.forward.push(said.forward);
+            out.flow.push(said.flow);
+            out.stop.push(said.stop);
+            out.divergence.push(if row.is_some() { policy.divergence(values, theirs) } else { 0.0 });
+        });
+        self.reference = kept;
+    }
+
     /// The gradient by the weights for the slopes of these trajectories, whose first row is `first`, written to `gradient`.
     pub fn differentiate(
         &mut self,
@@ -354,6 +393,7 @@ impl<P: Policy> Lane<P> {
     ) {
         let (outputs, width) = (policy.outputs(), padded(policy.outputs()));
         let mut out = std::mem::take(&mut self.slopes);
+        let reference = std::mem::take(&mut self.reference);
         out.clear();
         out.resize(self.tape.rows() * width, 0.0);
         self.visits(policy, |place, visit, row, values, work| {
@@ -368,9 +408,11 @@ impl<P: Policy> Lane<P> {
             };
             if let Some(row) = row {
                 let to = &mut out[row as usize * width..][..outputs];
-                policy.slopes(visit, values, &[], slopes, to, work);
+                let theirs = reference.get(row as usize * width..).map_or(&[][..], |rest| &rest[..outputs]);
+                policy.slopes(visit, values, theirs, slopes, to, work);
             }
         });
+        self.reference = reference;
         evaluator.backward(&self.tape, &out, gradient);
         self.slopes = out;
     }

@@ -55,6 +55,8 @@ pub struct Homeward<'a, C> {
     pub objects: &'a [C],
     /// `[trajectories, width]`, or empty.
     pub conditions: &'a [f32],
+    /// The most removals of each, `[trajectories]`; empty: all the way to the source.
+    pub most: &'a [u32],
     /// Row `i` is trajectory `i`'s.
     pub noise: &'a Noise,
 }
@@ -128,9 +130,11 @@ impl<P: Policy> Batch<P> {
                 let noise = walk.noise.from_trajectory(walk.noise.trajectory(0) + first as u64);
                 let objects = part(walk.objects, home, first, home_size);
                 let conditions = part(walk.conditions, home, first, home_size);
-                lane.backward(policy, evaluator, objects, conditions, &noise);
+                let most = part(walk.most, home, first, home_size);
+                lane.backward(policy, evaluator, objects, conditions, most, &noise);
             }
         });
+        self.paths.reference = None;
         self.describe(policy);
     }
 
@@ -138,6 +142,34 @@ impl<P: Policy> Batch<P> {
     pub fn ask_again(&mut self, policy: &P, evaluator: &dyn Evaluator) {
         self.lanes[..self.used].par_iter_mut().for_each(|lane| lane.ask_again(policy, evaluator));
         self.describe(policy);
+        if self.paths.reference.is_some() {
+            self.describe_reference(policy);
+        }
+    }
+
+    /// Asks other weights, which are not trained, about the same trajectories, and fills the reference of
+    /// [`Batch::paths`].
+    pub fn ask_reference(&mut self, policy: &P, evaluator: &dyn Evaluator) {
+        self.lanes[..self.used].par_iter_mut().for_each(|lane| lane.ask_reference(policy, evaluator));
+        self.describe_reference(policy);
+    }
+
+    /// Makes what the present weights say the reference of [`Batch::paths`].
+    pub fn keep_reference(&mut self, policy: &P) {
+        self.lanes[..self.used].iter_mut().for_each(Lane::keep_reference);
+        self.describe_reference(policy);
+    }
+
+    /// Fills the reference of [`Batch::paths`] anew, after the weights have changed.
+    fn describe_reference(&mut self, policy: &P) {
+        let mut reference = self.paths.reference.take().unwrap_or_default();
+        for by_row in
+            [&mut reference.forward, &mut reference.flow, &mut reference.stop, &mut reference.divergence]
+        {
+            by_row.clear();
+        }
+        self.lanes[..self.used].iter_mut().for_each(|lane| lane.describe_reference(policy, &mut reference));
+        self.paths.reference = Some(reference);
     }
 
     fn describe(&mut self, policy: &P) {
@@ -160,6 +192,15 @@ impl<P: Policy> Batch<P> {
         out.clear();
         for lane in self.lanes() {
             (0..lane.trajectories()).for_each(|b| out.extend_from_slice(lane.object(policy, b)));
+        }
+    }
+
+    /// Writes the states at which the trajectories start, `[trajectories, cells]`.
+    pub fn starts(&self, policy: &P, out: &mut Vec<P::Cell>) {
+        out.clear();
+        for lane in self.lanes() {
+            let firsts = (0..lane.trajectories()).filter_map(|b| lane.states(policy, b).next());
+            firsts.for_each(|state| out.extend_from_slice(state));
         }
     }
 

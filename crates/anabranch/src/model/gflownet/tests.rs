@@ -58,7 +58,7 @@ fn gradients_agree_with_differences() {
             behaviour: Behaviour::default(),
             noise: &noise,
         };
-        let homeward = Homeward { objects: &objects, conditions: &conditions, noise: &noise };
+        let homeward = Homeward { objects: &objects, conditions: &conditions, most: &[], noise: &noise };
         batch.walk(policy, evaluator.as_ref(), Some(outward), Some(homeward));
         assert_eq!(batch.paths.trajectories(), 2 * count);
         value_and_slopes(&batch.paths, &mut batch.slopes);

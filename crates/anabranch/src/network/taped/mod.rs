@@ -65,6 +65,17 @@ impl Tape {
         self.outputs.clear();
     }
 
+    /// Takes out what was computed, and keeps the rows' inputs.
+    pub fn set_aside(&mut self) -> Computed {
+        Computed { buffers: std::mem::take(&mut self.buffers), outputs: std::mem::take(&mut self.outputs) }
+    }
+
+    /// Puts back what was set aside.
+    pub fn restore(&mut self, computed: Computed) {
+        self.buffers = computed.buffers;
+        self.outputs = computed.outputs;
+    }
+
     /// Adds a row; `encode` appends its features and its real inputs. Answers its number.
     pub fn push(&mut self, parent: u32, encode: impl FnOnce(&mut Vec<u32>, &mut Vec<f32>)) -> u32 {
         if self.starts.is_empty() {
@@ -110,6 +121,13 @@ impl Tape {
     pub fn outputs(&self) -> &[f32] {
         &self.outputs
     }
+}
+
+/// What a network computed for the rows of a tape.
+#[derive(Debug)]
+pub struct Computed {
+    buffers: Vec<Vec<f32>>,
+    outputs: Vec<f32>,
 }
 
 /// A function of states with trainable weights.

@@ -1,5 +1,7 @@
 //! Training of flow networks: walk, ask for rewards, compare both sides, step.
 
+pub mod replay;
+
 use std::sync::Arc;
 
 use super::optimizer::{self, Moments, adam_step};
