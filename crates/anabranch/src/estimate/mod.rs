@@ -12,6 +12,7 @@
 pub mod baseline;
 pub mod likelihood;
 pub mod paths;
+pub mod trajectories;
 
 use crate::math::{Estimate, log_sum_exp};
 

@@ -11,19 +11,27 @@ use std::sync::{LazyLock, Mutex, PoisonError};
 /// A thread, by its place in the pool of threads.
 type Thread = Option<usize>;
 
-/// Buffers of one length, each with the thread that took it last.
+/// Buffers of one size class, each with the thread that took it last.
 type Buffers = Vec<(Thread, Vec<f32>)>;
 
 static POOL: LazyLock<Mutex<HashMap<usize, Buffers>>> = LazyLock::new(Mutex::default);
 
-/// Buffers of one length that are kept; more are given back to the system.
+/// Buffers of one size class that are kept; more are given back to the system.
 const KEPT: usize = 64;
+
+/// The length that a buffer of `length` is given: lengths that differ by little, as those of batches of trajectories do,
+/// share their memory.
+fn class(length: usize) -> usize {
+    length.next_multiple_of((length.next_power_of_two() / 8).max(1))
+}
 
 /// A buffer on loan. Every element must be written before it is read.
 #[derive(Debug)]
 pub(crate) struct Scratch {
     thread: Thread,
+    /// As long as its size class.
     values: Vec<f32>,
+    length: usize,
 }
 
 impl Scratch {
@@ -31,26 +39,32 @@ impl Scratch {
     pub fn take(length: usize) -> Self {
         let thread = rayon::current_thread_index();
         if length == 0 {
-            return Self { thread, values: Vec::new() };
+            return Self { thread, values: Vec::new(), length };
         }
+        let class = class(length);
         let mut pool = POOL.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = pool.get_mut(&length).and_then(|same| {
+        let known = pool.get_mut(&class).and_then(|same| {
             let own = same.iter().rposition(|(last, _)| *last == thread);
             own.map(|place| same.swap_remove(place)).or_else(|| same.pop())
         });
         drop(pool);
-        Self { thread, values: known.map_or_else(|| vec![0.0; length], |(_, values)| values) }
+        let values = known.map_or_else(|| vec![0.0; class], |(_, values)| values);
+        Self { thread, values, length }
     }
 
     /// Takes the buffer out of the pool for good.
     pub fn into_vec(mut self) -> Vec<f32> {
-        std::mem::take(&mut self.values)
+        let mut values = std::mem::take(&mut self.values);
+        values.truncate(self.length);
+        values
     }
 }
 
 /// Keeps a buffer's memory for later use.
-pub(crate) fn give_back(values: Vec<f32>) {
-    drop(Scratch { thread: rayon::current_thread_index(), values });
+pub(crate) fn give_back(mut values: Vec<f32>) {
+    let length = values.len();
+    values.resize(class(length), 0.0);
+    drop(Scratch { thread: rayon::current_thread_index(), values, length });
 }
 
 impl Drop for Scratch {
@@ -75,12 +89,12 @@ impl Deref for Scratch {
     type Target = [f32];
 
     fn deref(&self) -> &[f32] {
-        &self.values
+        &self.values[..self.length]
     }
 }
 
 impl DerefMut for Scratch {
     fn deref_mut(&mut self) -> &mut [f32] {
-        &mut self.values
+        &mut self.values[..self.length]
     }
 }

@@ -408,7 +408,8 @@ impl<P: Policy> Lane<P> {
             };
             if let Some(row) = row {
                 let to = &mut out[row as usize * width..][..outputs];
-                let theirs = reference.get(row as usize * width..).map_or(&[][..], |rest| &rest[..outputs]);
+                let place = row as usize * width;
+                let theirs = if reference.is_empty() { &[] } else { &reference[place..place + outputs] };
                 policy.slopes(visit, values, theirs, slopes, to, work);
             }
         });

@@ -1,0 +1,179 @@
+//! Log-weights of many trajectories of a flow network, in blocks of bounded memory.
+//!
+//! ```text
+//! outward     x by P_F                       log w = log R(x) + sum_t [log P_B - log P_F]
+//! homeward    x given, trajectory by P_B     the same number
+//! log P_T(x)  log mean_k exp(sum_t [log P_F - log P_B]),  tau_k ~ P_B(. | x)
+//! ```
+//!
+//! All use the policy's own probabilities, however the objects were found.
+
+use crate::environment::Environment;
+use crate::error::Error;
+use crate::math::log_sum_exp;
+use crate::model::gflownet::{Batch, Homeward, Outward};
+use crate::network::taped::{Evaluator, NONE, Tape};
+use crate::policy::{Actions, Behaviour, Policy};
+use crate::reward::{Failure, Reward};
+use crate::rng::Noise;
+
+/// Trajectories walked together.
+const BLOCK: usize = 512;
+
+/// What outward trajectories found.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Found<C> {
+    /// `[count, cells]`.
+    pub objects: Vec<C>,
+    /// `log R(x)`, `[count]`, nats.
+    pub log_rewards: Vec<f64>,
+    /// `log w`, `[count]`, nats.
+    pub log_weights: Vec<f64>,
+    /// The sum of all numbers of moves.
+    pub moves: usize,
+}
+
+/// Walks `conditions.len() / width` trajectories (`count` without conditions) from the source on-policy; `seen` is told how
+/// many are done and answers whether to go on.
+///
+/// # Errors
+/// If the reward fails, or with [`Error::Interrupted`] where `seen` said so.
+pub fn outward<P: Policy>(
+    policy: &P,
+    evaluator: &dyn Evaluator,
+    reward: &dyn Reward<P::Cell>,
+    conditions: &[f32],
+    count: usize,
+    noise: &Noise,
+    seen: &dyn Fn(usize) -> bool,
+) -> Result<Found<P::Cell>, Failure> {
+    let (cells, width) = (policy.cells(), conditions.len() / count.max(1));
+    let mut sources = vec![P::Cell::default(); count.min(BLOCK) * cells];
+    sources.chunks_exact_mut(cells).for_each(|source| policy.source(source));
+    let mut found = Found { objects: Vec::new(), log_rewards: Vec::new(), log_weights: Vec::new(), moves: 0 };
+    let (mut batch, mut objects) = (Batch::default(), Vec::new());
+    for first in (0..count).step_by(BLOCK) {
+        let size = BLOCK.min(count - first);
+        let noise = noise.from_trajectory(noise.trajectory(0) + first as u64);
+        let conditions = &conditions[first * width..(first + size) * width];
+        let walk = Outward {
+            sources: &sources[..size * cells],
+            conditions,
+            behaviour: Behaviour::default(),
+            noise: &noise,
+        };
+        batch.walk(policy, evaluator, Some(walk), None);
+        batch.objects(policy, &mut objects);
+        let paths = &mut batch.paths;
+        paths.log_reward.resize(size, 0.0);
+        reward.log_rewards(&objects, conditions, &mut paths.log_reward)?;
+        found.log_weights.extend(paths.log_weights());
+        found.log_rewards.extend_from_slice(&paths.log_reward);
+        found.objects.extend_from_slice(&objects);
+        found.moves += paths.rows() - size;
+        if !seen(size) {
+            return Err(Failure::Stop(Error::Interrupted));
+        }
+    }
+    Ok(found)
+}
+
+/// `log w` of one backward trajectory from each of `objects`, `[count, cells]`, whose log-rewards are known; with zeros for
+/// these it is the log-ratio of both directions alone.
+///
+/// # Errors
+/// [`Error::Interrupted`] where `seen` said so.
+pub fn homeward<P: Policy>(
+    policy: &P,
+    evaluator: &dyn Evaluator,
+    objects: &[P::Cell],
+    conditions: &[f32],
+    log_rewards: &[f64],
+    noise: &Noise,
+    seen: &dyn Fn(usize) -> bool,
+) -> Result<Vec<f64>, Error> {
+    let (cells, count) = (policy.cells(), log_rewards.len());
+    let width = conditions.len() / count.max(1);
+    let mut log_weights = Vec::with_capacity(count);
+    let mut batch = Batch::default();
+    for first in (0..count).step_by(BLOCK) {
+        let size = BLOCK.min(count - first);
+        let noise = noise.from_trajectory(noise.trajectory(0) + first as u64);
+        let walk = Homeward {
+            objects: &objects[first * cells..(first + size) * cells],
+            conditions: &conditions[first * width..(first + size) * width],
+            most: &[],
+            noise: &noise,
+        };
+        batch.walk(policy, evaluator, None, Some(walk));
+        batch.paths.log_reward.clear();
+        batch.paths.log_reward.extend_from_slice(&log_rewards[first..first + size]);
+        log_weights.extend(batch.paths.log_weights());
+        if !seen(size) {
+            return Err(Error::Interrupted);
+        }
+    }
+    Ok(log_weights)
+}
+
+/// `log P_T(x)` of each of `objects`, `[count, cells]`, by `samples` backward trajectories each: a lower bound on average,
+/// exact as they grow many. Nats.
+///
+/// # Errors
+/// [`Error::Interrupted`] where `seen` said so.
+pub fn log_likelihoods<P: Policy>(
+    policy: &P,
+    evaluator: &dyn Evaluator,
+    objects: &[P::Cell],
+    samples: usize,
+    noise: &Noise,
+    seen: &dyn Fn(usize) -> bool,
+) -> Result<Vec<f64>, Error> {
+    let repeated: Vec<P::Cell> =
+        objects.chunks_exact(policy.cells()).flat_map(|object| object.repeat(samples)).collect();
+    let zeros = vec![0.0; repeated.len() / policy.cells()];
+    let ratios = homeward(policy, evaluator, &repeated, &[], &zeros, noise, seen)?;
+    let mean = |ratios: &[f64]| {
+        let negated: Vec<f64> = ratios.iter().map(|ratio| -ratio).collect();
+        log_sum_exp(&negated) - (samples as f64).ln()
+    };
+    Ok(ratios.chunks_exact(samples).map(mean).collect())
+}
+
+/// `log P_F` of every move and of stopping at each of `states`, `[count, moves + 1]`, nats, `-inf` where impossible: what an
+/// exact terminating distribution is computed from.
+pub fn log_policy(
+    policy: &Actions,
+    evaluator: &dyn Evaluator,
+    states: &[u16],
+    condition: &[f32],
+) -> Vec<f64> {
+    use rayon::prelude::*;
+    let environment: &dyn Environment = policy.environment().as_ref();
+    let (cells, moves, outputs) = (policy.cells(), environment.moves(), policy.outputs());
+    let block = |states: &[u16]| {
+        let (mut tape, mut work) = (Tape::default(), Default::default());
+        for state in states.chunks_exact(cells).filter(|state| !policy.must_stop(state)) {
+            tape.push(NONE, |on, dense| {
+                policy.encode(state, on, dense);
+                dense.extend_from_slice(condition);
+            });
+        }
+        evaluator.evaluate(&mut tape, 0);
+        let mut out = Vec::with_capacity(states.len() / cells * (moves + 1));
+        let mut row = 0;
+        for state in states.chunks_exact(cells) {
+            if policy.must_stop(state) {
+                out.extend(std::iter::repeat_n(f64::NEG_INFINITY, moves).chain([0.0]));
+                continue;
+            }
+            let values = tape.output_mut(row, outputs);
+            row += 1;
+            policy.prepare(state, values, &mut work);
+            out.extend(values[..moves].iter().map(|value| f64::from(*value)));
+            out.push(if environment.stops() { f64::from(values[moves]) } else { f64::NEG_INFINITY });
+        }
+        out
+    };
+    states.par_chunks(BLOCK * cells).flat_map_iter(block).collect()
+}
