@@ -7,9 +7,44 @@ use anabranch::environment::{Environment, Hypergrid};
 use anabranch::model::gflownet::GFlowNet;
 use anabranch::network::Activation;
 use anabranch::network::taped::Mlp;
+use anabranch::objective::balance::{Needs, PathObjective, Paths, ReferenceKind, Slopes};
 use anabranch::policy::{Actions, BackwardPolicy, FlowHead, Policy};
 use anabranch::reward::{Failure, Reward};
+use anabranch::train::gflownet::exploration::Exploration;
 use anabranch::train::gflownet::{FlowTrainer, Settings};
+
+#[derive(Debug)]
+struct Tb;
+
+impl PathObjective for Tb {
+    fn needs(&self) -> Needs {
+        Needs {
+            log_z: true,
+            flow: false,
+            partial: false,
+            reference: ReferenceKind::None,
+            epochs: 1,
+            on_policy: false,
+        }
+    }
+
+    fn evaluate(&self, paths: &Paths, slopes: &mut Slopes) -> f64 {
+        slopes.reset(paths);
+        let count = paths.trajectories() as f64;
+        let mut loss = 0.0;
+        for (b, v) in paths.log_weights().into_iter().enumerate() {
+            let delta = paths.log_z[b] - v;
+            loss += delta * delta / count;
+            let slope = 2.0 * delta / count;
+            slopes.log_z[b] = slope;
+            for row in paths.starts[b]..paths.starts[b + 1] {
+                slopes.forward[row] = slope;
+                slopes.backward[row] = -slope;
+            }
+        }
+        loss
+    }
+}
 
 /// A case: environment, reward, batch, and how it is timed.
 pub struct Case {
@@ -63,7 +98,18 @@ impl Case {
         let network = Arc::new(Mlp::new(policy.inputs(), &[256, 256], policy.outputs(), Activation::Relu));
         let optimizer = super::PLAIN.parse::<toml::Table>().expect("it parses")["optimizer"].clone();
         let optimizer = optimizer.try_into().expect("an optimiser");
-        let settings = Settings { batch: self.batch, steps: 1_000_000_000, optimizer, log_z_rate: 0.1 };
+        let settings = Settings {
+            batch: self.batch,
+            steps: 1_000_000_000,
+            optimizer,
+            log_z_rate: 0.1,
+            ema: 0.0,
+            objective: Arc::new(Tb),
+            exploration: Exploration::default(),
+            conditions: None,
+            sources: None,
+            prior: None,
+        };
         let mut trainer = FlowTrainer::new(GFlowNet { policy, network }, self.reward, settings, 1);
         let mut loss = f64::NAN;
         for _ in 0..self.warmup {
@@ -74,7 +120,7 @@ impl Case {
             let start = Instant::now();
             for _ in 0..self.block {
                 loss = trainer.step().expect("a finite step").loss;
-                lengths += trainer.length() + 1.0;
+                lengths += trainer.mean_length() + 1.0;
             }
             1e3 * start.elapsed().as_secs_f64() / self.block as f64
         };

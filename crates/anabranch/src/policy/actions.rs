@@ -348,6 +348,24 @@ impl Policy for Actions {
         }
     }
 
+    fn moves(&self) -> usize {
+        self.environment.moves()
+    }
+
+    fn parents(&self, state: &[Cell], work: &mut Work, each: &mut dyn FnMut(&[Cell], Edge)) {
+        self.mask_backward(state, work);
+        work.state.resize(state.len(), 0);
+        for removal in (0..work.mask.len()).filter(|removal| work.mask[*removal]) {
+            work.state.copy_from_slice(state);
+            let action = self.environment.undo(&mut work.state, removal) as u32;
+            each(&work.state, Edge { action, removal: removal as u32 });
+        }
+    }
+
+    fn is_object(&self, state: &[Cell]) -> bool {
+        self.environment.is_object(state)
+    }
+
     fn divergence(&self, row: &[f32], reference: &[f32]) -> f64 {
         let range = self.forward_range();
         let pairs = row[range.clone()].iter().zip(&reference[range]);

@@ -111,12 +111,16 @@ impl<P: Policy> BackAndForth<P> {
         let most: Vec<u32> = (0..log_rewards.len()).map(|i| removals.draw(choice.words(i, 0)[0])).collect();
         let back = noise.purpose(Purpose::Backward);
         let homeward = Homeward { objects, conditions, most: &most, noise: &back };
-        self.back.walk(policy, evaluator, None, Some(homeward));
+        self.back.clear();
+        self.back.homeward(policy, evaluator, homeward);
+        self.back.describe(policy);
         self.back.starts(policy, &mut self.middles);
         let forth = noise.purpose(Purpose::Forward);
         let outward =
             Outward { sources: &self.middles, conditions, behaviour: Behaviour::default(), noise: &forth };
-        self.forth.walk(policy, evaluator, Some(outward), None);
+        self.forth.clear();
+        self.forth.outward(policy, evaluator, outward);
+        self.forth.describe(policy);
         self.forth.objects(policy, &mut self.proposed);
         self.log_rewards.resize(log_rewards.len(), 0.0);
         reward.log_rewards(&self.proposed, conditions, &mut self.log_rewards)?;

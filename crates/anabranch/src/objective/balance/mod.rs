@@ -12,6 +12,10 @@
 //!
 //! Bengio et al., "GFlowNet Foundations" (2023); Malkin et al., "Trajectory balance" (2022).
 
+mod needs;
+
+pub use needs::{Needs, PathObjective, ReferenceKind};
+
 /// Complete trajectories of a batch, as numbers: one row per state. Nats, f64.
 ///
 /// What an objective does not read may be empty.

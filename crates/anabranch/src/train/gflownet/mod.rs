@@ -1,22 +1,56 @@
 //! Training of flow networks: walk, ask for rewards, compare both sides, step.
+//!
+//! ```text
+//! outward     trajectories drawn by the policy, perhaps with exploration     x, log R(x)
+//! homeward    trajectories drawn by P_B from replayed, given or refined objects
+//! loss        an objective of all of them, its slopes carried back through the rows that the walks have left
+//! ```
+//!
+//! All random numbers of step `k` are addressed by `k`: a run resumes bit for bit from its weights, moments and replay.
 
+pub mod exploration;
+mod novelty;
 pub mod replay;
 
 use std::sync::Arc;
 
 use super::optimizer::{self, Moments, adam_step};
 use super::{State, StepInfo};
-use crate::error::{Error, Result};
-use crate::model::gflownet::{Batch, GFlowNet, Outward};
-use crate::policy::{Behaviour, Policy};
+use crate::error::{Error, Problem, Result};
+use crate::model::gflownet::{Batch, GFlowNet, Homeward, Outward};
+use crate::network::taped::Evaluator;
+use crate::objective::balance::{Needs, PathObjective, ReferenceKind};
+use crate::policy::Policy;
 use crate::recipe::OptimizerRecipe;
 use crate::reward::{Failure, Reward};
 use crate::rng::{Noise, Purpose};
+use crate::sampler::back_and_forth::{BackAndForth, Particles};
+use exploration::Exploration;
+use novelty::Novelty;
+use replay::{Drawn, Replay};
+
+/// Batches in a row that a reward may fail to answer before training stops.
+const MOST_SKIPPED: u64 = 100;
+
+/// Where conditions come from.
+pub trait Conditions: Send + Sync + std::fmt::Debug {
+    /// How many numbers a condition has.
+    fn width(&self) -> usize;
+
+    /// Draws a condition for each of `rows` trajectories, `[rows, width]`.
+    fn draw(&self, rows: usize, noise: &Noise) -> Vec<f32>;
+}
+
+/// Where trajectories start.
+pub trait Sources<C>: Send + Sync + std::fmt::Debug {
+    /// Writes a start for each trajectory, `[rows, cells]`.
+    fn draw(&self, noise: &Noise, out: &mut [C]);
+}
 
 /// How a flow network is trained.
 #[derive(Debug, Clone)]
-pub struct Settings {
-    /// Trajectories of a step.
+pub struct Settings<P: Policy> {
+    /// Trajectories that the policy draws for a step.
     pub batch: usize,
     /// Steps of the schedule.
     pub steps: u64,
@@ -24,25 +58,87 @@ pub struct Settings {
     pub optimizer: OptimizerRecipe,
     /// The learning rate of `log Z`.
     pub log_z_rate: f64,
+    /// Decay of the weights' moving average; 0 keeps none.
+    pub ema: f64,
+    /// The loss.
+    pub objective: Arc<dyn PathObjective>,
+    /// What is trained on besides the policy's own draws.
+    pub exploration: Exploration<P::Cell>,
+    /// Conditions of the trajectories; the flow at the start is then `log Z` of the condition.
+    pub conditions: Option<Arc<dyn Conditions>>,
+    /// Starts of the trajectories, if not all at the source; the flow at the start is then `log Z` of the start.
+    pub sources: Option<Arc<dyn Sources<P::Cell>>>,
+    /// The weights of the prior policy, where the objective needs one.
+    pub prior: Option<Arc<Vec<f32>>>,
+}
+
+impl<P: Policy> Settings<P> {
+    /// Whether `log Z` is the flow at the start.
+    fn log_z_is_flow(&self) -> bool {
+        self.conditions.is_some() || self.sources.is_some()
+    }
+}
+
+/// Which of a state's vectors is what.
+#[derive(Debug, Clone, Copy)]
+struct Places {
+    log_z: Option<usize>,
+    target: Option<usize>,
+    novelty: Option<usize>,
 }
 
 /// A flow network being trained.
 pub struct FlowTrainer<P: Policy> {
     model: GFlowNet<P>,
     reward: Arc<dyn Reward<P::Cell>>,
-    settings: Settings,
+    settings: Settings<P>,
+    needs: Needs,
     state: State,
+    places: Places,
+    names: Vec<String>,
+    replay: Option<Replay<P::Cell>>,
+    novelty: Option<Novelty>,
+    /// Batches that had no rewards, in all and since the last that had.
+    skipped: u64,
+    skipped_now: u64,
+    work: Work<P>,
+}
+
+/// Memory of a step.
+struct Work<P: Policy> {
     batch: Batch<P>,
-    objects: Vec<P::Cell>,
+    search: BackAndForth<P>,
     sources: Vec<P::Cell>,
+    objects: Vec<P::Cell>,
+    states: Vec<P::Cell>,
+    home: Drawn<P::Cell>,
     gradient: Vec<f32>,
 }
 
 impl<P: Policy> FlowTrainer<P> {
     /// A run at its first step.
-    pub fn new(model: GFlowNet<P>, reward: Arc<dyn Reward<P::Cell>>, settings: Settings, seed: u64) -> Self {
+    pub fn new(
+        model: GFlowNet<P>,
+        reward: Arc<dyn Reward<P::Cell>>,
+        settings: Settings<P>,
+        seed: u64,
+    ) -> Self {
+        let needs = settings.objective.needs();
+        let novelty = settings.exploration.novelty.map(|novelty| Novelty::new(&model.policy, novelty, seed));
         let policy = model.network.initial(&Noise::new(seed, Purpose::Weights));
-        let weights = vec![policy, vec![0.0]];
+        let (mut weights, mut names) = (vec![policy], vec!["policy".to_owned()]);
+        let mut add = |name: &str, values: Vec<f32>| {
+            weights.push(values);
+            names.push(name.to_owned());
+            weights.len() - 1
+        };
+        let log_z = (needs.log_z && !settings.log_z_is_flow()).then(|| add("log_z", vec![0.0]));
+        let follows = matches!(needs.reference, ReferenceKind::Target { .. });
+        let target = follows.then(|| {
+            let values = model.network.initial(&Noise::new(seed, Purpose::Weights));
+            add("target", values)
+        });
+        let novelty_place = novelty.as_ref().map(|novelty| add("novelty", novelty.initial(seed)));
         let zeros: Vec<Vec<f32>> = weights.iter().map(|w| vec![0.0; w.len()]).collect();
         let state = State {
             step: 0,
@@ -55,19 +151,59 @@ impl<P: Policy> FlowTrainer<P> {
             stale: 0,
         };
         let cells = model.policy.cells();
+        let width = settings.conditions.as_ref().map_or(0, |conditions| conditions.width());
+        let replay = settings.exploration.replay;
+        let replay = replay.map(|replay| Replay::new(replay.kind, replay.capacity, cells, width));
         let mut sources = vec![P::Cell::default(); settings.batch * cells];
         sources.chunks_exact_mut(cells).for_each(|source| model.policy.source(source));
-        let gradient = vec![0.0; state.weights[0].len()];
+        let work = Work {
+            batch: Batch::default(),
+            search: BackAndForth::default(),
+            sources,
+            objects: Vec::new(),
+            states: Vec::new(),
+            home: Drawn::default(),
+            gradient: vec![0.0; state.weights[0].len()],
+        };
+        let places = Places { log_z, target, novelty: novelty_place };
+        let (skipped, skipped_now) = (0, 0);
         Self {
             model,
             reward,
             settings,
+            needs,
             state,
-            batch: Batch::default(),
-            objects: Vec::new(),
-            sources,
-            gradient,
+            places,
+            names,
+            replay,
+            novelty,
+            skipped,
+            skipped_now,
+            work,
         }
+    }
+
+    /// Goes on from a state and the blobs that belong to it.
+    ///
+    /// # Errors
+    /// If a blob is not this run's.
+    pub fn resume(&mut self, state: State, blobs: &[(String, Vec<u8>)]) -> Result<()> {
+        let blob =
+            |name: &str| blobs.iter().find(|(known, _)| known == name).map(|(_, bytes)| bytes.as_slice());
+        if let Some(replay) = &mut self.replay {
+            let bytes = blob("replay").unwrap_or_default();
+            replay.restore(bytes).map_err(|words| Problem::new("the checkpoint's replay buffer", words))?;
+        }
+        let skipped = blob("skipped").and_then(|bytes| bytes.first_chunk::<8>());
+        self.skipped = skipped.map_or(0, |bytes| u64::from_le_bytes(*bytes));
+        self.state = state;
+        Ok(())
+    }
+
+    /// What a checkpoint holds besides the state.
+    pub fn blobs(&self) -> Vec<(String, Vec<u8>)> {
+        let replay = self.replay.iter().map(|replay| ("replay".to_owned(), replay.to_bytes()));
+        replay.chain([("skipped".to_owned(), self.skipped.to_le_bytes().to_vec())]).collect()
     }
 
     /// The state after the last step.
@@ -75,74 +211,331 @@ impl<P: Policy> FlowTrainer<P> {
         &self.state
     }
 
-    /// The mean number of moves of the last step's trajectories.
-    pub fn length(&self) -> f64 {
-        self.batch.paths.rows() as f64 / self.batch.paths.trajectories() as f64 - 1.0
+    /// The names of the weight vectors, in the state's order.
+    pub fn names(&self) -> &[String] {
+        &self.names
     }
 
-    /// Makes one step.
+    /// The policy and its network.
+    pub fn model(&self) -> &GFlowNet<P> {
+        &self.model
+    }
+
+    /// How many batches had no rewards.
+    pub fn skipped(&self) -> u64 {
+        self.skipped
+    }
+
+    /// The learned `log Z`, where it is a weight of its own.
+    pub fn log_z(&self) -> Option<f64> {
+        self.places.log_z.map(|place| f64::from(self.state.weights[place][0]))
+    }
+
+    /// The mean number of moves of the last step's trajectories.
+    pub fn mean_length(&self) -> f64 {
+        let paths = &self.work.batch.paths;
+        paths.rows() as f64 / paths.trajectories().max(1) as f64 - 1.0
+    }
+
+    /// The policy's weights that are to be used: the best evaluated, else the average, else the last.
+    pub fn trained(&self) -> &[f32] {
+        match &self.state.best {
+            Some(best) => &best.weights[0],
+            None if self.settings.ema > 0.0 => &self.state.average[0],
+            None => &self.state.weights[0],
+        }
+    }
+
+    /// Makes one step. Where the reward fails for a batch but may answer another, the step is spent, the weights stay, and
+    /// the loss is no number.
     ///
     /// # Errors
-    /// If the loss or a gradient is not finite, or there are no rewards.
+    /// If the loss or a gradient is not finite, or there are no rewards; the state is then that before the step.
     pub fn step(&mut self) -> Result<StepInfo> {
         rayon::scope(|_| self.step_here())
     }
 
     fn step_here(&mut self) -> Result<StepInfo> {
-        let step = self.state.step;
-        let policy = &self.model.policy;
-        let noise =
-            Noise::new(self.state.seed, Purpose::Choice).from_trajectory(step * self.settings.batch as u64);
-        let evaluator = self.model.network.with(&self.state.weights[0]);
-        let walk = Outward {
-            sources: &self.sources,
-            conditions: &[],
-            behaviour: Behaviour::default(),
-            noise: &noise,
-        };
-        self.batch.walk(policy, evaluator.as_ref(), Some(walk), None);
-        self.batch.objects(policy, &mut self.objects);
-        let paths = &mut self.batch.paths;
-        paths.log_reward.resize(self.settings.batch, 0.0);
-        self.reward.log_rewards(&self.objects, &[], &mut paths.log_reward).map_err(
-            |failure| match failure {
-                Failure::Stop(error) => error,
-                Failure::Skip(words) => Error::Numeric { step, term: "the reward".to_owned(), detail: words },
-            },
-        )?;
-        let log_z = f64::from(self.state.weights[1][0]);
-        let slopes = &mut self.batch.slopes;
-        slopes.reset(paths);
-        let count = paths.trajectories() as f64;
-        let mut loss = 0.0;
-        for (b, v) in paths.log_weights().into_iter().enumerate() {
-            let delta = log_z - v;
-            loss += delta * delta / count;
-            let slope = 2.0 * delta / count;
-            slopes.log_z[b] = slope;
-            for row in paths.starts[b]..paths.starts[b + 1] {
-                slopes.forward[row] = slope;
-                slopes.backward[row] = -slope;
+        let mut weights = std::mem::take(&mut self.state.weights[0]);
+        let found = self.walk_and_learn(&mut weights);
+        self.state.weights[0] = weights;
+        let step = self.state.step + 1;
+        match found {
+            Ok(info) => {
+                self.skipped_now = 0;
+                self.follow();
+                self.state.step = step;
+                Ok(info)
+            }
+            Err(Failure::Stop(error)) => Err(error),
+            Err(Failure::Skip(words)) => {
+                self.skipped += 1;
+                self.skipped_now += 1;
+                if self.skipped_now > MOST_SKIPPED {
+                    let found =
+                        format!("no rewards for {MOST_SKIPPED} batches in a row; the last time: {words}");
+                    return Err(Problem::new("target.reward", found).into());
+                }
+                self.state.step = step;
+                Ok(StepInfo { step, loss: f64::NAN, gradient_norm: 0.0, learning_rate: 0.0 })
             }
         }
-        let log_z_slope = slopes.log_z.iter().sum::<f64>() as f32;
-        self.batch.differentiate(policy, evaluator.as_ref(), &mut self.gradient);
-        drop(evaluator);
-        let norm = (optimizer::norm_squared(&self.gradient) + f64::from(log_z_slope).powi(2)).sqrt();
-        let recipe = &self.settings.optimizer;
-        let rate = optimizer::learning_rate(recipe, step, self.settings.steps);
-        let clip = recipe.clip_norm;
-        let scale = if clip > 0.0 && norm > clip { clip / norm } else { 1.0 };
-        for (index, (rate, gradient)) in
-            [(rate, &self.gradient[..]), (self.settings.log_z_rate, &[log_z_slope][..])]
-                .into_iter()
-                .enumerate()
-        {
-            let moments =
-                Moments { first: &mut self.state.first[index], second: &mut self.state.second[index] };
-            adam_step(recipe, rate, step + 1, scale, &mut self.state.weights[index], gradient, moments);
-        }
-        self.state.step = step + 1;
-        Ok(StepInfo { step: step + 1, loss, gradient_norm: norm, learning_rate: rate })
     }
+
+    fn walk_and_learn(&mut self, weights: &mut [f32]) -> Result<StepInfo, Failure> {
+        let network = Arc::clone(&self.model.network);
+        let mut info = None;
+        for epoch in 0..self.needs.epochs {
+            let evaluator = network.with(weights);
+            if epoch == 0 {
+                self.walk(evaluator.as_ref())?;
+                self.ask_reference();
+            } else {
+                self.work.batch.ask_again(&self.model.policy, evaluator.as_ref());
+            }
+            let (loss, log_z_slope) = self.compare(evaluator.as_ref());
+            drop(evaluator);
+            let found = self.update(weights, epoch as u64, loss, log_z_slope)?;
+            info.get_or_insert(found);
+        }
+        Ok(info.expect("there is at least one epoch"))
+    }
+
+    fn ask_reference(&mut self) {
+        let (policy, batch) = (&self.model.policy, &mut self.work.batch);
+        let theirs = match self.needs.reference {
+            ReferenceKind::None => return,
+            ReferenceKind::Acting => return batch.keep_reference(policy),
+            ReferenceKind::Target { .. } => self.places.target.map(|place| &self.state.weights[place]),
+            ReferenceKind::Prior => self.settings.prior.as_deref(),
+        };
+        if let Some(weights) = theirs {
+            batch.ask_reference(policy, self.model.network.with(weights).as_ref());
+        }
+    }
+
+    /// The loss, its gradient by the policy's weights (in the work's memory), and its slope by `log Z`.
+    fn compare(&mut self, evaluator: &dyn Evaluator) -> (f64, f64) {
+        let Work { batch, gradient, .. } = &mut self.work;
+        let paths = &mut batch.paths;
+        let at_start = self.settings.log_z_is_flow();
+        let learned = self.places.log_z.map_or(0.0, |place| f64::from(self.state.weights[place][0]));
+        paths.log_z.clear();
+        let starts = &paths.starts[..paths.starts.len() - 1];
+        paths.log_z.extend(starts.iter().map(|start| if at_start { paths.flow[*start] } else { learned }));
+        let loss = self.settings.objective.evaluate(&batch.paths, &mut batch.slopes);
+        if at_start {
+            for (start, slope) in batch.paths.starts.iter().zip(&batch.slopes.log_z) {
+                batch.slopes.flow[*start] += slope;
+            }
+        }
+        batch.differentiate(&self.model.policy, evaluator, gradient);
+        (loss, batch.slopes.log_z.iter().sum())
+    }
+
+    /// One update of all weights.
+    fn update(&mut self, weights: &mut [f32], epoch: u64, loss: f64, log_z_slope: f64) -> Result<StepInfo> {
+        let step = self.state.step;
+        if !loss.is_finite() {
+            let rewards = &self.work.batch.paths.log_reward;
+            let least = rewards.iter().copied().fold(f64::INFINITY, f64::min);
+            let largest = rewards.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+            let detail = format!("it was {loss}; log-rewards from {least} to {largest}");
+            return Err(Error::Numeric { step: step + 1, term: "the loss".to_owned(), detail });
+        }
+        let gradient = &self.work.gradient;
+        let squares = optimizer::norm_squared(gradient);
+        let norm = if self.places.log_z.is_some() { squares + log_z_slope.powi(2) } else { squares }.sqrt();
+        if !norm.is_finite() {
+            let detail = format!("the loss was {loss}");
+            return Err(Error::Numeric { step: step + 1, term: "the gradient of policy".to_owned(), detail });
+        }
+        let recipe = &self.settings.optimizer;
+        let scale =
+            if recipe.clip_norm > 0.0 && norm > recipe.clip_norm { recipe.clip_norm / norm } else { 1.0 };
+        let learning_rate = optimizer::learning_rate(recipe, step, self.settings.steps);
+        // The log Z's rate moves as the policy's does.
+        let decay = learning_rate / recipe.learning_rate;
+        let time = step * self.needs.epochs as u64 + epoch + 1;
+        let State { first, second, weights: others, .. } = &mut self.state;
+        adam_step(recipe, learning_rate, time, scale, weights, gradient, moments(first, second, 0));
+        if let Some(place) = self.places.log_z {
+            let rate = self.settings.log_z_rate * decay;
+            adam_step(
+                recipe,
+                rate,
+                time,
+                scale,
+                &mut others[place],
+                &[log_z_slope as f32],
+                moments(first, second, place),
+            );
+        }
+        if let (Some(place), Some(novelty), 0) = (self.places.novelty, &self.novelty, epoch) {
+            let rate = novelty.settings.learning_rate;
+            adam_step(
+                recipe,
+                rate,
+                step + 1,
+                1.0,
+                &mut others[place],
+                &novelty.gradient,
+                moments(first, second, place),
+            );
+        }
+        Ok(StepInfo { step: step + 1, loss, gradient_norm: norm, learning_rate })
+    }
+
+    /// Moves what follows the weights: the target network and the average.
+    fn follow(&mut self) {
+        let step = self.state.step + 1;
+        if let (ReferenceKind::Target { rate, every }, Some(place)) =
+            (self.needs.reference, self.places.target)
+            && step.is_multiple_of(every)
+        {
+            let (policy, rest) = self.state.weights.split_at_mut(1);
+            optimizer::average(&mut rest[place - 1], &policy[0], (1.0 - rate) as f32);
+        }
+        if self.settings.ema > 0.0 {
+            // The average's decay grows from 1/11 towards its final value, so that early weights are soon forgotten.
+            let decay = self.settings.ema.min(step as f64 / (step + 10) as f64);
+            for (average, weights) in self.state.average.iter_mut().zip(&self.state.weights) {
+                optimizer::average(average, weights, decay as f32);
+            }
+        }
+    }
+
+    fn noise(&self, purpose: Purpose, rows: usize) -> Noise {
+        Noise::new(self.state.seed, purpose).from_trajectory(self.state.step * rows as u64)
+    }
+
+    /// Walks the step's trajectories and finds their rewards.
+    fn walk(&mut self, evaluator: &dyn Evaluator) -> Result<(), Failure> {
+        let (count, step) = (self.settings.batch, self.state.step);
+        let policy = &self.model.policy;
+        let conditions = match &self.settings.conditions {
+            Some(conditions) => conditions.draw(count, &self.noise(Purpose::Source, count)),
+            None => Vec::new(),
+        };
+        if let Some(sources) = &self.settings.sources {
+            sources.draw(&self.noise(Purpose::Source, count), &mut self.work.sources);
+        }
+        let noise = self.noise(Purpose::Choice, count);
+        let behaviour = self.settings.exploration.behaviour(step);
+        let outward =
+            Outward { sources: &self.work.sources, conditions: &conditions, behaviour, noise: &noise };
+        self.work.batch.clear();
+        self.work.batch.outward(policy, evaluator, outward);
+        self.work.batch.objects(policy, &mut self.work.objects);
+        let mut log_rewards = vec![0.0; count];
+        self.reward.log_rewards(&self.work.objects, &conditions, &mut log_rewards)?;
+        self.homeward(evaluator, &conditions, &log_rewards)?;
+        let policy = &self.model.policy;
+        let cells = policy.cells();
+        if let Some(replay) = &mut self.replay {
+            let width = conditions.len() / count;
+            for (i, object) in self.work.objects.chunks_exact(cells).enumerate() {
+                replay.add(object, &conditions[i * width..][..width], log_rewards[i]);
+            }
+        }
+        log_rewards.extend_from_slice(&self.work.home.log_rewards);
+        self.work.objects.extend_from_slice(&self.work.home.objects);
+        if let (Some(novelty), Some(place)) = (&mut self.novelty, self.places.novelty) {
+            novelty.add_bonus(policy, &self.state.weights[place], &self.work.objects, &mut log_rewards);
+        }
+        self.work.batch.describe(policy);
+        self.work.batch.paths.log_reward = log_rewards;
+        if self.needs.partial {
+            let Work { batch, states, .. } = &mut self.work;
+            batch.states(policy, states);
+            batch.paths.partial.resize(batch.paths.rows(), 0.0);
+            let row_conditions = batch.row_conditions();
+            if !self.reward.partial(states, &row_conditions, &mut batch.paths.partial)? {
+                let found = format!("{:?}, which needs rewards on the way", self.settings.objective);
+                let allowed = "a reward that is known on the way, or another objective";
+                return Err(Problem::new("objective", found).allowed(allowed).into());
+            }
+        }
+        Ok(())
+    }
+
+    /// Walks backward from replayed, given and refined objects.
+    fn homeward(
+        &mut self,
+        evaluator: &dyn Evaluator,
+        conditions: &[f32],
+        log_rewards: &[f64],
+    ) -> Result<(), Failure> {
+        let policy = &self.model.policy;
+        let cells = policy.cells();
+        let exploration = &self.settings.exploration;
+        let home = &mut self.work.home;
+        home.clear();
+        if let (Some(settings), Some(replay)) = (exploration.replay, &self.replay) {
+            let noise = Noise::new(self.state.seed, Purpose::Data);
+            let noise = noise.from_trajectory(self.state.step * settings.batch as u64);
+            replay.draw(settings.batch, &noise, home);
+        }
+        if let Some(data) = &exploration.data {
+            let noise = Noise::new(self.state.seed, Purpose::Target);
+            let noise = noise.from_trajectory(self.state.step * data.batch as u64);
+            let rows = data.objects.len() / cells;
+            let first = home.objects.len();
+            for i in 0..data.batch {
+                home.objects.extend_from_slice(&data.objects[noise.below(i, rows) * cells..][..cells]);
+            }
+            if let Some(conditions) = &self.settings.conditions {
+                home.conditions.extend(conditions.draw(data.batch, &noise.purpose(Purpose::Time)));
+            }
+            let known = home.log_rewards.len();
+            home.log_rewards.resize(known + data.batch, 0.0);
+            let width = home.conditions.len() / home.log_rewards.len().max(1);
+            self.reward.log_rewards(
+                &home.objects[first..],
+                &home.conditions[known * width..],
+                &mut home.log_rewards[known..],
+            )?;
+        }
+        if let Some(search) = exploration.search {
+            let first = home.objects.len();
+            home.objects.extend_from_slice(&self.work.objects);
+            home.conditions.extend_from_slice(conditions);
+            let known = home.log_rewards.len();
+            home.log_rewards.extend_from_slice(log_rewards);
+            for round in 0..search.rounds {
+                let moves =
+                    (self.state.step * search.rounds as u64 + round as u64) * log_rewards.len() as u64;
+                let noise = Noise::new(self.state.seed, Purpose::Local).from_trajectory(moves);
+                let particles = Particles {
+                    objects: &mut home.objects[first..],
+                    log_rewards: &mut home.log_rewards[known..],
+                    conditions,
+                };
+                let reward = self.reward.as_ref();
+                self.work.search.round(
+                    policy,
+                    evaluator,
+                    reward,
+                    particles,
+                    search.removals,
+                    search.acceptance,
+                    &noise,
+                )?;
+            }
+        }
+        if home.log_rewards.is_empty() {
+            return Ok(());
+        }
+        let rows = home.log_rewards.len();
+        let noise = Noise::new(self.state.seed, Purpose::Backward).from_trajectory(self.state.step << 20);
+        debug_assert!(rows < 1 << 20);
+        let walk =
+            Homeward { objects: &home.objects, conditions: &home.conditions, most: &[], noise: &noise };
+        self.work.batch.homeward(policy, evaluator, walk);
+        Ok(())
+    }
+}
+
+fn moments<'a>(first: &'a mut [Vec<f32>], second: &'a mut [Vec<f32>], place: usize) -> Moments<'a> {
+    Moments { first: &mut first[place], second: &mut second[place] }
 }
