@@ -4,6 +4,7 @@
 mod chains;
 mod diffusion;
 mod environments;
+mod flow_networks;
 mod fused;
 mod gaussian;
 mod instances;
