@@ -76,7 +76,7 @@ impl Reward for Band {
 /// The case of a name.
 pub fn case(name: &str) -> Option<Case> {
     let grid = |r0, batch, warmup, repeats, block| Case {
-        environment: Arc::new(Hypergrid { dim: 4, side: 20 }),
+        environment: Arc::new(Hypergrid::new(4, 20).expect("a grid")),
         reward: Arc::new(Band(20, [r0, 0.5, 2.0])),
         batch,
         warmup,

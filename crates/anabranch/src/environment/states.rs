@@ -4,7 +4,8 @@ use std::collections::HashMap;
 
 use super::{Cell, Edge, Environment};
 
-/// Every state that moves reach from the source, each after all its parents, with its edges.
+/// Every state that moves reach from the source, each after all its parents unless it is on a cycle or behind one, with its
+/// edges.
 #[derive(Debug)]
 pub struct States {
     cells: usize,
@@ -25,9 +26,18 @@ impl States {
     /// # Errors
     /// If there are more than `limit` states.
     pub fn of(environment: &dyn Environment, limit: usize) -> Result<Self, TooMany> {
-        let cells = environment.cells();
-        let mut source: Box<[Cell]> = vec![0; cells].into();
+        let mut source = vec![0; environment.cells()];
         environment.source(&mut source);
+        Self::ahead_of(environment, &source, limit)
+    }
+
+    /// Enumerates what moves reach from a state, which takes the place of the source.
+    ///
+    /// # Errors
+    /// If there are more than `limit` states.
+    pub fn ahead_of(environment: &dyn Environment, source: &[Cell], limit: usize) -> Result<Self, TooMany> {
+        let cells = environment.cells();
+        let source: Box<[Cell]> = source.into();
         let mut found: Vec<Box<[Cell]>> = vec![source.clone()];
         let mut known: HashMap<Box<[Cell]>, u32> = HashMap::from([(source, 0)]);
         let mut edges: Vec<(u32, u32, Edge)> = Vec::new();
@@ -94,7 +104,7 @@ impl States {
     }
 }
 
-/// Kahn's algorithm; states of a cycle, which no valid environment has, come last.
+/// Kahn's algorithm; states on cycles and behind them come last, as they were found.
 fn topological(states: usize, edges: &[(u32, u32, Edge)]) -> Vec<u32> {
     let mut waiting = vec![0u32; states];
     let mut starts = vec![0; states + 1];

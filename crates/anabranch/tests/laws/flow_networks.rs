@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use anabranch::environment::{Cell, Environment, States};
+use anabranch::environment::{Cell, States};
 use anabranch::estimate::trajectories::{homeward, log_likelihoods, log_policy, outward};
 use anabranch::estimate::{evidence, upper_bound};
 use anabranch::math::{Estimate, log_sum_exp};
@@ -90,8 +90,8 @@ impl Case {
 fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
     for (index, (environment, _)) in environments().into_iter().enumerate() {
-        let environment: Arc<dyn Environment> = Arc::from(environment);
-        if environment.longest() == 0 {
+        // Of a cyclic graph the trajectories are cut, and the ways are not finite.
+        if environment.longest() == 0 || environment.cyclic() {
             continue;
         }
         let states = States::of(environment.as_ref(), 2000).expect("it is small");
@@ -172,7 +172,7 @@ fn assert_frequencies(name: &str, cells: usize, objects: &[Cell], drawn: &[Cell]
     let n = (drawn.len() / cells) as f64;
     for (object, p) in objects.chunks_exact(cells).zip(probabilities) {
         let found = counts.get(object).copied().unwrap_or(0) as f64;
-        let error = (n * p * (1.0 - p)).sqrt();
+        let error = (n * p * (1.0 - p)).max(0.0).sqrt();
         assert!(
             (found - n * p).abs() < 5.0 * error + 3.0,
             "{name}, {object:?}: {found} where {} are expected",

@@ -8,7 +8,7 @@ use crate::policy::{Actions, BackwardPolicy, FlowHead};
 use crate::rng::Purpose;
 
 fn model(backward: BackwardPolicy, flow: FlowHead, condition: usize) -> GFlowNet<Actions> {
-    let policy = Actions::new(Arc::new(Hypergrid { dim: 3, side: 4 }), backward, flow);
+    let policy = Actions::new(Arc::new(Hypergrid::new(3, 4).expect("a grid")), backward, flow);
     let inputs = Inputs { features: policy.inputs().features, dense: condition };
     let network = Arc::new(Mlp::new(inputs, &[13, 9], policy.outputs(), Activation::Silu));
     GFlowNet { policy, network }
