@@ -21,7 +21,7 @@ mod states;
 use std::fmt::Debug;
 
 pub use hypergrid::Hypergrid;
-pub use states::{States, TooMany};
+pub use states::{Distinct, States, TooMany};
 
 /// One number of a state.
 pub type Cell = u16;
