@@ -5,7 +5,7 @@ use anabranch::environment::{Environment, Hypergrid};
 use anabranch::rng::{Noise, Purpose};
 
 /// Every kind of environment in sizes that can be enumerated, with its number of states.
-fn environments() -> Vec<(Box<dyn Environment>, usize)> {
+pub fn environments() -> Vec<(Box<dyn Environment>, usize)> {
     let grid = |dim, side| Box::new(Hypergrid { dim, side }) as Box<dyn Environment>;
     vec![
         (grid(1, 1), 1),
