@@ -42,7 +42,7 @@ pub use multisets::Multisets;
 pub use permutations::Permutations;
 pub use rooted::Rooted;
 pub use sets::Sets;
-pub use states::{States, TooMany};
+pub use states::{Distinct, States, TooMany};
 pub use stochastic::SlipperyGrid;
 pub use strings::{Growth, Strings};
 pub use trees::Trees;

@@ -3,6 +3,7 @@
 
 mod chains;
 mod diffusion;
+mod enumeration;
 mod environments;
 mod flow_networks;
 mod fused;

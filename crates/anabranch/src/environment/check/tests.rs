@@ -144,7 +144,7 @@ fn faulty(fault: Fault) -> Faulty {
         Fault::NoLaw | Fault::ImpossibleChance | Fault::ChanceObject => {
             Box::new(SlipperyGrid::new(2, 3, 0.5).unwrap())
         }
-        _ => Box::new(Hypergrid { dim: 2, side: 3 }),
+        _ => Box::new(Hypergrid::new(2, 3).unwrap()),
     };
     Faulty { inner, fault }
 }
