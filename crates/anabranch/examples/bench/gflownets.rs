@@ -7,44 +7,11 @@ use anabranch::environment::{Environment, Hypergrid};
 use anabranch::model::gflownet::GFlowNet;
 use anabranch::network::Activation;
 use anabranch::network::taped::Mlp;
-use anabranch::objective::balance::{Needs, PathObjective, Paths, ReferenceKind, Slopes};
+use anabranch::objective::balance::{Objective, TrajectoryBalance};
 use anabranch::policy::{Actions, BackwardPolicy, FlowHead, Policy};
 use anabranch::reward::{Failure, Reward};
 use anabranch::train::gflownet::exploration::Exploration;
 use anabranch::train::gflownet::{FlowTrainer, Settings};
-
-#[derive(Debug)]
-struct Tb;
-
-impl PathObjective for Tb {
-    fn needs(&self) -> Needs {
-        Needs {
-            log_z: true,
-            flow: false,
-            partial: false,
-            reference: ReferenceKind::None,
-            epochs: 1,
-            on_policy: false,
-        }
-    }
-
-    fn evaluate(&self, paths: &Paths, slopes: &mut Slopes) -> f64 {
-        slopes.reset(paths);
-        let count = paths.trajectories() as f64;
-        let mut loss = 0.0;
-        for (b, v) in paths.log_weights().into_iter().enumerate() {
-            let delta = paths.log_z[b] - v;
-            loss += delta * delta / count;
-            let slope = 2.0 * delta / count;
-            slopes.log_z[b] = slope;
-            for row in paths.starts[b]..paths.starts[b + 1] {
-                slopes.forward[row] = slope;
-                slopes.backward[row] = -slope;
-            }
-        }
-        loss
-    }
-}
 
 /// A case: environment, reward, batch, and how it is timed.
 pub struct Case {
@@ -104,13 +71,14 @@ impl Case {
             optimizer,
             log_z_rate: 0.1,
             ema: 0.0,
-            objective: Arc::new(Tb),
+            objective: Objective::Paths(Arc::new(TrajectoryBalance::default())),
             exploration: Exploration::default(),
             conditions: None,
             sources: None,
             prior: None,
         };
-        let mut trainer = FlowTrainer::new(GFlowNet { policy, network }, self.reward, settings, 1);
+        let mut trainer =
+            FlowTrainer::new(GFlowNet { policy, network }, self.reward, settings, 1).expect("they fit");
         let mut loss = f64::NAN;
         for _ in 0..self.warmup {
             loss = trainer.step().expect("a finite step").loss;

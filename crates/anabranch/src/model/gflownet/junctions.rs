@@ -11,6 +11,7 @@ use super::lane::{Lane, encode};
 use crate::environment::Edge;
 use crate::fused::matmul::padded;
 use crate::network::taped::{Evaluator, NONE};
+use crate::objective::balance::{StateFlowSlopes, StateFlows};
 use crate::policy::{Policy, SaidSlopes, Visit};
 
 /// Flows at states, ragged: those of junction `j` at `starts[j]..starts[j + 1]`. Nats.
@@ -24,7 +25,7 @@ pub struct Junctions {
     pub out_starts: Vec<usize>,
     /// `log F(s -> c)`, stopping not counted.
     pub outflows: Vec<f64>,
-    /// `log F(s -> s_f)` of each junction, `-inf` where the state is no object.
+    /// `log F(s -> s_f)` of each junction, `-inf` where the state is no object or the network was not asked.
     pub stops: Vec<f64>,
     /// Which row of the batch's paths each junction is.
     pub rows: Vec<usize>,
@@ -38,6 +39,18 @@ impl Default for Junctions {
 }
 
 impl Junctions {
+    /// The flows with what is known of `log R` at each junction.
+    pub fn with_rewards<'a>(&'a self, log_rewards: &'a [Option<f64>]) -> StateFlows<'a> {
+        StateFlows {
+            in_starts: &self.in_starts,
+            inflows: &self.inflows,
+            out_starts: &self.out_starts,
+            outflows: &self.outflows,
+            stops: &self.stops,
+            log_rewards,
+        }
+    }
+
     /// Appends the junctions of another lane.
     pub(super) fn append(&mut self, other: &Self) {
         let (ins, outs) = (self.inflows.len(), self.outflows.len());
@@ -48,17 +61,6 @@ impl Junctions {
         self.stops.extend_from_slice(&other.stops);
         self.rows.extend_from_slice(&other.rows);
     }
-}
-
-/// Slopes of a loss by [`Junctions`]' flows, entry by entry.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct JunctionSlopes {
-    /// By the in-flows.
-    pub inflows: Vec<f64>,
-    /// By the out-flows.
-    pub outflows: Vec<f64>,
-    /// By the stopping flows.
-    pub stops: Vec<f64>,
 }
 
 /// A parent: its row, and the edge that leads from it.
@@ -80,7 +82,7 @@ impl<P: Policy> Lane<P> {
             let possible = row.iter().take(moves).filter(|log_p| **log_p > f32::NEG_INFINITY);
             out.outflows.extend(possible.map(|log_p| own.flow + f64::from(*log_p)));
             out.out_starts.push(out.outflows.len());
-            out.stops.push(own.stop + own.flow);
+            out.stops.push(if row.is_empty() { f64::NEG_INFINITY } else { own.stop + own.flow });
             out.rows.push(first + place);
         });
         let mut at = 0;
@@ -129,7 +131,7 @@ impl<P: Policy> Lane<P> {
         policy: &P,
         evaluator: &dyn Evaluator,
         junctions: &Junctions,
-        slopes: &JunctionSlopes,
+        slopes: &StateFlowSlopes,
         first: usize,
         gradient: &mut [f32],
     ) {

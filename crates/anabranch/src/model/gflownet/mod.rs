@@ -16,16 +16,17 @@ mod lane;
 #[cfg(test)]
 mod tests;
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use rayon::prelude::*;
 
 use crate::network::taped::{Evaluator, Network};
-use crate::objective::balance::{Paths, Slopes};
-use crate::policy::{Behaviour, Policy};
+use crate::objective::balance::{Paths, Slopes, StateFlowSlopes};
+use crate::policy::{Behaviour, Number, Policy};
 use crate::rng::Noise;
 
-pub use junctions::{JunctionSlopes, Junctions};
+pub use junctions::Junctions;
 pub use lane::Lane;
 
 /// A policy with the network that it asks.
@@ -72,7 +73,7 @@ pub struct Batch<P: Policy> {
     /// Flows at the visited states, where they were asked for.
     pub junctions: Junctions,
     /// The slopes of a loss by these.
-    pub junction_slopes: JunctionSlopes,
+    pub junction_slopes: StateFlowSlopes,
     /// What the trajectories say, in the order in which they were walked.
     pub paths: Paths,
     /// The slopes of the loss.
@@ -86,7 +87,7 @@ impl<P: Policy> Default for Batch<P> {
             used: 0,
             gradients: Vec::new(),
             junctions: Junctions::default(),
-            junction_slopes: JunctionSlopes::default(),
+            junction_slopes: StateFlowSlopes::default(),
             paths: Paths::default(),
             slopes: Slopes::default(),
         }
@@ -226,6 +227,27 @@ impl<P: Policy> Batch<P> {
             (0..lane.trajectories())
                 .for_each(|b| lane.states(policy, b).for_each(|state| out.extend_from_slice(state)));
         }
+    }
+
+    /// Numbers trajectories with the same condition and the same start alike, in [`Paths::group`].
+    pub fn group_by_condition(&mut self, policy: &P) {
+        let mut known: HashMap<Vec<u32>, u32> = HashMap::new();
+        let mut groups = std::mem::take(&mut self.paths.group);
+        groups.clear();
+        for lane in self.lanes() {
+            for b in 0..lane.trajectories() {
+                let start =
+                    lane.states(policy, b).next().unwrap_or_default().iter().map(|cell| cell.to_word());
+                let key = lane.condition(b).iter().map(|value| value.to_bits()).chain(start).collect();
+                let next = known.len() as u32;
+                groups.push(*known.entry(key).or_insert(next));
+            }
+        }
+        // One condition for all need not be said.
+        if known.len() <= 1 {
+            groups.clear();
+        }
+        self.paths.group = groups;
     }
 
     /// The condition of each row of [`Batch::paths`], `[rows, width]`.

@@ -179,7 +179,7 @@ fn junctions_agree_with_the_policy_everywhere() {
             sum(&junctions.inflows) - 0.5 * sum(&junctions.outflows) + 2.0 * sum(&junctions.stops)
         };
         let slopes = |flows: &[f64], by: f64| (0..flows.len()).map(|at| by * factor(at)).collect();
-        batch.junction_slopes = JunctionSlopes {
+        batch.junction_slopes = StateFlowSlopes {
             inflows: slopes(&junctions.inflows, 1.0),
             outflows: slopes(&junctions.outflows, -0.5),
             stops: slopes(&junctions.stops, 2.0),

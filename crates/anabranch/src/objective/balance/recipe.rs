@@ -7,9 +7,9 @@ use serde::{Deserialize, Serialize};
 
 use super::check::Check;
 use super::{
-    BackwardObjective, DetailedBalance, FlowMatching, LogVariance, ModifiedDetailedBalance, PathObjective,
-    PolicyGradient, Ppo, QuantileFlowMatching, RelativeLogVariance, RelativeTrajectoryBalance, SoftQ,
-    StableDetailedBalance, SubTrajectoryBalance, TrajectoryBalance, TrajectoryLikelihood, TrustPcl,
+    BackwardObjective, DetailedBalance, FlowMatching, LogVariance, ModifiedDetailedBalance, Needs,
+    PathObjective, PolicyGradient, Ppo, QuantileFlowMatching, RelativeLogVariance, RelativeTrajectoryBalance,
+    SoftQ, StableDetailedBalance, SubTrajectoryBalance, TrajectoryBalance, TrajectoryLikelihood, TrustPcl,
 };
 use crate::error::{Problem, Result};
 
@@ -56,6 +56,19 @@ pub enum Objective {
     States(FlowMatching),
     /// Of states with the quantiles of their in- and out-flows.
     Quantiles(QuantileFlowMatching),
+}
+
+impl Objective {
+    /// What it reads.
+    pub fn needs(&self) -> Needs {
+        match self {
+            Self::Paths(objective) => objective.needs(),
+            // Flows are the logits themselves; P_B is not read.
+            Self::States(_) | Self::Quantiles(_) => {
+                Needs { flow: true, trains_backward: false, ..Needs::default() }
+            }
+        }
+    }
 }
 
 impl Default for BalanceRecipe {

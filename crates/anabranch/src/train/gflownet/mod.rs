@@ -19,7 +19,7 @@ use super::{State, StepInfo};
 use crate::error::{Error, Problem, Result};
 use crate::model::gflownet::{Batch, GFlowNet, Homeward, Outward};
 use crate::network::taped::Evaluator;
-use crate::objective::balance::{Needs, PathObjective, ReferenceKind};
+use crate::objective::balance::{Needs, Objective, ReferenceKind};
 use crate::policy::Policy;
 use crate::recipe::OptimizerRecipe;
 use crate::reward::{Failure, Reward};
@@ -61,7 +61,7 @@ pub struct Settings<P: Policy> {
     /// Decay of the weights' moving average; 0 keeps none.
     pub ema: f64,
     /// The loss.
-    pub objective: Arc<dyn PathObjective>,
+    pub objective: Objective,
     /// What is trained on besides the policy's own draws.
     pub exploration: Exploration<P::Cell>,
     /// Conditions of the trajectories; the flow at the start is then `log Z` of the condition.
@@ -76,6 +76,25 @@ impl<P: Policy> Settings<P> {
     /// Whether `log Z` is the flow at the start.
     fn log_z_is_flow(&self) -> bool {
         self.conditions.is_some() || self.sources.is_some()
+    }
+
+    fn check(&self, needs: &Needs) -> Result<()> {
+        let problem = |found: &str, allowed: &str| {
+            Err(Problem::new("objective.kind", found.to_owned()).allowed(allowed.to_owned()).into())
+        };
+        if needs.on_policy && !self.exploration.is_on_policy() {
+            return problem(
+                "one for the policy's own trajectories, with exploration or replay",
+                "an objective that holds off-policy, such as \"trajectory-balance\"; or no exploration",
+            );
+        }
+        if needs.reference == ReferenceKind::Prior && self.prior.is_none() {
+            return problem("one that needs a prior policy", "a run whose policy is the prior");
+        }
+        if matches!(self.objective, Objective::Quantiles(_)) {
+            return problem("one of quantiles", "an objective of trajectories or of states");
+        }
+        Ok(())
     }
 }
 
@@ -112,18 +131,24 @@ struct Work<P: Policy> {
     objects: Vec<P::Cell>,
     states: Vec<P::Cell>,
     home: Drawn<P::Cell>,
+    /// `log R` of every visited state that is an object, where the objective is one of states.
+    state_rewards: Vec<Option<f64>>,
     gradient: Vec<f32>,
 }
 
 impl<P: Policy> FlowTrainer<P> {
     /// A run at its first step.
+    ///
+    /// # Errors
+    /// If the objective does not fit the settings.
     pub fn new(
         model: GFlowNet<P>,
         reward: Arc<dyn Reward<P::Cell>>,
         settings: Settings<P>,
         seed: u64,
-    ) -> Self {
+    ) -> Result<Self> {
         let needs = settings.objective.needs();
+        settings.check(&needs)?;
         let novelty = settings.exploration.novelty.map(|novelty| Novelty::new(&model.policy, novelty, seed));
         let policy = model.network.initial(&Noise::new(seed, Purpose::Weights));
         let (mut weights, mut names) = (vec![policy], vec!["policy".to_owned()]);
@@ -163,11 +188,12 @@ impl<P: Policy> FlowTrainer<P> {
             objects: Vec::new(),
             states: Vec::new(),
             home: Drawn::default(),
+            state_rewards: Vec::new(),
             gradient: vec![0.0; state.weights[0].len()],
         };
         let places = Places { log_z, target, novelty: novelty_place };
         let (skipped, skipped_now) = (0, 0);
-        Self {
+        Ok(Self {
             model,
             reward,
             settings,
@@ -180,7 +206,7 @@ impl<P: Policy> FlowTrainer<P> {
             skipped,
             skipped_now,
             work,
-        }
+        })
     }
 
     /// Goes on from a state and the blobs that belong to it.
@@ -316,21 +342,34 @@ impl<P: Policy> FlowTrainer<P> {
 
     /// The loss, its gradient by the policy's weights (in the work's memory), and its slope by `log Z`.
     fn compare(&mut self, evaluator: &dyn Evaluator) -> (f64, f64) {
-        let Work { batch, gradient, .. } = &mut self.work;
+        let Work { batch, gradient, state_rewards, .. } = &mut self.work;
         let paths = &mut batch.paths;
         let at_start = self.settings.log_z_is_flow();
         let learned = self.places.log_z.map_or(0.0, |place| f64::from(self.state.weights[place][0]));
         paths.log_z.clear();
         let starts = &paths.starts[..paths.starts.len() - 1];
         paths.log_z.extend(starts.iter().map(|start| if at_start { paths.flow[*start] } else { learned }));
-        let loss = self.settings.objective.evaluate(&batch.paths, &mut batch.slopes);
-        if at_start {
-            for (start, slope) in batch.paths.starts.iter().zip(&batch.slopes.log_z) {
-                batch.slopes.flow[*start] += slope;
+        let policy = &self.model.policy;
+        match &self.settings.objective {
+            Objective::Paths(objective) => {
+                let loss = objective.evaluate(&batch.paths, &mut batch.slopes);
+                if at_start {
+                    for (start, slope) in batch.paths.starts.iter().zip(&batch.slopes.log_z) {
+                        batch.slopes.flow[*start] += slope;
+                    }
+                }
+                batch.differentiate(policy, evaluator, gradient);
+                (loss, batch.slopes.log_z.iter().sum())
             }
+            Objective::States(objective) => {
+                batch.ask_parents(policy, evaluator);
+                let flows = batch.junctions.with_rewards(state_rewards);
+                let loss = objective.evaluate(&flows, &mut batch.junction_slopes);
+                batch.differentiate_junctions(policy, evaluator, gradient);
+                (loss, 0.0)
+            }
+            Objective::Quantiles(_) => unreachable!("refused when the trainer was made"),
         }
-        batch.differentiate(&self.model.policy, evaluator, gradient);
-        (loss, batch.slopes.log_z.iter().sum())
     }
 
     /// One update of all weights.
@@ -414,7 +453,12 @@ impl<P: Policy> FlowTrainer<P> {
         let (count, step) = (self.settings.batch, self.state.step);
         let policy = &self.model.policy;
         let conditions = match &self.settings.conditions {
-            Some(conditions) => conditions.draw(count, &self.noise(Purpose::Source, count)),
+            Some(conditions) => {
+                let each = self.needs.per_condition;
+                let drawn = conditions.draw(count.div_ceil(each), &self.noise(Purpose::Source, count));
+                let rows = drawn.chunks_exact(conditions.width());
+                rows.flat_map(|row| row.repeat(each)).take(count * conditions.width()).collect()
+            }
             None => Vec::new(),
         };
         if let Some(sources) = &self.settings.sources {
@@ -445,16 +489,39 @@ impl<P: Policy> FlowTrainer<P> {
         }
         self.work.batch.describe(policy);
         self.work.batch.paths.log_reward = log_rewards;
+        self.work.batch.group_by_condition(policy);
+        if self.needs.partial || matches!(self.settings.objective, Objective::States(_)) {
+            self.rewards_on_the_way()?;
+        }
+        Ok(())
+    }
+
+    fn rewards_on_the_way(&mut self) -> Result<(), Failure> {
+        let policy = &self.model.policy;
+        let Work { batch, states, state_rewards, .. } = &mut self.work;
+        batch.states(policy, states);
+        let conditions = batch.row_conditions();
+        let rows = batch.paths.rows();
         if self.needs.partial {
-            let Work { batch, states, .. } = &mut self.work;
-            batch.states(policy, states);
-            batch.paths.partial.resize(batch.paths.rows(), 0.0);
-            let row_conditions = batch.row_conditions();
-            if !self.reward.partial(states, &row_conditions, &mut batch.paths.partial)? {
-                let found = format!("{:?}, which needs rewards on the way", self.settings.objective);
+            batch.paths.partial.resize(rows, 0.0);
+            if !self.reward.partial(states, &conditions, &mut batch.paths.partial)? {
+                let found = "one that needs rewards on the way to an object";
                 let allowed = "a reward that is known on the way, or another objective";
-                return Err(Problem::new("objective", found).allowed(allowed).into());
+                return Err(Problem::new("objective.kind", found).allowed(allowed).into());
             }
+        }
+        if let Objective::States(_) = self.settings.objective {
+            let (cells, width) = (policy.cells(), conditions.len() / rows);
+            let state = |row: usize| &states[row * cells..][..cells];
+            let ends: Vec<usize> = (0..rows).filter(|row| policy.is_object(state(*row))).collect();
+            let objects: Vec<P::Cell> = ends.iter().flat_map(|row| state(*row).iter().copied()).collect();
+            let theirs: Vec<f32> =
+                ends.iter().flat_map(|row| conditions[row * width..][..width].iter().copied()).collect();
+            let mut found = vec![0.0; ends.len()];
+            self.reward.log_rewards(&objects, &theirs, &mut found)?;
+            state_rewards.clear();
+            state_rewards.resize(rows, None);
+            ends.into_iter().zip(found).for_each(|(row, log_reward)| state_rewards[row] = Some(log_reward));
         }
         Ok(())
     }
