@@ -6,7 +6,7 @@
 //!
 //! State: one more than each coordinate; all cells are 0 at the source.
 //!
-//! Brunswic et al., "A theory of non-acyclic generative flow networks" (2024); Morozov et al. (2025), section 4.1, where
+//! Brunswic et al., "A theory of non-acyclic generative flow networks" (2024); Morozov et al. (2025), whose
 //! walks enter at a uniform point.
 
 use super::{Cell, Environment, text};

@@ -11,7 +11,7 @@
 //! State: two square matrices of bits, each row in `ceil(d / 16)` cells: row j of the first holds the parents of j, row j of
 //! the second the ancestors of j and j itself. The second follows from the first, and an encoding leaves it out.
 //!
-//! Deleu et al. (2022), section 4.
+//! Deleu et al., "Bayesian structure learning with generative flow networks" (2022).
 
 use super::sets::binomial;
 use super::text::{Names, items, refused, size};

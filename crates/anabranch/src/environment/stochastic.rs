@@ -12,7 +12,7 @@
 //!
 //! State: the point, then one more than the coordinate chosen, 0 at points themselves, which are the objects.
 //!
-//! Pan et al., "Stochastic Generative Flow Networks" (2023), sections 3 and 4.
+//! Pan et al., "Stochastic Generative Flow Networks" (2023).
 
 use super::{Cell, Environment, Hypergrid, text};
 use crate::error::{Problem, quoted};

@@ -361,7 +361,7 @@ mod tests {
 
     #[test]
     fn published_spaces_have_their_sizes() {
-        // TFBind8, and 5 blocks of 11 for QM9: section 4.2 of Shen et al. (2023).
+        // TFBind8, and 5 blocks of 11 for QM9 (Shen et al. 2023).
         assert_eq!(objects(&Strings::of_chars("ACGT", 8..=8, Growth::Append).unwrap()), 65_536);
         let blocks: Vec<String> = (0..11).map(|block| format!("B{block}")).collect();
         let molecules = Strings::new(&blocks, 5..=5, Growth::PrependOrAppend).unwrap();

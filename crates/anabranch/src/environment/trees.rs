@@ -17,7 +17,7 @@
 //!
 //! State: `sibling[0..n]`, then `top[0..n]`.
 //!
-//! Zhou et al. (2024), section 3.
+//! Zhou et al., "PhyloGFN" (2024).
 
 use super::text::{Names, refused, size};
 use super::{Cell, Environment};
