@@ -15,6 +15,7 @@
 //! Bengio et al., "GFlowNet Foundations" (2023), sections 2 and 3.
 
 pub mod check;
+pub mod continuous;
 mod hypergrid;
 mod states;
 
