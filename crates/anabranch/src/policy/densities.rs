@@ -16,7 +16,8 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::mixture::{Concentrations, Law, Mixture};
+use super::law::{Concentrations, Law};
+use super::mixture::Mixture;
 use super::softmax::{choose, log_softmax, spread, weigh};
 use super::{Behaviour, Policy, Said, SaidSlopes, Visit};
 use crate::environment::Edge;

@@ -12,6 +12,7 @@
 
 mod actions;
 mod densities;
+mod law;
 mod mixture;
 mod softmax;
 
@@ -23,7 +24,7 @@ use crate::rng::Stream;
 
 pub use actions::{Actions, BackwardPolicy, FlowHead};
 pub use densities::{Densities, Heads};
-pub use mixture::Concentrations;
+pub use law::Concentrations;
 
 /// How actions are drawn while exploring; probabilities are always the policy's own.
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -1,19 +1,23 @@
 //! The box `[0, 1]^dim` in Cartesian steps.
 //!
 //! ```text
-//! s_0 -> x        x = z                                 anywhere
-//! x   -> x'       x'_i = x_i + d + z_i (1 - x_i - d)     every coordinate grows by at least d
-//! s_0 <- x                                              always possible, and the only removal where some x_i < d
-//! x   <- x'       x_i = z_i (x'_i - d)
+//! s_0 -> x        x = z                                            anywhere
+//! x   -> x'       x'_i = lo_i + z_i (1 - lo_i)                     lo_i = d + max(x_i, e)
+//! s_0 <- x                                                         always possible
+//! x   <- x'       x_i = z_i hi_i                                   hi_i = min(x'_i, 1 - e) - d
 //! ```
 //!
-//! Both directions have densities by Lebesgue's measure. Every point is an object; where some `x_i > 1 - d` there is no move.
+//! so that every coordinate grows by at least `d`. A move on from `x` exists where all `1 - lo_i >= e`, a removal from `x'`
+//! but to the source where all `hi_i >= e`: `e = 1e-5` keeps every range of coordinates wider than f32's spacing, and both
+//! directions on the same pairs of points.
+//!
+//! Both directions have densities by Lebesgue's measure. Every point is an object.
 //!
 //! Lahlou et al. (2023), section 4.1, with coordinates in place of angles.
 
 use std::ops::Range;
 
-use super::{Continuous, Domain, NARROWEST, UNPLACED, check_delta, check_size, describe_point};
+use super::{Continuous, Domain, UNPLACED, check_delta, check_size, describe_point};
 use crate::error::Result;
 
 /// The box in Cartesian steps. A state is a point; the source is -1 everywhere.
@@ -23,6 +27,9 @@ pub struct CartesianBox {
     delta: f32,
 }
 
+/// The narrowest range of a coordinate.
+const NARROWEST: f64 = 1e-5;
+
 /// From the source anywhere, and on from there.
 const FIRST: usize = 0;
 const ON: usize = 1;
@@ -31,21 +38,21 @@ impl CartesianBox {
     /// The box of `dim` coordinates, each of which grows by at least `delta` at every move but the first.
     ///
     /// # Errors
-    /// Unless `dim` is from 1 to 65535 and `delta` from 0.001 to 1.
+    /// Unless `dim` is from 1 to 65535 and `delta` from 0.001 to 0.999.
     pub fn new(dim: usize, delta: f32) -> Result<Self> {
         check_size("environment.dim", dim)?;
         check_delta(delta)?;
         Ok(Self { dim, delta })
     }
 
-    /// `1 - x - d`.
+    /// `1 - lo` of a coordinate that moves on.
     fn room(&self, x: f32) -> f64 {
-        1.0 - f64::from(x) - f64::from(self.delta)
+        1.0 - f64::from(x).max(NARROWEST) - f64::from(self.delta)
     }
 
-    /// `x' - d`.
+    /// `hi` of a coordinate that is taken back.
     fn depth(&self, x: f32) -> f64 {
-        f64::from(x) - f64::from(self.delta)
+        f64::from(x).min(1.0 - NARROWEST) - f64::from(self.delta)
     }
 }
 
@@ -80,7 +87,7 @@ impl Continuous for CartesianBox {
     }
 
     fn is_last(&self, state: &[f32]) -> bool {
-        self.is_object(state) && !state.iter().all(|x| self.room(*x) >= 0.0)
+        self.is_object(state) && !state.iter().all(|x| self.room(*x) >= NARROWEST)
     }
 
     fn allowed(&self, state: &[f32], mask: &mut [bool]) {
@@ -90,7 +97,7 @@ impl Continuous for CartesianBox {
 
     fn removable(&self, state: &[f32], mask: &mut [bool]) {
         mask[FIRST] = self.is_object(state);
-        mask[ON] = mask[FIRST] && state.iter().all(|x| self.depth(*x) >= 0.0);
+        mask[ON] = mask[FIRST] && state.iter().all(|x| self.depth(*x) >= NARROWEST);
     }
 
     fn move_domains(&self) -> Vec<Domain> {
@@ -111,10 +118,15 @@ impl Continuous for CartesianBox {
 
     fn apply(&self, state: &mut [f32], action: usize, z: &[f64]) -> usize {
         for (x, z) in state.iter_mut().zip(z) {
-            *x = match action {
-                FIRST => *z as f32,
-                _ => (f64::from(*x) + f64::from(self.delta) + z * self.room(*x).max(0.0)).min(1.0) as f32,
-            };
+            if action == FIRST {
+                *x = *z as f32;
+                continue;
+            }
+            *x = (1.0 - (1.0 - z) * self.room(*x)) as f32;
+            // Rounded to where the removal is possible.
+            while self.depth(*x) < NARROWEST {
+                *x = x.next_up();
+            }
         }
         action
     }
@@ -124,9 +136,9 @@ impl Continuous for CartesianBox {
             self.source(state);
         }
         for (x, z) in state.iter_mut().zip(z) {
-            *x = (z * self.depth(*x).max(0.0)) as f32;
-            // Rounded to where a move on is possible.
-            while self.room(*x) < 0.0 {
+            *x = (z * self.depth(*x)) as f32;
+            // Rounded to where the move is possible.
+            while self.room(*x) < NARROWEST {
                 *x = x.next_down();
             }
         }
@@ -136,14 +148,9 @@ impl Continuous for CartesianBox {
     fn read_move(&self, state: &[f32], action: usize, next: &[f32], z: &mut [f64]) -> f64 {
         let mut log_slope = 0.0;
         for (z, (x, next)) in z.iter_mut().zip(state.iter().zip(next)) {
-            *z = match action {
-                FIRST => f64::from(*next),
-                _ => {
-                    let width = self.room(*x).max(NARROWEST);
-                    log_slope -= width.ln();
-                    (self.depth(*next) - f64::from(*x)) / width
-                }
-            };
+            let width = if action == FIRST { 1.0 } else { self.room(*x).max(NARROWEST) };
+            *z = 1.0 - (1.0 - f64::from(*next)) / width;
+            log_slope -= width.ln();
         }
         log_slope
     }
@@ -152,8 +159,8 @@ impl Continuous for CartesianBox {
         let mut log_slope = 0.0;
         for (z, (x, before)) in z.iter_mut().zip(state.iter().zip(before)) {
             let width = self.depth(*x).max(NARROWEST);
-            log_slope -= width.ln();
             *z = f64::from(*before) / width;
+            log_slope -= width.ln();
         }
         log_slope
     }

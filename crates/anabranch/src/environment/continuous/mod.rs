@@ -120,9 +120,6 @@ pub trait Continuous: Send + Sync + Debug {
     fn describe(&self, state: &[f32]) -> String;
 }
 
-/// The smallest width that a range of coordinates is taken to have, so that densities are finite: f32 tells no finer.
-const NARROWEST: f64 = 1e-6;
-
 /// The cell of a state that no move has reached yet, in the boxes: no point of theirs has it.
 const UNPLACED: f32 = -1.0;
 
@@ -139,8 +136,8 @@ fn check_size(place: &str, found: usize) -> Result<()> {
 }
 
 fn check_delta(delta: f32) -> Result<()> {
-    if (1e-3..=1.0).contains(&delta) {
+    if (0.001..=0.999).contains(&delta) {
         return Ok(());
     }
-    Err(Problem::new("environment.delta", delta.to_string()).allowed("from 0.001 to 1").into())
+    Err(Problem::new("environment.delta", delta.to_string()).allowed("from 0.001 to 0.999").into())
 }

@@ -19,7 +19,7 @@
 use std::f64::consts::FRAC_PI_2;
 use std::ops::Range;
 
-use super::{Continuous, Domain, NARROWEST, UNPLACED, check_delta, describe_point};
+use super::{Continuous, Domain, UNPLACED, check_delta, describe_point};
 use crate::error::Result;
 
 /// The unit square in steps of length `delta`. A state is a point; the source is -1 everywhere.
@@ -27,6 +27,10 @@ use crate::error::Result;
 pub struct PolarBox {
     delta: f32,
 }
+
+/// The width that a narrower range of angles is taken to have, so that densities are finite: f32 tells no finer, and states
+/// with such a range are next to impossible.
+const NARROWEST: f64 = 1e-6;
 
 /// Between the source and the quarter disc, and along quarter circles.
 const FIRST: usize = 0;
@@ -46,7 +50,7 @@ impl PolarBox {
     /// The square in steps of length `delta`.
     ///
     /// # Errors
-    /// Unless `delta` is from 0.001 to 1.
+    /// Unless `delta` is from 0.001 to 0.999.
     pub fn new(delta: f32) -> Result<Self> {
         check_delta(delta)?;
         Ok(Self { delta })
