@@ -23,36 +23,6 @@ impl Reward for Band {
         Ok(())
     }
 }
-#[derive(Debug)]
-struct Tb;
-impl PathObjective for Tb {
-    fn needs(&self) -> Needs {
-        Needs {
-            log_z: true,
-            flow: false,
-            partial: false,
-            reference: ReferenceKind::None,
-            epochs: 1,
-            on_policy: false,
-        }
-    }
-    fn evaluate(&self, paths: &Paths, slopes: &mut Slopes) -> f64 {
-        slopes.reset(paths);
-        let count = paths.trajectories() as f64;
-        let mut loss = 0.0;
-        for (b, v) in paths.log_weights().into_iter().enumerate() {
-            let delta = paths.log_z[b] - v;
-            loss += delta * delta / count;
-            let slope = 2.0 * delta / count;
-            slopes.log_z[b] = slope;
-            for row in paths.starts[b]..paths.starts[b + 1] {
-                slopes.forward[row] = slope;
-                slopes.backward[row] = -slope;
-            }
-        }
-        loss
-    }
-}
 fn main() {
     let a: Vec<String> = std::env::args().skip(1).collect();
     let get = |k: &str, d: f64| {
@@ -70,7 +40,15 @@ fn main() {
         let z: f64 = lr.iter().map(|l| l.exp()).sum();
         let backward =
             if get("uniform", 0.0) > 0.0 { BackwardPolicy::Uniform } else { BackwardPolicy::Learned };
-        let policy = Actions::new(env, backward, FlowHead::None);
+        let policy = Actions::new(
+            env,
+            backward,
+            match get("flow", 0.0) as i32 {
+                0 => FlowHead::None,
+                1 => FlowHead::Output,
+                _ => FlowHead::Logits,
+            },
+        );
         let network = Arc::new(Mlp::new(policy.inputs(), &[256, 256], policy.outputs(), Activation::Relu));
         let steps = get("steps", 2000.0) as u64;
         let text = format!(
@@ -90,13 +68,21 @@ fn main() {
             optimizer,
             log_z_rate: get("lz", 0.1),
             ema,
-            objective: Arc::new(Tb),
+            objective: serde_json::from_str::<BalanceRecipe>(&format!(
+                "{{\"kind\":\"{}\"{}}}",
+                a.iter().find_map(|x| x.strip_prefix("o=")).unwrap_or("trajectory-balance"),
+                a.iter().find_map(|x| x.strip_prefix("x=")).unwrap_or("")
+            ))
+            .unwrap()
+            .check("objective", BackwardObjective::Joint)
+            .unwrap(),
             exploration,
             conditions: None,
             sources: None,
             prior: None,
         };
-        let mut t = FlowTrainer::new(GFlowNet { policy, network: network.clone() }, reward, settings, seed);
+        let mut t =
+            FlowTrainer::new(GFlowNet { policy, network: network.clone() }, reward, settings, seed).unwrap();
         for _ in 0..steps {
             t.step().unwrap();
         }
@@ -118,7 +104,7 @@ fn main() {
         let avg = tv(&t.state().average[0]);
         println!(
             "seed {seed}: tv last {last:.4} average {avg:.4} log_z off {:.4}",
-            t.log_z().unwrap() - z.ln()
+            t.log_z().unwrap_or(0.0) - z.ln()
         );
         tvs.push(if ema > 0.0 { avg } else { last });
     }

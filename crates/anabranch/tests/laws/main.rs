@@ -2,6 +2,7 @@
 //! (energies: to the list in `chains`; environments: to that in `environments`).
 
 mod chains;
+mod continuous;
 mod diffusion;
 mod enumeration;
 mod environments;
