@@ -8,7 +8,9 @@ use anabranch::model::gflownet::GFlowNet;
 use anabranch::network::Activation;
 use anabranch::network::taped::Mlp;
 use anabranch::policy::{Actions, BackwardPolicy, FlowHead, Policy};
+use anabranch::recipe::TrainingRecipe;
 use anabranch::reward::{Failure, Reward};
+use anabranch::train::Training;
 use anabranch::train::gflownet::{FlowTrainer, Settings};
 
 /// A case: environment, reward, batch, and how it is timed.
@@ -63,7 +65,9 @@ impl Case {
         let network = Arc::new(Mlp::new(policy.inputs(), &[256, 256], policy.outputs(), Activation::Relu));
         let optimizer = super::PLAIN.parse::<toml::Table>().expect("it parses")["optimizer"].clone();
         let optimizer = optimizer.try_into().expect("an optimiser");
-        let settings = Settings { batch: self.batch, steps: 1_000_000_000, optimizer, log_z_rate: 0.1 };
+        let training =
+            TrainingRecipe { batch: self.batch, steps: 1_000_000_000, ema: 0.0, ..TrainingRecipe::default() };
+        let settings = Settings { optimizer, training, ..Settings::default() };
         let mut trainer = FlowTrainer::new(GFlowNet { policy, network }, self.reward, settings, 1);
         let mut loss = f64::NAN;
         for _ in 0..self.warmup {

@@ -17,7 +17,7 @@ use std::fmt::Debug;
 use crate::environment::Edge;
 use crate::network::taped::Inputs;
 
-pub use actions::{Actions, BackwardPolicy, FlowHead};
+pub use actions::{Actions, BackwardPolicy, FlowHead, Ways};
 
 /// How actions are drawn while exploring; probabilities are always the policy's own.
 #[derive(Debug, Clone, Copy, PartialEq)]
