@@ -3,6 +3,8 @@
 mod commands;
 mod output;
 mod progress;
+mod sample;
+mod table;
 mod usage;
 
 use std::path::PathBuf;

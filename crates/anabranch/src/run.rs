@@ -3,9 +3,10 @@
 //! A run directory holds `recipe.toml` (resolved), `metrics.jsonl`, `tensorboard/`, `checkpoints/`, `samples.npy`,
 //! `result.json` and `report.html`.
 
+mod chain;
+mod gflownet;
 mod log;
 
-use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -13,21 +14,12 @@ use serde_json::{Map, Value, json};
 
 use crate::data::atomic::{atomic_write, remove_torn};
 use crate::data::lock::Lock;
-use crate::data::{Format, write_samples};
 use crate::error::{Error, Problem, Result, reason};
-use crate::estimate::baseline::{gaussian_nll, histogram_nll};
-use crate::estimate::likelihood::{Bound, bits_per_dim, nll_observed};
-use crate::estimate::paths::{backward_weights, forward_weights};
-use crate::estimate::{evidence, forward_ess, upper_bound};
 use crate::math::Estimate;
-use crate::metric::features::Features;
-use crate::metric::{MetricOptions, Points, sample_metrics_in};
-use crate::model::Model;
-use crate::recipe::{Plan, Recipe, Source, TargetData, TargetRecipe};
-use crate::rng::{Noise, Purpose};
+use crate::recipe::{Plan, Recipe, Source};
 use crate::train::checkpoint::Checkpoints;
 use crate::train::tensorboard::EventLog;
-use crate::train::{StepInfo, Trainer};
+use crate::train::{self, StepInfo, Training};
 use log::MetricsLog;
 
 /// Watches a run; every method does nothing unless overridden.
@@ -129,7 +121,7 @@ impl Run {
         let lock = Lock::take(directory)?;
         // Another process may have been faster.
         taken()?;
-        let text = sealed(&plan.recipe);
+        let text = sealed(&plan.recipe());
         if let Err(error) = atomic_write(&path, |out| out.write_all(text.as_bytes())) {
             // Nothing is left behind, unless the directory had something in it before.
             let _ = std::fs::remove_file(directory.join("lock"));
@@ -190,39 +182,25 @@ impl Run {
     /// As those two.
     pub fn start_or_reopen(directory: &Path, plan: Plan) -> Result<Self> {
         match std::fs::read_to_string(directory.join("recipe.toml")) {
-            Ok(text) if text == sealed(&plan.recipe) => Self::reopen(directory),
+            Ok(text) if text == sealed(&plan.recipe()) => Self::reopen(directory),
             _ => Self::start(directory, plan),
         }
     }
 
-    /// The newest whole state, or a fresh start where there is no checkpoint yet.
-    fn trainer(&self, observer: &dyn Observer) -> Result<Trainer<'_>> {
-        if Checkpoints::of(&self.directory).any()? {
-            self.newest(observer)
-        } else {
-            Ok(Trainer::new(&self.plan))
-        }
-    }
-
     /// The newest whole state.
-    fn newest(&self, observer: &dyn Observer) -> Result<Trainer<'_>> {
-        let fresh = Trainer::new(&self.plan);
-        let (state, passed) = Checkpoints::of(&self.directory).latest(&fresh.names(), fresh.state())?;
+    fn newest(&self, observer: &dyn Observer) -> Result<Box<dyn Training + '_>> {
+        let mut trainer = train::start(&self.plan)?;
+        let passed = Checkpoints::of(&self.directory).restore(trainer.as_mut())?;
         passed.iter().for_each(|message| observer.note(&format!("passed over {message}")));
-        Ok(Trainer::resume(&self.plan, state))
+        Ok(trainer)
     }
 
-    /// The trained model.
+    /// The trained weights, one vector for each that was trained.
     ///
     /// # Errors
     /// If no checkpoint is whole.
-    pub fn model(&self, observer: &dyn Observer) -> Result<Model> {
-        Ok(self.newest(observer)?.trained())
-    }
-
-    /// How the likelihood of data is bounded: over the whole path, or, where that is long, from some draws of its steps.
-    pub fn bound(&self, model: &Model) -> Bound {
-        if model.chain_offset() < 100 { Bound::Path } else { Bound::Lower(self.plan.recipe.evaluation.draws) }
+    pub fn trained(&self, observer: &dyn Observer) -> Result<Vec<Vec<f32>>> {
+        Ok(self.newest(observer)?.trained().to_vec())
     }
 
     /// How many steps were made: fewer than the recipe's where training stopped early.
@@ -238,28 +216,28 @@ impl Run {
     /// # Errors
     /// If a number is not finite, or a file cannot be written.
     pub fn train(&self, observer: &mut dyn Observer) -> Result<Ending> {
-        let mut trainer = self.trainer(observer)?;
-        let names = trainer.names();
-        let ending = self.steps(&mut trainer, observer);
+        let mut trainer = match Checkpoints::of(&self.directory).any()? {
+            true => self.newest(observer)?,
+            false => train::start(&self.plan)?,
+        };
+        let ending = self.steps(trainer.as_mut(), observer);
         if let Err(Error::Io { .. }) = ending {
             // The log lacks this step: it is made again, with its line, from the checkpoint before.
             return ending;
         }
         // However else the steps ended, what was reached is kept.
-        Checkpoints::of(&self.directory).save(&names, trainer.state())?;
+        Checkpoints::of(&self.directory).save(trainer.as_ref())?;
         ending
     }
 
-    fn steps(&self, trainer: &mut Trainer<'_>, observer: &mut dyn Observer) -> Result<Ending> {
+    fn steps(&self, trainer: &mut dyn Training, observer: &mut dyn Observer) -> Result<Ending> {
         let checkpoints = Checkpoints::of(&self.directory);
-        let names = trainer.names();
-        let training = &self.plan.recipe.training;
+        let training = self.plan.overview().training;
         let due = |every: u64, step: u64| every > 0 && step.is_multiple_of(every);
         let mut log = MetricsLog::after(&self.directory, trainer.state().step)?;
         let (_, before) = self.training_time();
         observer.begin("training", trainer.state().step, training.steps);
-        let score = if self.plan.recipe.target.is_energy() { "negative_elbo" } else { "nll" };
-        let mut events = EventLog::after(&self.directory, trainer.state().step, score);
+        let mut events = EventLog::after(&self.directory, trainer.state().step, self.plan.score());
         let (start, first) = (Instant::now(), trainer.state().step);
         while !trainer.finished() {
             if observer.stop() {
@@ -278,7 +256,7 @@ impl Run {
             if due(training.evaluate_every, info.step)
                 || (training.evaluate_every > 0 && info.step == training.steps)
             {
-                line.insert("validation".to_owned(), json!(trainer.evaluate()));
+                line.insert("validation".to_owned(), json!(trainer.evaluate()?));
             }
             if !line.is_empty() {
                 line.insert("seconds".to_owned(), json!(before + start.elapsed().as_secs_f64()));
@@ -286,132 +264,23 @@ impl Run {
                 log.write(info.step, line)?;
             }
             if due(training.checkpoint_every, info.step) {
-                checkpoints.save(&names, trainer.state())?;
+                checkpoints.save(trainer)?;
             }
         }
         Ok(Ending::Finished)
     }
 
-    /// Measures the trained model; writes `samples.npy`.
+    /// Measures what was trained; writes `samples.npy`.
     ///
     /// # Errors
     /// If no checkpoint is whole, a file cannot be written, or the observer asked to stop.
     pub fn evaluate(&self, observer: &dyn Observer) -> Result<Map<String, Value>> {
-        let model = self.model(observer)?;
-        let recipe = &self.plan.recipe;
-        let noise = self.plan.evaluation_noise();
-        let mut metrics = Map::new();
-        let dimension = self.plan.dimension();
-        match &self.plan.data {
-            TargetData::Rows(data) => {
-                if data.test.is_empty() {
-                    observer.note("no test split: the training split is measured");
-                }
-                let test = if data.test.is_empty() { &data.train } else { &data.test };
-                let bound = self.bound(&model);
-                let likelihood = |bound, task| {
-                    let seen = watched(observer, task, test.len() / dimension);
-                    nll_observed(&model, test, bound, &noise, &seen).ok_or(Error::Interrupted)
-                };
-                let score = likelihood(bound, "likelihood")?;
-                insert(&mut metrics, "nll", score);
-                if let TargetRecipe::Toy(toy) = &recipe.target {
-                    insert(&mut metrics, "nll_exact", toy.exact_nll(test));
-                }
-                if recipe.target.levels() > 0 {
-                    insert(&mut metrics, "bits_per_dim", bits_per_dim(score, dimension));
-                    let levels = recipe.target.levels();
-                    let gaussian = gaussian_nll(&data.train, test, dimension, Some(recipe.seed));
-                    insert(&mut metrics, "bits_per_dim_gaussian", bits_per_dim(gaussian, dimension));
-                    let histogram = histogram_nll(&data.train, test, dimension, levels);
-                    insert(&mut metrics, "bits_per_dim_histogram", bits_per_dim(histogram, dimension));
-                }
-                if recipe.evaluation.importance_samples > 0 {
-                    let bound = Bound::Importance(recipe.evaluation.importance_samples);
-                    insert(&mut metrics, "nll_importance", likelihood(bound, "importance")?);
-                }
-                if let Some(bound) = recipe.evaluation.ode() {
-                    insert(&mut metrics, "nll_ode", likelihood(bound, "ODE likelihood")?);
-                }
+        let weights = self.trained(observer)?;
+        match &self.plan {
+            Plan::Chain(plan) => {
+                chain::evaluate(plan, &plan.model.with_weights(&weights), &self.directory, observer)
             }
-            TargetData::Energy(energy) => {
-                let frozen = model.frozen();
-                let paths = recipe.evaluation.paths;
-                let seen = watched(observer, "forward paths", paths);
-                let weights = forward_weights(&frozen, energy.as_ref(), paths, &noise, &seen);
-                let found = evidence(&weights.ok_or(Error::Interrupted)?);
-                insert(&mut metrics, "elbo", found.elbo);
-                insert(&mut metrics, "log_z", found.log_z);
-                metrics.insert("ess".to_owned(), json!(found.ess));
-                if let Some(exact) = energy.log_z() {
-                    metrics.insert("log_z_exact".to_owned(), json!(exact));
-                }
-                let address = Noise::new(recipe.seed, Purpose::Target).from_trajectory(1 << 40);
-                if let Some(rows) = energy.sample(paths, &address) {
-                    let seen = watched(observer, "backward paths", paths);
-                    let backward = backward_weights(&frozen, energy.as_ref(), &rows, &noise, &seen);
-                    let backward = backward.ok_or(Error::Interrupted)?;
-                    insert(&mut metrics, "eubo", upper_bound(&backward));
-                    metrics.insert("forward_ess".to_owned(), json!(forward_ess(&backward)));
-                }
-            }
-        }
-        let address = self.plan.sampling_noise();
-        let start = Instant::now();
-        let seen = watched(observer, "samples", recipe.evaluation.samples);
-        let samples = recipe.sampler.sample_observed(&model, recipe.evaluation.samples, &address, &seen);
-        let samples = samples.ok_or(Error::Interrupted)?;
-        let seconds = start.elapsed().as_secs_f64();
-        metrics.insert("seconds_per_sample".to_owned(), json!(seconds / recipe.evaluation.samples as f64));
-        let path = self.directory.join("samples.npy");
-        write_samples(
-            &path,
-            Format::Npy,
-            &samples,
-            dimension,
-            recipe.target.image(),
-            recipe.target.levels(),
-        )?;
-        if recipe.evaluation.sample_metrics {
-            // Their length is not known beforehand.
-            observer.begin("sample metrics", 0, 0);
-            match self.sample_metrics(&samples) {
-                Ok(Some(found)) => metrics.extend(found),
-                Ok(None) => {}
-                Err(error) => observer.note(&format!("sample metrics left out: {error}")),
-            }
-        }
-        Ok(metrics)
-    }
-
-    /// How far samples are from the test split (or, on an energy, from exact samples), in features fitted to the
-    /// training split (or to other exact samples); `None` on an energy without an exact sampler. Where there is no test
-    /// split, one half of the training split stands for it, and the other for the features' rows.
-    fn sample_metrics(&self, samples: &[f32]) -> Result<Option<Map<String, Value>>> {
-        let dimension = self.plan.dimension();
-        let (fitted, reference) = match &self.plan.data {
-            TargetData::Rows(data) if data.test.is_empty() => {
-                let (fitted, reference) = data.train.split_at(data.train.len() / dimension / 2 * dimension);
-                (Cow::from(fitted), Cow::from(reference))
-            }
-            TargetData::Rows(data) => (Cow::from(&data.train), Cow::from(&data.test)),
-            TargetData::Energy(energy) => {
-                let rows = samples.len() / dimension;
-                let draw = |first: u64| {
-                    let noise = Noise::new(self.plan.recipe.seed, Purpose::Target);
-                    energy.sample(rows, &noise.from_trajectory(first))
-                };
-                let (Some(fitted), Some(reference)) = (draw(1 << 42), draw(1 << 43)) else { return Ok(None) };
-                (Cow::from(fitted), Cow::from(reference))
-            }
-        };
-        let most = MetricOptions::default().most_rows * dimension;
-        let features = Features::fit(Points::new(&fitted[..fitted.len().min(most)], dimension)?)?;
-        let (samples, reference) = (Points::new(samples, dimension)?, Points::new(&reference, dimension)?);
-        let found = sample_metrics_in(&features, samples, reference, &MetricOptions::default())?;
-        match serde_json::to_value(found).expect("plain numbers") {
-            Value::Object(found) => Ok(Some(found)),
-            _ => Ok(None),
+            Plan::GFlowNet(plan) => gflownet::evaluate(plan, &weights, &self.directory, observer),
         }
     }
 
@@ -431,17 +300,22 @@ impl Run {
     /// # Errors
     /// If it cannot be written.
     pub fn result(&self, mut metrics: Map<String, Value>) -> Result<Value> {
-        let recipe = &self.plan.recipe;
+        let overview = self.plan.overview();
         let (step, seconds) = self.training_time();
         if seconds > 0.0 {
-            metrics.insert("steps_per_second".to_owned(), json!(step as f64 / seconds));
+            let rate = step as f64 / seconds;
+            metrics.insert("steps_per_second".to_owned(), json!(rate));
+            if let Plan::GFlowNet(_) = self.plan {
+                let trajectories = rate * overview.training.batch as f64;
+                metrics.insert("trajectories_per_second".to_owned(), json!(trajectories));
+            }
         }
         let value = json!({
-            "recipe": recipe.name,
-            "seed": recipe.seed,
+            "recipe": overview.name,
+            "seed": overview.seed,
             "steps": self.steps_done()?,
             "seconds": seconds,
-            "parameters": self.plan.model.parameters(),
+            "parameters": self.plan.parameters(),
             "metrics": metrics,
             "out": self.directory.display().to_string(),
         });
@@ -455,28 +329,4 @@ impl Run {
 fn insert(metrics: &mut Map<String, Value>, name: &str, estimate: Estimate) {
     metrics.insert(name.to_owned(), json!(estimate.value));
     metrics.insert(format!("{name}_se"), json!(estimate.error));
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::recipe::{Override, named};
-    use crate::target::toy;
-
-    /// A model of a toy density is scored beside the density itself, on the same rows.
-    #[test]
-    fn toy_runs_report_the_exact_likelihood() {
-        let sets = ["target.rows=200", "training.steps=2", "evaluation.samples=10", "model.0.layers=1"];
-        let overrides: Vec<Override> = sets.iter().map(|set| Override::parse(set).unwrap()).collect();
-        let directory = std::env::temp_dir().join(format!("anabranch-exact-{}", std::process::id()));
-        let run = Run::create(&directory, named("moons-flow", &overrides).unwrap()).unwrap();
-        assert_eq!(run.train(&mut Silent).unwrap(), Ending::Finished);
-        let metrics = run.evaluate(&Silent).unwrap();
-        std::fs::remove_dir_all(&directory).unwrap();
-        let TargetData::Rows(data) = &run.plan.data else { panic!("moons are data") };
-        let exact: Vec<f64> = toy::log_density("moons", &data.test).iter().map(|value| -value).collect();
-        assert_eq!(metrics["nll_exact"], json!(Estimate::mean(&exact).value));
-        assert_eq!(metrics["nll_exact_se"], json!(Estimate::mean(&exact).error));
-        assert!(metrics["nll"].as_f64().unwrap() > metrics["nll_exact"].as_f64().unwrap() + 0.1);
-    }
 }

@@ -8,7 +8,7 @@ use anabranch::estimate::likelihood::{Bound, nll};
 use anabranch::estimate::paths::{backward_weights, forward_weights};
 use anabranch::recipe::{Override, Plan, Recipe, TargetData, library, read};
 use anabranch::rng::{Noise, Purpose};
-use anabranch::train::Trainer;
+use anabranch::train::{Trainer, Training, start};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -286,6 +286,61 @@ fn recipe() -> impl Strategy<Value = String> {
     )
 }
 
+/// A recipe of a flow network.
+fn objects() -> impl Strategy<Value = String> {
+    let network = prop_oneof![
+        (widths(), word(&ACTIVATIONS)).prop_map(|(hidden, name)| format!(
+            "{{ kind = 'mlp', hidden = {hidden:?}, activation = '{name}' }}"
+        )),
+        Just("{ kind = 'table' }".to_owned()),
+    ];
+    let schedule = |low: f64, high: f64| {
+        prop_oneof![
+            (low..high).prop_map(|value| format!("{value:.3}")),
+            (low..high, low..high, 1u64..4).prop_map(|(start, end, steps)| format!(
+                "{{ start = {start:.3}, end = {end:.3}, steps = {steps} }}"
+            )),
+        ]
+    };
+    let policy = (word(&["uniform", "learned", "maximum-entropy"]), network);
+    let exploration = (schedule(-0.2, 1.0), schedule(0.1, 3.0));
+    let training = (1usize..20, 0.0..0.99f64, 1u64..60, any::<u32>());
+    ((1usize..4, 2usize..6, 0.001..1.0f64), policy, exploration, training).prop_map(
+        |((dim, side, r0), (backward, network), (epsilon, temperature), (batch, ema, trajectories, seed))| {
+            format!(
+                "name = 'chance'\nseed = {seed}\n[target]\nkind = 'hypergrid'\ndim = {dim}\nside = {side}\n\
+                 reward = {{ kind = 'original', r0 = {r0:.3} }}\n[policy]\nbackward = '{backward}'\n\
+                 network = {network}\n[exploration]\nepsilon = {epsilon}\ntemperature = {temperature}\n\
+                 [training]\nbatch = {batch}\nema = {ema:.3}\ntrajectories = {trajectories}\nevaluate_every = 2\n"
+            )
+        },
+    )
+}
+
+#[test]
+fn flow_networks_that_pass_the_checks_train_and_sample() {
+    let built = Cell::new(0);
+    runner(300)
+        .run(&objects(), |text| {
+            let Some(recipe) = reads(&text, &[])? else { return Ok(()) };
+            let plan = Plan::new(recipe).map_err(|error| TestCaseError::fail(error.to_string()))?;
+            let Plan::GFlowNet(flow) = &plan else { return Err(TestCaseError::fail("a flow network")) };
+            built.set(built.get() + 1);
+            let mut trainer = start(&plan);
+            while !trainer.finished() {
+                let info = trainer.step().map_err(|error| TestCaseError::fail(error.to_string()))?;
+                prop_assert!(info.loss.is_finite() && info.gradient_norm.is_finite());
+            }
+            let score = trainer.evaluate().map_err(|error| TestCaseError::fail(error.to_string()))?;
+            prop_assert!(score.is_finite());
+            let samples = flow.sample(trainer.trained(), 3, &Noise::new(1, Purpose::Choice), &|_| true);
+            prop_assert_eq!(samples.map(|samples| samples.len()).ok(), Some(3 * flow.task.columns()));
+            Ok(())
+        })
+        .unwrap();
+    assert!(built.get() > 100, "only {} were built", built.get());
+}
+
 #[test]
 fn what_passes_the_checks_trains_scores_and_samples() {
     let built = Cell::new(0);
@@ -293,7 +348,8 @@ fn what_passes_the_checks_trains_scores_and_samples() {
         .run(&recipe(), |text| {
             let Some(recipe) = reads(&text, &[])? else { return Ok(()) };
             let plan = match Plan::new(recipe) {
-                Ok(plan) => plan,
+                Ok(Plan::Chain(plan)) => plan,
+                Ok(Plan::GFlowNet(_)) => return Err(TestCaseError::fail("a recipe of a chain")),
                 Err(error) => return is_message(&error),
             };
             built.set(built.get() + 1);
@@ -306,7 +362,7 @@ fn what_passes_the_checks_trains_scores_and_samples() {
                     Err(other) => return Err(TestCaseError::fail(other.to_string())),
                 }
             }
-            let model = trainer.trained();
+            let model = plan.model.with_weights(trainer.trained());
             let dimension = plan.dimension();
             let noise = Noise::new(1, Purpose::Source);
             prop_assert_eq!(plan.recipe.sampler.sample(&model, 3, &noise).len(), 3 * dimension);

@@ -56,7 +56,14 @@ fn last_checkpoint(run: &Path) -> (PathBuf, Vec<u8>) {
 
 #[test]
 fn law_8_a_stopped_run_resumes_bit_for_bit() {
-    for name in ["digits-diffusion", "digits-vae", "moons-flow", "funnel-flow", "digits-latent-diffusion"] {
+    for name in [
+        "digits-diffusion",
+        "digits-vae",
+        "moons-flow",
+        "funnel-flow",
+        "digits-latent-diffusion",
+        "hypergrid",
+    ] {
         let (whole, parts) = (directory(&format!("{name}-whole")), directory(&format!("{name}-parts")));
         let run = Run::create(&whole, recipe(name)).expect("a run");
         assert_eq!(run.train(&mut Silent).expect("trains"), Ending::Finished);

@@ -5,12 +5,12 @@ use std::collections::HashMap;
 
 use safetensors::{Dtype, tensor::TensorView};
 
-use crate::support::{Place, TINY};
+use crate::support::{GRID, KINDS, Place, TINY};
 
 const NEWEST: &str = "run/checkpoints/step-0000000030.safetensors";
 
 /// What may lie where a checkpoint should, and what is said of it.
-fn damages(place: &Place, whole: &[u8]) -> Vec<(Vec<u8>, &'static str)> {
+fn damages(place: &Place, recipe: &str, whole: &[u8]) -> Vec<(Vec<u8>, &'static str)> {
     let mut cases = vec![
         (Vec::new(), "damaged ("),
         (b"something else".to_vec(), "damaged ("),
@@ -38,11 +38,11 @@ fn damages(place: &Place, whole: &[u8]) -> Vec<(Vec<u8>, &'static str)> {
     cases.push((foreign(entry("zero")), "damaged (no checksum)"));
     cases.push((foreign(entry("0 {\"step\": -1}")), "damaged ("));
     // Of other runs.
-    place.write("wide.toml", TINY.replace("hidden = [3]", "hidden = [4]"));
-    place.write("plain.toml", TINY.replace("bins = 3", "mixing = \"none\""));
+    place.write("wide.toml", recipe.replace("hidden = [3]", "hidden = [4]"));
+    place.write("other.toml", if recipe == TINY { GRID } else { TINY });
     for (arguments, reason) in [
         ("wide.toml", "of another model (weights/"),
-        ("plain.toml", "of another model ("),
+        ("other.toml", "of another model ("),
         ("tiny.toml --seed 6", "of another run (its seed is 6, not 5)"),
     ] {
         place.run(&format!("run {arguments} --out other --json")).json();
@@ -54,11 +54,15 @@ fn damages(place: &Place, whole: &[u8]) -> Vec<(Vec<u8>, &'static str)> {
 
 #[test]
 fn whatever_lies_there_the_run_ends_as_if_it_had_not() {
-    let place = Place::tiny();
+    KINDS.into_iter().for_each(ends_as_if_it_had_not);
+}
+
+fn ends_as_if_it_had_not(recipe: &str) {
+    let place = Place::with(recipe);
     place.run("run tiny.toml --out run --json").json();
     assert_eq!(place.checkpoints("run"), ["step-0000000028.safetensors", "step-0000000030.safetensors"]);
     let (whole, metrics, result) = (place.newest("run"), place.metrics("run"), place.read("run/samples.npy"));
-    for (content, reason) in damages(&place, &whole) {
+    for (content, reason) in damages(&place, recipe, &whole) {
         place.write(NEWEST, &content);
         let ended = place.run("resume run --json");
         assert_eq!(ended.code, Some(0), "{}", ended.stderr);

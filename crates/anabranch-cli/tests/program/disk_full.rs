@@ -1,7 +1,7 @@
 //! Files that cannot grow, as on a full disk: exit code 1, what was there before stays whole, and `resume` ends where
 //! the run would have ended.
 
-use crate::support::{Ended, Place, TINY};
+use crate::support::{Ended, KINDS, Place, TINY};
 
 /// Files are limited in units of a kilobyte; each test makes the file it is about larger than one.
 fn whole(place: &Place, recipe: &str) {
@@ -38,16 +38,18 @@ fn a_run_that_cannot_begin_leaves_nothing() {
 
 #[test]
 fn a_checkpoint_that_does_not_fit_leaves_the_run_resumable() {
-    let place = Place::new();
-    place.write("t.toml", TINY.replace("hidden = [3]", "hidden = [40, 40]"));
-    whole(&place, "t.toml");
-    failed(
-        place.run_on_full_disk(8, "run t.toml --out run --json"),
-        "run/checkpoints/step-0000000004.safetensors",
-    );
-    no_torn_files(&place, "run");
-    assert!(place.checkpoints("run").is_empty());
-    resumes_as_the_whole(&place);
+    for recipe in KINDS {
+        let place = Place::new();
+        place.write("t.toml", recipe.replace("hidden = [3]", "hidden = [40, 40]"));
+        whole(&place, "t.toml");
+        failed(
+            place.run_on_full_disk(8, "run t.toml --out run --json"),
+            "run/checkpoints/step-0000000004.safetensors",
+        );
+        no_torn_files(&place, "run");
+        assert!(place.checkpoints("run").is_empty());
+        resumes_as_the_whole(&place);
+    }
 }
 
 #[test]

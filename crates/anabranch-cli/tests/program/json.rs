@@ -84,6 +84,16 @@ fn metrics_have_the_names_of_their_targets() {
         &["elbo", "elbo_se", "eubo", "eubo_se", "log_z", "log_z_se", "log_z_exact", "ess"],
     );
     assert_eq!(result["metrics"]["log_z_exact"], 0.0);
+    let result = place.run(&format!("run hypergrid --set evaluation.paths=50 {short} --out grid")).json();
+    let names = checked(&result);
+    has(
+        &names,
+        &["tv", "l1", "jsd", "elbo", "elbo_se", "eubo", "eubo_se", "log_z", "log_z_se", "log_z_exact"],
+    );
+    has(&names, &["log_z_learned", "ess", "mean_length", "modes", "modes_found", "trajectories_per_second"]);
+    assert_eq!(result["parameters"], 75_525, "two hidden layers of 256 between 32 features and 5 outputs");
+    let exact = result["metrics"]["log_z_exact"].as_f64().expect("a number");
+    assert!((exact - 65.6f64.ln()).abs() < 1e-9);
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Training needs no more memory at its ten-thousandth step than at its two-thousandth.
 #![cfg(target_os = "linux")]
 
-use crate::support::{Place, signal, wait_for};
+use crate::support::{KINDS, Place, signal, wait_for};
 
 /// Resident memory in kilobytes.
 fn resident(process: u32) -> u64 {
@@ -12,7 +12,11 @@ fn resident(process: u32) -> u64 {
 
 #[test]
 fn memory_is_flat_over_ten_thousand_steps() {
-    let place = Place::tiny();
+    KINDS.into_iter().for_each(is_flat);
+}
+
+fn is_flat(recipe: &str) {
+    let place = Place::with(recipe);
     let mut child = place.spawn(
         "run tiny.toml --out run --set training.steps=10000000 --set training.evaluate_every=500 \
          --set training.checkpoint_every=500 --set training.log_every=100",

@@ -1,23 +1,31 @@
 //! Run directories: going on with a finished run, with one that hardly began, with none, with a damaged one, and two
 //! processes in one.
 
-use crate::support::{Place, TINY, signal, wait_for};
+use crate::support::{KINDS, Place, signal, wait_for};
 
 #[test]
 fn a_finished_run_is_measured_again() {
-    let place = Place::tiny();
-    let first = place.run("run tiny.toml --out run --json").json();
-    let (checkpoints, newest, metrics) =
-        (place.checkpoints("run"), place.newest("run"), place.metrics("run"));
-    let again = place.run("resume run --json").json();
-    assert_eq!(again["metrics"]["nll"], first["metrics"]["nll"]);
-    assert_eq!((place.checkpoints("run"), place.metrics("run")), (checkpoints, metrics));
-    assert!(place.newest("run") == newest);
+    for (recipe, metric) in KINDS.into_iter().zip(["nll", "tv"]) {
+        let place = Place::with(recipe);
+        let first = place.run("run tiny.toml --out run --json").json();
+        let (checkpoints, newest, metrics) =
+            (place.checkpoints("run"), place.newest("run"), place.metrics("run"));
+        let again = place.run("resume run --json").json();
+        assert!(first["metrics"][metric].is_number());
+        assert_eq!(again["metrics"][metric], first["metrics"][metric]);
+        assert_eq!((place.checkpoints("run"), place.metrics("run")), (checkpoints, metrics));
+        assert!(place.newest("run") == newest);
+    }
 }
 
 #[test]
 fn a_run_without_a_checkpoint_begins_anew() {
-    let place = Place::tiny();
+    for recipe in KINDS {
+        begins_anew(&Place::with(recipe));
+    }
+}
+
+fn begins_anew(place: &Place) {
     place.run("run tiny.toml --out whole --json").json();
     let whole = place.newest("whole");
     // What a kill can leave: torn files, half a log, an empty directory.
@@ -161,17 +169,19 @@ fn of_processes_that_begin_together_one_has_the_directory() {
 
 #[test]
 fn early_stopping_survives_a_resume() {
-    let place = Place::new();
-    place.write(
-        "t.toml",
-        TINY.replace("steps = 30", "steps = 100000\npatience = 2")
-            .replace("learning_rate", "")
-            .replace("schedule = \"constant\"", "learning_rate = 0.5"),
-    );
-    let first = place.run("run t.toml --out run --json").json();
+    for (recipe, metric) in KINDS.into_iter().zip(["nll", "tv"]) {
+        let patient = recipe.replace("steps = 30", "steps = 100000\npatience = 2");
+        let fast = patient.replace("schedule = \"constant\"", "learning_rate = 0.5");
+        stops_early(&Place::with(&fast), metric);
+    }
+}
+
+fn stops_early(place: &Place, metric: &str) {
+    let first = place.run("run tiny.toml --out run --json").json();
     let newest = place.newest("run");
     let again = place.run("resume run --json").json();
-    assert_eq!(again["metrics"]["nll"], first["metrics"]["nll"]);
+    assert!(first["metrics"][metric].is_number());
+    assert_eq!(again["metrics"][metric], first["metrics"][metric]);
     assert_eq!(again["steps"], first["steps"]);
     let name = place.checkpoints("run").pop().expect("a checkpoint");
     let steps = first["steps"].as_u64().expect("a number");

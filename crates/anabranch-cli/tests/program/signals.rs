@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use crate::support::{Ended, Place, TINY, signal, wait_for};
+use crate::support::{Ended, GRID, KINDS, Place, TINY, signal, wait_for};
 
 /// Endless, and the same at step `N` as a run of `N` steps.
 const ENDLESS: &str =
@@ -17,8 +17,8 @@ fn step(place: &Place, run: &str) -> u64 {
 
 #[test]
 fn a_stopped_run_writes_its_state_and_goes_on_from_there() {
-    for name in ["INT", "TERM"] {
-        let place = Place::tiny();
+    for (name, recipe) in [("INT", TINY), ("TERM", TINY), ("TERM", GRID)] {
+        let place = Place::with(recipe);
         let mut reached = 0;
         for command in [format!("run tiny.toml --out run {ENDLESS}"), "resume run".to_owned()] {
             let mut child = place.spawn(&command);
@@ -44,7 +44,11 @@ fn a_stopped_run_writes_its_state_and_goes_on_from_there() {
 
 #[test]
 fn a_signal_while_the_run_is_measured_ends_it_too() {
-    let place = Place::tiny();
+    KINDS.into_iter().for_each(stops_while_measured);
+}
+
+fn stops_while_measured(recipe: &str) {
+    let place = Place::with(recipe);
     // Measuring takes far longer than training.
     let mut child = place.spawn("run tiny.toml --out run --set evaluation.samples=50000000 --json");
     wait_for(&mut child, || place.checkpoints("run").iter().any(|name| name.contains("0000000030")));
@@ -91,10 +95,19 @@ fn chance(state: &mut u64) -> f64 {
 
 #[test]
 fn killed_at_any_moment_a_run_ends_as_if_it_never_was() {
+    // Enough steps for as many kills.
+    for (recipe, steps) in [(TINY, 400), (GRID, 1500)] {
+        ends_as_if_never_killed(recipe, steps);
+    }
+}
+
+fn ends_as_if_never_killed(recipe: &str, steps: u32) {
     let place = Place::new();
     place.write(
         "t.toml",
-        TINY.replace("steps = 30", "steps = 400").replace("checkpoint_every = 4", "checkpoint_every = 3"),
+        recipe
+            .replace("steps = 30", &format!("steps = {steps}"))
+            .replace("checkpoint_every = 4", "checkpoint_every = 3"),
     );
     place.run("run t.toml --out whole --json").json();
     let mut state = 20_240_229;

@@ -38,6 +38,42 @@ draws = 1
 sample_metrics = false
 "#;
 
+/// A flow network as small, with as much to write.
+pub const GRID: &str = r#"name = "grid"
+title = "A tiny grid"
+seed = 5
+
+[target]
+kind = "hypergrid"
+dim = 2
+side = 4
+
+[policy.network]
+kind = "mlp"
+hidden = [3]
+
+[exploration]
+epsilon = { start = 0.5, end = 0.0, steps = 20 }
+
+[optimizer]
+schedule = "constant"
+
+[training]
+steps = 30
+batch = 8
+checkpoint_every = 4
+evaluate_every = 10
+log_every = 5
+ema = 0.9
+
+[evaluation]
+samples = 9
+paths = 50
+"#;
+
+/// One recipe of each kind.
+pub const KINDS: [&str; 2] = [TINY, GRID];
+
 /// How a process ended.
 pub struct Ended {
     pub code: Option<i32>,
@@ -87,8 +123,13 @@ impl Place {
 
     /// One with `tiny.toml` in it.
     pub fn tiny() -> Self {
+        Self::with(TINY)
+    }
+
+    /// One with a recipe in `tiny.toml`.
+    pub fn with(recipe: &str) -> Self {
         let place = Self::new();
-        place.write("tiny.toml", TINY);
+        place.write("tiny.toml", recipe);
         place
     }
 

@@ -9,7 +9,9 @@ use anabranch::network::Activation;
 use anabranch::network::taped::Mlp;
 use anabranch::objective::balance::{Objective, TrajectoryBalance};
 use anabranch::policy::{Actions, BackwardPolicy, FlowHead, Policy};
+use anabranch::recipe::TrainingRecipe;
 use anabranch::reward::{Failure, Reward};
+use anabranch::train::Training;
 use anabranch::train::gflownet::exploration::Exploration;
 use anabranch::train::gflownet::{FlowTrainer, Settings};
 
@@ -66,11 +68,8 @@ impl Case {
         let optimizer = super::PLAIN.parse::<toml::Table>().expect("it parses")["optimizer"].clone();
         let optimizer = optimizer.try_into().expect("an optimiser");
         let settings = Settings {
-            batch: self.batch,
-            steps: 1_000_000_000,
+            training: TrainingRecipe { batch: self.batch, steps: 1_000_000_000, ..TrainingRecipe::default() },
             optimizer,
-            log_z_rate: 0.1,
-            ema: 0.0,
             objective: Objective::Paths(Arc::new(TrajectoryBalance::default())),
             exploration: Exploration::default(),
             conditions: None,

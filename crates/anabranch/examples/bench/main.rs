@@ -5,9 +5,9 @@ mod gflownets;
 use std::time::Instant;
 
 use anabranch::fused::matmul::multiply;
-use anabranch::recipe::{Plan, read};
+use anabranch::recipe::{ChainPlan, Plan, read};
 use anabranch::rng::{Noise, Purpose};
-use anabranch::train::Trainer;
+use anabranch::train::{Trainer, Training};
 use serde_json::json;
 
 #[global_allocator]
@@ -58,9 +58,12 @@ activation = "relu"
 const COUPLING: &str = "residual = true\nbound = 3.0\nmixing = \"lu\"\npass_spline = true\n";
 const AUTOREGRESSIVE: &str = "coupling = \"autoregressive\"\nbound = 5.0\nmixing = \"reversal\"\n";
 
-fn plan(text: &str, batch: usize) -> Plan {
+fn plan(text: &str, batch: usize) -> Box<ChainPlan> {
     let text = format!("{text}{PLAIN}batch = {batch}\n");
-    Plan::new(read("bench", &text, &[]).expect("the recipe reads")).expect("the recipe builds")
+    match Plan::new(read("bench", &text, &[]).expect("the recipe reads")).expect("the recipe builds") {
+        Plan::Chain(plan) => plan,
+        Plan::GFlowNet(_) => unreachable!("the recipes above are of chains"),
+    }
 }
 
 /// Milliseconds per call of each of `blocks` timed blocks of `inner` calls, after a warm-up of one block.
@@ -89,7 +92,7 @@ fn sample(text: &str, rows: usize, blocks: usize, inner: usize) -> (Vec<f64>, f6
     for _ in 0..20 {
         trainer.step().expect("a finite step");
     }
-    let model = trainer.trained();
+    let model = plan.model.with_weights(trainer.trained());
     let (mut seed, mut check) = (0, f64::NAN);
     let times = measure(blocks, inner, || {
         seed += 1;

@@ -31,6 +31,7 @@ const LIBRARY: &[Entry] = &[
     },
     Entry { name: "checkerboard-flow", text: include_str!("../../../../recipes/checkerboard-flow.toml") },
     Entry { name: "spirals-diffusion", text: include_str!("../../../../recipes/spirals-diffusion.toml") },
+    Entry { name: "hypergrid", text: include_str!("../../../../recipes/hypergrid.toml") },
     Entry { name: "funnel-flow", text: include_str!("../../../../recipes/funnel-flow.toml") },
     Entry { name: "manywell-flow", text: include_str!("../../../../recipes/manywell-flow.toml") },
 ];
@@ -85,8 +86,8 @@ mod tests {
             let recipe = named(entry.name, &[Override::parse("target.rows=100").unwrap()])
                 .or_else(|_| named(entry.name, &[]))
                 .unwrap_or_else(|error| panic!("{}: {error}", entry.name));
-            assert_eq!(recipe.name, entry.name);
-            assert!(!recipe.title.is_empty());
+            assert_eq!(recipe.overview().name, entry.name);
+            assert!(!recipe.overview().title.is_empty());
             Plan::new(recipe).unwrap_or_else(|error| panic!("{}: {error}", entry.name));
         }
     }

@@ -2,11 +2,15 @@
 
 use toml::de::{DeTable, DeValue};
 
-use super::{Recipe, shape};
+use super::Recipe;
+use super::shape::{self, Kind};
 use crate::error::{Error, Problem, Result, quoted};
 
 /// How many names a key's path may have; a recipe's own paths have at most five.
 const DEEPEST: usize = 16;
+
+/// Keys of which a recipe has one at most, each with the name of the other one beside it: what is set later wins.
+const EXCLUSIVE: [(&str, &str); 2] = [("training.steps", "trajectories"), ("training.trajectories", "steps")];
 
 /// One `key.path=value`.
 #[derive(Debug, Clone, PartialEq)]
@@ -47,6 +51,9 @@ impl Override {
         }
         match node {
             toml::Value::Table(table) => {
+                if let Some((_, other)) = EXCLUSIVE.iter().find(|(key, _)| *key == self.path.join(".")) {
+                    table.remove(*other);
+                }
                 table.insert(last.clone(), self.value.clone());
             }
             node => *child(node, last, &place)? = self.value.clone(),
@@ -102,11 +109,15 @@ impl Source<'_> {
                 .allowed("TOML, such as key = value below a [table]")
         })?;
         overrides.iter().try_for_each(|change| change.apply(&mut table))?;
-        shape::check(&table).map_err(|problem| {
+        let kind = shape::check(&table).map_err(|problem| {
             let place = self.place(problem.place());
             problem.at(place)
         })?;
-        let recipe: Recipe = table.try_into().map_err(|error: toml::de::Error| {
+        let recipe = match kind {
+            Kind::Chain => table.try_into().map(Recipe::Chain),
+            Kind::GFlowNet => table.try_into().map(Recipe::GFlowNet),
+        };
+        let recipe = recipe.map_err(|error| {
             Problem::new(origin, error.message().replace('\n', ", "))
                 .allowed("a recipe; see `anabranch schema`")
         })?;
@@ -204,7 +215,7 @@ mod tests {
         let sets = ["training.steps=3", "model.0.layers=2", "optimizer.kind=adamw", "seed=9"];
         let overrides: Vec<Override> = sets.iter().map(|set| Override::parse(set).unwrap()).collect();
         let recipe = read("t.toml", TEXT, &overrides).unwrap();
-        assert_eq!((recipe.training.steps, recipe.seed), (3, 9));
+        assert_eq!((recipe.overview().training.steps, recipe.overview().seed), (3, 9));
         assert_eq!(read("again", &recipe.to_toml(), &[]).unwrap(), recipe);
     }
 
@@ -274,6 +285,69 @@ mod tests {
         assert_eq!(message("", &[]), "t.toml, key name: found nothing; allowed: a text in quotes");
         let broken = message("name = \"t\"\nseed = \n", &[]);
         assert!(broken.starts_with("t.toml, line 2: found broken TOML ("), "{broken}");
+    }
+
+    const GRID: &str =
+        "name = \"g\"\n[target]\nkind = \"hypergrid\"\ndim = 2\nside = 4\n[training]\ntrajectories = 33\n";
+
+    #[test]
+    fn the_target_tells_the_kinds_of_recipes_apart() {
+        let grid = read("g.toml", GRID, &[]).unwrap();
+        assert!(matches!(grid, Recipe::GFlowNet(_)));
+        assert_eq!(read("again", &grid.to_toml(), &[]).unwrap(), grid);
+        assert_eq!(
+            message(GRID, &["target.kind=hypergird"]),
+            "--set target.kind: found \"hypergird\"; allowed: table, toy, energy, hypergrid; did you mean \"hypergrid\"?"
+        );
+        assert_eq!(
+            message("name = \"g\"", &[]),
+            "t.toml, key target: found nothing; allowed: a table whose kind is one of table, toy, energy, hypergrid"
+        );
+        assert!(message("name = \"g\"\n[targte]\n", &[]).ends_with("did you mean \"target\"?"));
+        // Keys of the other kind are unknown.
+        assert!(
+            message(GRID, &["sampler.kind=ode"])
+                .starts_with("--set sampler.kind, key sampler: found \"sampler\"")
+        );
+        assert!(message(TEXT, &["policy.backward=uniform"]).contains("key policy: found \"policy\""));
+        for (set, expected) in [
+            ("target.side=1", "--set target.side: found 1; allowed: an integer of at least 2"),
+            (
+                "target.reward={kind='original',r0=0}",
+                "--set target.reward, key target.reward.r0: found 0; allowed: a positive number",
+            ),
+            ("exploration.epsilon=2", "--set exploration.epsilon: found 2; allowed: a number from 0 to 1"),
+            (
+                "exploration.epsilon={start=1.0,end=-0.5,steps=3}",
+                "--set exploration.epsilon, key exploration.epsilon.end: found -0.5; allowed: a number from 0 to 1",
+            ),
+            (
+                "exploration.epsilon=low",
+                "--set exploration.epsilon: found \"low\"; allowed: a finite number, or a table",
+            ),
+            (
+                "policy.network={kind='mlp',hidden=[0]}",
+                "--set policy.network, key policy.network.hidden.0: found 0; allowed: a number from 1 to 65536",
+            ),
+        ] {
+            assert_eq!(message(GRID, &[set]), expected);
+        }
+    }
+
+    #[test]
+    fn of_steps_and_trajectories_the_later_one_counts() {
+        let steps = |sets: &[&str]| {
+            let overrides: Vec<Override> = sets.iter().map(|set| Override::parse(set).unwrap()).collect();
+            read("g.toml", GRID, &overrides).unwrap().overview().training.steps
+        };
+        assert_eq!(steps(&[]), 3, "33 trajectories are three steps of 16");
+        assert_eq!(steps(&["training.batch=11"]), 3);
+        assert_eq!(steps(&["training.steps=7"]), 7);
+        assert_eq!(steps(&["training.steps=7", "training.trajectories=16"]), 1);
+        assert_eq!(
+            message(GRID, &["training={steps=2,trajectories=5}"]),
+            "--set training: found steps = 2 and trajectories = 5; allowed: one of them"
+        );
     }
 
     #[test]

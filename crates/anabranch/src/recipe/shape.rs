@@ -1,26 +1,47 @@
 //! Whether a table has the shape of a recipe: the published JSON Schema and the table, walked side by side.
 //!
 //! What the schema says of a key - its type, its choices, whether it must be there - is what a message says too, so
-//! the two cannot disagree. Ranges and whatever several keys decide together are [`super::Recipe::check`]'s.
+//! the two cannot disagree. The choices of `target.kind` tell the kinds of recipes apart. Ranges and whatever several keys
+//! decide together are [`super::Recipe::check`]'s.
 
-use serde_json::Value as Schema;
+use serde_json::{Map, Value as Schema, json};
 use toml::{Table, Value};
 
 use super::Recipe;
 use crate::error::{Problem, quoted};
 
-/// Checks names, types and choices; the place of a problem is the key's path, such as `model.0.layers`.
+/// The kinds of recipes, in the order of [`Recipe`]'s variants.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    Chain,
+    GFlowNet,
+}
+
+/// Checks names, types and choices; the place of a problem is the key's path, such as `model.0.layers`. Answers of which
+/// kind the recipe is.
 ///
 /// # Errors
 /// The first problem found.
-pub(super) fn check(table: &Table) -> Result<(), Problem> {
+pub(super) fn check(table: &Table) -> Result<Kind, Problem> {
     let root = schemars::schema_for!(Recipe).to_value();
-    Walk { root: &root }.table(&root, table, "")
+    let walk = Walk { root: &root };
+    let target = table.get("target").and_then(|target| target.get("kind")).and_then(Value::as_str);
+    for (kind, schema) in [Kind::Chain, Kind::GFlowNet].into_iter().zip(walk.recipes()) {
+        if target.is_some_and(|target| words_of_tag(&walk.targets(schema)).contains(&target)) {
+            walk.table(schema, table, "")?;
+            return Ok(kind);
+        }
+    }
+    // Neither: what both have in common, with the targets of both, says what is missing.
+    let either = walk.either();
+    Walk { root: &either }.table(&either, table, "")?;
+    Err(Problem::new("target.kind", "nothing"))
 }
 
 /// Whether a recipe has a key of this name at its top.
 pub(super) fn has(name: &str) -> bool {
-    schemars::schema_for!(Recipe).to_value()["properties"].get(name).is_some()
+    let root = schemars::schema_for!(Recipe).to_value();
+    Walk { root: &root }.recipes().iter().any(|schema| schema["properties"].get(name).is_some())
 }
 
 struct Walk<'a> {
@@ -55,6 +76,10 @@ fn tags<'s>(variants: &[&'s Schema]) -> Option<(&'s str, Vec<&'s str>)> {
     Some((name, tags.iter().map(|(_, word)| *word).collect()))
 }
 
+fn words_of_tag<'s>(variants: &[&'s Schema]) -> Vec<&'s str> {
+    tags(variants).map_or(Vec::new(), |(_, words)| words)
+}
+
 /// What stands in the table, for a message.
 fn found(value: &Value) -> String {
     match value {
@@ -73,6 +98,35 @@ impl<'a> Walk<'a> {
             schema = self.root.pointer(path.trim_start_matches('#')).unwrap_or(&Schema::Null);
         }
         schema
+    }
+
+    /// The schemas of all kinds of recipes.
+    fn recipes(&self) -> Vec<&'a Schema> {
+        let kinds = alternatives(self.root).unwrap_or_default();
+        kinds.into_iter().map(|schema| self.resolve(schema)).collect()
+    }
+
+    /// The targets that a kind of recipe can have.
+    fn targets(&self, recipe: &'a Schema) -> Vec<&'a Schema> {
+        alternatives(self.resolve(&recipe["properties"]["target"])).unwrap_or_default()
+    }
+
+    /// A schema for recipes of no known kind: any key of any kind, and a target of any kind.
+    fn either(&self) -> Schema {
+        let mut properties = Map::new();
+        for recipe in self.recipes() {
+            for (name, schema) in recipe["properties"].as_object().into_iter().flatten() {
+                let alike = ["name", "title", "seed"].contains(&name.as_str());
+                properties.entry(name).or_insert(if alike { schema.clone() } else { json!({}) });
+            }
+        }
+        let targets: Vec<&Schema> =
+            self.recipes().into_iter().flat_map(|recipe| self.targets(recipe)).collect();
+        properties.insert("target".to_owned(), json!({ "oneOf": targets }));
+        json!({
+            "type": "object", "properties": properties, "required": ["name", "target"],
+            "additionalProperties": false, "$defs": self.root["$defs"],
+        })
     }
 
     /// What a schema allows, in words.

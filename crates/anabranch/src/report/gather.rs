@@ -10,7 +10,9 @@ use crate::chain::double;
 use crate::error::{Error, Problem, Result};
 use crate::network::weights::{matrix, to_vec, to_vec_f64};
 use crate::plot::Point;
-use crate::recipe::{TargetData, citations, explain};
+use crate::policy::Policy;
+use crate::recipe::gflownet::Task;
+use crate::recipe::{ChainPlan, GFlowNetPlan, Plan, TargetData};
 use crate::rng::{Noise, Purpose};
 use crate::run::{Run, Silent};
 use crate::target::Energy;
@@ -30,7 +32,44 @@ const CELLS: usize = 120;
 /// # Errors
 /// If no checkpoint is whole, or `samples.npy` cannot be read.
 pub fn gather(run: &Run, result: &Value) -> Result<Summary> {
-    let (plan, recipe) = (&run.plan, &run.plan.recipe);
+    match &run.plan {
+        Plan::Chain(plan) => chain(run, plan, result),
+        Plan::GFlowNet(plan) => gflownet(run, plan, result),
+    }
+}
+
+/// What reports of both kinds of runs show.
+fn common(run: &Run, result: &Value) -> Result<Summary> {
+    let (plan, recipe) = (&run.plan, run.plan.recipe());
+    let overview = plan.overview();
+    Ok(Summary {
+        name: overview.name.to_owned(),
+        title: overview.title.to_owned(),
+        seed: overview.seed,
+        steps: result["steps"].as_u64().unwrap_or(overview.training.steps),
+        seconds: result["seconds"].as_f64().unwrap_or(f64::NAN),
+        parameters: plan.parameters() as u64,
+        facts: plan.explain(),
+        metrics: result["metrics"].as_object().cloned().unwrap_or_default(),
+        log: read_log(&run.directory.join("metrics.jsonl"))?,
+        validation: if plan.score() == "nll" { "nats per row" } else { "\u{2212}ELBO, nats" }.to_owned(),
+        recipe: recipe.to_toml(),
+        citations: recipe.citations().into_iter().map(str::to_owned).collect(),
+        ..Summary::default()
+    })
+}
+
+fn gflownet(run: &Run, plan: &GFlowNetPlan, result: &Value) -> Result<Summary> {
+    let Task::Discrete(task) = &plan.task;
+    let dimension = task.model.policy.cells();
+    let mut samples = read_samples(&run.directory.join("samples.npy"), dimension)?;
+    samples.truncate(ROWS * dimension);
+    let target = serde_json::to_string(&plan.recipe.target).expect("a target is plain values");
+    Ok(Summary { target, dimension, samples, ..common(run, result)? })
+}
+
+fn chain(run: &Run, plan: &ChainPlan, result: &Value) -> Result<Summary> {
+    let recipe = &plan.recipe;
     let dimension = plan.dimension();
     let mut samples = read_samples(&run.directory.join("samples.npy"), dimension)?;
     samples.truncate(ROWS * dimension);
@@ -66,7 +105,7 @@ pub fn gather(run: &Run, result: &Value) -> Result<Summary> {
         }
         _ => None,
     };
-    let model = run.model(&Silent)?;
+    let model = plan.model.with_weights(&run.trained(&Silent)?);
     let noise = plan.sampling_noise();
     let frames = recipe.sampler.trajectory(&model, PATHS, PLACES, &noise);
     let trajectory = frames.into_iter().map(|(place, state)| {
@@ -74,25 +113,14 @@ pub fn gather(run: &Run, result: &Value) -> Result<Summary> {
         Frame { place, dimension, values: to_vec(state) }
     });
     Ok(Summary {
-        name: recipe.name.clone(),
-        title: recipe.title.clone(),
-        seed: recipe.seed,
-        steps: result["steps"].as_u64().unwrap_or(recipe.training.steps),
-        seconds: result["seconds"].as_f64().unwrap_or(f64::NAN),
-        parameters: plan.model.parameters() as u64,
-        facts: explain(plan),
         target: serde_json::to_string(&recipe.target).expect("a target is plain values"),
-        metrics: result["metrics"].as_object().cloned().unwrap_or_default(),
-        log: read_log(&run.directory.join("metrics.jsonl"))?,
-        validation: if recipe.target.is_energy() { "\u{2212}ELBO, nats" } else { "nats per row" }.to_owned(),
         dimension,
         image,
         samples,
         reference,
         density,
         trajectory: trajectory.collect(),
-        recipe: recipe.to_toml(),
-        citations: citations(recipe).into_iter().map(str::to_owned).collect(),
+        ..common(run, result)?
     })
 }
 

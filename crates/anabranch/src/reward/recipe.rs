@@ -181,6 +181,12 @@ pub enum RewardRecipe {
     },
 }
 
+impl Default for RewardRecipe {
+    fn default() -> Self {
+        Self::Hypergrid { setting: GridSetting::default(), r0: None, r1: None, r2: None }
+    }
+}
+
 /// `beta` of planted modes where nothing is given.
 const DEFAULT_BETA: f64 = 3.0;
 

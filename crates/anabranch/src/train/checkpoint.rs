@@ -1,7 +1,7 @@
 //! Checkpoints: everything a run needs to go on, in one safetensors file.
 //!
-//! Tensors are named `weights/NAME`, `first/NAME`, `second/NAME`, `average/NAME` and `best/NAME`; the header's metadata
-//! hold a checksum over names, numbers and counters, and the counters. A file is written beside its place and renamed,
+//! Tensors are named `weights/NAME`, `first/NAME`, `second/NAME`, `average/NAME` and `best/NAME`; what else a family keeps is
+//! bytes, named `memory/NAME`. The header's metadata hold a checksum over names, contents and counters, and the counters. A file is written beside its place and renamed,
 //! so a kill leaves the one before; a damaged file is detected by its checksum and the one before it is used.
 
 use std::collections::HashMap;
@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 use serde::{Deserialize, Serialize};
 
-use super::{Best, State};
+use super::{Best, State, Training};
 use crate::data::atomic::atomic_write;
 use crate::error::{Error, Problem, Result, reason};
 
@@ -42,11 +42,11 @@ impl Checkpoints {
     ///
     /// # Errors
     /// If it cannot be written; older ones are then left alone.
-    pub fn save(&self, names: &[String], state: &State) -> Result<()> {
+    pub fn save(&self, trainer: &dyn Training) -> Result<()> {
         std::fs::create_dir_all(&self.directory)
             .map_err(|error| Error::io("create", &self.directory, error))?;
-        let bytes = encode(names, state);
-        let path = self.directory.join(format!("step-{:010}.safetensors", state.step));
+        let bytes = encode(&trainer.names(), trainer.state(), trainer.memory());
+        let path = self.directory.join(format!("step-{:010}.safetensors", trainer.state().step));
         atomic_write(&path, |out| out.write_all(&bytes))?;
         // Files of later steps are damaged or foreign ones, which count for nothing.
         let known = self.files()?;
@@ -64,20 +64,20 @@ impl Checkpoints {
         Ok(!self.files()?.is_empty())
     }
 
-    /// The newest checkpoint that is whole and belongs to the run of which `known` is a state, with a message for every
-    /// newer one that was passed over.
+    /// Restores the newest checkpoint that is whole and belongs to the run of which `trainer` is a beginning; answers a
+    /// message for every newer one that was passed over.
     ///
     /// # Errors
     /// If there is none.
-    pub fn latest(&self, names: &[String], known: &State) -> Result<(State, Vec<String>)> {
-        let mut passed = Vec::new();
+    pub fn restore(&self, trainer: &mut dyn Training) -> Result<Vec<String>> {
+        let (names, mut passed) = (trainer.names(), Vec::new());
         for path in self.files()?.iter().rev() {
             let found = match std::fs::read(path) {
-                Ok(bytes) => decode(&bytes, names, known),
+                Ok(bytes) => decode(&bytes, &names, trainer.state()),
                 Err(error) => Err(reason(&error)),
             };
-            match found {
-                Ok(state) => return Ok((state, passed)),
+            match found.and_then(|(state, memory)| trainer.restore(state, memory)) {
+                Ok(()) => return Ok(passed),
                 Err(reason) => passed.push(format!("{}: {reason}", path.display())),
             }
         }
@@ -105,6 +105,12 @@ impl Checkpoints {
     }
 }
 
+/// Bytes by name.
+type Memory = Vec<(String, Vec<u8>)>;
+
+/// What the names of these tensors begin with.
+const MEMORY: &str = "memory/";
+
 type Group<'a> = (&'static str, &'a [Vec<f32>]);
 
 fn groups(state: &State) -> Vec<Group<'_>> {
@@ -129,7 +135,7 @@ fn checksum<'a>(counters: &str, tensors: impl Iterator<Item = (String, &'a [u8])
     format!("{:08x}", crc.sum())
 }
 
-fn encode(names: &[String], state: &State) -> Vec<u8> {
+fn encode(names: &[String], state: &State, mut memory: Memory) -> Vec<u8> {
     let counters = Counters {
         step: state.step,
         seed: state.seed,
@@ -138,24 +144,29 @@ fn encode(names: &[String], state: &State) -> Vec<u8> {
         best_step: state.best.as_ref().map(|best| best.step),
     };
     let counters = serde_json::to_string(&counters).expect("counters are plain numbers");
-    let buffers: Vec<(String, Vec<u8>)> = groups(state)
+    memory.sort();
+    let memory = memory.into_iter().map(|(name, bytes)| (format!("{MEMORY}{name}"), bytes));
+    let buffers: Memory = groups(state)
         .into_iter()
         .flat_map(|(group, vectors)| {
             names.iter().zip(vectors).map(move |(name, vector)| {
                 (format!("{group}/{name}"), vector.iter().flat_map(|value| value.to_le_bytes()).collect())
             })
         })
+        .chain(memory)
         .collect();
     let sum = checksum(&counters, buffers.iter().map(|(name, bytes)| (name.clone(), &bytes[..])));
     let views = buffers.iter().map(|(name, bytes)| {
-        let view = TensorView::new(Dtype::F32, vec![bytes.len() / 4], bytes).expect("four bytes a number");
+        let (dtype, size) = if name.starts_with(MEMORY) { (Dtype::U8, 1) } else { (Dtype::F32, 4) };
+        let view =
+            TensorView::new(dtype, vec![bytes.len() / size], bytes).expect("as many bytes as numbers need");
         (name.clone(), view)
     });
     let metadata = HashMap::from([("anabranch".to_owned(), format!("{sum} {counters}"))]);
     safetensors::serialize(views, Some(metadata)).expect("names are unique")
 }
 
-fn decode(bytes: &[u8], names: &[String], known: &State) -> std::result::Result<State, String> {
+fn decode(bytes: &[u8], names: &[String], known: &State) -> std::result::Result<(State, Memory), String> {
     let damaged = |what: &dyn std::fmt::Display| format!("damaged ({what})");
     let (_, header) = SafeTensors::read_metadata(bytes).map_err(|error| damaged(&error))?;
     let tensors = SafeTensors::deserialize(bytes).map_err(|error| damaged(&error))?;
@@ -189,13 +200,21 @@ fn decode(bytes: &[u8], names: &[String], known: &State) -> std::result::Result<
         (Some(score), Some(step)) => Some(Best { score, step, weights: group("best")? }),
         _ => None,
     };
+    let mut kept: Vec<&str> = tensors.names().into_iter().filter(|name| name.starts_with(MEMORY)).collect();
+    kept.sort_unstable();
+    let mut memory = Memory::new();
+    for name in kept {
+        let tensor = tensors.tensor(name).map_err(|error| damaged(&error))?;
+        memory.push((name[MEMORY.len()..].to_owned(), tensor.data().to_vec()));
+        read.push((name.to_owned(), tensor.data()));
+    }
     if checksum(counters_text, read.into_iter()) != sum {
         return Err("damaged (its checksum does not match)".to_owned());
     }
     if counters.seed != known.seed {
         return Err(format!("of another run (its seed is {}, not {})", counters.seed, known.seed));
     }
-    Ok(State {
+    let state = State {
         step: counters.step,
         seed: counters.seed,
         weights,
@@ -204,7 +223,8 @@ fn decode(bytes: &[u8], names: &[String], known: &State) -> std::result::Result<
         average,
         best,
         stale: counters.stale,
-    })
+    };
+    Ok((state, memory))
 }
 
 #[cfg(test)]
@@ -228,14 +248,16 @@ mod tests {
     #[test]
     fn a_checkpoint_comes_back_and_every_flipped_bit_is_noticed() {
         let names = ["a".to_owned(), "b".to_owned()];
-        let bytes = encode(&names, &state());
-        assert_eq!(decode(&bytes, &names, &state()).unwrap(), state());
+        let memory = vec![("replay".to_owned(), vec![7, 0, 255]), ("counts".to_owned(), Vec::new())];
+        let bytes = encode(&names, &state(), memory.clone());
+        let whole = (state(), vec![memory[1].clone(), memory[0].clone()]);
+        assert_eq!(decode(&bytes, &names, &state()).unwrap(), whole);
         for position in 0..bytes.len() {
             for bit in 0..8 {
                 let mut damaged = bytes.clone();
                 damaged[position] ^= 1 << bit;
                 if let Ok(read) = decode(&damaged, &names, &state()) {
-                    assert_eq!(read, state(), "byte {position}, bit {bit}: accepted with other content");
+                    assert_eq!(read, whole, "byte {position}, bit {bit}: accepted with other content");
                 }
             }
         }

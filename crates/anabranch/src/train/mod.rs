@@ -6,6 +6,7 @@
 pub mod checkpoint;
 pub mod gflownet;
 pub mod optimizer;
+mod state;
 pub mod tensorboard;
 
 use burn::tensor::Tensor;
@@ -15,41 +16,12 @@ use crate::fused::scratch;
 use crate::model::Model;
 use crate::network::weights::{Weights, layout, matrix};
 use crate::objective::{self, KlTerms};
-use crate::recipe::{ObjectiveRecipe, Plan, TargetData};
+use crate::recipe::gflownet::Task;
+use crate::recipe::{ChainPlan, ObjectiveRecipe, Plan, TargetData};
 use crate::rng::{Noise, Purpose};
+use gflownet::FlowTrainer;
 use optimizer::{Moments, adam_step};
-
-/// All that a run needs to go on.
-#[derive(Debug, Clone, PartialEq)]
-pub struct State {
-    /// Steps done.
-    pub step: u64,
-    /// The seed of the run.
-    pub seed: u64,
-    /// The weights, one vector per entry of [`Trainer::names`].
-    pub weights: Vec<Vec<f32>>,
-    /// Adam's first moments.
-    pub first: Vec<Vec<f32>>,
-    /// Adam's second moments.
-    pub second: Vec<Vec<f32>>,
-    /// The exponential moving average of the weights.
-    pub average: Vec<Vec<f32>>,
-    /// The best validation score so far, its step, and the weights that were scored.
-    pub best: Option<Best>,
-    /// Evaluations since the best one.
-    pub stale: u64,
-}
-
-/// The best evaluation so far.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Best {
-    /// The validation score, lower being better.
-    pub score: f64,
-    /// After how many steps.
-    pub step: u64,
-    /// The weights that were scored.
-    pub weights: Vec<Vec<f32>>,
-}
+pub use state::{Best, State};
 
 /// What one step looked like.
 #[derive(Debug, Clone, Copy)]
@@ -64,9 +36,65 @@ pub struct StepInfo {
     pub learning_rate: f64,
 }
 
-/// A model being trained.
+/// What a run asks of whatever it trains.
+pub trait Training {
+    /// The names of the weight vectors, in the state's order.
+    fn names(&self) -> Vec<String>;
+
+    /// The state after the last step.
+    fn state(&self) -> &State;
+
+    /// What else is needed to go on, by name: the contents of a replay buffer, for one.
+    fn memory(&self) -> Vec<(String, Vec<u8>)> {
+        Vec::new()
+    }
+
+    /// Goes on from a state that has vectors of the same lengths, and from what [`Training::memory`] answered then.
+    ///
+    /// # Errors
+    /// If what was kept is of another run, in words; another state must then be restored.
+    fn restore(&mut self, state: State, memory: Vec<(String, Vec<u8>)>) -> Result<(), String>;
+
+    /// Makes one step.
+    ///
+    /// # Errors
+    /// If the loss or a gradient is not finite, the state being then that before the step; or if no rewards are to be had.
+    fn step(&mut self) -> Result<StepInfo>;
+
+    /// The validation score of the averaged weights, lower being better: nats per row on data, `-ELBO` on an energy or a
+    /// reward. Takes note of it.
+    ///
+    /// # Errors
+    /// If no rewards are to be had.
+    fn evaluate(&mut self) -> Result<f64>;
+
+    /// The weights that are to be used: the best evaluated, else the average, else the last.
+    fn trained(&self) -> &[Vec<f32>];
+
+    /// Whether training is over.
+    fn finished(&self) -> bool;
+}
+
+/// A run of a plan at its first step.
+///
+/// # Errors
+/// If the objective does not fit the rest of the recipe.
+pub fn start(plan: &Plan) -> Result<Box<dyn Training + '_>> {
+    Ok(match plan {
+        Plan::Chain(plan) => Box::new(Trainer::new(plan)),
+        Plan::GFlowNet(plan) => match &plan.task {
+            Task::Discrete(task) => {
+                let (model, reward, settings) =
+                    (task.model.clone(), task.reward.clone(), task.settings.clone());
+                Box::new(FlowTrainer::new(model, reward, settings, plan.recipe.seed)?)
+            }
+        },
+    })
+}
+
+/// A chain being trained.
 pub struct Trainer<'a> {
-    plan: &'a Plan,
+    plan: &'a ChainPlan,
     /// Holds its weights during a step; between steps the state has them.
     model: Model,
     log_z: Option<Weights>,
@@ -76,7 +104,7 @@ pub struct Trainer<'a> {
 
 impl<'a> Trainer<'a> {
     /// A run at its first step; data-dependent initial values are set from the first batch.
-    pub fn new(plan: &'a Plan) -> Self {
+    pub fn new(plan: &'a ChainPlan) -> Self {
         let mut model = plan.model.clone();
         if let TargetData::Rows(data) = &plan.data {
             let rows = data.train.len() / data.columns;
@@ -84,52 +112,13 @@ impl<'a> Trainer<'a> {
             let noise = Noise::new(plan.recipe.seed, Purpose::Weights);
             model.initialise(matrix(first, data.columns, &model.device()), &noise);
         }
-        let log_z = matches!(plan.recipe.objective, ObjectiveRecipe::TrajectoryBalance { .. })
+        let mut log_z = matches!(plan.recipe.objective, ObjectiveRecipe::TrajectoryBalance {})
             .then(|| Weights::new("log_z", layout([("log_z", vec![1])]), vec![0.0]));
-        let weights: Vec<Vec<f32>> = model.weights().into_iter().chain(&log_z).map(Weights::values).collect();
-        let zeros: Vec<Vec<f32>> = weights.iter().map(|w| vec![0.0; w.len()]).collect();
-        let state = State {
-            step: 0,
-            seed: plan.recipe.seed,
-            average: weights.clone(),
-            weights,
-            first: zeros.clone(),
-            second: zeros,
-            best: None,
-            stale: 0,
-        };
-        Self::resume(plan, state)
-    }
-
-    /// A run that goes on from a state.
-    pub fn resume(plan: &'a Plan, state: State) -> Self {
-        let mut model = plan.model.clone();
+        let weights = model.weights().into_iter().chain(&log_z).map(Weights::values).collect();
+        let state = State::new(plan.recipe.seed, weights);
         model.track();
-        let mut log_z = matches!(plan.recipe.objective, ObjectiveRecipe::TrajectoryBalance { .. })
-            .then(|| Weights::new("log_z", layout([("log_z", vec![1])]), vec![0.0]));
         log_z.iter_mut().for_each(Weights::track);
         Self { plan, model, log_z, state, order: None }
-    }
-
-    /// The state after the last step.
-    pub fn state(&self) -> &State {
-        &self.state
-    }
-
-    /// The names of the weight vectors, in the state's order.
-    pub fn names(&self) -> Vec<String> {
-        self.model.weights().into_iter().chain(&self.log_z).map(|weights| weights.name().to_owned()).collect()
-    }
-
-    /// The model with the weights that are to be used: the best evaluated, else the average, else the last.
-    pub fn trained(&self) -> Model {
-        let state = &self.state;
-        let chosen = match &state.best {
-            Some(best) => &best.weights,
-            None if self.plan.recipe.training.ema > 0.0 => &state.average,
-            None => &state.weights,
-        };
-        self.model.with_weights(chosen)
     }
 
     /// The batch of step `step`: the next rows of an endless sequence of permutations, or fresh exact samples.
@@ -166,7 +155,7 @@ impl<'a> Trainer<'a> {
         if let (true, TargetData::Energy(energy)) = (objective.needs_energy(), &self.plan.data) {
             let energy = energy.as_ref();
             return match (&objective, &self.log_z) {
-                (ObjectiveRecipe::TrajectoryBalance { .. }, Some(log_z)) => {
+                (ObjectiveRecipe::TrajectoryBalance {}, Some(log_z)) => {
                     objective::trajectory_balance(&self.model, energy, log_z, batch, &noise)
                 }
                 (ObjectiveRecipe::LogVariance {}, _) => {
@@ -189,15 +178,6 @@ impl<'a> Trainer<'a> {
             }
             _ => unreachable!("objectives on energies are handled above"),
         }
-    }
-
-    /// Makes one step.
-    ///
-    /// # Errors
-    /// If the loss or a gradient is not finite; the state is then that before the step.
-    pub fn step(&mut self) -> Result<StepInfo> {
-        // On a thread of the pool, so that the parallel parts of a step need not be handed over one by one.
-        rayon::scope(|_| self.step_here())
     }
 
     fn step_here(&mut self) -> Result<StepInfo> {
@@ -233,56 +213,58 @@ impl<'a> Trainer<'a> {
         let clip = recipe.optimizer.clip_norm;
         let scale = if clip > 0.0 && norm > clip { clip / norm } else { 1.0 };
         let learning_rate = optimizer::learning_rate(&recipe.optimizer, step, recipe.training.steps);
+        let of_log_z = recipe.optimizer.of_log_z();
         let model_vectors = found.len() - usize::from(self.log_z.is_some());
         for (index, gradient) in found.into_iter().enumerate() {
             let Some(gradient) = gradient else { continue };
-            let rate = match recipe.objective {
-                ObjectiveRecipe::TrajectoryBalance { log_z_rate } if index == model_vectors => log_z_rate,
-                _ => learning_rate,
+            let (optimizer, rate) = if index == model_vectors {
+                (&of_log_z, of_log_z.learning_rate)
+            } else {
+                (&recipe.optimizer, learning_rate)
             };
             let moments =
                 Moments { first: &mut self.state.first[index], second: &mut self.state.second[index] };
-            adam_step(
-                &recipe.optimizer,
-                rate,
-                step + 1,
-                scale,
-                &mut self.state.weights[index],
-                &gradient,
-                moments,
-            );
+            adam_step(optimizer, rate, step + 1, scale, &mut self.state.weights[index], &gradient, moments);
             scratch::give_back(gradient);
         }
-        if recipe.training.ema > 0.0 {
-            // The average's decay grows from 1/11 towards its final value, so that early weights are soon forgotten.
-            let decay = recipe.training.ema.min((step + 1) as f64 / (step + 11) as f64);
-            for (average, weights) in self.state.average.iter_mut().zip(&self.state.weights) {
-                optimizer::average(average, weights, decay as f32);
-            }
-        }
+        self.state.average(recipe.training.ema, step);
         self.state.step = step + 1;
         Ok(StepInfo { step: step + 1, loss: value, gradient_norm: norm, learning_rate })
     }
+}
 
-    /// The validation score of the averaged weights, lower being better: nats per row on data, `-ELBO` on an energy.
-    /// Remembers it if it is the best.
-    pub fn evaluate(&mut self) -> f64 {
-        let averaged = self.plan.recipe.training.ema > 0.0;
-        let weights = if averaged { self.state.average.clone() } else { self.state.weights.clone() };
-        let score = self.plan.validation_score(&self.model.with_weights(&weights));
-        if score.is_finite() && self.state.best.as_ref().is_none_or(|best| score < best.score) {
-            self.state.best = Some(Best { score, step: self.state.step, weights });
-            self.state.stale = 0;
-        } else {
-            self.state.stale += 1;
-        }
-        score
+impl Training for Trainer<'_> {
+    fn names(&self) -> Vec<String> {
+        self.model.weights().into_iter().chain(&self.log_z).map(|weights| weights.name().to_owned()).collect()
     }
 
-    /// Whether training is over: all steps done, or no improvement for as many evaluations as the recipe allows.
-    pub fn finished(&self) -> bool {
+    fn state(&self) -> &State {
+        &self.state
+    }
+
+    fn restore(&mut self, state: State, _memory: Vec<(String, Vec<u8>)>) -> Result<(), String> {
+        self.state = state;
+        Ok(())
+    }
+
+    fn step(&mut self) -> Result<StepInfo> {
+        // On a thread of the pool, so that the parallel parts of a step need not be handed over one by one.
+        rayon::scope(|_| self.step_here())
+    }
+
+    fn evaluate(&mut self) -> Result<f64> {
         let training = &self.plan.recipe.training;
-        self.state.step >= training.steps || (training.patience > 0 && self.state.stale >= training.patience)
+        let score = self.plan.validation_score(&self.model.with_weights(self.state.scored(training)));
+        self.state.note(score, training);
+        Ok(score)
+    }
+
+    fn trained(&self) -> &[Vec<f32>] {
+        self.state.trained(&self.plan.recipe.training)
+    }
+
+    fn finished(&self) -> bool {
+        self.state.finished(&self.plan.recipe.training)
     }
 }
 

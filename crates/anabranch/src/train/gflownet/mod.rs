@@ -15,13 +15,14 @@ pub mod replay;
 use std::sync::Arc;
 
 use super::optimizer::{self, Moments, adam_step};
-use super::{State, StepInfo};
+use super::{State, StepInfo, Training};
 use crate::error::{Error, Problem, Result};
+use crate::estimate::trajectories::outward;
 use crate::model::gflownet::{Batch, GFlowNet, Homeward, Outward};
 use crate::network::taped::Evaluator;
 use crate::objective::balance::{Needs, Objective, ReferenceKind};
 use crate::policy::Policy;
-use crate::recipe::OptimizerRecipe;
+use crate::recipe::{OptimizerRecipe, TrainingRecipe, evaluation_noise};
 use crate::reward::{Failure, Reward};
 use crate::rng::{Noise, Purpose};
 use crate::sampler::back_and_forth::{BackAndForth, Particles};
@@ -31,6 +32,9 @@ use replay::{Drawn, Replay};
 
 /// Batches in a row that a reward may fail to answer before training stops.
 const MOST_SKIPPED: u64 = 100;
+
+/// Trajectories of a validation score.
+const SCORED: usize = 1000;
 
 /// Where conditions come from.
 pub trait Conditions: Send + Sync + std::fmt::Debug {
@@ -50,16 +54,10 @@ pub trait Sources<C>: Send + Sync + std::fmt::Debug {
 /// How a flow network is trained.
 #[derive(Debug, Clone)]
 pub struct Settings<P: Policy> {
-    /// Trajectories that the policy draws for a step.
-    pub batch: usize,
-    /// Steps of the schedule.
-    pub steps: u64,
+    /// How long, and how many trajectories the policy draws for a step.
+    pub training: TrainingRecipe,
     /// How weights are updated.
     pub optimizer: OptimizerRecipe,
-    /// The learning rate of `log Z`.
-    pub log_z_rate: f64,
-    /// Decay of the weights' moving average; 0 keeps none.
-    pub ema: f64,
     /// The loss.
     pub objective: Objective,
     /// What is trained on besides the policy's own draws.
@@ -164,22 +162,12 @@ impl<P: Policy> FlowTrainer<P> {
             add("target", values)
         });
         let novelty_place = novelty.as_ref().map(|novelty| add("novelty", novelty.initial(seed)));
-        let zeros: Vec<Vec<f32>> = weights.iter().map(|w| vec![0.0; w.len()]).collect();
-        let state = State {
-            step: 0,
-            seed,
-            average: weights.clone(),
-            weights,
-            first: zeros.clone(),
-            second: zeros,
-            best: None,
-            stale: 0,
-        };
+        let state = State::new(seed, weights);
         let cells = model.policy.cells();
         let width = settings.conditions.as_ref().map_or(0, |conditions| conditions.width());
         let replay = settings.exploration.replay;
         let replay = replay.map(|replay| Replay::new(replay.kind, replay.capacity, cells, width));
-        let mut sources = vec![P::Cell::default(); settings.batch * cells];
+        let mut sources = vec![P::Cell::default(); settings.training.batch * cells];
         sources.chunks_exact_mut(cells).for_each(|source| model.policy.source(source));
         let work = Work {
             batch: Batch::default(),
@@ -209,39 +197,6 @@ impl<P: Policy> FlowTrainer<P> {
         })
     }
 
-    /// Goes on from a state and the blobs that belong to it.
-    ///
-    /// # Errors
-    /// If a blob is not this run's.
-    pub fn resume(&mut self, state: State, blobs: &[(String, Vec<u8>)]) -> Result<()> {
-        let blob =
-            |name: &str| blobs.iter().find(|(known, _)| known == name).map(|(_, bytes)| bytes.as_slice());
-        if let Some(replay) = &mut self.replay {
-            let bytes = blob("replay").unwrap_or_default();
-            replay.restore(bytes).map_err(|words| Problem::new("the checkpoint's replay buffer", words))?;
-        }
-        let skipped = blob("skipped").and_then(|bytes| bytes.first_chunk::<8>());
-        self.skipped = skipped.map_or(0, |bytes| u64::from_le_bytes(*bytes));
-        self.state = state;
-        Ok(())
-    }
-
-    /// What a checkpoint holds besides the state.
-    pub fn blobs(&self) -> Vec<(String, Vec<u8>)> {
-        let replay = self.replay.iter().map(|replay| ("replay".to_owned(), replay.to_bytes()));
-        replay.chain([("skipped".to_owned(), self.skipped.to_le_bytes().to_vec())]).collect()
-    }
-
-    /// The state after the last step.
-    pub fn state(&self) -> &State {
-        &self.state
-    }
-
-    /// The names of the weight vectors, in the state's order.
-    pub fn names(&self) -> &[String] {
-        &self.names
-    }
-
     /// The policy and its network.
     pub fn model(&self) -> &GFlowNet<P> {
         &self.model
@@ -261,24 +216,6 @@ impl<P: Policy> FlowTrainer<P> {
     pub fn mean_length(&self) -> f64 {
         let paths = &self.work.batch.paths;
         paths.rows() as f64 / paths.trajectories().max(1) as f64 - 1.0
-    }
-
-    /// The policy's weights that are to be used: the best evaluated, else the average, else the last.
-    pub fn trained(&self) -> &[f32] {
-        match &self.state.best {
-            Some(best) => &best.weights[0],
-            None if self.settings.ema > 0.0 => &self.state.average[0],
-            None => &self.state.weights[0],
-        }
-    }
-
-    /// Makes one step. Where the reward fails for a batch but may answer another, the step is spent, the weights stay, and
-    /// the loss is no number.
-    ///
-    /// # Errors
-    /// If the loss or a gradient is not finite, or there are no rewards; the state is then that before the step.
-    pub fn step(&mut self) -> Result<StepInfo> {
-        rayon::scope(|_| self.step_here())
     }
 
     fn step_here(&mut self) -> Result<StepInfo> {
@@ -392,17 +329,17 @@ impl<P: Policy> FlowTrainer<P> {
         let recipe = &self.settings.optimizer;
         let scale =
             if recipe.clip_norm > 0.0 && norm > recipe.clip_norm { recipe.clip_norm / norm } else { 1.0 };
-        let learning_rate = optimizer::learning_rate(recipe, step, self.settings.steps);
+        let learning_rate = optimizer::learning_rate(recipe, step, self.settings.training.steps);
         // The log Z's rate moves as the policy's does.
-        let decay = learning_rate / recipe.learning_rate;
+        let mut of_log_z = recipe.of_log_z();
+        of_log_z.learning_rate *= learning_rate / recipe.learning_rate;
         let time = step * self.needs.epochs as u64 + epoch + 1;
         let State { first, second, weights: others, .. } = &mut self.state;
         adam_step(recipe, learning_rate, time, scale, weights, gradient, moments(first, second, 0));
         if let Some(place) = self.places.log_z {
-            let rate = self.settings.log_z_rate * decay;
             adam_step(
-                recipe,
-                rate,
+                &of_log_z,
+                of_log_z.learning_rate,
                 time,
                 scale,
                 &mut others[place],
@@ -435,13 +372,7 @@ impl<P: Policy> FlowTrainer<P> {
             let (policy, rest) = self.state.weights.split_at_mut(1);
             optimizer::average(&mut rest[place - 1], &policy[0], (1.0 - rate) as f32);
         }
-        if self.settings.ema > 0.0 {
-            // The average's decay grows from 1/11 towards its final value, so that early weights are soon forgotten.
-            let decay = self.settings.ema.min(step as f64 / (step + 10) as f64);
-            for (average, weights) in self.state.average.iter_mut().zip(&self.state.weights) {
-                optimizer::average(average, weights, decay as f32);
-            }
-        }
+        self.state.average(self.settings.training.ema, self.state.step);
     }
 
     fn noise(&self, purpose: Purpose, rows: usize) -> Noise {
@@ -450,7 +381,7 @@ impl<P: Policy> FlowTrainer<P> {
 
     /// Walks the step's trajectories and finds their rewards.
     fn walk(&mut self, evaluator: &dyn Evaluator) -> Result<(), Failure> {
-        let (count, step) = (self.settings.batch, self.state.step);
+        let (count, step) = (self.settings.training.batch, self.state.step);
         let policy = &self.model.policy;
         let conditions = match &self.settings.conditions {
             Some(conditions) => {
@@ -477,7 +408,7 @@ impl<P: Policy> FlowTrainer<P> {
         let policy = &self.model.policy;
         let cells = policy.cells();
         if let Some(replay) = &mut self.replay {
-            let width = conditions.len() / count;
+            let width = conditions.len() / count.max(1);
             for (i, object) in self.work.objects.chunks_exact(cells).enumerate() {
                 replay.add(object, &conditions[i * width..][..width], log_rewards[i]);
             }
@@ -605,4 +536,65 @@ impl<P: Policy> FlowTrainer<P> {
 
 fn moments<'a>(first: &'a mut [Vec<f32>], second: &'a mut [Vec<f32>], place: usize) -> Moments<'a> {
     Moments { first: &mut first[place], second: &mut second[place] }
+}
+
+impl<P: Policy> Training for FlowTrainer<P> {
+    fn names(&self) -> Vec<String> {
+        self.names.clone()
+    }
+
+    fn state(&self) -> &State {
+        &self.state
+    }
+
+    fn memory(&self) -> Vec<(String, Vec<u8>)> {
+        let replay = self.replay.iter().map(|replay| ("replay".to_owned(), replay.to_bytes()));
+        replay.chain([("skipped".to_owned(), self.skipped.to_le_bytes().to_vec())]).collect()
+    }
+
+    fn restore(&mut self, state: State, memory: Vec<(String, Vec<u8>)>) -> Result<(), String> {
+        let kept =
+            |name: &str| memory.iter().find(|(known, _)| known == name).map(|(_, bytes)| bytes.as_slice());
+        if let Some(replay) = &mut self.replay {
+            replay.restore(kept("replay").unwrap_or_default())?;
+        }
+        let skipped = kept("skipped").and_then(|bytes| bytes.first_chunk::<8>());
+        self.skipped = skipped.map_or(0, |bytes| u64::from_le_bytes(*bytes));
+        self.state = state;
+        Ok(())
+    }
+
+    /// Makes one step. Where the reward fails for a batch but may answer another, the step is spent, the weights stay, and
+    /// the loss is no number.
+    fn step(&mut self) -> Result<StepInfo> {
+        rayon::scope(|_| self.step_here())
+    }
+
+    fn evaluate(&mut self) -> Result<f64> {
+        let (policy, training) = (&self.model.policy, &self.settings.training);
+        let noise = evaluation_noise(self.state.seed, Purpose::Choice);
+        let conditions = match &self.settings.conditions {
+            Some(conditions) => conditions.draw(SCORED, &noise.purpose(Purpose::Source)),
+            None => Vec::new(),
+        };
+        let evaluator = self.model.network.with(&self.state.scored(training)[0]);
+        let reward = self.reward.as_ref();
+        let found = outward(policy, evaluator.as_ref(), reward, &conditions, SCORED, &noise, &|_| true);
+        drop(evaluator);
+        let score = match found {
+            Ok(found) => -found.log_weights.iter().sum::<f64>() / SCORED as f64,
+            Err(Failure::Skip(_)) => f64::NAN,
+            Err(Failure::Stop(error)) => return Err(error),
+        };
+        self.state.note(score, training);
+        Ok(score)
+    }
+
+    fn trained(&self) -> &[Vec<f32>] {
+        self.state.trained(&self.settings.training)
+    }
+
+    fn finished(&self) -> bool {
+        self.state.finished(&self.settings.training)
+    }
 }

@@ -65,7 +65,7 @@ pub struct Replay<C> {
 impl<C: Number> Replay<C> {
     /// An empty buffer for objects of `cells` numbers with conditions of `width`.
     pub fn new(kind: ReplayKind, capacity: usize, cells: usize, width: usize) -> Self {
-        let empty = Self {
+        Self {
             kind,
             capacity: capacity.max(1),
             cells,
@@ -74,8 +74,7 @@ impl<C: Number> Replay<C> {
             conditions: Vec::new(),
             log_rewards: Vec::new(),
             next: 0,
-        };
-        empty
+        }
     }
 
     /// How many objects there are.

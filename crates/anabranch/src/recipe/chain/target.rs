@@ -5,10 +5,10 @@ use std::path::Path;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::within;
 use crate::data::{self, Column, Dataset, Table};
 use crate::error::{Problem, Result, quoted};
 use crate::math::Estimate;
+use crate::recipe::within;
 use crate::target::{EnergyRecipe, toy};
 
 /// What is to be modelled.

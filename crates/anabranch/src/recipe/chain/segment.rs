@@ -3,8 +3,9 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::within;
 use crate::error::{Problem, Result};
+use crate::network::Activation;
+use crate::recipe::within;
 
 /// One stretch of the chain.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -38,6 +39,18 @@ pub enum ActivationName {
     Tanh,
     /// `x` above 0, `e^x - 1` below.
     Elu,
+}
+
+impl From<ActivationName> for Activation {
+    fn from(name: ActivationName) -> Self {
+        match name {
+            ActivationName::Relu => Self::Relu,
+            ActivationName::Silu => Self::Silu,
+            ActivationName::Gelu => Self::Gelu,
+            ActivationName::Tanh => Self::Tanh,
+            ActivationName::Elu => Self::Elu,
+        }
+    }
 }
 
 /// What a denoiser predicts.
@@ -271,7 +284,8 @@ impl Default for LogitRecipe {
     }
 }
 
-fn widths(key: &str, widths: &[usize], residual: bool) -> Result<()> {
+/// Checks the widths of hidden layers, which agree where they are those of residual blocks.
+pub(in crate::recipe) fn widths(key: &str, widths: &[usize], residual: bool) -> Result<()> {
     if !(1..=100).contains(&widths.len()) {
         return Err(Problem::new(key, format!("{} widths", widths.len()))
             .allowed("from 1 to 100 of them")

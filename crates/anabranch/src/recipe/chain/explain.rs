@@ -2,10 +2,10 @@
 
 use std::fmt::Write;
 
-use super::{ObjectiveRecipe, Plan, SegmentRecipe, TargetData, TargetRecipe};
+use super::{ChainPlan, ObjectiveRecipe, SegmentRecipe, TargetData, TargetRecipe};
 
 /// The target with its constants.
-fn target(plan: &Plan) -> String {
+fn target(plan: &ChainPlan) -> String {
     match (&plan.recipe.target, &plan.data) {
         (TargetRecipe::Energy { energy: recipe }, TargetData::Energy(energy)) => {
             let log_z = energy.log_z().map_or("unknown log Z".to_owned(), |exact| format!("log Z = {exact}"));
@@ -21,7 +21,7 @@ fn target(plan: &Plan) -> String {
 }
 
 /// Space, target, kernels with the formula of their step ratio, objective and estimators.
-pub fn explain(plan: &Plan) -> String {
+pub(in crate::recipe) fn explain(plan: &ChainPlan) -> String {
     let recipe = &plan.recipe;
     let mut text = String::new();
     let mut line = |label: &str, value: &str| {
@@ -69,8 +69,7 @@ pub fn explain(plan: &Plan) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-    use crate::recipe::read;
+    use crate::recipe::{Plan, read};
 
     fn plan(target: &str, objective: &str) -> crate::error::Result<Plan> {
         let rest = format!("[[model]]\nkind = \"flow\"\nlayers = 1\n[objective]\nkind = \"{objective}\"\n");
@@ -93,10 +92,10 @@ mod tests {
                 "R(x): funnel: N(x_0; 0, 1.5^2) prod_i N(x_i; 0, e^{x_0}); log Z = 0, entropy 4.662281 nats\n",
             ),
         ] {
-            let text = explain(&plan(target, "reverse-kl").unwrap());
+            let text = plan(target, "reverse-kl").unwrap().explain();
             assert!(text.contains(expected), "{text}");
         }
-        let text = explain(&plan("kind = \"toy\"\nname = \"rings\"\nrows = 20", "forward-kl").unwrap());
+        let text = plan("kind = \"toy\"\nname = \"rings\"\nrows = 20", "forward-kl").unwrap().explain();
         assert!(
             text.contains("a data set: exact samples of the toy density rings, log-density known"),
             "{text}"
@@ -115,7 +114,7 @@ mod tests {
                  allowed: \"forward-kl\" or \"importance-weighted\", which learn from this energy's exact samples"
             );
         }
-        let text = explain(&plan(board, "forward-kl").unwrap());
+        let text = plan(board, "forward-kl").unwrap().explain();
         assert!(text.contains("toy density: checkerboard; log Z = 0, entropy 3.465736 nats"), "{text}");
         assert!(plan(&board.replace("checkerboard", "rings"), "reverse-kl").is_ok());
     }

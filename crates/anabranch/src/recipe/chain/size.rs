@@ -8,7 +8,7 @@
 //!
 //! Training holds about ten copies of the weights (moments, averages, gradients) and two or three of a batch's numbers.
 
-use super::{CouplingKind, ObjectiveRecipe, PredictionName, Recipe, SegmentRecipe, TransformerName};
+use super::{ChainRecipe, CouplingKind, ObjectiveRecipe, PredictionName, SegmentRecipe, TransformerName};
 use crate::error::{Problem, Result};
 
 /// Coordinates of the target's space.
@@ -106,7 +106,7 @@ fn need(segment: &SegmentRecipe, d: f64, levels: f64, backward: bool) -> Need {
 ///
 /// # Errors
 /// If a stated limit is passed.
-pub(super) fn check(recipe: &Recipe, dimension: usize) -> Result<()> {
+pub(super) fn check(recipe: &ChainRecipe, dimension: usize) -> Result<()> {
     if !(1..=MOST_DIMENSIONS).contains(&dimension) {
         return Err(Problem::new("target", format!("{dimension} dimensions"))
             .allowed(format!("from 1 to {MOST_DIMENSIONS} of them"))

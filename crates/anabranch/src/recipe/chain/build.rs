@@ -1,10 +1,10 @@
 //! From a checked recipe to data, a model and an energy.
 
 use super::segment::{
-    ActivationName, CouplingKind, DiffusionRecipe, FlowRecipe, Mixing, ObservationName, PredictionName,
-    ScheduleName, SegmentRecipe, TransformerName, VaeRecipe, WeightingName,
+    CouplingKind, DiffusionRecipe, FlowRecipe, Mixing, ObservationName, PredictionName, ScheduleName,
+    SegmentRecipe, TransformerName, VaeRecipe, WeightingName,
 };
-use super::{Recipe, TargetRecipe, size};
+use super::{ChainRecipe, TargetRecipe, size};
 use crate::data::Dataset;
 use crate::error::{Problem, Result};
 use crate::estimate::likelihood::{Bound, nll};
@@ -20,7 +20,8 @@ use crate::model::schedule::{LearnedGamma, cosine, linear, log_linear};
 use crate::model::vae::{ObservationModel, Vae};
 use crate::model::{Model, Segment};
 use crate::network::weights::to_vec_f64;
-use crate::network::{Activation, Feedforward, MaskedNetwork, Network};
+use crate::network::{Feedforward, MaskedNetwork, Network};
+use crate::recipe::evaluation_noise;
 use crate::rng::{Noise, Purpose};
 use crate::target::Energy;
 
@@ -33,26 +34,19 @@ pub enum TargetData {
     Energy(Box<dyn Energy>),
 }
 
-/// A checked recipe with all that it names.
-pub struct Plan {
+/// A checked recipe of a chain with all that it names.
+pub struct ChainPlan {
     /// The recipe.
-    pub recipe: Recipe,
+    pub recipe: ChainRecipe,
     /// What the model learns from.
     pub data: TargetData,
     /// The model with its initial weights.
     pub model: Model,
 }
 
-/// Set apart from the seeds of training, so that evaluation never sees training's noise.
-const EVALUATION: u64 = 0x9E37_79B9_7F4A_7C15;
-
-impl Plan {
-    /// Checks a recipe, loads its data and builds its model.
-    ///
-    /// # Errors
-    /// The first problem found.
-    pub fn new(recipe: Recipe) -> Result<Self> {
-        recipe.check()?;
+impl ChainPlan {
+    /// Loads a checked recipe's data and builds its model.
+    pub(in crate::recipe) fn new(recipe: ChainRecipe) -> Result<Self> {
         let data = match &recipe.target {
             TargetRecipe::Table(table) => TargetData::Rows(table.load()?),
             TargetRecipe::Toy(toy) => TargetData::Rows(toy.load(recipe.seed)?),
@@ -95,12 +89,17 @@ impl Plan {
 
     /// The noise of evaluations.
     pub fn evaluation_noise(&self) -> Noise {
-        Noise::new(self.recipe.seed ^ EVALUATION, Purpose::Backward)
+        evaluation_noise(self.recipe.seed, Purpose::Backward)
     }
 
     /// The noise of the samples that a run writes.
     pub fn sampling_noise(&self) -> Noise {
         Noise::new(self.recipe.seed, Purpose::Source).from_trajectory(1 << 41)
+    }
+
+    /// How the likelihood of data is bounded: over the whole path, or, where that is long, from some draws of its steps.
+    pub fn bound(&self, model: &Model) -> Bound {
+        if model.chain_offset() < 100 { Bound::Path } else { Bound::Lower(self.recipe.evaluation.draws) }
     }
 
     /// The score by which training stops and chooses: nats per validation row, or `-ELBO` on an energy.
@@ -121,7 +120,7 @@ impl Plan {
     }
 }
 
-fn build_model(recipe: &Recipe, data: &TargetData, dimension: usize) -> Result<Model> {
+fn build_model(recipe: &ChainRecipe, data: &TargetData, dimension: usize) -> Result<Model> {
     let levels = recipe.target.levels();
     let mut outer = dimension;
     // Whether the states on the segment's outer side are still the data's integers.
@@ -222,16 +221,6 @@ struct Builder {
     dimension: usize,
 }
 
-fn activation(name: ActivationName) -> Activation {
-    match name {
-        ActivationName::Relu => Activation::Relu,
-        ActivationName::Silu => Activation::Silu,
-        ActivationName::Gelu => Activation::Gelu,
-        ActivationName::Tanh => Activation::Tanh,
-        ActivationName::Elu => Activation::Elu,
-    }
-}
-
 impl Builder {
     fn name(&self, part: &str) -> String {
         format!("{}.{part}", self.index)
@@ -259,7 +248,7 @@ impl Builder {
             context: recipe.embedding,
             hidden: recipe.hidden.clone(),
             output: self.dimension * prediction.outputs(),
-            activation: activation(recipe.activation),
+            activation: recipe.activation.into(),
             residual: recipe.residual,
         };
         let network = Network::new(self.name("denoiser"), shape, self.seed, self.stream(0), true);
@@ -324,7 +313,7 @@ impl Builder {
                         context: 0,
                         hidden: recipe.hidden.clone(),
                         output: change * transform.raw_len(),
-                        activation: activation(recipe.activation),
+                        activation: recipe.activation.into(),
                         residual: recipe.residual,
                     };
                     let network =
@@ -341,7 +330,7 @@ impl Builder {
                         _ => Direction::Iaf,
                     };
                     let (hidden, raw_len) = (&recipe.hidden, transform.raw_len());
-                    let act = activation(recipe.activation);
+                    let act = recipe.activation.into();
                     let masked = MaskedNetwork::new(
                         name("conditioner"),
                         d,
@@ -382,7 +371,7 @@ impl Builder {
                 context: 0,
                 hidden: recipe.hidden.clone(),
                 output,
-                activation: activation(recipe.activation),
+                activation: recipe.activation.into(),
                 residual: false,
             };
             Network::new(self.name(part), shape, self.seed, self.stream(stream), false)

@@ -1,0 +1,78 @@
+//! Numbers as tables for people.
+
+use serde_json::{Map, Value};
+
+/// Four decimals, and where these would be zeros alone, four digits.
+fn number(value: f64) -> String {
+    if value != 0.0 && value.abs() < 1e-3 { format!("{value:.3e}") } else { format!("{value:.4}") }
+}
+
+/// Metrics in rows, runs in columns, `value +- standard error`.
+pub fn table(runs: &[(&str, &Value)]) -> String {
+    let empty = Map::new();
+    let metrics = |value: &'_ Value| value["metrics"].as_object().cloned().unwrap_or_else(|| empty.clone());
+    let mut names: Vec<String> = Vec::new();
+    for (_, value) in runs {
+        names.extend(metrics(value).keys().filter(|name| !name.ends_with("_se")).cloned());
+    }
+    let mut seen = std::collections::HashSet::new();
+    names.retain(|name| seen.insert(name.clone()));
+    let mut rows = vec![
+        std::iter::once(String::new())
+            .chain(runs.iter().map(|(name, _)| (*name).to_owned()))
+            .collect::<Vec<_>>(),
+    ];
+    for name in names {
+        let cells = runs.iter().map(|(_, value)| {
+            let metrics = metrics(value);
+            let error = metrics.get(&format!("{name}_se")).and_then(Value::as_f64);
+            match (metrics.get(&name).map(Value::as_f64), error) {
+                (Some(Some(value)), Some(error)) => format!("{} +- {}", number(value), number(error)),
+                (Some(Some(value)), None) => number(value),
+                // JSON has no number for it.
+                (Some(None), _) => "not finite".to_owned(),
+                (None, _) => "-".to_owned(),
+            }
+        });
+        rows.push(std::iter::once(name.clone()).chain(cells).collect());
+    }
+    for key in ["parameters", "seconds"] {
+        let cells = runs.iter().map(|(_, value)| number(value[key].as_f64().unwrap_or(f64::NAN)));
+        rows.push(
+            std::iter::once(key.to_owned())
+                .chain(cells.map(|c| c.trim_end_matches(".0000").to_owned()))
+                .collect(),
+        );
+    }
+    let widths: Vec<usize> =
+        (0..rows[0].len()).map(|c| rows.iter().map(|row| row[c].len()).max().unwrap_or(0)).collect();
+    let line = |row: &Vec<String>| {
+        let cells = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}"));
+        cells.collect::<Vec<_>>().join("  ").trim_end().to_owned() + "\n"
+    };
+    rows.iter().skip(usize::from(runs.len() == 1)).map(line).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn tables_tell_small_lost_and_missing_numbers_apart() {
+        let run = |metrics: Value| json!({ "metrics": metrics, "parameters": 12, "seconds": 0.25 });
+        let first = run(json!({ "nll": 1.5, "nll_se": 0.0001, "mmd": -2.5e-6, "ess": null }));
+        let second = run(json!({ "nll": -300.0, "log_z": 0.0 }));
+        let expected = "\
+            a                   b\n\
+            nll         1.5000 +- 1.000e-4  -300.0000\n\
+            mmd         -2.500e-6           -\n\
+            ess         not finite          -\n\
+            log_z       -                   0.0000\n\
+            parameters  12                  12\n\
+            seconds     0.2500              0.2500\n";
+        assert_eq!(table(&[("a", &first), ("b", &second)]).trim_start(), expected);
+        assert!(table(&[("", &second)]).starts_with("nll"), "one run needs no heading");
+    }
+}

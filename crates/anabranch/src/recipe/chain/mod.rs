@@ -1,0 +1,240 @@
+//! Recipes of chains: segments with densities or ratios between a simple source and data or an energy.
+
+mod build;
+mod cite;
+mod explain;
+mod segment;
+mod size;
+mod target;
+
+pub use build::{ChainPlan, TargetData};
+pub(super) use cite::citations;
+pub(super) use explain::explain;
+pub(super) use segment::widths;
+pub use segment::{
+    ActivationName, CouplingKind, DiffusionRecipe, FlowRecipe, LogitRecipe, Mixing, ObservationName,
+    PredictionName, ScheduleName, SegmentRecipe, TransformerName, VaeRecipe, WeightingName,
+};
+pub use target::{TableRecipe, TargetRecipe, ToyDataRecipe};
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{OptimizerRecipe, Overview, TrainingRecipe, positive, within};
+use crate::error::{Problem, Result};
+use crate::estimate::likelihood::Bound;
+use crate::model::ode::Divergence;
+use crate::sampler::Sampler;
+
+/// A recipe of a chain.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ChainRecipe {
+    /// The recipe's name: task, then method.
+    pub name: String,
+    /// One line that says what it does.
+    #[serde(default)]
+    pub title: String,
+    /// The seed of every random stream.
+    #[serde(default)]
+    pub seed: u64,
+    /// What is to be modelled: a data set, a toy density, or an energy.
+    pub target: TargetRecipe,
+    /// The chain's segments, from the source to the target.
+    pub model: Vec<SegmentRecipe>,
+    /// The training objective.
+    #[serde(default)]
+    pub objective: ObjectiveRecipe,
+    /// How weights are updated.
+    #[serde(default)]
+    pub optimizer: OptimizerRecipe,
+    /// How long, and what is written when.
+    #[serde(default)]
+    pub training: TrainingRecipe,
+    /// How samples are drawn.
+    #[serde(default)]
+    pub sampler: Sampler,
+    /// What is measured at the end.
+    #[serde(default)]
+    pub evaluation: EvaluationRecipe,
+}
+
+/// The training objective.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum ObjectiveRecipe {
+    /// Maximum likelihood of the data, or of the bound where the likelihood is not tractable.
+    ForwardKl {
+        /// The final factor of a latent variable model's divergences (1 is the bound; above, beta-VAE).
+        #[serde(default = "one")]
+        kl_weight: f32,
+        /// Steps over which that factor rises from 0.
+        #[serde(default)]
+        kl_warm_up: u64,
+        /// Nats per latent level below which its divergence is not pushed.
+        #[serde(default)]
+        free_nats: f32,
+    },
+    /// The importance-weighted bound (IWAE).
+    ImportanceWeighted {
+        /// Paths per datum.
+        #[schemars(range(min = 1))]
+        samples: usize,
+    },
+    /// Reverse KL from an energy: maximises the ELBO on log Z.
+    ReverseKl {},
+    /// Trajectory balance with a learned log Z.
+    TrajectoryBalance {},
+    /// The variance of the path log-weight (VarGrad).
+    LogVariance {},
+}
+
+fn one() -> f32 {
+    1.0
+}
+
+impl Default for ObjectiveRecipe {
+    fn default() -> Self {
+        Self::ForwardKl { kl_weight: 1.0, kl_warm_up: 0, free_nats: 0.0 }
+    }
+}
+
+impl ObjectiveRecipe {
+    /// Whether the objective learns from an energy, and not from data.
+    pub fn needs_energy(&self) -> bool {
+        matches!(self, Self::ReverseKl {} | Self::TrajectoryBalance {} | Self::LogVariance {})
+    }
+}
+
+/// What is measured at the end.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct EvaluationRecipe {
+    /// Samples drawn for the sample metrics and written to samples.npy.
+    #[schemars(range(min = 1))]
+    pub samples: usize,
+    /// Draws per row of the simulation-free bound, or paths per row of a simulated one.
+    #[schemars(range(min = 1))]
+    pub draws: usize,
+    /// Paths per row of the importance-weighted likelihood; 0 leaves it out.
+    pub importance_samples: usize,
+    /// Runge-Kutta steps of the likelihood along a diffusion's probability-flow ODE; 0 leaves it out.
+    pub ode_steps: usize,
+    /// Sign vectors per row and step that estimate the divergence along the ODE; 0 finds it exactly, at the cost of one
+    /// derivative per coordinate.
+    pub ode_probes: usize,
+    /// Forward paths for ELBO, log Z and ESS on an energy.
+    #[schemars(range(min = 1))]
+    pub paths: usize,
+    /// Whether samples are compared with the test split (on an energy, with exact samples).
+    pub sample_metrics: bool,
+}
+
+impl Default for EvaluationRecipe {
+    fn default() -> Self {
+        Self {
+            samples: 1000,
+            draws: 20,
+            importance_samples: 0,
+            ode_steps: 0,
+            ode_probes: 0,
+            paths: 10_000,
+            sample_metrics: true,
+        }
+    }
+}
+
+impl EvaluationRecipe {
+    /// How the likelihood along the probability-flow ODE is found, where it is asked for.
+    pub fn ode(&self) -> Option<Bound> {
+        let divergence = match self.ode_probes {
+            0 => Divergence::Exact,
+            probes => Divergence::Hutchinson { probes },
+        };
+        (self.ode_steps > 0).then_some(Bound::Ode { steps: self.ode_steps, divergence })
+    }
+}
+
+impl ChainRecipe {
+    pub(crate) fn overview(&self) -> Overview<'_> {
+        Overview {
+            name: &self.name,
+            title: &self.title,
+            seed: self.seed,
+            training: self.training.clone(),
+            optimizer: &self.optimizer,
+        }
+    }
+
+    pub(super) fn check(&self) -> Result<()> {
+        positive("evaluation.samples", self.evaluation.samples as u64)?;
+        positive("evaluation.draws", self.evaluation.draws as u64)?;
+        positive("evaluation.paths", self.evaluation.paths as u64)?;
+        within("evaluation.samples", self.evaluation.samples as f64, 1.0, 1e8)?;
+        within("evaluation.draws", self.evaluation.draws as f64, 1.0, 10_000.0)?;
+        within("evaluation.paths", self.evaluation.paths as f64, 1.0, 1e8)?;
+        match &self.objective {
+            ObjectiveRecipe::ForwardKl { kl_weight, free_nats, .. } => {
+                within("objective.kl_weight", f64::from(*kl_weight), 0.0, 1e6)?;
+                within("objective.free_nats", f64::from(*free_nats), 0.0, 1e6)?;
+            }
+            ObjectiveRecipe::ImportanceWeighted { samples } => {
+                positive("objective.samples", *samples as u64)?
+            }
+            ObjectiveRecipe::ReverseKl {}
+            | ObjectiveRecipe::TrajectoryBalance {}
+            | ObjectiveRecipe::LogVariance {} => {}
+        }
+        match self.sampler {
+            Sampler::Ancestral => {}
+            Sampler::Ddim { steps, eta } => {
+                within("sampler.steps", steps as f64, 2.0, 1e6)?;
+                within("sampler.eta", eta, 0.0, 1.0)?;
+            }
+            Sampler::Ode { steps } => within("sampler.steps", steps as f64, 1.0, 1e6)?,
+        }
+        self.check_ode()?;
+        if !(1..=100).contains(&self.model.len()) {
+            return Err(Problem::new("model", format!("{} segments", self.model.len()))
+                .allowed("from 1 to 100 of them")
+                .into());
+        }
+        if !self.model.iter().any(SegmentRecipe::learns) {
+            return Err(Problem::new("model", "no segment that learns")
+                .allowed("at least one \"diffusion\", \"flow\" or \"vae\"")
+                .into());
+        }
+        for (index, segment) in self.model.iter().enumerate() {
+            let after: Vec<&str> = self.model[index + 1..].iter().map(SegmentRecipe::kind).collect();
+            segment.check(&format!("model.{index}"), index == 0, &after)?;
+        }
+        self.target.check()?;
+        if self.objective.needs_energy() && !self.target.is_energy() {
+            return Err(Problem::new("objective.kind", "an objective that learns from an energy")
+                .allowed("\"forward-kl\" or \"importance-weighted\" where the target is data")
+                .into());
+        }
+        Ok(())
+    }
+
+    fn check_ode(&self) -> Result<()> {
+        let EvaluationRecipe { ode_steps, ode_probes, .. } = self.evaluation;
+        within("evaluation.ode_steps", ode_steps as f64, 0.0, 1e5)?;
+        if ode_steps > 0 && self.target.is_energy() {
+            return Err(Problem::new("evaluation.ode_steps", format!("{ode_steps} on an energy"))
+                .allowed("0; a likelihood is measured where the target is data")
+                .into());
+        }
+        if ode_steps > 0 && !self.model.iter().any(|segment| segment.kind() == "diffusion") {
+            return Err(Problem::new("evaluation.ode_steps", format!("{ode_steps} without a diffusion"))
+                .allowed("0, or a model with a \"diffusion\", whose ODE it is")
+                .into());
+        }
+        if ode_probes > 0 && ode_steps == 0 {
+            return Err(Problem::new("evaluation.ode_probes", format!("{ode_probes} without an ODE"))
+                .allowed("0 where evaluation.ode_steps is 0")
+                .into());
+        }
+        Ok(())
+    }
+}

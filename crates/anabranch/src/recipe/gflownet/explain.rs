@@ -1,0 +1,81 @@
+//! What a flow network's recipe means, in words and formulas.
+
+use std::fmt::Write;
+
+use super::{BackwardName, GFlowNetPlan, NetworkRecipe, Task};
+use crate::objective::balance::BalanceRecipe;
+use crate::policy::Policy;
+
+/// Space, target, policy with the formula of its step ratio, objective and estimators.
+pub(in crate::recipe) fn explain(plan: &GFlowNetPlan) -> String {
+    let recipe = &plan.recipe;
+    let Task::Discrete(task) = &plan.task;
+    let environment = task.model.policy.environment();
+    let mut text = String::new();
+    let mut line = |label: &str, value: &str| {
+        // Writing to a string does not fail.
+        let _ = writeln!(text, "{label:<11} {value}");
+    };
+    line("recipe", &format!("{}: {}", recipe.name, recipe.title));
+    line("space", &recipe.target.space());
+    if let Some(objects) = environment.objects() {
+        line("objects", &format!("{objects}, at most {} moves away", task.model.policy.longest()));
+    }
+    let log_z =
+        task.reward.log_z(&[]).map_or("unknown log Z".to_owned(), |exact| format!("log Z = {exact:.6}"));
+    line("target", &format!("a reward R(x) = {}; {log_z}", recipe.target.formula()));
+    let backward = match recipe.policy.backward {
+        BackwardName::Uniform => "1 / #removals",
+        BackwardName::Learned => "learned",
+        BackwardName::TrajectoryLikelihood => "learned by the likelihood of trajectories",
+        BackwardName::MaximumEntropy => "n(s) / n(s'), n the number of ways from the source",
+    };
+    line("kernel", &format!("action: log P_B - log P_F; P_F learned, P_B(s | s') = {backward}"));
+    let network = match &recipe.policy.network {
+        NetworkRecipe::Mlp { hidden, activation } => {
+            format!("a perceptron with hidden layers {hidden:?}, {activation:?}").to_lowercase()
+        }
+        NetworkRecipe::Table {} => "a table with a row for every state".to_owned(),
+    };
+    line("network", &network);
+    let objective = match &recipe.objective {
+        BalanceRecipe::FlowMatching(_) => "flow matching: log sum_p F(p -> s) - log (R(s) + sum_c F(s -> c))",
+        BalanceRecipe::QuantileFlowMatching(_) => "quantile flow matching: the same of random flows",
+        BalanceRecipe::DetailedBalance(_) => {
+            "detailed balance: log F(s) + log P_F(s' | s) - log F(s') - log P_B(s | s')"
+        }
+        BalanceRecipe::StableDetailedBalance(_) => {
+            "stable detailed balance: log(1 + eps d^2) (1 + eta F(s)), d on the scale of flows"
+        }
+        BalanceRecipe::ModifiedDetailedBalance(_) => {
+            "modified detailed balance: log R(s) + log P_F(s' | s) + log P_F(s_f | s') - log R(s') - log P_B(s | s') - \
+             log P_F(s_f | s)"
+        }
+        BalanceRecipe::SubTrajectoryBalance(_) => {
+            "sub-trajectory balance: log F(s_i) + sum_i^j (log P_F - log P_B) - log F(s_j), all i < j"
+        }
+        BalanceRecipe::TrajectoryBalance(_) => {
+            "trajectory balance: log Z + sum (log P_F - log P_B) - log R(x)"
+        }
+        BalanceRecipe::LogVariance(_) => "log-variance: Var(log R + sum (log P_B - log P_F))",
+        BalanceRecipe::RelativeTrajectoryBalance(_) => {
+            "relative trajectory balance: log Z + sum (log P_F - log P_prior) - beta log R(x)"
+        }
+        BalanceRecipe::RelativeLogVariance(_) => {
+            "relative log-variance: Var(beta log R + sum (log P_prior - log P_F))"
+        }
+        BalanceRecipe::TrustPcl(_) => "trust-PCL: relative trajectory balance at temperature alpha",
+        BalanceRecipe::SoftQ(_) => "soft Q-learning: Q(s, s') - log P_B(s | s') - V_target(s')",
+        BalanceRecipe::PolicyGradient(_) => {
+            "policy gradient of E[log R + sum (log P_B - log P_F)], in an entropic decision process"
+        }
+        BalanceRecipe::Ppo(_) => "proximal policy optimisation of E[log R + sum (log P_B - log P_F)]",
+    };
+    line("objective", objective);
+    line(
+        "estimators",
+        "ELBO, EUBO, importance-weighted log Z, ESS, each with its standard error; exact distances where all states can be listed",
+    );
+    line("parameters", &plan.task.parameters().to_string());
+    text
+}

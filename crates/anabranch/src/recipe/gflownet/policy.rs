@@ -1,0 +1,95 @@
+//! The policies a recipe can name.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::error::Result;
+use crate::objective::balance::BackwardObjective;
+use crate::recipe::ActivationName;
+use crate::recipe::chain::widths;
+
+/// How actions are chosen.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct PolicyRecipe {
+    /// Which law the removals follow.
+    pub backward: BackwardName,
+    /// What answers for a state.
+    pub network: NetworkRecipe,
+}
+
+impl Default for PolicyRecipe {
+    fn default() -> Self {
+        Self { backward: BackwardName::Learned, network: NetworkRecipe::default() }
+    }
+}
+
+/// Which law the removals follow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum BackwardName {
+    /// Every possible removal alike.
+    Uniform,
+    /// Learned with the forward policy.
+    Learned,
+    /// Every way to an object alike.
+    MaximumEntropy,
+    /// Learned by the likelihood of the forward policy's trajectories, which the other objective then takes as given
+    /// (Gritsaev et al. 2025).
+    TrajectoryLikelihood,
+}
+
+impl BackwardName {
+    /// How it is trained.
+    pub fn objective(self) -> BackwardObjective {
+        match self {
+            Self::TrajectoryLikelihood => BackwardObjective::TrajectoryLikelihood,
+            _ => BackwardObjective::Joint,
+        }
+    }
+
+    /// Whether the network says it.
+    pub fn is_learned(self) -> bool {
+        matches!(self, Self::Learned | Self::TrajectoryLikelihood)
+    }
+}
+
+/// The network that answers for a state.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum NetworkRecipe {
+    /// A multilayer perceptron.
+    Mlp {
+        /// Widths of its hidden layers.
+        #[serde(default = "hidden")]
+        hidden: Vec<usize>,
+        /// Its activation.
+        #[serde(default = "activation")]
+        activation: ActivationName,
+    },
+    /// Numbers of its own for every state: only where all states can be listed.
+    Table {},
+}
+
+fn hidden() -> Vec<usize> {
+    vec![256, 256]
+}
+
+fn activation() -> ActivationName {
+    ActivationName::Relu
+}
+
+impl Default for NetworkRecipe {
+    fn default() -> Self {
+        Self::Mlp { hidden: hidden(), activation: activation() }
+    }
+}
+
+impl PolicyRecipe {
+    pub(super) fn check(&self) -> Result<()> {
+        match &self.network {
+            NetworkRecipe::Mlp { hidden, .. } => widths("policy.network.hidden", hidden, false),
+            NetworkRecipe::Table {} => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,70 @@
+//! How large a flow network would be, reckoned before anything of it is built.
+//!
+//! ```text
+//! weights   sum over layers of (inputs + 1) outputs
+//! numbers   trajectories walked together, times their most states, times what a state leaves on the tape
+//! ```
+
+use super::{GFlowNetRecipe, NetworkRecipe};
+use crate::environment::Environment;
+use crate::error::{Problem, Result};
+use crate::policy::FlowHead;
+
+/// Weights of a network.
+const MOST_WEIGHTS: f64 = (1u64 << 28) as f64;
+/// Numbers that the trajectories of a step may need.
+const MOST_NUMBERS: f64 = (1u64 << 31) as f64;
+/// Trajectories of all steps together: they have addresses of 48 bits, the upper half of which is for other uses.
+const MOST_TRAJECTORIES: f64 = (1u64 << 46) as f64;
+
+/// Checks that a recipe over an environment fits into a machine's memory.
+///
+/// # Errors
+/// If a stated limit is passed.
+pub(super) fn check(recipe: &GFlowNetRecipe, environment: &dyn Environment) -> Result<()> {
+    let training = recipe.overview().training;
+    let batch = training.batch as f64;
+    if training.steps as f64 * batch > MOST_TRAJECTORIES {
+        return Err(Problem::new("training.steps", training.steps.to_string())
+            .allowed(format!(
+                "at most {} with {batch} trajectories a step",
+                (MOST_TRAJECTORIES / batch) as u64
+            ))
+            .into());
+    }
+    let backward = if recipe.policy.backward.is_learned() { environment.removals() } else { 0 };
+    let flow = usize::from(recipe.flow_head() != FlowHead::None);
+    let outputs = (environment.moves() + 1 + backward + flow) as f64;
+    let mut row = environment.cells() as f64 + 2.0 * outputs;
+    if let NetworkRecipe::Mlp { hidden, .. } = &recipe.policy.network {
+        let mut weights = 0.0;
+        let mut inputs = environment.features() as f64;
+        for width in hidden.iter().map(|width| *width as f64).chain([outputs]) {
+            weights += (inputs + 1.0) * width;
+            row += 3.0 * width;
+            inputs = width;
+        }
+        if weights > MOST_WEIGHTS {
+            return Err(Problem::new("policy.network", format!("{weights} weights on this target"))
+                .allowed(format!("at most {MOST_WEIGHTS}"))
+                .into());
+        }
+    }
+    let trajectory = row * (environment.longest() + 1) as f64;
+    if batch * trajectory > MOST_NUMBERS {
+        let found = format!("{batch} trajectories of up to {} moves", environment.longest());
+        return Err(Problem::new("training.batch", found)
+            .allowed(format!("at most {} on this target", (MOST_NUMBERS / trajectory) as u64))
+            .into());
+    }
+    let evaluation = &recipe.evaluation;
+    let most = (1u64 << 30) as f64 / environment.cells() as f64;
+    for (key, found) in [("evaluation.samples", evaluation.samples), ("evaluation.paths", evaluation.paths)] {
+        if found as f64 > most {
+            return Err(Problem::new(key, found.to_string())
+                .allowed(format!("at most {} on this target", most as u64))
+                .into());
+        }
+    }
+    Ok(())
+}

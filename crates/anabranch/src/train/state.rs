@@ -1,0 +1,85 @@
+//! What a run must keep to go on, whatever it trains.
+
+use super::optimizer;
+use crate::recipe::TrainingRecipe;
+
+/// All numbers that a run needs to go on, but for what its family keeps besides ([`super::Training::memory`]).
+#[derive(Debug, Clone, PartialEq)]
+pub struct State {
+    /// Steps done.
+    pub step: u64,
+    /// The seed of the run.
+    pub seed: u64,
+    /// The weights, one vector per entry of [`super::Training::names`].
+    pub weights: Vec<Vec<f32>>,
+    /// Adam's first moments.
+    pub first: Vec<Vec<f32>>,
+    /// Adam's second moments.
+    pub second: Vec<Vec<f32>>,
+    /// The exponential moving average of the weights.
+    pub average: Vec<Vec<f32>>,
+    /// The best validation score so far, its step, and the weights that were scored.
+    pub best: Option<Best>,
+    /// Evaluations since the best one.
+    pub stale: u64,
+}
+
+/// The best evaluation so far.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Best {
+    /// The validation score, lower being better.
+    pub score: f64,
+    /// After how many steps.
+    pub step: u64,
+    /// The weights that were scored.
+    pub weights: Vec<Vec<f32>>,
+}
+
+impl State {
+    /// The state before the first step.
+    pub fn new(seed: u64, weights: Vec<Vec<f32>>) -> Self {
+        let zeros: Vec<Vec<f32>> = weights.iter().map(|w| vec![0.0; w.len()]).collect();
+        let (average, first, second) = (weights.clone(), zeros.clone(), zeros);
+        Self { step: 0, seed, weights, first, second, average, best: None, stale: 0 }
+    }
+
+    /// Moves the average towards the weights after step `step` (from 0); a decay of 0 leaves it alone.
+    pub fn average(&mut self, decay: f64, step: u64) {
+        if decay > 0.0 {
+            // The average's decay grows from 1/11 towards its final value, so that early weights are soon forgotten.
+            let decay = decay.min((step + 1) as f64 / (step + 11) as f64);
+            for (average, weights) in self.average.iter_mut().zip(&self.weights) {
+                optimizer::average(average, weights, decay as f32);
+            }
+        }
+    }
+
+    /// The weights that are scored: the average, where there is one, else the last.
+    pub fn scored(&self, training: &TrainingRecipe) -> &[Vec<f32>] {
+        if training.ema > 0.0 { &self.average } else { &self.weights }
+    }
+
+    /// The weights that are to be used: the best evaluated, else those that would be scored.
+    pub fn trained(&self, training: &TrainingRecipe) -> &[Vec<f32>] {
+        match &self.best {
+            Some(best) => &best.weights,
+            None => self.scored(training),
+        }
+    }
+
+    /// Takes note of a score, lower being better, and of the scored weights if it is the best so far.
+    pub fn note(&mut self, score: f64, training: &TrainingRecipe) {
+        if score.is_finite() && self.best.as_ref().is_none_or(|best| score < best.score) {
+            let weights = self.scored(training).to_vec();
+            self.best = Some(Best { score, step: self.step, weights });
+            self.stale = 0;
+        } else {
+            self.stale += 1;
+        }
+    }
+
+    /// Whether training is over: all steps done, or no improvement for as many evaluations as the recipe allows.
+    pub fn finished(&self, training: &TrainingRecipe) -> bool {
+        self.step >= training.steps || (training.patience > 0 && self.stale >= training.patience)
+    }
+}
