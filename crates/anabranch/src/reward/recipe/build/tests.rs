@@ -31,7 +31,7 @@ fn sets() -> Shape {
 fn good_values_build_what_they_say() {
     let bytes = Shape::Strings { letters: 256, lengths: 15..=15 };
     for (text, shape, object, log_reward, log_z) in [
-        ("kind = \"hypergrid\"", grid_of_8(), vec![1, 6], 2.6f64.ln(), Some(22.4f64.ln())),
+        ("kind = \"original\"", grid_of_8(), vec![1, 6], 2.6f64.ln(), Some(22.4f64.ln())),
         ("kind = \"easy\"", grid_of_8(), vec![0, 0], 0.501f64.ln(), None),
         ("kind = \"hard\"\nr0 = 0.25", grid_of_8(), vec![4, 0], 0.25f64.ln(), None),
         ("kind = \"sparse\"", grid_of_8(), vec![1, 6], 0.0, None),
@@ -113,9 +113,9 @@ fn conditions_have_their_width() {
 fn bad_values_name_their_key() {
     let words = Shape::Strings { letters: 4, lengths: 1..=5 };
     for (text, shape, message) in [
-        ("kind = \"hypergrid\"\nr0 = 0", grid_of_8(), ".r0: found 0; allowed: a number from 1e-300 to 1e300"),
+        ("kind = \"original\"\nr0 = 0", grid_of_8(), ".r0: found 0; allowed: a number from 1e-300 to 1e300"),
         (
-            "kind = \"hypergrid\"",
+            "kind = \"original\"",
             sets(),
             ".kind: found this reward for sets of 3 items; allowed: points of a grid, or another reward",
         ),
@@ -201,9 +201,9 @@ fn bad_values_name_their_key() {
     let missing = recipe("kind = \"table\"\nfile = \"no-such-file.csv\"").build(&space(sets())).unwrap_err();
     assert!(missing.to_string().starts_with("no-such-file.csv: found no such file"), "{missing}");
     for text in [
-        "kind = \"hypergrid\"\nr3 = 1",
+        "kind = \"original\"\nr3 = 1",
         "kind = \"hypergrids\"",
-        "kind = \"tempered\"\nbeta = \"often\"\nreward = { kind = \"hypergrid\" }",
+        "kind = \"tempered\"\nbeta = \"often\"\nreward = { kind = \"original\" }",
     ] {
         assert!(toml::from_str::<RewardRecipe>(text).is_err(), "{text}");
     }
