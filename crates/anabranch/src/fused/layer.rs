@@ -11,10 +11,10 @@
 
 use std::marker::PhantomData;
 
-use pulp::{Arch, NullaryFnOnce};
+use pulp::{Arch, NullaryFnOnce, Simd};
 
 use super::activation::{Elu, Gelu, Identity, Pointwise, Relu, Silu, Tanh};
-use super::matmul::{PANEL, Panels, padded, rows_times};
+use super::matmul::{PANEL, Panels, Tiled, dispatch, padded, rows_times};
 use crate::network::Activation;
 
 /// The weights of one layer, packed.
@@ -72,15 +72,16 @@ pub(crate) struct Input<'a> {
     pub skip: Option<&'a [f32]>,
 }
 
-impl<A: Pointwise> NullaryFnOnce for Forward<'_, A> {
+impl<A: Pointwise> Tiled for Forward<'_, A> {
     type Output = ();
 
     #[inline(always)]
-    fn call(self) {
+    fn call<S: Simd, const ROWS: usize, const VECTORS: usize>(self, simd: S) {
         let Input { x, depth, weight, bias, skip } = self.layer;
         let out = self.out;
         let width = padded(weight.columns());
-        rows_times(
+        rows_times::<S, ROWS, VECTORS>(
+            simd,
             x.values,
             x.stride,
             x.count,
@@ -125,14 +126,13 @@ fn add(to: &mut [f32; PANEL], from: &[f32]) {
 
 /// A layer forward; without an activation `next` is `z`.
 pub(crate) fn forward(activation: Option<Activation>, layer: Input<'_>, out: Outputs<'_>) {
-    let arch = Arch::new();
     match activation {
-        None => arch.dispatch(Forward::<Identity> { layer, out, activation: PhantomData }),
-        Some(Activation::Relu) => arch.dispatch(Forward::<Relu> { layer, out, activation: PhantomData }),
-        Some(Activation::Silu) => arch.dispatch(Forward::<Silu> { layer, out, activation: PhantomData }),
-        Some(Activation::Gelu) => arch.dispatch(Forward::<Gelu> { layer, out, activation: PhantomData }),
-        Some(Activation::Tanh) => arch.dispatch(Forward::<Tanh> { layer, out, activation: PhantomData }),
-        Some(Activation::Elu) => arch.dispatch(Forward::<Elu> { layer, out, activation: PhantomData }),
+        None => dispatch(Forward::<Identity> { layer, out, activation: PhantomData }),
+        Some(Activation::Relu) => dispatch(Forward::<Relu> { layer, out, activation: PhantomData }),
+        Some(Activation::Silu) => dispatch(Forward::<Silu> { layer, out, activation: PhantomData }),
+        Some(Activation::Gelu) => dispatch(Forward::<Gelu> { layer, out, activation: PhantomData }),
+        Some(Activation::Tanh) => dispatch(Forward::<Tanh> { layer, out, activation: PhantomData }),
+        Some(Activation::Elu) => dispatch(Forward::<Elu> { layer, out, activation: PhantomData }),
     }
 }
 
@@ -152,18 +152,19 @@ pub(crate) struct Backward<'a> {
 
 impl Backward<'_> {
     pub fn run(self) {
-        Arch::new().dispatch(self);
+        dispatch(self);
     }
 }
 
-impl NullaryFnOnce for Backward<'_> {
+impl Tiled for Backward<'_> {
     type Output = ();
 
     #[inline(always)]
-    fn call(self) {
+    fn call<S: Simd, const ROWS: usize, const VECTORS: usize>(self, simd: S) {
         let Self { grad, transposed, slope, skip, out } = self;
         let width = padded(transposed.columns());
-        rows_times(
+        rows_times::<S, ROWS, VECTORS>(
+            simd,
             grad.values,
             grad.stride,
             grad.count,
@@ -209,18 +210,19 @@ pub(crate) struct Tangent<'a> {
 
 impl Tangent<'_> {
     pub fn run(self) {
-        Arch::new().dispatch(self);
+        dispatch(self);
     }
 }
 
-impl NullaryFnOnce for Tangent<'_> {
+impl Tiled for Tangent<'_> {
     type Output = ();
 
     #[inline(always)]
-    fn call(self) {
+    fn call<S: Simd, const ROWS: usize, const VECTORS: usize>(self, simd: S) {
         let Self { x, depth, weight, skip, slope, count, before, next } = self;
         let width = padded(weight.columns());
-        rows_times(
+        rows_times::<S, ROWS, VECTORS>(
+            simd,
             x.values,
             x.stride,
             x.count,

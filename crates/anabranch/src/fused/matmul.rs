@@ -6,21 +6,62 @@
 //! ```
 //!
 //! `B` is cut into panels of [`PANEL`] columns, each stored `[depth, PANEL]`, so that the innermost loop reads it in
-//! order. A tile of `C` has [`TILE`] rows and [`PANEL`] columns and stays in registers (12 of AVX2's 16) while it is
-//! summed in the order of the depth; whoever asked for the product then adds a bias, applies an activation or scales
+//! order. A tile of `C` has a few rows and [`PANEL`] columns and stays in registers while it is summed in the order of the
+//! depth; whoever asked for the product then adds a bias, applies an activation or scales
 //! by a slope before anything is stored. Plain safe code: the compiler makes fused multiply-adds of the inner loops.
 
 use super::scratch::Scratch;
-use pulp::{Arch, NullaryFnOnce};
+use pulp::{Arch, NullaryFnOnce, Simd, WithSimd};
 use rayon::prelude::*;
 
-/// Rows of a tile.
-pub const TILE: usize = 6;
 /// Columns of a panel.
 pub const PANEL: usize = 16;
 
-/// A tile of a product: rows, then columns.
-pub type Tile = [[f32; PANEL]; TILE];
+/// A kernel that forms products in tiles of at most `ROWS` rows, a panel's row being `VECTORS` vectors.
+///
+/// Everything that `call` calls must be inlined into it (`#[inline(always)]`), so that it is compiled for the machine's
+/// vectors: else tiles leave the registers.
+pub trait Tiled {
+    /// What the kernel answers.
+    type Output;
+
+    /// Runs the kernel.
+    fn call<S: Simd, const ROWS: usize, const VECTORS: usize>(self, simd: S) -> Self::Output;
+}
+
+/// Runs a kernel with vectors and tiles as the machine has them: a tile of 12 rows in AVX-512's 32 registers, one of 6 in
+/// AVX2's 16. Entries are summed in the same order either way, so that the machine changes no bit.
+pub fn dispatch<K: Tiled>(kernel: K) -> K::Output {
+    Arch::new().dispatch(ForMachine(kernel))
+}
+
+struct ForMachine<K>(K);
+
+impl<K: Tiled> WithSimd for ForMachine<K> {
+    type Output = K::Output;
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) -> K::Output {
+        match S::F32_LANES {
+            16 => self.0.call::<S, 12, 1>(simd),
+            8 => self.0.call::<S, 6, 2>(simd),
+            4 => self.0.call::<S, 6, 4>(simd),
+            _ => self.0.call::<S, 4, PANEL>(simd),
+        }
+    }
+}
+
+/// Rows of the next tile where `left` are left: no more than half of the last tiles is wasted, for a tile of fewer than 8
+/// vectors keeps the multipliers waiting.
+#[inline(always)]
+fn tile_rows<const ROWS: usize>(left: usize) -> usize {
+    match left {
+        0..=4 => 4,
+        5..=8 if ROWS >= 8 => 8,
+        7..=8 => 4,
+        _ => ROWS,
+    }
+}
 
 /// `columns` rounded up to whole panels.
 pub fn padded(columns: usize) -> usize {
@@ -132,43 +173,82 @@ pub struct Place {
 }
 
 /// `A B` with `A` row-major, `depth` numbers in each of `rows` rows that lie `stride` apart; only the first `depth` rows
-/// of `B` are read.
+/// of `B` are read. `each` is given every tile, of which `Place::rows` rows count.
 ///
 /// # Panics
 /// If `B` has fewer rows than `depth`, or `A` is too short.
-///
-/// `each` must be inlined (`#[inline(always)]`), and so must the whole call into a function compiled for the machine's
-/// vectors (a `NullaryFnOnce` handed to `pulp::Arch::dispatch`): else the tile leaves the registers.
 #[inline(always)]
-pub fn rows_times(
+pub fn rows_times<S: Simd, const ROWS: usize, const VECTORS: usize>(
+    simd: S,
     a: &[f32],
     stride: usize,
     rows: usize,
     depth: usize,
     b: &Panels,
-    mut each: impl FnMut(Place, &Tile),
+    mut each: impl FnMut(Place, &[[f32; PANEL]]),
 ) {
+    let packed = pack_rows::<ROWS>(a, stride, rows, depth);
     for panel in 0..b.panels() {
         let column = panel * PANEL;
         let values = b.panel(panel, depth);
-        for row in (0..rows).step_by(TILE) {
-            let at = |i: usize| &a[(row + i).min(rows - 1) * stride..][..depth];
-            let [a0, a1, a2, a3, a4, a5] = [at(0), at(1), at(2), at(3), at(4), at(5)];
-            let mut tile = [[0.0; PANEL]; TILE];
-            let entries = values.chunks_exact(PANEL).zip(a0).zip(a1).zip(a2).zip(a3).zip(a4).zip(a5);
-            for ((((((b, x0), x1), x2), x3), x4), x5) in entries {
-                let x = [*x0, *x1, *x2, *x3, *x4, *x5];
-                for i in 0..TILE {
-                    for j in 0..PANEL {
-                        tile[i][j] = x[i].mul_add(b[j], tile[i][j]);
-                    }
-                }
+        let columns = PANEL.min(b.columns - column);
+        let mut row = 0;
+        while row < rows {
+            let left = rows - row;
+            let size = tile_rows::<ROWS>(left);
+            let place = Place { row, column, rows: size.min(left), columns };
+            let strip = &packed[row * depth..][..size * depth];
+            match size {
+                4 => each(place, &tile::<S, 4, VECTORS>(simd, strip, values)),
+                8 => each(place, &tile::<S, 8, VECTORS>(simd, strip, values)),
+                _ => each(place, &tile::<S, ROWS, VECTORS>(simd, strip, values)),
             }
-            let place =
-                Place { row, column, rows: TILE.min(rows - row), columns: PANEL.min(b.columns - column) };
-            each(place, &tile);
+            row += size;
         }
     }
+}
+
+/// One tile of a product: a strip `[depth, ROWS]` times a panel `[depth, PANEL]`.
+#[inline(always)]
+fn tile<S: Simd, const ROWS: usize, const VECTORS: usize>(
+    simd: S,
+    strip: &[f32],
+    panel: &[f32],
+) -> [[f32; PANEL]; ROWS] {
+    let mut sums = [[simd.splat_f32s(0.0); VECTORS]; ROWS];
+    let (vectors, _) = S::as_simd_f32s(panel);
+    for (b, x) in vectors.as_chunks::<VECTORS>().0.iter().zip(strip.as_chunks::<ROWS>().0) {
+        for i in 0..ROWS {
+            let x = simd.splat_f32s(x[i]);
+            for v in 0..VECTORS {
+                sums[i][v] = simd.mul_add_f32s(x, b[v], sums[i][v]);
+            }
+        }
+    }
+    let mut tile = [[0.0; PANEL]; ROWS];
+    for (row, sums) in tile.iter_mut().zip(&sums) {
+        let (vectors, _) = S::as_mut_simd_f32s(row);
+        vectors.copy_from_slice(sums);
+    }
+    tile
+}
+
+/// A left factor cut into strips of as many rows as its tiles have, each stored `[depth, rows of the tile]`, so that a tile
+/// reads one stream; rows past the end are the last.
+#[inline(always)]
+fn pack_rows<const ROWS: usize>(a: &[f32], stride: usize, rows: usize, depth: usize) -> Scratch {
+    let mut packed = Scratch::take((rows + ROWS) * depth);
+    let mut row = 0;
+    while row < rows {
+        let size = tile_rows::<ROWS>(rows - row);
+        let strip = &mut packed[row * depth..][..size * depth];
+        for i in 0..size {
+            let from = &a[(row + i).min(rows - 1) * stride..][..depth];
+            strip[i..].iter_mut().step_by(size).zip(from).for_each(|(to, x)| *to = *x);
+        }
+        row += size;
+    }
+    packed
 }
 
 /// Writes `A^T B` to `out`, row-major `[columns of A, columns of B]`, with `A` row-major: `columns` numbers in each of
@@ -177,71 +257,55 @@ pub fn rows_times(
 /// # Panics
 /// If a slice is too short.
 pub fn columns_times(a: &[f32], stride: usize, columns: usize, b: &Panels, out: &mut [f32]) {
-    let strips = Strips::pack(a, stride, columns, b.depth);
-    Arch::new().dispatch(ColumnsTimes { strips, columns, b, out });
-}
-
-/// A transposed left factor, cut into strips of [`TILE`] columns, each stored `[depth, TILE]`: read in place, its rows
-/// would lie in few sets of the cache and drive each other out.
-struct Strips {
-    values: Scratch,
-    depth: usize,
-}
-
-impl Strips {
-    fn pack(matrix: &[f32], stride: usize, columns: usize, depth: usize) -> Self {
-        let mut values = Scratch::take(columns.div_ceil(TILE) * depth * TILE);
-        // A few rows at a time, so that they stay in cache for all strips.
-        const ROWS: usize = 16;
-        for first in (0..depth).step_by(ROWS) {
-            let rows = &matrix[first * stride..];
-            for (s, strip) in values.chunks_exact_mut(depth * TILE).enumerate() {
-                let tiles = strip[first * TILE..].as_chunks_mut::<TILE>().0.iter_mut().take(ROWS);
-                for (to, row) in tiles.zip(rows.chunks(stride)) {
-                    *to = head(&row[s * TILE..]);
-                }
-            }
-        }
-        Self { values, depth }
-    }
-
-    fn strips(&self) -> impl Iterator<Item = &[[f32; TILE]]> {
-        self.values.chunks_exact((self.depth * TILE).max(1)).map(|strip| strip.as_chunks::<TILE>().0)
-    }
+    dispatch(ColumnsTimes { a, stride, columns, b, out });
 }
 
 struct ColumnsTimes<'a> {
-    strips: Strips,
+    a: &'a [f32],
+    stride: usize,
     columns: usize,
     b: &'a Panels,
     out: &'a mut [f32],
 }
 
-impl NullaryFnOnce for ColumnsTimes<'_> {
+impl Tiled for ColumnsTimes<'_> {
     type Output = ();
 
     #[inline(always)]
-    fn call(self) {
-        let Self { strips, columns, b, out } = self;
+    fn call<S: Simd, const ROWS: usize, const VECTORS: usize>(self, simd: S) {
+        let Self { a, stride, columns, b, out } = self;
+        let strips = pack_strips::<ROWS>(a, stride, columns, b.depth);
         for panel in 0..b.panels() {
             let column = panel * PANEL;
             let width = PANEL.min(b.columns - column);
             let values = b.panel(panel, b.depth);
-            for (s, strip) in strips.strips().enumerate() {
-                let mut tile = [[0.0; PANEL]; TILE];
-                for (b, x) in values.chunks_exact(PANEL).zip(strip) {
-                    for i in 0..TILE {
-                        for j in 0..PANEL {
-                            tile[i][j] = x[i].mul_add(b[j], tile[i][j]);
-                        }
-                    }
-                }
-                for (i, row) in tile.iter().enumerate().take(columns - s * TILE) {
-                    out[(s * TILE + i) * b.columns + column..][..width].copy_from_slice(&row[..width]);
+            for (s, strip) in strips.chunks_exact((b.depth * ROWS).max(1)).enumerate() {
+                let tile = tile::<S, ROWS, VECTORS>(simd, strip, values);
+                for (i, row) in tile.iter().enumerate().take(columns - s * ROWS) {
+                    out[(s * ROWS + i) * b.columns + column..][..width].copy_from_slice(&row[..width]);
                 }
             }
         }
     }
+}
+
+/// A transposed left factor, cut into strips of `ROWS` columns, each stored `[depth, ROWS]`: read in place, its rows would
+/// lie in few sets of the cache and drive each other out.
+#[inline(always)]
+fn pack_strips<const ROWS: usize>(matrix: &[f32], stride: usize, columns: usize, depth: usize) -> Scratch {
+    let mut values = Scratch::take(columns.div_ceil(ROWS) * depth * ROWS);
+    // A few rows at a time, so that they stay in cache for all strips.
+    const AT_ONCE: usize = 16;
+    for first in (0..depth).step_by(AT_ONCE) {
+        let rows = &matrix[first * stride..];
+        for (s, strip) in values.chunks_exact_mut(depth * ROWS).enumerate() {
+            let tiles = strip[first * ROWS..].as_chunks_mut::<ROWS>().0.iter_mut().take(AT_ONCE);
+            for (to, row) in tiles.zip(rows.chunks(stride)) {
+                *to = head(&row[s * ROWS..]);
+            }
+        }
+    }
+    values
 }
 
 /// One row times some columns of `B`.
@@ -280,14 +344,15 @@ struct RowsTimes<'a> {
     out: &'a mut [f32],
 }
 
-impl NullaryFnOnce for RowsTimes<'_> {
+impl Tiled for RowsTimes<'_> {
     type Output = ();
 
     #[inline(always)]
-    fn call(self) {
+    fn call<S: Simd, const ROWS: usize, const VECTORS: usize>(self, simd: S) {
         let Self { a, b, out } = self;
         let (depth, columns) = (b.depth, b.columns);
-        rows_times(
+        rows_times::<S, ROWS, VECTORS>(
+            simd,
             a,
             depth,
             a.len() / depth,
@@ -311,9 +376,9 @@ impl NullaryFnOnce for RowsTimes<'_> {
 pub fn multiply(a: &[f32], b: &[f32], [rows, depth, columns]: [usize; 3], out: &mut [f32]) {
     assert_eq!((a.len(), b.len(), out.len()), (rows * depth, depth * columns, rows * columns), "the shapes");
     let b = Panels::pack(b, columns, depth, columns);
-    const BLOCK: usize = 16 * TILE;
+    const BLOCK: usize = 96;
     let blocks = out.par_chunks_mut(BLOCK * columns).zip(a.par_chunks(BLOCK * depth));
-    blocks.for_each(|(out, a)| Arch::new().dispatch(RowsTimes { a, b: &b, out }));
+    blocks.for_each(|(out, a)| dispatch(RowsTimes { a, b: &b, out }));
 }
 
 #[cfg(test)]
