@@ -7,10 +7,12 @@ use anabranch::environment::{Environment, Hypergrid};
 use anabranch::model::gflownet::GFlowNet;
 use anabranch::network::Activation;
 use anabranch::network::taped::Mlp;
+use anabranch::objective::balance::{Objective, TrajectoryBalance};
 use anabranch::policy::{Actions, BackwardPolicy, FlowHead, Policy};
 use anabranch::recipe::TrainingRecipe;
 use anabranch::reward::{Failure, Reward};
 use anabranch::train::Training;
+use anabranch::train::gflownet::exploration::Exploration;
 use anabranch::train::gflownet::{FlowTrainer, Settings};
 
 /// A case: environment, reward, batch, and how it is timed.
@@ -43,7 +45,7 @@ impl Reward for Band {
 /// The case of a name.
 pub fn case(name: &str) -> Option<Case> {
     let grid = |r0, batch, warmup, repeats, block| Case {
-        environment: Arc::new(Hypergrid { dim: 4, side: 20 }),
+        environment: Arc::new(Hypergrid::new(4, 20).expect("a grid")),
         reward: Arc::new(Band(20, [r0, 0.5, 2.0])),
         batch,
         warmup,
@@ -65,10 +67,22 @@ impl Case {
         let network = Arc::new(Mlp::new(policy.inputs(), &[256, 256], policy.outputs(), Activation::Relu));
         let optimizer = super::PLAIN.parse::<toml::Table>().expect("it parses")["optimizer"].clone();
         let optimizer = optimizer.try_into().expect("an optimiser");
-        let training =
-            TrainingRecipe { batch: self.batch, steps: 1_000_000_000, ema: 0.0, ..TrainingRecipe::default() };
-        let settings = Settings { optimizer, training, ..Settings::default() };
-        let mut trainer = FlowTrainer::new(GFlowNet { policy, network }, self.reward, settings, 1);
+        let settings = Settings {
+            training: TrainingRecipe {
+                batch: self.batch,
+                steps: 1_000_000_000,
+                ema: 0.0,
+                ..Default::default()
+            },
+            optimizer,
+            objective: Objective::Paths(Arc::new(TrajectoryBalance::default())),
+            exploration: Exploration::default(),
+            conditions: None,
+            sources: None,
+            prior: None,
+        };
+        let mut trainer =
+            FlowTrainer::new(GFlowNet { policy, network }, self.reward, settings, 1).expect("they fit");
         let mut loss = f64::NAN;
         for _ in 0..self.warmup {
             loss = trainer.step().expect("a finite step").loss;
@@ -78,7 +92,7 @@ impl Case {
             let start = Instant::now();
             for _ in 0..self.block {
                 loss = trainer.step().expect("a finite step").loss;
-                lengths += trainer.length() + 1.0;
+                lengths += trainer.mean_length() + 1.0;
             }
             1e3 * start.elapsed().as_secs_f64() / self.block as f64
         };

@@ -4,7 +4,8 @@
 //!
 //! Bengio et al. (2021), section 4.1.
 
-use super::{Cell, Environment};
+use super::{Cell, Environment, text};
+use crate::error::Problem;
 use crate::math::ln_factorial;
 
 /// The hypergrid of `dim` coordinates with `side` values each.
@@ -14,6 +15,18 @@ pub struct Hypergrid {
     pub dim: usize,
     /// How many values each has.
     pub side: usize,
+}
+
+impl Hypergrid {
+    /// The grid, if its sizes make sense.
+    ///
+    /// # Errors
+    /// If there is no coordinate, or a coordinate has no value or more than 65536.
+    pub fn new(dim: usize, side: usize) -> Result<Self, Problem> {
+        text::size("dim", dim, 1..=usize::from(Cell::MAX))?;
+        text::size("side", side, 1..=usize::from(Cell::MAX) + 1)?;
+        Ok(Self { dim, side })
+    }
 }
 
 impl Environment for Hypergrid {
@@ -72,8 +85,15 @@ impl Environment for Hypergrid {
     }
 
     fn describe(&self, state: &[Cell]) -> String {
-        let numbers: Vec<String> = state.iter().map(ToString::to_string).collect();
-        format!("({})", numbers.join(", "))
+        text::point(state)
+    }
+
+    fn parse(&self, text: &str, state: &mut [Cell]) -> Result<(), String> {
+        text::parse_point(text, self.side - 1, state)
+    }
+
+    fn removable_above(&self, root: &[Cell], state: &[Cell], mask: &mut [bool]) {
+        mask.iter_mut().zip(state.iter().zip(root)).for_each(|(may, (x, least))| *may = x > least);
     }
 
     fn log_paths(&self, state: &[Cell]) -> Option<f64> {
@@ -83,5 +103,27 @@ impl Environment for Hypergrid {
 
     fn objects(&self) -> Option<f64> {
         Some((self.side as f64).powi(self.dim as i32))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_and_points_are_checked() {
+        assert_eq!(Hypergrid::new(2, 0).unwrap_err().to_string(), "side: found 0; allowed: 1 to 65536");
+        let grid = Hypergrid::new(2, 5).unwrap();
+        let mut state = [0; 2];
+        grid.parse("(4,0)", &mut state).unwrap();
+        assert_eq!((state, grid.describe(&state)), ([4, 0], "(4, 0)".to_owned()));
+        for (text, message) in [
+            ("(4, 5)", "\"5\"; allowed: 0 to 4"),
+            ("(4, -1)", "\"-1\"; allowed: 0 to 4"),
+            ("(4)", "1 numbers; allowed: 2"),
+            ("4, 0", "\"4, 0\"; allowed: a list such as (1, 0)"),
+        ] {
+            assert_eq!(grid.parse(text, &mut state).unwrap_err(), message);
+        }
     }
 }

@@ -12,16 +12,40 @@
 //! (the same letter put in front of, or behind, the empty word) are two moves and two removals. A new environment is one
 //! file with one implementation of [`Environment`]; [`check`] tests that its two directions agree.
 //!
+//! Two kinds of environments go further. At a *chance node* the environment itself moves, with known probabilities
+//! ([`Environment::chance`]). In a *cyclic* one a walk can come back to a state ([`Environment::cyclic`]).
+//!
 //! Bengio et al., "GFlowNet Foundations" (2023), sections 2 and 3.
 
 pub mod check;
+mod cyclic;
+mod dags;
+mod explicit;
 mod hypergrid;
+mod multisets;
+mod permutations;
+mod rooted;
+mod sets;
 mod states;
+mod stochastic;
+mod strings;
+mod text;
+mod trees;
 
 use std::fmt::Debug;
 
+pub use cyclic::CyclicGrid;
+pub use dags::LabelledDags;
+pub use explicit::ExplicitGraph;
 pub use hypergrid::Hypergrid;
-pub use states::{States, TooMany};
+pub use multisets::Multisets;
+pub use permutations::Permutations;
+pub use rooted::Rooted;
+pub use sets::Sets;
+pub use states::{Distinct, States, TooMany};
+pub use stochastic::SlipperyGrid;
+pub use strings::{Growth, Strings};
+pub use trees::Trees;
 
 /// One number of a state.
 pub type Cell = u16;
@@ -50,7 +74,7 @@ pub trait Environment: Send + Sync + Debug {
     /// How many removals there are.
     fn removals(&self) -> usize;
 
-    /// The most moves that lead from the source to an object.
+    /// The most moves that lead from the source to an object; where there are cycles, the moves after which a walk is cut.
     fn longest(&self) -> usize;
 
     /// Whether some object can be moved on from, so that stopping is a choice.
@@ -84,13 +108,39 @@ pub trait Environment: Send + Sync + Debug {
     /// The state as its users write it.
     fn describe(&self, state: &[Cell]) -> String;
 
+    /// Reads what [`Environment::describe`] writes: the name of an object in a table, for one.
+    ///
+    /// # Errors
+    /// If the text is no state: what was found and what is allowed, as a [`Problem`](crate::error::Problem) says it after
+    /// "found". What `state` holds then means nothing.
+    fn parse(&self, text: &str, state: &mut [Cell]) -> Result<(), String>;
+
+    /// Whether a walk can come back to a state. Nothing leads back to the source even then.
+    fn cyclic(&self) -> bool {
+        false
+    }
+
+    /// Whether the environment itself moves at this state, which then is no object; if so, writes `log P_env` of every
+    /// move, `-inf` where it is not possible. Nats.
+    fn chance(&self, _state: &[Cell], _log_probabilities: &mut [f32]) -> bool {
+        false
+    }
+
+    /// For a state that moves reach from `root`, or `root` itself: sets `mask[r]` to whether removal `r` leaves another such
+    /// state.
+    ///
+    /// For other states it may set any that are possible: none of them in a row ends at `root`.
+    fn removable_above(&self, root: &[Cell], state: &[Cell], mask: &mut [bool]) {
+        rooted::search(self, root, state, mask);
+    }
+
     /// `log n(s)`, the logarithm of the number of ways from the source to the state, where a closed form is known
     /// (Mohammadpour et al. 2024).
     fn log_paths(&self, _state: &[Cell]) -> Option<f64> {
         None
     }
 
-    /// The number of objects as a floating-point number, where a closed form is known.
+    /// The number of objects as a floating-point number, infinite where it does not fit, where a closed form is known.
     fn objects(&self) -> Option<f64> {
         None
     }

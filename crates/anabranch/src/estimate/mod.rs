@@ -10,6 +10,7 @@
 //! ELBO and EUBO together sandwich `log Z`; a collapsed mode is invisible in the ELBO and the forward ESS alone.
 
 pub mod baseline;
+pub mod exact;
 pub mod likelihood;
 pub mod paths;
 pub mod trajectories;

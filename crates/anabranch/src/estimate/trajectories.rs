@@ -62,7 +62,9 @@ pub fn outward<P: Policy>(
             behaviour: Behaviour::default(),
             noise: &noise,
         };
-        batch.walk(policy, evaluator, Some(walk), None);
+        batch.clear();
+        batch.outward(policy, evaluator, walk);
+        batch.describe(policy);
         batch.objects(policy, &mut objects);
         let paths = &mut batch.paths;
         paths.log_reward.resize(size, 0.0);
@@ -105,7 +107,9 @@ pub fn homeward<P: Policy>(
             most: &[],
             noise: &noise,
         };
-        batch.walk(policy, evaluator, None, Some(walk));
+        batch.clear();
+        batch.homeward(policy, evaluator, walk);
+        batch.describe(policy);
         batch.paths.log_reward.clear();
         batch.paths.log_reward.extend_from_slice(&log_rewards[first..first + size]);
         log_weights.extend(batch.paths.log_weights());

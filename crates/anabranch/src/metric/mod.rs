@@ -13,18 +13,31 @@
 //! | [`c2st`] | accuracy of a [`classifier`] that tells X from Y, with its p-value | 1/2 |
 //! | [`permutation`] | p-values of the first three | uniform on (0, 1] |
 //!
+//! Laws over finitely many objects, and points in several objectives, have their own:
+//!
+//! | module | value |
+//! |---|---|
+//! | [`distribution`] | TV, L1, JSD, KL and chi-square of a learned law from its target; the floor of a perfect sampler |
+//! | [`correlation`] | Pearson's and Spearman's, as of log-probability and log-reward |
+//! | [`empirical`] | the empirical law of the last samples, the best objects, the modes found |
+//! | [`pareto`] | dominance, hypervolume, IGD, R2, entropy of Pareto clusters |
+//!
 //! Precision, recall, density and coverage are measured in a feature space ([`features`]), all else in the points'
 //! own coordinates. Results do not depend on the number of threads. Randomness (projections, splits, permutations,
 //! initial weights) derives from [`Purpose::Metric`] alone.
 
 pub mod c2st;
 pub mod classifier;
+pub mod correlation;
+pub mod distribution;
 mod eigen;
+pub mod empirical;
 pub mod energy;
 pub mod features;
 pub mod manifold;
 pub mod mmd;
 pub mod pairs;
+pub mod pareto;
 pub mod permutation;
 mod points;
 mod summary;

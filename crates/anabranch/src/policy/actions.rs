@@ -44,6 +44,11 @@ impl Ways {
     /// # Errors
     /// If there are more states.
     pub fn of(environment: &dyn Environment, limit: usize) -> Result<Self> {
+        if environment.cyclic() {
+            return Err(Problem::new("policy.backward", "\"maximum-entropy\" where walks can come back")
+                .allowed("uniform, learned")
+                .into());
+        }
         let mut source = vec![0; environment.cells()];
         environment.source(&mut source);
         if environment.log_paths(&source).is_some() {
@@ -138,6 +143,12 @@ impl Actions {
         self.environment.removable(state, &mut work.mask);
     }
 
+    /// Whether the environment itself moves at a state.
+    fn chance(&self, state: &[Cell], work: &mut Work) -> bool {
+        work.weights.resize(self.environment.moves(), 0.0);
+        self.environment.chance(state, &mut work.weights)
+    }
+
     /// `log P_B` of the removal at a state.
     fn log_backward(&self, state: &[Cell], edge: Edge, before: &[Cell], row: &[f32], work: &mut Work) -> f64 {
         match &self.backward {
@@ -195,8 +206,14 @@ impl Policy for Actions {
     }
 
     fn prepare(&self, state: &[Cell], row: &mut [f32], work: &mut Work) {
-        self.mask_forward(state, work);
-        let total = log_softmax(&mut row[self.forward_range()], &work.mask);
+        let moves = self.environment.moves();
+        let total = if self.environment.chance(state, &mut row[..moves]) {
+            row[moves..self.forward_range().end].fill(f32::NEG_INFINITY);
+            0.0
+        } else {
+            self.mask_forward(state, work);
+            log_softmax(&mut row[self.forward_range()], &work.mask)
+        };
         if self.flow == FlowHead::Logits
             && let Some(place) = self.flow_place()
         {
@@ -217,9 +234,13 @@ impl Policy for Actions {
         work: &mut Work,
     ) -> Option<Edge> {
         let row = &row[self.forward_range()];
-        let uniform = unit(words[1]) < f64::from(behaviour.epsilon);
+        // Exploration does not change what the environment itself does.
+        let inverse = match self.chance(state, work) {
+            true => 1.0,
+            false if unit(words[1]) < f64::from(behaviour.epsilon) => 0.0,
+            false => 1.0 / behaviour.temperature,
+        };
         work.weights.resize(row.len(), 0.0);
-        let inverse = if uniform { 0.0 } else { 1.0 / behaviour.temperature };
         Arch::new().dispatch(Weigh { row, inverse, out: &mut work.weights });
         let action = choose(&work.weights, unit(words[0]));
         (action < self.environment.moves()).then(|| {
@@ -304,6 +325,7 @@ impl Policy for Actions {
         work: &mut Work,
     ) {
         let environment = self.environment.as_ref();
+        let chance = self.chance(visit.state, work);
         let place = if environment.stops() { Some(environment.moves()) } else { None };
         let forward = self.forward_range();
         let went = visit.went.map_or(place, |(edge, _)| Some(edge.action as usize));
@@ -311,6 +333,7 @@ impl Policy for Actions {
         for (place, slope) in [(went, slopes.forward), (place, slopes.stop)] {
             if let Some(place) = place
                 && slope != 0.0
+                && !chance
             {
                 out[place] += slope as f32;
                 total += slope as f32;
@@ -318,6 +341,7 @@ impl Policy for Actions {
         }
         if let Some(place) = self.flow_place() {
             match self.flow {
+                FlowHead::Logits if chance => {}
                 FlowHead::Logits => total -= slopes.flow as f32,
                 _ => out[place] += slopes.flow as f32,
             }
@@ -329,7 +353,7 @@ impl Policy for Actions {
                 out: &mut out[forward.clone()],
             });
         }
-        if slopes.divergence != 0.0 {
+        if slopes.divergence != 0.0 && !chance {
             let mean = self.divergence(row, reference) as f32;
             let pairs = row[forward.clone()].iter().zip(&reference[forward.clone()]).zip(&mut out[forward]);
             for ((own, other), out) in pairs.filter(|((own, _), _)| **own > f32::NEG_INFINITY) {
@@ -346,6 +370,24 @@ impl Policy for Actions {
             out[edge.removal as usize] += slope;
             Arch::new().dispatch(Spread { row, total: slope, out });
         }
+    }
+
+    fn moves(&self) -> usize {
+        self.environment.moves()
+    }
+
+    fn parents(&self, state: &[Cell], work: &mut Work, each: &mut dyn FnMut(&[Cell], Edge)) {
+        self.mask_backward(state, work);
+        work.state.resize(state.len(), 0);
+        for removal in (0..work.mask.len()).filter(|removal| work.mask[*removal]) {
+            work.state.copy_from_slice(state);
+            let action = self.environment.undo(&mut work.state, removal) as u32;
+            each(&work.state, Edge { action, removal: removal as u32 });
+        }
+    }
+
+    fn is_object(&self, state: &[Cell]) -> bool {
+        self.environment.is_object(state)
     }
 
     fn divergence(&self, row: &[f32], reference: &[f32]) -> f64 {

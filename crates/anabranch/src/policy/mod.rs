@@ -186,6 +186,23 @@ pub trait Policy: Send + Sync + Debug {
         work: &mut Self::Work,
     );
 
+    /// How many of a row's first entries are log-probabilities of moves; 0 for continuous actions.
+    fn moves(&self) -> usize {
+        0
+    }
+
+    /// Hands every parent of a state with its edge to `each`; a continuous policy has none to name.
+    fn parents(
+        &self,
+        _state: &[Self::Cell],
+        _work: &mut Self::Work,
+        _each: &mut dyn FnMut(&[Self::Cell], Edge),
+    ) {
+    }
+
+    /// Whether the state is an object.
+    fn is_object(&self, state: &[Self::Cell]) -> bool;
+
     /// `KL(pi || pi_reference)` over the actions at a state, nats.
     fn divergence(&self, row: &[f32], reference: &[f32]) -> f64;
 }

@@ -48,11 +48,15 @@ impl Removals {
     /// The log-probability of erasing `length` moves, having stopped at the source or not.
     fn log_chance(self, length: usize, at_source: bool) -> f64 {
         let length = length as f64;
+        let at_most = |most: u32| length <= f64::from(most);
         let chance = match (self, at_source) {
             (Self::Exactly(count), false) => f64::from(u8::from(length == f64::from(count))),
-            (Self::Exactly(count), true) => f64::from(u8::from(length <= f64::from(count))),
-            (Self::UpTo(most), false) => f64::from(u8::from(length <= f64::from(most))) / f64::from(most),
-            (Self::UpTo(most), true) => (f64::from(most) - length + 1.0).max(0.0) / f64::from(most),
+            (Self::Exactly(count), true) => f64::from(u8::from(at_most(count))),
+            // At least one move is erased, unless there is none.
+            (Self::UpTo(most), false) => {
+                f64::from(u8::from(length >= 1.0 && at_most(most))) / f64::from(most)
+            }
+            (Self::UpTo(most), true) => ((f64::from(most) - length + 1.0) / f64::from(most)).clamp(0.0, 1.0),
         };
         chance.ln()
     }
@@ -111,12 +115,16 @@ impl<P: Policy> BackAndForth<P> {
         let most: Vec<u32> = (0..log_rewards.len()).map(|i| removals.draw(choice.words(i, 0)[0])).collect();
         let back = noise.purpose(Purpose::Backward);
         let homeward = Homeward { objects, conditions, most: &most, noise: &back };
-        self.back.walk(policy, evaluator, None, Some(homeward));
+        self.back.clear();
+        self.back.homeward(policy, evaluator, homeward);
+        self.back.describe(policy);
         self.back.starts(policy, &mut self.middles);
         let forth = noise.purpose(Purpose::Forward);
         let outward =
             Outward { sources: &self.middles, conditions, behaviour: Behaviour::default(), noise: &forth };
-        self.forth.walk(policy, evaluator, Some(outward), None);
+        self.forth.clear();
+        self.forth.outward(policy, evaluator, outward);
+        self.forth.describe(policy);
         self.forth.objects(policy, &mut self.proposed);
         self.log_rewards.resize(log_rewards.len(), 0.0);
         reward.log_rewards(&self.proposed, conditions, &mut self.log_rewards)?;

@@ -19,9 +19,8 @@ use crate::objective::{self, KlTerms};
 use crate::recipe::gflownet::Task;
 use crate::recipe::{ChainPlan, ObjectiveRecipe, Plan, TargetData};
 use crate::rng::{Noise, Purpose};
-use gflownet::FlowTrainer;
 use optimizer::{Moments, adam_step};
-pub use state::{Best, State};
+pub use state::{Best, State, Trained};
 
 /// What one step looked like.
 #[derive(Debug, Clone, Copy)]
@@ -71,21 +70,26 @@ pub trait Training {
     /// The weights that are to be used: the best evaluated, else the average, else the last.
     fn trained(&self) -> &[Vec<f32>];
 
+    /// What was counted while training, by the names of metrics.
+    fn counted(&self) -> Vec<(&'static str, u64)> {
+        Vec::new()
+    }
+
     /// Whether training is over.
     fn finished(&self) -> bool;
 }
 
 /// A run of a plan at its first step.
-pub fn start(plan: &Plan) -> Box<dyn Training + '_> {
-    match plan {
+///
+/// # Errors
+/// If the objective does not fit the settings.
+pub fn start(plan: &Plan) -> Result<Box<dyn Training + '_>> {
+    Ok(match plan {
         Plan::Chain(plan) => Box::new(Trainer::new(plan)),
         Plan::GFlowNet(plan) => match &plan.task {
-            Task::Discrete(task) => {
-                let (model, reward) = (task.model.clone(), task.reward.clone());
-                Box::new(FlowTrainer::new(model, reward, (&plan.recipe).into(), plan.recipe.seed))
-            }
+            Task::Discrete(task) => Box::new(task.trainer(plan.recipe.seed)?),
         },
-    }
+    })
 }
 
 /// A chain being trained.

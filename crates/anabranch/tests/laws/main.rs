@@ -3,7 +3,9 @@
 
 mod chains;
 mod diffusion;
+mod enumeration;
 mod environments;
+mod flow_networks;
 mod fused;
 mod gaussian;
 mod instances;

@@ -4,6 +4,7 @@
 //! [`Lane::finish`] lists them trajectory by trajectory, in the order from the source. A node's *row* is where the network
 //! answered at it: trajectories that start alike share their first row, and a state at which nothing is asked has none.
 
+use super::junctions::Parent;
 use crate::environment::Edge;
 use crate::fused::matmul::padded;
 use crate::network::taped::{Evaluator, NONE, Tape};
@@ -20,8 +21,8 @@ enum Direction {
 
 /// One state on a trajectory.
 #[derive(Debug, Clone, Copy)]
-struct Node {
-    trajectory: u32,
+pub(super) struct Node {
+    pub(super) trajectory: u32,
     row: u32,
     /// The edge to the next state of the walk.
     edge: Edge,
@@ -29,24 +30,28 @@ struct Node {
 
 /// Trajectories that share a tape.
 pub struct Lane<P: Policy> {
-    tape: Tape,
-    nodes: Vec<Node>,
+    pub(super) tape: Tape,
+    pub(super) nodes: Vec<Node>,
     /// `[nodes, cells]`.
-    states: Vec<P::Cell>,
+    pub(super) states: Vec<P::Cell>,
     direction: Direction,
     /// `[trajectories, width]`, or empty.
-    conditions: Vec<f32>,
-    width: usize,
+    pub(super) conditions: Vec<f32>,
+    pub(super) width: usize,
     /// Trajectory `b` has the nodes `order[starts[b]..starts[b + 1]]`, from the source on.
     starts: Vec<usize>,
-    order: Vec<u32>,
+    pub(super) order: Vec<u32>,
     alive: Vec<u32>,
     moved: Vec<u32>,
-    work: P::Work,
+    pub(super) work: P::Work,
     /// `[rows, padded(outputs)]`.
-    slopes: Vec<f32>,
+    pub(super) slopes: Vec<f32>,
     /// What other weights answered at the same rows, `[rows, padded(outputs)]`, or empty.
     reference: Vec<f32>,
+    /// The parents of every state in trajectory order, how many each has, and their states.
+    pub(super) parents: Vec<Parent>,
+    pub(super) parent_counts: Vec<usize>,
+    pub(super) parent_states: Vec<P::Cell>,
 }
 
 impl<P: Policy> Default for Lane<P> {
@@ -65,6 +70,9 @@ impl<P: Policy> Default for Lane<P> {
             work: P::Work::default(),
             slopes: Vec::new(),
             reference: Vec::new(),
+            parents: Vec::new(),
+            parent_counts: Vec::new(),
+            parent_states: Vec::new(),
         }
     }
 }
@@ -305,6 +313,11 @@ impl<P: Policy> Lane<P> {
         nodes.map(move |node| &self.states[*node as usize * cells..][..cells])
     }
 
+    /// How many moves trajectory `b` has.
+    pub fn moves(&self, b: usize) -> usize {
+        self.starts[b + 1] - self.starts[b] - 1
+    }
+
     /// The object at which trajectory `b` ends.
     pub fn object(&self, policy: &P, b: usize) -> &[P::Cell] {
         let cells = policy.cells();
@@ -317,7 +330,7 @@ impl<P: Policy> Lane<P> {
     }
 
     /// Hands each visit, trajectory by trajectory, with its row (empty if it has none) to `each`.
-    fn visits(
+    pub(super) fn visits(
         &mut self,
         policy: &P,
         mut each: impl FnMut(usize, Visit<'_, P::Cell>, Option<u32>, &[f32], &mut P::Work),
@@ -419,7 +432,13 @@ impl<P: Policy> Lane<P> {
     }
 }
 
-fn encode<P: Policy>(tape: &mut Tape, policy: &P, state: &[P::Cell], condition: &[f32], parent: u32) -> u32 {
+pub(super) fn encode<P: Policy>(
+    tape: &mut Tape,
+    policy: &P,
+    state: &[P::Cell],
+    condition: &[f32],
+    parent: u32,
+) -> u32 {
     tape.push(parent, |on, dense| {
         policy.encode(state, on, dense);
         dense.extend_from_slice(condition);

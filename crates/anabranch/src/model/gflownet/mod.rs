@@ -11,19 +11,22 @@
 //!
 //! Bengio et al., "GFlowNet Foundations" (2023); Lahlou et al., "A theory of continuous generative flow networks" (2023).
 
+mod junctions;
 mod lane;
 #[cfg(test)]
 mod tests;
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use rayon::prelude::*;
 
 use crate::network::taped::{Evaluator, Network};
-use crate::objective::balance::{Paths, Slopes};
-use crate::policy::{Behaviour, Policy};
+use crate::objective::balance::{Paths, Slopes, StateFlowSlopes};
+use crate::policy::{Behaviour, Number, Policy};
 use crate::rng::Noise;
 
+pub use junctions::Junctions;
 pub use lane::Lane;
 
 /// A policy with the network that it asks.
@@ -67,7 +70,11 @@ pub struct Batch<P: Policy> {
     /// How many lanes are in use.
     used: usize,
     gradients: Vec<Vec<f32>>,
-    /// What the trajectories say, in the order in which they were asked for, outward ones first.
+    /// Flows at the visited states, where they were asked for.
+    pub junctions: Junctions,
+    /// The slopes of a loss by these.
+    pub junction_slopes: StateFlowSlopes,
+    /// What the trajectories say, in the order in which they were walked.
     pub paths: Paths,
     /// The slopes of the loss.
     pub slopes: Slopes,
@@ -79,6 +86,8 @@ impl<P: Policy> Default for Batch<P> {
             lanes: Vec::new(),
             used: 0,
             gradients: Vec::new(),
+            junctions: Junctions::default(),
+            junction_slopes: StateFlowSlopes::default(),
             paths: Paths::default(),
             slopes: Slopes::default(),
         }
@@ -101,41 +110,58 @@ fn part<T>(values: &[T], count: usize, first: usize, size: usize) -> &[T] {
 }
 
 impl<P: Policy> Batch<P> {
-    /// Walks all trajectories and fills [`Batch::paths`] but for rewards and `log Z`.
-    pub fn walk(
+    /// Forgets all trajectories.
+    pub fn clear(&mut self) {
+        self.used = 0;
+        self.paths.reference = None;
+    }
+
+    /// Walks trajectories from the source, and adds them to those that are there.
+    pub fn outward(&mut self, policy: &P, evaluator: &dyn Evaluator, walk: Outward<'_, P::Cell>) {
+        let count = walk.sources.len() / policy.cells();
+        self.add_lanes(count, walk.noise, |lane, first, size, noise| {
+            let sources = part(walk.sources, count, first, size);
+            let conditions = part(walk.conditions, count, first, size);
+            lane.forward(policy, evaluator, sources, conditions, walk.behaviour, noise);
+        });
+    }
+
+    /// Walks trajectories from their objects, and adds them to those that are there.
+    pub fn homeward(&mut self, policy: &P, evaluator: &dyn Evaluator, walk: Homeward<'_, P::Cell>) {
+        let count = walk.objects.len() / policy.cells();
+        self.add_lanes(count, walk.noise, |lane, first, size, noise| {
+            let objects = part(walk.objects, count, first, size);
+            let conditions = part(walk.conditions, count, first, size);
+            lane.backward(policy, evaluator, objects, conditions, part(walk.most, count, first, size), noise);
+        });
+    }
+
+    fn add_lanes(
         &mut self,
-        policy: &P,
-        evaluator: &dyn Evaluator,
-        outward: Option<Outward<'_, P::Cell>>,
-        homeward: Option<Homeward<'_, P::Cell>>,
+        count: usize,
+        noise: &Noise,
+        walk: impl Fn(&mut Lane<P>, usize, usize, &Noise) + Sync,
     ) {
-        let cells = policy.cells();
-        let out = outward.map_or(0, |walk| walk.sources.len() / cells);
-        let home = homeward.map_or(0, |walk| walk.objects.len() / cells);
-        let (out_size, home_size) = (lane_size(out), lane_size(home));
-        let out_lanes = out.div_ceil(out_size);
-        self.used = out_lanes + home.div_ceil(home_size);
+        let (size, used) = (lane_size(count), self.used);
+        self.used += count.div_ceil(size);
         if self.lanes.len() < self.used {
             self.lanes.resize_with(self.used, Lane::default);
         }
-        self.lanes[..self.used].par_iter_mut().enumerate().for_each(|(index, lane)| {
-            if let (true, Some(walk)) = (index < out_lanes, outward) {
-                let first = index * out_size;
-                let noise = walk.noise.from_trajectory(walk.noise.trajectory(0) + first as u64);
-                let sources = part(walk.sources, out, first, out_size);
-                let conditions = part(walk.conditions, out, first, out_size);
-                lane.forward(policy, evaluator, sources, conditions, walk.behaviour, &noise);
-            } else if let Some(walk) = homeward {
-                let first = (index - out_lanes) * home_size;
-                let noise = walk.noise.from_trajectory(walk.noise.trajectory(0) + first as u64);
-                let objects = part(walk.objects, home, first, home_size);
-                let conditions = part(walk.conditions, home, first, home_size);
-                let most = part(walk.most, home, first, home_size);
-                lane.backward(policy, evaluator, objects, conditions, most, &noise);
-            }
+        self.lanes[used..self.used].par_iter_mut().enumerate().for_each(|(index, lane)| {
+            let first = index * size;
+            walk(lane, first, size, &noise.from_trajectory(noise.trajectory(0) + first as u64));
         });
-        self.paths.reference = None;
-        self.describe(policy);
+    }
+
+    /// Fills [`Batch::paths`] with what the trajectories say, all but rewards and `log Z`.
+    pub fn describe(&mut self, policy: &P) {
+        let paths = &mut self.paths;
+        paths.starts.clear();
+        paths.forced.clear();
+        for by_row in [&mut paths.forward, &mut paths.backward, &mut paths.flow, &mut paths.stop] {
+            by_row.clear();
+        }
+        self.lanes[..self.used].iter_mut().for_each(|lane| lane.describe(policy, paths));
     }
 
     /// Asks other weights about the same trajectories, and fills [`Batch::paths`] anew but for rewards and `log Z`.
@@ -172,16 +198,6 @@ impl<P: Policy> Batch<P> {
         self.paths.reference = Some(reference);
     }
 
-    fn describe(&mut self, policy: &P) {
-        let paths = &mut self.paths;
-        paths.starts.clear();
-        paths.forced.clear();
-        for by_row in [&mut paths.forward, &mut paths.backward, &mut paths.flow, &mut paths.stop] {
-            by_row.clear();
-        }
-        self.lanes[..self.used].iter_mut().for_each(|lane| lane.describe(policy, paths));
-    }
-
     /// The lanes, which hold the trajectories in order.
     pub fn lanes(&self) -> &[Lane<P>] {
         &self.lanes[..self.used]
@@ -213,28 +229,98 @@ impl<P: Policy> Batch<P> {
         }
     }
 
-    /// The gradient of the loss whose slopes are [`Batch::slopes`], by the network's weights, written to `gradient`.
-    pub fn differentiate(&mut self, policy: &P, evaluator: &dyn Evaluator, gradient: &mut [f32]) {
-        let firsts: Vec<usize> = self
-            .lanes()
-            .iter()
-            .scan(0, |first, lane| {
-                *first += lane.nodes();
-                Some(*first - lane.nodes())
+    /// Numbers trajectories with the same condition and the same start alike, in [`Paths::group`].
+    pub fn group_by_condition(&mut self, policy: &P) {
+        let mut known: HashMap<Vec<u32>, u32> = HashMap::new();
+        let mut groups = std::mem::take(&mut self.paths.group);
+        groups.clear();
+        for lane in self.lanes() {
+            for b in 0..lane.trajectories() {
+                let start =
+                    lane.states(policy, b).next().unwrap_or_default().iter().map(|cell| cell.to_word());
+                let key = lane.condition(b).iter().map(|value| value.to_bits()).chain(start).collect();
+                let next = known.len() as u32;
+                groups.push(*known.entry(key).or_insert(next));
+            }
+        }
+        // One condition for all need not be said.
+        if known.len() <= 1 {
+            groups.clear();
+        }
+        self.paths.group = groups;
+    }
+
+    /// The condition of each row of [`Batch::paths`], `[rows, width]`.
+    pub fn row_conditions(&self) -> Vec<f32> {
+        let mut out = Vec::new();
+        for lane in self.lanes() {
+            for b in 0..lane.trajectories() {
+                (0..lane.moves(b) + 1).for_each(|_| out.extend_from_slice(lane.condition(b)));
+            }
+        }
+        out
+    }
+
+    /// Asks about all parents of the visited states, and fills [`Batch::junctions`].
+    pub fn ask_parents(&mut self, policy: &P, evaluator: &dyn Evaluator) {
+        let firsts = self.firsts();
+        let lanes = self.lanes[..self.used].par_iter_mut().zip(firsts);
+        let parts: Vec<Junctions> = lanes
+            .map(|(lane, first)| {
+                let mut junctions = Junctions::default();
+                lane.junctions(policy, evaluator, first, &mut junctions);
+                junctions
             })
             .collect();
-        self.gradients.resize_with(self.used.max(1), Vec::new);
-        let slopes = &self.slopes;
+        self.junctions = Junctions::default();
+        parts.iter().for_each(|part| self.junctions.append(part));
+    }
+
+    /// The gradient of the loss whose slopes are [`Batch::slopes`], by the network's weights, written to `gradient`.
+    pub fn differentiate(&mut self, policy: &P, evaluator: &dyn Evaluator, gradient: &mut [f32]) {
+        let slopes = std::mem::take(&mut self.slopes);
+        self.sum_gradients(gradient, |lane, first, own| {
+            lane.differentiate(policy, evaluator, &slopes, first, own);
+        });
+        self.slopes = slopes;
+    }
+
+    /// The gradient of the loss whose slopes are [`Batch::junction_slopes`], by the network's weights, written to
+    /// `gradient`.
+    pub fn differentiate_junctions(&mut self, policy: &P, evaluator: &dyn Evaluator, gradient: &mut [f32]) {
+        let (junctions, slopes) =
+            (std::mem::take(&mut self.junctions), std::mem::take(&mut self.junction_slopes));
+        self.sum_gradients(gradient, |lane, first, own| {
+            lane.differentiate_junctions(policy, evaluator, &junctions, &slopes, first, own);
+        });
+        (self.junctions, self.junction_slopes) = (junctions, slopes);
+    }
+
+    /// The rows of the batch before each lane's first.
+    fn firsts(&self) -> Vec<usize> {
+        let after = |first: &mut usize, lane: &Lane<P>| {
+            *first += lane.nodes();
+            Some(*first - lane.nodes())
+        };
+        self.lanes().iter().scan(0, after).collect()
+    }
+
+    /// The sum of all lanes' gradients, each found by `find` from a lane and its first row.
+    fn sum_gradients(&mut self, gradient: &mut [f32], find: impl Fn(&mut Lane<P>, usize, &mut [f32]) + Sync) {
+        let firsts = self.firsts();
+        if self.gradients.len() < self.used {
+            self.gradients.resize_with(self.used, Vec::new);
+        }
         let lanes = self.lanes[..self.used].par_iter_mut().zip(&mut self.gradients).zip(firsts);
         lanes.for_each(|((lane, own), first)| {
             own.resize(gradient.len(), 0.0);
-            lane.differentiate(policy, evaluator, slopes, first, own);
+            find(lane, first, own);
         });
-        let own = &self.gradients;
+        let own = &self.gradients[..self.used];
         const BLOCK: usize = 1 << 12;
         gradient.par_chunks_mut(BLOCK).enumerate().for_each(|(index, out)| {
             out.fill(0.0);
-            for lane in &own[..self.used] {
+            for lane in own {
                 out.iter_mut().zip(&lane[index * BLOCK..]).for_each(|(out, g)| *out += g);
             }
         });

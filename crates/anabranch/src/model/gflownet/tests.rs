@@ -8,7 +8,7 @@ use crate::policy::{Actions, BackwardPolicy, FlowHead};
 use crate::rng::Purpose;
 
 fn model(backward: BackwardPolicy, flow: FlowHead, condition: usize) -> GFlowNet<Actions> {
-    let policy = Actions::new(Arc::new(Hypergrid { dim: 3, side: 4 }), backward, flow);
+    let policy = Actions::new(Arc::new(Hypergrid::new(3, 4).expect("a grid")), backward, flow);
     let inputs = Inputs { features: policy.inputs().features, dense: condition };
     let network = Arc::new(Mlp::new(inputs, &[13, 9], policy.outputs(), Activation::Silu));
     GFlowNet { policy, network }
@@ -59,7 +59,9 @@ fn gradients_agree_with_differences() {
             noise: &noise,
         };
         let homeward = Homeward { objects: &objects, conditions: &conditions, most: &[], noise: &noise };
-        batch.walk(policy, evaluator.as_ref(), Some(outward), Some(homeward));
+        batch.outward(policy, evaluator.as_ref(), outward);
+        batch.homeward(policy, evaluator.as_ref(), homeward);
+        batch.describe(policy);
         assert_eq!(batch.paths.trajectories(), 2 * count);
         value_and_slopes(&batch.paths, &mut batch.slopes);
         let mut gradient = vec![0.0; weights.len()];
@@ -105,7 +107,8 @@ fn walks_do_not_depend_on_threads() {
                 behaviour: Behaviour::default(),
                 noise: &noise,
             };
-            batch.walk(&model.policy, model.network.with(&weights).as_ref(), Some(outward), None);
+            batch.outward(&model.policy, model.network.with(&weights).as_ref(), outward);
+            batch.describe(&model.policy);
             batch.slopes.reset(&batch.paths);
             batch.slopes.forward.iter_mut().enumerate().for_each(|(i, slope)| *slope = (i as f64).sin());
             let mut gradient = vec![0.0; weights.len()];
@@ -122,5 +125,92 @@ fn walks_do_not_depend_on_threads() {
         let rows = one.0.starts[b]..one.0.starts[b + 1];
         let moves: usize = one.1[(rows.end - 1) * 3..rows.end * 3].iter().map(|x| usize::from(*x)).sum();
         assert_eq!(moves, rows.len() - 1, "trajectory {b} walks from the source to its object");
+    }
+}
+
+/// Flows in and out of every visited state against those of a policy that is known everywhere, and their gradient against
+/// central differences.
+#[test]
+fn junctions_agree_with_the_policy_everywhere() {
+    for flow in [FlowHead::Logits, FlowHead::Output] {
+        let model = model(BackwardPolicy::Uniform, flow, 0);
+        let policy = &model.policy;
+        let weights = model.network.initial(&Noise::new(4, Purpose::Weights));
+        let (sources, noise) = (vec![0; 20 * 3], Noise::new(9, Purpose::Choice));
+        let behaviour = Behaviour::default();
+        let outward = Outward { sources: &sources, conditions: &[], behaviour, noise: &noise };
+        let mut batch = Batch::default();
+        let evaluator = model.network.with(&weights);
+        batch.outward(policy, evaluator.as_ref(), outward);
+        batch.describe(policy);
+        batch.ask_parents(policy, evaluator.as_ref());
+        let mut states = Vec::new();
+        batch.states(policy, &mut states);
+        let flow_at = |state: &[u16]| {
+            let mut tape = crate::network::taped::Tape::default();
+            tape.push(crate::network::taped::NONE, |on, dense| policy.encode(state, on, dense));
+            evaluator.evaluate(&mut tape, 0);
+            let row = tape.output_mut(0, policy.outputs());
+            policy.prepare(state, row, &mut Default::default());
+            let flow = row[policy.outputs() - 1];
+            row[..4].iter().map(|log_p| f64::from(flow + log_p)).collect::<Vec<f64>>()
+        };
+        let junctions = &batch.junctions;
+        assert_eq!(junctions.rows.len(), states.len() / 3);
+        for (j, state) in states.chunks(3).enumerate() {
+            let out: Vec<f64> = flow_at(state).into_iter().collect();
+            let moves: Vec<f64> = out[..3].iter().copied().filter(|flow| flow.is_finite()).collect();
+            assert_close(&junctions.outflows[junctions.out_starts[j]..junctions.out_starts[j + 1]], &moves);
+            assert_close(&[junctions.stops[j]], &out[3..]);
+            let into: Vec<f64> = (0..3)
+                .filter(|d| state[*d] > 0)
+                .map(|d| {
+                    let mut parent = state.to_vec();
+                    parent[d] -= 1;
+                    flow_at(&parent)[d]
+                })
+                .collect();
+            assert_close(&junctions.inflows[junctions.in_starts[j]..junctions.in_starts[j + 1]], &into);
+        }
+        let factor = |at: usize| 1.0 + 0.1 * (at % 11) as f64;
+        let value = |junctions: &Junctions| {
+            let sum =
+                |flows: &[f64]| flows.iter().enumerate().map(|(at, flow)| factor(at) * flow).sum::<f64>();
+            sum(&junctions.inflows) - 0.5 * sum(&junctions.outflows) + 2.0 * sum(&junctions.stops)
+        };
+        let slopes = |flows: &[f64], by: f64| (0..flows.len()).map(|at| by * factor(at)).collect();
+        batch.junction_slopes = StateFlowSlopes {
+            inflows: slopes(&junctions.inflows, 1.0),
+            outflows: slopes(&junctions.outflows, -0.5),
+            stops: slopes(&junctions.stops, 2.0),
+        };
+        let mut gradient = vec![0.0; weights.len()];
+        batch.differentiate_junctions(policy, evaluator.as_ref(), &mut gradient);
+        drop(evaluator);
+        for at in (0..weights.len()).step_by(11) {
+            let at_shift = |shift: f32| {
+                let mut moved = weights.clone();
+                moved[at] += shift;
+                let evaluator = model.network.with(&moved);
+                let mut same = Batch::default();
+                same.outward(policy, model.network.with(&weights).as_ref(), outward);
+                same.ask_again(policy, evaluator.as_ref());
+                same.ask_parents(policy, evaluator.as_ref());
+                value(&same.junctions)
+            };
+            let numeric = (at_shift(1e-2) - at_shift(-1e-2)) / 2e-2;
+            let found = f64::from(gradient[at]);
+            assert!(
+                (numeric - found).abs() < 2e-2 * (1.0 + numeric.abs()),
+                "{flow:?}, {at}: {found}, {numeric}"
+            );
+        }
+    }
+}
+
+fn assert_close(found: &[f64], expected: &[f64]) {
+    assert_eq!(found.len(), expected.len());
+    for (found, expected) in found.iter().zip(expected) {
+        assert!((found - expected).abs() < 1e-4, "{found} where {expected} is expected");
     }
 }

@@ -11,6 +11,45 @@
 //! through the policy's networks is not its concern. Residuals are *forward side minus backward side*.
 //!
 //! Bengio et al., "GFlowNet Foundations" (2023); Malkin et al., "Trajectory balance" (2022).
+//!
+//! Every objective is a struct of its hyper-parameters; [`BalanceRecipe`] lists them all.
+//!
+//! ```text
+//! delta_TB  = log Z + sum_t (log P_F - log P_B) - log R(x)                 [`TrajectoryBalance`], [`LogVariance`]
+//! delta_DB  = log F(s) + log P_F(s' | s) - log F(s') - log P_B(s | s')     [`DetailedBalance`], [`SubTrajectoryBalance`]
+//! delta_FM  = log sum_p F(p -> s) - log (R(s) + sum_c F(s -> c))           [`FlowMatching`], of states, not of paths
+//! ```
+
+mod backward;
+mod check;
+mod detailed;
+mod flow_matching;
+mod modified;
+mod needs;
+mod policy_gradient;
+mod quantile;
+mod recipe;
+mod regression;
+mod relative;
+mod stable;
+mod sub_trajectory;
+mod trajectory;
+
+use std::ops::Range;
+
+pub use backward::{BackwardObjective, TrajectoryLikelihood};
+pub use detailed::{DetailedBalance, SoftQ};
+pub use flow_matching::{FlowMatching, StateFlowSlopes, StateFlows};
+pub use modified::ModifiedDetailedBalance;
+pub use needs::{Needs, PathObjective, ReferenceKind, TargetNetwork};
+pub use policy_gradient::{Advantage, Critic, PolicyGradient, Ppo};
+pub use quantile::{QuantileFlowMatching, QuantileFlowSlopes, QuantileFlows, Risk};
+pub use recipe::{BalanceRecipe, Objective};
+pub use regression::Regression;
+pub use relative::{RelativeLogVariance, RelativeTrajectoryBalance, TrustPcl};
+pub use stable::StableDetailedBalance;
+pub use sub_trajectory::{SubTrajectoryBalance, SubTrajectoryWeighting};
+pub use trajectory::{LogVariance, TrajectoryBalance};
 
 /// Complete trajectories of a batch, as numbers: one row per state. Nats, f64.
 ///
@@ -66,14 +105,44 @@ impl Paths {
         self.starts.last().copied().unwrap_or(0)
     }
 
-    /// `v = log R(x) + sum_t [log P_B - log P_F]` of each trajectory, the path log-weight of the chain pair.
+    /// The rows of trajectory `b`.
+    pub fn trajectory(&self, b: usize) -> Range<usize> {
+        self.starts[b]..self.starts[b + 1]
+    }
+
+    /// The rows of trajectory `b` that have a transition with a residual: all but a last one that had to stop, at which
+    /// `log F(x)` is `log R(x)`.
+    fn transitions(&self, b: usize) -> Range<usize> {
+        let rows = self.trajectory(b);
+        let forced = self.forced.get(rows.end - 1) == Some(&true);
+        rows.start..rows.end - usize::from(forced)
+    }
+
+    /// How many transitions with a residual there are.
+    fn transition_count(&self) -> usize {
+        (0..self.trajectories()).map(|b| self.transitions(b).len()).sum()
+    }
+
+    /// What other weights say.
+    fn reference(&self) -> &Reference {
+        self.reference.as_ref().expect("the reference that the objective needs is there")
+    }
+
+    /// `log F(s)` as `head` gives it: with the partial reward of a forward-looking one.
+    fn log_flow(&self, head: &[f64], forward_looking: bool, row: usize) -> f64 {
+        head[row] + if forward_looking { self.partial[row] } else { 0.0 }
+    }
+
+    /// `v = log R(x) + sum_t [log P_B - log P_F]` of trajectory `b`, the path log-weight of the chain pair.
+    pub fn log_weight(&self, b: usize) -> f64 {
+        let rows = self.trajectory(b);
+        let steps = self.backward[rows.clone()].iter().zip(&self.forward[rows]);
+        self.log_reward[b] + steps.map(|(backward, forward)| backward - forward).sum::<f64>()
+    }
+
+    /// The path log-weights of all trajectories.
     pub fn log_weights(&self) -> Vec<f64> {
-        let one = |(bounds, log_reward): (&[usize], &f64)| {
-            let rows = bounds[0]..bounds[1];
-            let steps = self.backward[rows.clone()].iter().zip(&self.forward[rows]);
-            log_reward + steps.map(|(backward, forward)| backward - forward).sum::<f64>()
-        };
-        self.starts.windows(2).zip(&self.log_reward).map(one).collect()
+        (0..self.trajectories()).map(|b| self.log_weight(b)).collect()
     }
 }
 
@@ -92,6 +161,21 @@ pub struct Slopes {
     pub divergence: Vec<f64>,
     /// By [`Paths::log_z`], `[trajectories]`.
     pub log_z: Vec<f64>,
+    scratch: Scratch,
+}
+
+/// Memory that calls share. It is no part of the value.
+#[derive(Debug, Clone, Default)]
+struct Scratch {
+    numbers: Vec<f64>,
+    weights: Vec<f64>,
+    order: Vec<u32>,
+}
+
+impl PartialEq for Scratch {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
 }
 
 impl Slopes {

@@ -4,13 +4,14 @@ use std::sync::Arc;
 
 use super::{BackwardName, GFlowNetRecipe, NetworkRecipe, size};
 use crate::environment::{Environment, States};
-use crate::error::{Problem, Result};
+use crate::error::{Problem, Result, quoted};
 use crate::model::gflownet::GFlowNet;
 use crate::network::taped::{Mlp, Network, Table};
 use crate::policy::{Actions, BackwardPolicy, Policy, Ways};
 use crate::recipe::evaluation_noise;
 use crate::reward::Reward;
 use crate::rng::{Noise, Purpose};
+use crate::train::gflownet::{FlowTrainer, Settings};
 
 /// The most states of an environment that a table, or the counting of ways, may list.
 const MOST_LISTED: usize = 2_000_000;
@@ -36,6 +37,8 @@ pub struct FlowTask<P: Policy> {
     pub model: GFlowNet<P>,
     /// The reward.
     pub reward: Arc<dyn Reward<P::Cell>>,
+    /// How it is trained.
+    pub settings: Settings<P>,
 }
 
 impl GFlowNetPlan {
@@ -50,9 +53,32 @@ impl GFlowNetPlan {
                 BackwardPolicy::MaximumEntropy(Ways::of(environment.as_ref(), MOST_LISTED)?)
             }
         };
-        let policy = Actions::new(environment.clone(), backward, recipe.objective.flow_head());
+        let objective = recipe.objective()?;
+        let policy = Actions::new(environment.clone(), backward, recipe.flow_head(&objective));
         let network = network(&recipe.policy.network, environment.as_ref(), &policy)?;
-        Ok(Self { recipe, task: Task::Discrete(FlowTask { model: GFlowNet { policy, network }, reward }) })
+        let read = |text: &str| {
+            let mut object = vec![0; environment.cells()];
+            environment.parse(text, &mut object)?;
+            match environment.is_object(&object) {
+                true => Ok(object),
+                false => Err(format!(
+                    "{}, which is no object; allowed: states at which one can stop",
+                    quoted(text)
+                )),
+            }
+        };
+        let settings = Settings {
+            training: recipe.overview().training,
+            optimizer: recipe.optimizer.clone(),
+            exploration: recipe.exploration.build(recipe.training.batch, read)?,
+            objective,
+            conditions: None,
+            sources: None,
+            prior: None,
+        };
+        settings.check()?;
+        let model = GFlowNet { policy, network };
+        Ok(Self { recipe, task: Task::Discrete(FlowTask { model, reward, settings }) })
     }
 
     /// The noise of evaluations.
@@ -87,6 +113,16 @@ fn network(
             });
             Ok(Arc::new(Table::new(policy.inputs(), features, policy.outputs())))
         }
+    }
+}
+
+impl<P: Policy + Clone> FlowTask<P> {
+    /// A training at its first step.
+    ///
+    /// # Errors
+    /// If the objective does not fit the settings.
+    pub fn trainer(&self, seed: u64) -> Result<FlowTrainer<P>> {
+        FlowTrainer::new(self.model.clone(), self.reward.clone(), self.settings.clone(), seed)
     }
 }
 

@@ -13,7 +13,7 @@ mod target;
 pub use build::{FlowTask, GFlowNetPlan, Task};
 pub(super) use cite::citations;
 pub(super) use explain::explain;
-pub use exploration::{DataRecipe, ExplorationRecipe, LocalSearchRecipe, Ramp, ReplayRecipe, Schedule};
+pub use exploration::{DataRecipe, ExplorationRecipe, LocalSearchRecipe, ReplayRecipe, Schedule};
 pub use policy::{BackwardName, NetworkRecipe, PolicyRecipe};
 pub use target::{ObjectsRecipe, RewardRecipe};
 
@@ -22,6 +22,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{OptimizerRecipe, Overview, TrainingRecipe, positive, within};
 use crate::error::{Problem, Result};
+use crate::objective::balance::{BalanceRecipe, Objective};
 use crate::policy::FlowHead;
 
 /// A recipe of a flow network.
@@ -56,36 +57,6 @@ pub struct GFlowNetRecipe {
     /// What is measured at the end.
     #[serde(default)]
     pub evaluation: WalkEvaluationRecipe,
-}
-
-/// The training objective of a flow network.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
-pub enum BalanceRecipe {
-    /// Trajectory balance with a learned log Z.
-    TrajectoryBalance {},
-}
-
-impl Default for BalanceRecipe {
-    fn default() -> Self {
-        Self::TrajectoryBalance {}
-    }
-}
-
-impl BalanceRecipe {
-    /// Where the flows of states come from.
-    pub fn flow_head(&self) -> FlowHead {
-        match self {
-            Self::TrajectoryBalance {} => FlowHead::None,
-        }
-    }
-
-    /// Whether a log Z is learned.
-    pub fn learns_log_z(&self) -> bool {
-        match self {
-            Self::TrajectoryBalance {} => true,
-        }
-    }
 }
 
 /// How long training takes, and what is written when.
@@ -187,6 +158,31 @@ impl GFlowNetRecipe {
         within("evaluation.exact_states", exact_states as f64, 0.0, 1e8)?;
         self.exploration.check()?;
         self.policy.check()?;
+        self.objective()?;
         self.target.check()
+    }
+
+    /// The objective of both policies.
+    pub(super) fn objective(&self) -> Result<Objective> {
+        let objective = self.objective.check("objective", self.policy.backward_objective)?;
+        let learned = self.policy.backward == BackwardName::Learned;
+        if learned && !objective.needs().trains_backward {
+            return Err(Problem::new("policy.backward", "\"learned\" with an objective that does not train it")
+                .allowed("uniform, maximum-entropy; or backward_objective = \"trajectory-likelihood\" where the objective is one of trajectories")
+                .into());
+        }
+        Ok(objective)
+    }
+
+    /// Where the flows of states come from.
+    pub(super) fn flow_head(&self, objective: &Objective) -> FlowHead {
+        match (objective, &self.objective) {
+            // The logits are edge flows, or soft Q-values.
+            (Objective::States(_) | Objective::Quantiles(_), _) | (_, BalanceRecipe::SoftQ(_)) => {
+                FlowHead::Logits
+            }
+            _ if objective.needs().flow => FlowHead::Output,
+            _ => FlowHead::None,
+        }
     }
 }

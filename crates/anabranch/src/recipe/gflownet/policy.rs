@@ -3,7 +3,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::error::Result;
+use crate::error::{Problem, Result};
+use crate::objective::balance::BackwardObjective;
 use crate::recipe::ActivationName;
 use crate::recipe::chain::widths;
 
@@ -13,13 +14,19 @@ use crate::recipe::chain::widths;
 pub struct PolicyRecipe {
     /// Which law the removals follow.
     pub backward: BackwardName,
+    /// What a learned backward policy is trained by.
+    pub backward_objective: BackwardObjective,
     /// What answers for a state.
     pub network: NetworkRecipe,
 }
 
 impl Default for PolicyRecipe {
     fn default() -> Self {
-        Self { backward: BackwardName::Learned, network: NetworkRecipe::default() }
+        Self {
+            backward: BackwardName::Learned,
+            backward_objective: BackwardObjective::Joint,
+            network: NetworkRecipe::default(),
+        }
     }
 }
 
@@ -68,6 +75,13 @@ impl Default for NetworkRecipe {
 
 impl PolicyRecipe {
     pub(super) fn check(&self) -> Result<()> {
+        let joint = self.backward_objective == BackwardObjective::Joint;
+        if self.backward != BackwardName::Learned && !joint {
+            let found = "\"trajectory-likelihood\" for a backward policy that is not learned";
+            return Err(Problem::new("policy.backward_objective", found)
+                .allowed("it only with policy.backward = \"learned\"")
+                .into());
+        }
         match &self.network {
             NetworkRecipe::Mlp { hidden, .. } => widths("policy.network.hidden", hidden, false),
             NetworkRecipe::Table {} => Ok(()),

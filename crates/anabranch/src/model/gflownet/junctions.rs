@@ -1,0 +1,176 @@
+//! Flows into and out of the visited states: what flow matching compares.
+//!
+//! ```text
+//! log F(p -> s) = log F(p) + log P_F(s | p)          of every parent p, visited or not
+//! log F(s -> c) = log F(s) + log P_F(c | s)          of every child c, and of stopping
+//! ```
+//!
+//! Parents get rows of their own on the lane's tape.
+
+use super::lane::{Lane, encode};
+use crate::environment::Edge;
+use crate::fused::matmul::padded;
+use crate::network::taped::{Evaluator, NONE};
+use crate::objective::balance::{StateFlowSlopes, StateFlows};
+use crate::policy::{Policy, SaidSlopes, Visit};
+
+/// Flows at states, ragged: those of junction `j` at `starts[j]..starts[j + 1]`. Nats.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Junctions {
+    /// Where each junction's in-flows start.
+    pub in_starts: Vec<usize>,
+    /// `log F(p -> s)`.
+    pub inflows: Vec<f64>,
+    /// Where each junction's out-flows start.
+    pub out_starts: Vec<usize>,
+    /// `log F(s -> c)`, stopping not counted.
+    pub outflows: Vec<f64>,
+    /// `log F(s -> s_f)` of each junction, `-inf` where the state is no object or the network was not asked.
+    pub stops: Vec<f64>,
+    /// Which row of the batch's paths each junction is.
+    pub rows: Vec<usize>,
+}
+
+impl Default for Junctions {
+    fn default() -> Self {
+        let (inflows, outflows, stops, rows) = Default::default();
+        Self { in_starts: vec![0], inflows, out_starts: vec![0], outflows, stops, rows }
+    }
+}
+
+impl Junctions {
+    /// The flows with what is known of `log R` at each junction.
+    pub fn with_rewards<'a>(&'a self, log_rewards: &'a [Option<f64>]) -> StateFlows<'a> {
+        StateFlows {
+            in_starts: &self.in_starts,
+            inflows: &self.inflows,
+            out_starts: &self.out_starts,
+            outflows: &self.outflows,
+            stops: &self.stops,
+            log_rewards,
+        }
+    }
+
+    /// Appends the junctions of another lane.
+    pub(super) fn append(&mut self, other: &Self) {
+        let (ins, outs) = (self.inflows.len(), self.outflows.len());
+        self.in_starts.extend(other.in_starts[1..].iter().map(|start| ins + start));
+        self.out_starts.extend(other.out_starts[1..].iter().map(|start| outs + start));
+        self.inflows.extend_from_slice(&other.inflows);
+        self.outflows.extend_from_slice(&other.outflows);
+        self.stops.extend_from_slice(&other.stops);
+        self.rows.extend_from_slice(&other.rows);
+    }
+}
+
+/// A parent: its row, and the edge that leads from it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Parent {
+    row: u32,
+    edge: Edge,
+}
+
+impl<P: Policy> Lane<P> {
+    /// Gives all parents of the lane's states rows, and appends the flows of all states; the source has no in-flows. This
+    /// lane's first row of the batch's paths is `first`.
+    pub fn junctions(&mut self, policy: &P, evaluator: &dyn Evaluator, first: usize, out: &mut Junctions) {
+        let (cells, outputs, moves) = (policy.cells(), policy.outputs(), policy.moves());
+        self.add_parents(policy, evaluator);
+        self.visits(policy, |place, visit, _, row, work| {
+            let own = policy.said(Visit { came: None, went: None, ..visit }, row, work);
+            // A state without a row has no moves.
+            let possible = row.iter().take(moves).filter(|log_p| **log_p > f32::NEG_INFINITY);
+            out.outflows.extend(possible.map(|log_p| own.flow + f64::from(*log_p)));
+            out.out_starts.push(out.outflows.len());
+            out.stops.push(if row.is_empty() { f64::NEG_INFINITY } else { own.stop + own.flow });
+            out.rows.push(first + place);
+        });
+        let mut at = 0;
+        for count in &self.parent_counts {
+            for Parent { row, edge } in &self.parents[at..at + count] {
+                let state = &self.parent_states[at * cells..][..cells];
+                let visit = Visit { state, came: None, went: Some((*edge, state)) };
+                let said = policy.said(visit, self.tape.output(*row as usize, outputs), &mut self.work);
+                out.inflows.push(said.flow + said.forward);
+                at += 1;
+            }
+            out.in_starts.push(out.inflows.len());
+        }
+    }
+
+    fn add_parents(&mut self, policy: &P, evaluator: &dyn Evaluator) {
+        self.parents.clear();
+        self.parent_states.clear();
+        self.parent_counts.clear();
+        let (cells, before) = (policy.cells(), self.tape.rows());
+        for node in &self.order {
+            let known = self.parents.len();
+            let state = &self.states[*node as usize * cells..][..cells];
+            let trajectory = self.nodes[*node as usize].trajectory as usize;
+            let condition = &self.conditions[trajectory * self.width..][..self.width];
+            let (tape, parents, states) = (&mut self.tape, &mut self.parents, &mut self.parent_states);
+            policy.parents(state, &mut self.work, &mut |parent, edge| {
+                let row = encode(tape, policy, parent, condition, NONE);
+                parents.push(Parent { row, edge });
+                states.extend_from_slice(parent);
+            });
+            self.parent_counts.push(self.parents.len() - known);
+        }
+        if self.tape.rows() > before {
+            evaluator.evaluate(&mut self.tape, before);
+        }
+        for (row, state) in (before..).zip(self.parent_states.chunks_exact(cells)) {
+            policy.prepare(state, self.tape.output_mut(row, policy.outputs()), &mut self.work);
+        }
+    }
+
+    /// The gradient by the weights for the slopes by junctions' flows, of which this lane's begin with number `first`,
+    /// written to `gradient`.
+    pub fn differentiate_junctions(
+        &mut self,
+        policy: &P,
+        evaluator: &dyn Evaluator,
+        junctions: &Junctions,
+        slopes: &StateFlowSlopes,
+        first: usize,
+        gradient: &mut [f32],
+    ) {
+        let (cells, outputs, moves) = (policy.cells(), policy.outputs(), policy.moves());
+        let width = padded(outputs);
+        let mut out = std::mem::take(&mut self.slopes);
+        out.clear();
+        out.resize(self.tape.rows() * width, 0.0);
+        let by_flow = |slope: f64| SaidSlopes { forward: slope, flow: slope, ..SaidSlopes::default() };
+        self.visits(policy, |place, visit, row, values, work| {
+            let (Some(row), junction) = (row, first + place) else { return };
+            let to = &mut out[row as usize * width..][..outputs];
+            let mut add = |went, slope: f64| {
+                if slope != 0.0 {
+                    policy.slopes(Visit { came: None, went, ..visit }, values, &[], by_flow(slope), to, work);
+                }
+            };
+            let possible = (0..moves).filter(|action| values[*action] > f32::NEG_INFINITY);
+            for (action, slope) in possible.zip(&slopes.outflows[junctions.out_starts[junction]..]) {
+                add(Some((Edge { action: action as u32, removal: 0 }, visit.state)), *slope);
+            }
+            add(None, slopes.stops[junction]);
+        });
+        let inflows = &slopes.inflows[junctions.in_starts[first]..];
+        for ((Parent { row, edge }, state), slope) in
+            self.parents.iter().zip(self.parent_states.chunks_exact(cells)).zip(inflows)
+        {
+            let visit = Visit { state, came: None, went: Some((*edge, state)) };
+            let to = &mut out[*row as usize * width..][..outputs];
+            policy.slopes(
+                visit,
+                self.tape.output(*row as usize, outputs),
+                &[],
+                by_flow(*slope),
+                to,
+                &mut self.work,
+            );
+        }
+        evaluator.backward(&self.tape, &out, gradient);
+        self.slopes = out;
+    }
+}

@@ -1,0 +1,274 @@
+//! Balance of states whose flows are random: quantile flow matching.
+//!
+//! Where rewards are random so are flows. Each edge's log-flow is given by its quantiles, and quantiles of flows add level by
+//! level:
+//!
+//! ```text
+//! in_i   = log sum_p F(p -> s)(q_i),     out_j = log(S(s)_j + sum_c F(s -> c)(q_j)),   S an observed R(s), else F(s -> s_f)(q_j)
+//! loss   = mean_s sum_i mean_j rho_{q_i}(out_j - in_i)  +  stop_weight mean_x sum_i rho_{q_i}(log R(x) - log F(x -> s_f)(q_i))
+//! rho_q(d) = |q - 1[d < 0]| h(d) / kappa,     h(d) = d^2 / 2 up to |d| = kappa, kappa (|d| - kappa / 2) beyond
+//! ```
+//!
+//! The in-flows' quantiles are regressed on samples of the out-flow's law; for `kappa -> 0` the minimum is the quantile. A risk
+//! measure weighs quantiles by a distortion of the levels ([`Risk`]): `F = int_0^1 F(q) dw(q)`.
+//!
+//! Zhang et al., "Distributional GFlowNets with quantile flows" (2023), eq. 9; distortions as in Dabney et al., "Implicit quantile
+//! networks" (2018), section 3.1.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::check::Check;
+use crate::error::Result;
+
+/// Quantiles of log-flows at visited states, ragged. Nats.
+#[derive(Debug, Clone, Copy)]
+pub struct QuantileFlows<'a> {
+    /// How many quantiles every flow has.
+    pub quantiles: usize,
+    /// `[states, quantiles]`: the levels `q_i` in (0, 1) at which a state's in-flows and its stopping flow are given.
+    pub levels: &'a [f64],
+    /// State `i` has the in-flows `in_starts[i]..in_starts[i + 1]`; only the source has none.
+    pub in_starts: &'a [usize],
+    /// `[in-flows, quantiles]`.
+    pub inflows: &'a [f64],
+    /// State `i` has the out-flows `out_starts[i]..out_starts[i + 1]`.
+    pub out_starts: &'a [usize],
+    /// `[out-flows, quantiles]`, stopping not counted; at any levels, alike for all out-flows of a state.
+    pub outflows: &'a [f64],
+    /// `[states, quantiles]`: `log F(s -> s_f)`, `-inf` where the state is no object or no network says it.
+    pub stops: &'a [f64],
+    /// `[states]`: the observed `log R(s)`; none where the state is no object, or was not asked about.
+    pub log_rewards: &'a [Option<f64>],
+}
+
+/// The derivatives of a loss with respect to [`QuantileFlows`], entry by entry.
+#[derive(Debug, Clone, Default)]
+pub struct QuantileFlowSlopes {
+    /// By [`QuantileFlows::inflows`].
+    pub inflows: Vec<f64>,
+    /// By [`QuantileFlows::outflows`]; 0 where they are a target.
+    pub outflows: Vec<f64>,
+    /// By [`QuantileFlows::stops`].
+    pub stops: Vec<f64>,
+    /// A state's in-flow and out-flow, and the slopes by them.
+    sums: [Vec<f64>; 4],
+}
+
+/// Quantile flow matching.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct QuantileFlowMatching {
+    /// How many quantiles every flow has.
+    #[schemars(range(min = 1))]
+    pub quantiles: usize,
+    /// Where the parabola of the regression ends, nats.
+    #[schemars(range(min = 0.0))]
+    pub kappa: f64,
+    /// Whether out-flows are held fixed.
+    pub fixed_outflows: bool,
+    /// The weight of stops (leaf coefficient).
+    #[schemars(range(min = 0.0))]
+    pub stop_weight: f64,
+    /// How actions weigh quantiles.
+    pub risk: Risk,
+}
+
+impl Default for QuantileFlowMatching {
+    fn default() -> Self {
+        Self { quantiles: 8, kappa: 1.0, fixed_outflows: false, stop_weight: 1.0, risk: Risk::default() }
+    }
+}
+
+impl QuantileFlowMatching {
+    /// The loss; fills all `slopes`.
+    ///
+    /// # Panics
+    /// If an array does not have as many entries as it must.
+    pub fn evaluate(&self, flows: &QuantileFlows<'_>, slopes: &mut QuantileFlowSlopes) -> f64 {
+        slopes.reset(flows);
+        let mut sums = std::mem::take(&mut slopes.sums);
+        let [inside, outside, by_in, by_out] = &mut sums;
+        let (n, states) = (flows.quantiles, flows.log_rewards.len());
+        let ins = |i: usize| n * flows.in_starts[i]..n * flows.in_starts[i + 1];
+        let outs = |i: usize| n * flows.out_starts[i]..n * flows.out_starts[i + 1];
+        let own = |i: usize| n * i..n * (i + 1);
+        let share = 1.0 / (0..states).filter(|i| !ins(*i).is_empty()).count().max(1) as f64;
+        let mut loss = 0.0;
+        for i in (0..states).filter(|i| !ins(*i).is_empty()) {
+            let (levels, stops) = (&flows.levels[own(i)], &flows.stops[own(i)]);
+            let ends = |j: usize| flows.log_rewards[i].unwrap_or(stops[j]);
+            add_flows(n, |_| f64::NEG_INFINITY, &flows.inflows[ins(i)], inside);
+            add_flows(n, ends, &flows.outflows[outs(i)], outside);
+            loss += self.regress(levels, inside, outside, share, by_in, by_out);
+            pass_on(&flows.inflows[ins(i)], inside, by_in, &mut slopes.inflows[ins(i)]);
+            if !self.fixed_outflows {
+                pass_on(&flows.outflows[outs(i)], outside, by_out, &mut slopes.outflows[outs(i)]);
+                if flows.log_rewards[i].is_none() {
+                    pass_on(stops, outside, by_out, &mut slopes.stops[own(i)]);
+                }
+            }
+        }
+        let said = |i: &usize| flows.stops[own(*i)].iter().all(|stop| *stop > f64::NEG_INFINITY);
+        let known = || (0..states).filter(said).filter_map(|i| Some((i, flows.log_rewards[i]?)));
+        let share = self.stop_weight / known().count().max(1) as f64;
+        for (i, log_reward) in known() {
+            loss += self.regress(
+                &flows.levels[own(i)],
+                &flows.stops[own(i)],
+                &[log_reward],
+                share,
+                by_in,
+                by_out,
+            );
+            slopes.stops[own(i)].iter_mut().zip(&*by_in).for_each(|(to, slope)| *to += slope);
+        }
+        slopes.sums = sums;
+        loss
+    }
+
+    /// `share sum_i mean_j rho_{q_i}(out_j - in_i)`, with its slopes.
+    fn regress(
+        &self,
+        levels: &[f64],
+        inside: &[f64],
+        outside: &[f64],
+        share: f64,
+        by_in: &mut Vec<f64>,
+        by_out: &mut Vec<f64>,
+    ) -> f64 {
+        by_in.clear();
+        by_in.resize(inside.len(), 0.0);
+        by_out.clear();
+        by_out.resize(outside.len(), 0.0);
+        let share = share / (outside.len() as f64 * self.kappa);
+        let mut loss = 0.0;
+        for ((level, inside), by_in) in levels.iter().zip(inside).zip(by_in) {
+            for (outside, by_out) in outside.iter().zip(&mut *by_out) {
+                let d = outside - inside;
+                let weight = share * if d < 0.0 { 1.0 - level } else { *level };
+                let slope = weight * d.clamp(-self.kappa, self.kappa);
+                let parabola = d.abs().min(self.kappa);
+                loss += weight * parabola * (d.abs() - 0.5 * parabola);
+                *by_in -= slope;
+                *by_out += slope;
+            }
+        }
+        loss
+    }
+
+    pub(super) fn check(&self, check: &Check<'_>) -> Result<()> {
+        check.within("quantiles", self.quantiles as f64, 1.0, 1e4)?;
+        check.positive("kappa", self.kappa, 1e6)?;
+        check.weight("stop_weight", self.stop_weight)?;
+        match self.risk {
+            Risk::Neutral {} => Ok(()),
+            Risk::Cvar { eta } => check.positive("risk.eta", eta, 1.0),
+            Risk::Power { eta } => check.within("risk.eta", eta, -100.0, 100.0),
+        }
+    }
+}
+
+impl QuantileFlowSlopes {
+    /// Sets all slopes to 0, as many as the flows need.
+    fn reset(&mut self, flows: &QuantileFlows<'_>) {
+        for (slopes, flows) in [
+            (&mut self.inflows, flows.inflows),
+            (&mut self.outflows, flows.outflows),
+            (&mut self.stops, flows.stops),
+        ] {
+            slopes.clear();
+            slopes.resize(flows.len(), 0.0);
+        }
+    }
+}
+
+/// `log(e^{first_j} + sum over the rows of e^{flows_j})` for each of `n` columns, written to `out`.
+fn add_flows(n: usize, first: impl Fn(usize) -> f64, flows: &[f64], out: &mut Vec<f64>) {
+    out.clear();
+    out.extend((0..n).map(|j| {
+        let column = || flows.iter().skip(j).step_by(n);
+        let largest = column().copied().fold(first(j), f64::max);
+        if largest == f64::NEG_INFINITY {
+            return largest;
+        }
+        let rest: f64 = column().map(|flow| (flow - largest).exp()).sum();
+        largest + ((first(j) - largest).exp() + rest).ln()
+    }));
+}
+
+/// Deals the slopes by sums among their terms.
+fn pass_on(flows: &[f64], sums: &[f64], slopes: &[f64], out: &mut [f64]) {
+    let n = sums.len();
+    for (row, to) in flows.chunks_exact(n).zip(out.chunks_exact_mut(n)) {
+        for j in 0..n {
+            to[j] += slopes[j] * (row[j] - sums[j]).exp();
+        }
+    }
+}
+
+/// A distortion `w` of levels: the risk measure `int_0^1 F(q) dw(q)` of a flow's quantile function.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Risk {
+    /// The mean.
+    Neutral {},
+    /// Conditional value at risk: the mean below level `eta`, `w(q) = min(q / eta, 1)`.
+    Cvar {
+        /// In (0, 1]; 1 is the mean.
+        #[schemars(range(min = 0.0, max = 1.0))]
+        eta: f64,
+    },
+    /// A power: `w(q) = q^(1 + eta)` seeks risk for `eta > 0`; `w(q) = 1 - (1 - q)^(1 - eta)` shuns it for `eta < 0`.
+    Power {
+        /// 0 is the mean.
+        eta: f64,
+    },
+}
+
+impl Default for Risk {
+    fn default() -> Self {
+        Self::Neutral {}
+    }
+}
+
+impl Risk {
+    /// `w(q)`: the weight of all levels up to `q`.
+    pub fn weight_below(&self, q: f64) -> f64 {
+        match *self {
+            Self::Neutral {} => q,
+            Self::Cvar { eta } => (q / eta).min(1.0),
+            Self::Power { eta } if eta >= 0.0 => q.powf(1.0 + eta),
+            Self::Power { eta } => 1.0 - (1.0 - q).powf(1.0 - eta),
+        }
+    }
+
+    /// The level at which to read a quantile function so that uniform `u` give the risk measure as a mean: `w^{-1}(u)`.
+    pub fn level(&self, u: f64) -> f64 {
+        match *self {
+            Self::Neutral {} => u,
+            Self::Cvar { eta } => eta * u,
+            Self::Power { eta } if eta >= 0.0 => u.powf(1.0 / (1.0 + eta)),
+            Self::Power { eta } => 1.0 - (1.0 - u).powf(1.0 / (1.0 - eta)),
+        }
+    }
+
+    /// The logarithm of the risk measure of a flow, from its log-quantiles at the levels `(i + 1/2) / n`. They need not be
+    /// ascending, and where they are not they are not sorted: regression orders them.
+    pub fn log_flow(&self, log_quantiles: &[f64]) -> f64 {
+        let n = log_quantiles.len() as f64;
+        let largest = log_quantiles.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        if largest == f64::NEG_INFINITY {
+            return largest;
+        }
+        let weight = |i: usize| self.weight_below((i + 1) as f64 / n) - self.weight_below(i as f64 / n);
+        let sum: f64 =
+            log_quantiles.iter().enumerate().map(|(i, log)| weight(i) * (log - largest).exp()).sum();
+        largest + sum.ln()
+    }
+
+    /// The levels `(i + 1/2) / n` of `n` quantiles.
+    pub fn midpoints(n: usize) -> impl Iterator<Item = f64> {
+        (0..n).map(move |i| (i as f64 + 0.5) / n as f64)
+    }
+}

@@ -1,0 +1,235 @@
+//! Every objective of flow networks, as a recipe names it.
+
+use std::sync::Arc;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::check::Check;
+use super::{
+    BackwardObjective, DetailedBalance, FlowMatching, LogVariance, ModifiedDetailedBalance, Needs,
+    PathObjective, PolicyGradient, Ppo, QuantileFlowMatching, RelativeLogVariance, RelativeTrajectoryBalance,
+    SoftQ, StableDetailedBalance, SubTrajectoryBalance, TrajectoryBalance, TrajectoryLikelihood, TrustPcl,
+};
+use crate::error::{Problem, Result};
+
+/// The objective of a flow network.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "kind", rename_all = "kebab-case")]
+pub enum BalanceRecipe {
+    /// What flows into a state flows out of it.
+    FlowMatching(FlowMatching),
+    /// The same for flows that are random, given by their quantiles.
+    QuantileFlowMatching(QuantileFlowMatching),
+    /// Both directions of each transition carry the same flow.
+    DetailedBalance(DetailedBalance),
+    /// Detailed balance for graphs with cycles.
+    StableDetailedBalance(StableDetailedBalance),
+    /// Detailed balance without a flow, where every state is an object.
+    ModifiedDetailedBalance(ModifiedDetailedBalance),
+    /// Balance of all parts of a trajectory.
+    SubTrajectoryBalance(SubTrajectoryBalance),
+    /// Balance of whole trajectories with a learned log Z.
+    TrajectoryBalance(TrajectoryBalance),
+    /// The variance of the path log-weight (VarGrad).
+    LogVariance(LogVariance),
+    /// The posterior of a prior policy, with a learned log Z.
+    RelativeTrajectoryBalance(RelativeTrajectoryBalance),
+    /// The same by the variance of the relative log-weight.
+    RelativeLogVariance(RelativeLogVariance),
+    /// The same on the scale of values at temperature alpha.
+    TrustPcl(TrustPcl),
+    /// Soft Q-learning with a target network.
+    SoftQ(SoftQ),
+    /// A policy gradient, perhaps with a critic.
+    PolicyGradient(PolicyGradient),
+    /// Entropic proximal policy optimisation.
+    Ppo(Ppo),
+}
+
+/// A checked objective.
+#[derive(Debug, Clone)]
+pub enum Objective {
+    /// Of trajectories.
+    Paths(Arc<dyn PathObjective>),
+    /// Of states with their in- and out-flows.
+    States(FlowMatching),
+    /// Of states with the quantiles of their in- and out-flows.
+    Quantiles(QuantileFlowMatching),
+}
+
+impl Objective {
+    /// What it reads.
+    pub fn needs(&self) -> Needs {
+        match self {
+            Self::Paths(objective) => objective.needs(),
+            // Flows are the logits themselves; P_B is not read.
+            Self::States(_) | Self::Quantiles(_) => {
+                Needs { flow: true, trains_backward: false, ..Needs::default() }
+            }
+        }
+    }
+}
+
+impl Default for BalanceRecipe {
+    fn default() -> Self {
+        Self::TrajectoryBalance(TrajectoryBalance::default())
+    }
+}
+
+impl BalanceRecipe {
+    /// Checks all values; `place` is the key below which they stand, such as `objective`.
+    ///
+    /// # Errors
+    /// The first value out of range, or a backward objective that there cannot be.
+    pub fn check(&self, place: &str, backward: BackwardObjective) -> Result<Objective> {
+        let objective = self.objective();
+        match &objective {
+            Objective::Paths(objective) => objective.check(place)?,
+            Objective::States(objective) => objective.check(&Check(place))?,
+            Objective::Quantiles(objective) => objective.check(&Check(place))?,
+        }
+        match (objective, backward) {
+            (objective, BackwardObjective::Joint) => Ok(objective),
+            (Objective::Paths(forward), BackwardObjective::TrajectoryLikelihood) => {
+                Ok(Objective::Paths(Arc::new(TrajectoryLikelihood { forward })))
+            }
+            (_, BackwardObjective::TrajectoryLikelihood) => {
+                let found = "an objective of states, which reads no P_B, with \"trajectory-likelihood\"";
+                Err(Problem::new(format!("{place}.kind"), found)
+                    .allowed("an objective of trajectories")
+                    .into())
+            }
+        }
+    }
+
+    fn objective(&self) -> Objective {
+        fn paths(objective: impl PathObjective + 'static) -> Objective {
+            Objective::Paths(Arc::new(objective))
+        }
+        match *self {
+            Self::FlowMatching(objective) => Objective::States(objective),
+            Self::QuantileFlowMatching(objective) => Objective::Quantiles(objective),
+            Self::DetailedBalance(objective) => paths(objective),
+            Self::StableDetailedBalance(objective) => paths(objective),
+            Self::ModifiedDetailedBalance(objective) => paths(objective),
+            Self::SubTrajectoryBalance(objective) => paths(objective),
+            Self::TrajectoryBalance(objective) => paths(objective),
+            Self::LogVariance(objective) => paths(objective),
+            Self::RelativeTrajectoryBalance(objective) => paths(objective),
+            Self::RelativeLogVariance(objective) => paths(objective),
+            Self::TrustPcl(objective) => paths(objective),
+            Self::SoftQ(objective) => paths(objective),
+            Self::PolicyGradient(objective) => paths(objective),
+            Self::Ppo(objective) => paths(objective),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(json: &str) -> Result<BalanceRecipe, String> {
+        serde_json::from_str(json).map_err(|error| error.to_string())
+    }
+
+    fn message(json: &str, backward: BackwardObjective) -> String {
+        let recipe = read(json).expect("the shape is right");
+        recipe.check("objective", backward).expect_err("a value is wrong").to_string()
+    }
+
+    /// The kinds that the schema offers.
+    fn kinds() -> Vec<String> {
+        let schema = schemars::schema_for!(BalanceRecipe).to_value();
+        let variants = schema["oneOf"].as_array().expect("a tagged union");
+        let kind =
+            |variant: &serde_json::Value| variant["properties"]["kind"]["const"].as_str().map(str::to_owned);
+        variants.iter().map(|variant| kind(variant).expect("a kind")).collect()
+    }
+
+    #[test]
+    fn every_kind_has_defaults_that_pass_the_check_and_come_back() {
+        assert_eq!(kinds().len(), 14);
+        for kind in kinds() {
+            let recipe = read(&format!("{{\"kind\": \"{kind}\"}}")).expect("all values have defaults");
+            assert!(recipe.check("objective", BackwardObjective::Joint).is_ok(), "{kind}");
+            let text = serde_json::to_string(&recipe).expect("plain values");
+            assert_eq!(read(&text), Ok(recipe), "{kind}: {text}");
+        }
+    }
+
+    #[test]
+    fn unknown_keys_are_refused_and_the_schema_knows_them() {
+        let schema = schemars::schema_for!(BalanceRecipe).to_value();
+        for (kind, variant) in kinds().iter().zip(schema["oneOf"].as_array().expect("a tagged union")) {
+            let found = read(&format!("{{\"kind\": \"{kind}\", \"lamda\": 1.0}}")).expect_err("a slip");
+            assert!(found.contains("unknown field `lamda`"), "{kind}: {found}");
+            assert_eq!(variant["additionalProperties"], false, "{kind}");
+        }
+    }
+
+    #[test]
+    fn values_out_of_range_are_named() {
+        let joint = BackwardObjective::Joint;
+        let cases = [
+            (
+                r#"{"kind": "detailed-balance", "regression": {"kind": "huber", "delta": 0.0}}"#,
+                "objective.regression.delta: found 0; allowed: a positive number up to 1000000",
+            ),
+            (
+                r#"{"kind": "trajectory-balance", "regression": {"kind": "linex", "alpha": 0.0}}"#,
+                "objective.regression.alpha: found 0; allowed: a number from 0.001 to 1000, or from -1000 to -0.001",
+            ),
+            (
+                r#"{"kind": "soft-q", "target": {"rate": 1.5}}"#,
+                "objective.target.rate: found 1.5; allowed: a positive number up to 1",
+            ),
+            (
+                r#"{"kind": "modified-detailed-balance", "target": {"every": 0}}"#,
+                "objective.target.every: found 0; allowed: an integer of at least 1",
+            ),
+            (
+                r#"{"kind": "sub-trajectory-balance", "lambda": -0.5}"#,
+                "objective.lambda: found -0.5; allowed: a number from 0 to 1000000",
+            ),
+            (
+                r#"{"kind": "ppo", "epochs": 0}"#,
+                "objective.epochs: found 0; allowed: a number from 1 to 1000",
+            ),
+            (
+                r#"{"kind": "policy-gradient", "advantage": "total", "critic": {"kind": "sub-eb"}}"#,
+                "objective.critic: found a critic for an advantage that reads no value; allowed: none, or advantage = \
+                 \"baseline\" or \"gae\"",
+            ),
+            (
+                r#"{"kind": "quantile-flow-matching", "risk": {"kind": "cvar", "eta": 0.0}}"#,
+                "objective.risk.eta: found 0; allowed: a positive number up to 1",
+            ),
+        ];
+        for (json, expected) in cases {
+            assert_eq!(message(json, joint), expected);
+        }
+        let found = message(r#"{"kind": "flow-matching"}"#, BackwardObjective::TrajectoryLikelihood);
+        assert!(found.starts_with("objective.kind: found an objective of states"), "{found}");
+    }
+
+    #[test]
+    fn the_likelihood_of_trajectories_is_a_way_to_train_p_b_beside_any_objective_of_paths() {
+        for kind in kinds().iter().filter(|kind| !kind.ends_with("flow-matching")) {
+            let recipe = read(&format!("{{\"kind\": \"{kind}\"}}")).expect("all values have defaults");
+            let checked = recipe.check("objective", BackwardObjective::TrajectoryLikelihood);
+            let Ok(Objective::Paths(objective)) = checked else { panic!("{kind} is of paths") };
+            let Ok(Objective::Paths(alone)) = recipe.check("objective", BackwardObjective::Joint) else {
+                panic!("{kind} is of paths")
+            };
+            let needs = objective.needs();
+            assert!(needs.trains_backward && needs.on_policy, "{kind}");
+            assert_eq!(
+                (needs.epochs, needs.reference),
+                (alone.needs().epochs, alone.needs().reference),
+                "{kind}"
+            );
+        }
+    }
+}
