@@ -24,5 +24,6 @@ pub mod reward;
 pub mod rng;
 pub mod run;
 pub mod sampler;
+pub mod special;
 pub mod target;
 pub mod train;

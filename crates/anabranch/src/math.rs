@@ -1,5 +1,7 @@
 //! Sums in log space, estimates with their standard errors, triangular systems, quadrature, interpolation.
 
+pub mod special;
+
 use burn::tensor::Tensor;
 
 use crate::chain::LogWeight;

@@ -123,6 +123,11 @@ impl Noise {
         philox([[c0], [c1], [c2], [c3]], self.seed).map(|[word]| word)
     }
 
+    /// The words of row `row` one after the other, as many as are asked for.
+    pub fn stream(&self, row: usize) -> Stream<'_> {
+        Stream { noise: self, row, words: [0; 4], taken: 0 }
+    }
+
     /// Fills a row-major `[rows, columns]` block with standard normals.
     pub fn fill_normal(&self, out: &mut [f32], columns: usize) {
         self.fill::<Normals>(out, columns);
@@ -200,6 +205,40 @@ impl Noise {
             return fill((0, out));
         }
         out.par_chunks_mut(rows * columns).enumerate().for_each(fill);
+    }
+}
+
+/// Random words of one row, for draws that need an unknown number of them.
+#[derive(Debug, Clone)]
+pub struct Stream<'a> {
+    noise: &'a Noise,
+    row: usize,
+    /// The block that holds the next word.
+    words: [u32; 4],
+    taken: u32,
+}
+
+impl Stream<'_> {
+    /// The next word: column 0, 1, 2, ... of the row.
+    pub fn word(&mut self) -> u32 {
+        let place = self.taken % 4;
+        if place == 0 {
+            self.words = self.noise.words(self.row, self.taken / 4);
+        }
+        self.taken += 1;
+        self.words[place as usize]
+    }
+
+    /// A uniform on the open interval (0, 1), from one word.
+    pub fn uniform(&mut self) -> f64 {
+        (f64::from(self.word()) + 0.5) * (1.0 / 4_294_967_296.0)
+    }
+
+    /// A standard normal, from two words.
+    pub fn normal(&mut self) -> f64 {
+        let unit = (self.word() as f32 + 0.5) * (1.0 / 4_294_967_296.0);
+        let radius = (-2.0 * ln_unit(unit)).max(0.0).sqrt();
+        f64::from(radius * sin_cos_turns(self.word()).1)
     }
 }
 
@@ -407,6 +446,19 @@ mod tests {
             assert_ne!(all, noise.step(10).normal(37, columns));
             assert_ne!(all, noise.purpose(Purpose::Forward).normal(37, columns));
         }
+    }
+
+    #[test]
+    fn a_stream_has_the_words_of_its_row() {
+        let noise = Noise::new(4, Purpose::Choice).step(5);
+        let mut stream = noise.stream(9);
+        let words: Vec<u32> = (0..11).map(|_| stream.word()).collect();
+        let blocks: Vec<u32> = (0..3).flat_map(|block| noise.words(9, block)).collect();
+        assert_eq!(words, blocks[..11]);
+        assert_eq!(noise.stream(9).normal(), f64::from(noise.from_trajectory(9).normal(1, 1)[0]));
+        let mut stream = noise.stream(0);
+        let mean = (0..10_000).map(|_| stream.uniform()).sum::<f64>() / 1e4;
+        assert!((mean - 0.5).abs() < 5.0 * (1.0f64 / 12e4).sqrt(), "{mean}");
     }
 
     #[test]

@@ -68,12 +68,7 @@ impl Case {
         let optimizer = super::PLAIN.parse::<toml::Table>().expect("it parses")["optimizer"].clone();
         let optimizer = optimizer.try_into().expect("an optimiser");
         let settings = Settings {
-            training: TrainingRecipe {
-                batch: self.batch,
-                steps: 1_000_000_000,
-                ema: 0.0,
-                ..Default::default()
-            },
+            training: TrainingRecipe { batch: self.batch, steps: 1_000_000_000, ..TrainingRecipe::default() },
             optimizer,
             objective: Objective::Paths(Arc::new(TrajectoryBalance::default())),
             exploration: Exploration::default(),

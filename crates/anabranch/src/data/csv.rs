@@ -13,17 +13,9 @@ use crate::error::{Problem, Result, quoted};
 /// # Errors
 /// If the text is empty, ragged or no UTF-8, or has a cell that is no finite number.
 pub(super) fn read(place: &str, text: &str, drop: &[Column]) -> Result<Table> {
-    let mut reader = ::csv::ReaderBuilder::new()
-        .has_headers(false)
-        .flexible(true)
-        .trim(::csv::Trim::All)
-        .from_reader(text.as_bytes());
-    let mut record = ::csv::StringRecord::new();
     let mut columns: Option<Columns> = None;
     let (mut count, mut values) = (0, Vec::new());
-    let broken = |error: ::csv::Error| Problem::new(place, error.to_string()).allowed("CSV");
-    while reader.read_record(&mut record).map_err(broken)? {
-        let line = record.position().map_or(1, |start| line_of(text, start));
+    records(place, text, |line, record| {
         let columns = match &columns {
             Some(columns) => columns,
             None => {
@@ -32,16 +24,11 @@ pub(super) fn read(place: &str, text: &str, drop: &[Column]) -> Result<Table> {
                 let names = if header { record.iter().map(str::to_owned).collect() } else { Vec::new() };
                 let found = columns.insert(Columns::new(place, count, names, drop)?);
                 if header {
-                    continue;
+                    return Ok(());
                 }
                 found
             }
         };
-        if record.len() != count {
-            return Err(Problem::new(format!("{place}, line {line}"), format!("{} cells", record.len()))
-                .allowed(format!("{count} cells, as in the lines before"))
-                .into());
-        }
         for &index in columns.kept() {
             match record[index].parse::<f32>() {
                 Ok(value) if value.is_finite() => values.push(value),
@@ -55,11 +42,43 @@ pub(super) fn read(place: &str, text: &str, drop: &[Column]) -> Result<Table> {
                 }
             }
         }
-    }
+        Ok(())
+    })?;
     match columns {
         Some(columns) => columns.table(values),
         None => Err(no_rows(place)),
     }
+}
+
+/// Reads comma-separated text record by record: `each` is told the line, from 1, and the cells, which are as many as in
+/// the first record.
+///
+/// # Errors
+/// If the text is ragged or no CSV, and those of `each`.
+pub fn records(
+    place: &str,
+    text: &str,
+    mut each: impl FnMut(u64, &::csv::StringRecord) -> Result<()>,
+) -> Result<()> {
+    let mut reader = ::csv::ReaderBuilder::new()
+        .has_headers(false)
+        .flexible(true)
+        .trim(::csv::Trim::All)
+        .from_reader(text.as_bytes());
+    let mut record = ::csv::StringRecord::new();
+    let mut count = None;
+    let broken = |error: ::csv::Error| Problem::new(place, error.to_string()).allowed("CSV");
+    while reader.read_record(&mut record).map_err(broken)? {
+        let line = record.position().map_or(1, |start| line_of(text, start));
+        let count = *count.get_or_insert(record.len());
+        if record.len() != count {
+            return Err(Problem::new(format!("{place}, line {line}"), format!("{} cells", record.len()))
+                .allowed(format!("{count} cells, as in the lines before"))
+                .into());
+        }
+        each(line, &record)?;
+    }
+    Ok(())
 }
 
 /// The line, from 1, of the record that a reader found from `start` on: it passes over blank lines without a word.

@@ -19,7 +19,8 @@ mod thrift;
 mod write;
 
 pub use columns::Column;
-pub use read::{parse, read};
+pub(crate) use csv::records;
+pub use read::{parse, read, read_text};
 pub use split::{Dataset, split};
 pub use write::{Format, write_samples};
 

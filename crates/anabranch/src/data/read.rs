@@ -79,16 +79,34 @@ fn parse_member(place: &str, bytes: bytes::Bytes, member: Option<&str>, drop: &[
         match std::str::from_utf8(&bytes) {
             Ok(text) => csv::read(place, text, drop),
             Err(error) => {
-                let line = 1 + bytes[..error.valid_up_to()].iter().filter(|byte| **byte == b'\n').count();
-                Err(Problem::new(
-                    format!("{place}, line {line}"),
-                    "bytes that are neither UTF-8 nor a format that is known",
-                )
-                .allowed("CSV, NPY, NPZ, IDX or Parquet, plain or gzipped")
-                .into())
+                let found = "bytes that are neither UTF-8 nor a format that is known";
+                Err(no_text(place, &bytes, error, found)
+                    .allowed("CSV, NPY, NPZ, IDX or Parquet, plain or gzipped")
+                    .into())
             }
         }
     }
+}
+
+/// Reads a text file, plain or gzipped, as [`read`] reads one of numbers.
+///
+/// # Errors
+/// If the file cannot be read, is damaged, or is no UTF-8.
+pub fn read_text(path: &Path) -> Result<String> {
+    let place = path.display().to_string();
+    let bytes = std::fs::read(path)
+        .map_err(|error| Problem::new(&*place, reason(&error)).allowed("a readable text file"))?;
+    let bytes = if bytes.starts_with(GZIP) { gunzip(&place, &bytes)? } else { bytes };
+    String::from_utf8(bytes).map_err(|error| {
+        let (error, bytes) = (error.utf8_error(), error.into_bytes());
+        no_text(&place, &bytes, error, "bytes that are no UTF-8").allowed("text, plain or gzipped").into()
+    })
+}
+
+/// The problem of a file whose bytes stop being text.
+fn no_text(place: &str, bytes: &[u8], error: std::str::Utf8Error, found: &str) -> Problem {
+    let line = 1 + bytes[..error.valid_up_to()].iter().filter(|byte| **byte == b'\n').count();
+    Problem::new(format!("{place}, line {line}"), found)
 }
 
 fn gunzip(place: &str, bytes: &[u8]) -> Result<Vec<u8>> {
@@ -115,6 +133,8 @@ pub(super) fn too_large(place: &str) -> Error {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write;
+
     use super::*;
 
     #[test]
@@ -155,5 +175,23 @@ mod tests {
         assert!(message(b"").contains("found no rows"));
         let missing = read(Path::new("no-such-file.npz:x"), &[]).unwrap_err();
         assert!(missing.is_input() && missing.to_string().starts_with("no-such-file.npz: found "));
+    }
+
+    #[test]
+    fn text_is_read_plain_or_packed() {
+        let path = std::env::temp_dir().join(format!("anabranch-text-{}", std::process::id()));
+        let read_back = |bytes: &[u8]| {
+            std::fs::write(&path, bytes).unwrap();
+            read_text(&path)
+        };
+        assert_eq!(read_back("a,\u{e9}\n".as_bytes()).unwrap(), "a,\u{e9}\n");
+        let mut packer = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        packer.write_all(b"packed").unwrap();
+        assert_eq!(read_back(&packer.finish().unwrap()).unwrap(), "packed");
+        let message = read_back(b"a\nb\xFF").unwrap_err().to_string();
+        assert!(message.contains(", line 2: found bytes that are no UTF-8; allowed: text"), "{message}");
+        assert!(read_back(&[0x1F, 0x8B, 8, 0]).unwrap_err().to_string().contains("found damaged gzip"));
+        std::fs::remove_file(&path).unwrap();
+        assert!(read_text(&path).unwrap_err().to_string().contains("allowed: a readable text file"));
     }
 }

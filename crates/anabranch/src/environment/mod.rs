@@ -18,6 +18,7 @@
 //! Bengio et al., "GFlowNet Foundations" (2023), sections 2 and 3.
 
 pub mod check;
+pub mod continuous;
 mod cyclic;
 mod dags;
 mod explicit;

@@ -10,13 +10,13 @@ use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
 
-use pulp::{Arch, NullaryFnOnce};
-
+use super::softmax::{choose, log_softmax, spread, weigh};
 use super::{Behaviour, Policy, Said, SaidSlopes, Visit, unit};
 use crate::environment::{Cell, Edge, Environment, States};
 use crate::error::{Problem, Result};
 use crate::fused::math::exp;
 use crate::network::taped::Inputs;
+use crate::rng::Stream;
 
 /// Which law the removals follow.
 #[derive(Debug, Clone)]
@@ -230,19 +230,20 @@ impl Policy for Actions {
         state: &mut [Cell],
         row: &[f32],
         behaviour: Behaviour,
-        words: [u32; 4],
+        stream: &mut Stream<'_>,
         work: &mut Work,
     ) -> Option<Edge> {
         let row = &row[self.forward_range()];
+        let (place, exploration) = (unit(stream.word()), unit(stream.word()));
         // Exploration does not change what the environment itself does.
         let inverse = match self.chance(state, work) {
             true => 1.0,
-            false if unit(words[1]) < f64::from(behaviour.epsilon) => 0.0,
+            false if exploration < f64::from(behaviour.epsilon) => 0.0,
             false => 1.0 / behaviour.temperature,
         };
         work.weights.resize(row.len(), 0.0);
-        Arch::new().dispatch(Weigh { row, inverse, out: &mut work.weights });
-        let action = choose(&work.weights, unit(words[0]));
+        weigh(row, inverse, &mut work.weights);
+        let action = choose(&work.weights, place);
         (action < self.environment.moves()).then(|| {
             let removal = self.environment.apply(state, action) as u32;
             Edge { action: action as u32, removal }
@@ -253,18 +254,14 @@ impl Policy for Actions {
         &self,
         state: &mut [Cell],
         row: &[f32],
-        words: [u32; 4],
+        stream: &mut Stream<'_>,
         work: &mut Work,
     ) -> Option<Edge> {
         self.mask_backward(state, work);
         work.weights.resize(work.mask.len(), 0.0);
         match &self.backward {
             BackwardPolicy::Learned => {
-                Arch::new().dispatch(Weigh {
-                    row: &row[self.backward_range()],
-                    inverse: 1.0,
-                    out: &mut work.weights,
-                });
+                weigh(&row[self.backward_range()], 1.0, &mut work.weights);
             }
             BackwardPolicy::Uniform => {
                 work.weights
@@ -287,7 +284,7 @@ impl Policy for Actions {
             }
         }
         work.mask.contains(&true).then(|| {
-            let removal = choose(&work.weights, unit(words[0]));
+            let removal = choose(&work.weights, unit(stream.word()));
             let action = self.environment.undo(state, removal) as u32;
             Edge { action, removal: removal as u32 }
         })
@@ -347,11 +344,7 @@ impl Policy for Actions {
             }
         }
         if total != 0.0 {
-            Arch::new().dispatch(Spread {
-                row: &row[forward.clone()],
-                total,
-                out: &mut out[forward.clone()],
-            });
+            spread(&row[forward.clone()], total, &mut out[forward.clone()]);
         }
         if slopes.divergence != 0.0 && !chance {
             let mean = self.divergence(row, reference) as f32;
@@ -368,7 +361,7 @@ impl Policy for Actions {
             let slope = slopes.backward as f32;
             work.weights.clear();
             out[edge.removal as usize] += slope;
-            Arch::new().dispatch(Spread { row, total: slope, out });
+            spread(row, slope, out);
         }
     }
 
@@ -395,90 +388,5 @@ impl Policy for Actions {
         let pairs = row[range.clone()].iter().zip(&reference[range]);
         let possible = pairs.filter(|(own, _)| **own > f32::NEG_INFINITY);
         possible.map(|(own, other)| f64::from(exp(*own)) * f64::from(own - other)).sum()
-    }
-}
-
-/// The first place at which the running sum passes `u` of the whole; never one of weight 0.
-fn choose(weights: &[f32], u: f64) -> usize {
-    let total: f64 = weights.iter().map(|w| f64::from(*w)).sum();
-    let mut left = u * total;
-    let mut last = 0;
-    for (place, weight) in weights.iter().enumerate() {
-        if *weight > 0.0 {
-            last = place;
-            left -= f64::from(*weight);
-            if left < 0.0 {
-                break;
-            }
-        }
-    }
-    last
-}
-
-/// Logits to log-probabilities over what is possible; answers the logarithm of their sum. Where nothing is possible all are
-/// `-inf`.
-fn log_softmax(row: &mut [f32], mask: &[bool]) -> f32 {
-    Arch::new().dispatch(LogSoftmax { row, mask })
-}
-
-struct LogSoftmax<'a> {
-    row: &'a mut [f32],
-    mask: &'a [bool],
-}
-
-impl NullaryFnOnce for LogSoftmax<'_> {
-    type Output = f32;
-
-    #[inline(always)]
-    fn call(self) -> f32 {
-        let Self { row, mask } = self;
-        let mut largest = f32::NEG_INFINITY;
-        for (logit, may) in row.iter_mut().zip(mask) {
-            *logit = if *may { *logit } else { f32::NEG_INFINITY };
-            largest = largest.max(*logit);
-        }
-        if largest == f32::NEG_INFINITY {
-            return largest;
-        }
-        let sum: f32 = row.iter().map(|logit| exp(logit - largest)).sum();
-        let total = largest + sum.ln();
-        row.iter_mut().for_each(|logit| *logit -= total);
-        total
-    }
-}
-
-/// `out = exp(row * inverse)`, 0 at `-inf`.
-struct Weigh<'a> {
-    row: &'a [f32],
-    inverse: f32,
-    out: &'a mut [f32],
-}
-
-impl NullaryFnOnce for Weigh<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn call(self) {
-        let Self { row, inverse, out } = self;
-        for (out, row) in out.iter_mut().zip(row) {
-            *out = if *row > f32::NEG_INFINITY { exp(row * inverse) } else { 0.0 };
-        }
-    }
-}
-
-/// `out -= total exp(row)`.
-struct Spread<'a> {
-    row: &'a [f32],
-    total: f32,
-    out: &'a mut [f32],
-}
-
-impl NullaryFnOnce for Spread<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn call(self) {
-        let Self { row, total, out } = self;
-        out.iter_mut().zip(row).for_each(|(out, row)| *out -= total * exp(*row));
     }
 }

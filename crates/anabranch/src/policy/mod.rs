@@ -11,13 +11,20 @@
 //! densities over one reference measure for both directions (Lahlou et al. 2023).
 
 mod actions;
+mod densities;
+mod law;
+mod mixture;
+mod softmax;
 
 use std::fmt::Debug;
 
 use crate::environment::Edge;
 use crate::network::taped::Inputs;
+use crate::rng::Stream;
 
 pub use actions::{Actions, BackwardPolicy, FlowHead, Ways};
+pub use densities::{Densities, Heads};
+pub use law::Concentrations;
 
 /// How actions are drawn while exploring; probabilities are always the policy's own.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -158,7 +165,7 @@ pub trait Policy: Send + Sync + Debug {
         state: &mut [Self::Cell],
         row: &[f32],
         behaviour: Behaviour,
-        words: [u32; 4],
+        stream: &mut Stream<'_>,
         work: &mut Self::Work,
     ) -> Option<Edge>;
 
@@ -167,7 +174,7 @@ pub trait Policy: Send + Sync + Debug {
         &self,
         state: &mut [Self::Cell],
         row: &[f32],
-        words: [u32; 4],
+        stream: &mut Stream<'_>,
         work: &mut Self::Work,
     ) -> Option<Edge>;
 

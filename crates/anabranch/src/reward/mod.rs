@@ -6,11 +6,59 @@
 //!
 //! All is in log space: a reward answers `log R(x)` in nats, for a batch at once. A condition `c` (temperature,
 //! preference, context) is a row of numbers beside each object.
+//!
+//! | reward | objects | log Z |
+//! |---|---|---|
+//! | [`GridReward`] | points of a grid | closed form |
+//! | [`Ising`] | spins | ring, torus: transfer matrices |
+//! | [`PlantedModes`] | bit sequences | of one mode |
+//! | [`Items`], [`AdditiveEnergies`] | sets, multisets, bits | closed form, at any condition |
+//! | [`Table`] | any that can be written in a file | the sum of all rows |
+//! | [`Expression`] | any | |
+//! | [`Process`] | any | |
+//! | [`Preference`], [`Tempered`], [`Entropic`] | those of the rewards they are made of | where theirs say it |
+//! | [`continuous`] | points of a box, the line, the torus | closed form |
+//!
+//! [`checked`] asks a reward and says which object has one that is no number; [`Conditions`] draws conditions;
+//! [`RewardRecipe`] names the discrete ones in a recipe.
+
+mod checked;
+mod conditions;
+pub mod continuous;
+mod entropic;
+mod expression;
+mod graph;
+mod hypergrid;
+mod ising;
+mod items;
+mod modes;
+mod multi;
+mod process;
+mod recipe;
+mod space;
+mod table;
 
 use std::fmt::Debug;
 
+use rayon::prelude::*;
+
+pub use checked::checked;
+pub use conditions::{ConditionLaw, Conditions};
+pub use entropic::Entropic;
+pub use expression::Expression;
+pub use graph::GraphReward;
+pub use hypergrid::GridReward;
+pub use ising::Ising;
+pub use items::{AdditiveEnergies, Counting, Items};
+pub use modes::PlantedModes;
+pub use multi::{Beta, Combination, Preference, Tempered};
+pub use process::{Process, ProcessSettings};
+pub use recipe::{BetaRecipe, ByCondition, GridSetting, LatticeName, RewardRecipe};
+pub use space::{Describe, Parse, Shape, Space};
+pub use table::{Table, Transform};
+
 use crate::environment::Cell;
-use crate::error::Error;
+use crate::error::{Error, Problem};
 
 /// Why a batch of objects got no rewards.
 #[derive(Debug)]
@@ -34,11 +82,17 @@ pub trait Reward<C = Cell>: Send + Sync + Debug {
     ///
     /// # Errors
     /// If the reward could not be found. A value that is no number or infinite is written as it is: the caller says
-    /// which object it belongs to.
+    /// which object it belongs to ([`checked`] does).
     fn log_rewards(&self, objects: &[C], conditions: &[f32], out: &mut [f64]) -> Result<(), Failure>;
 
-    /// Writes what is known of the reward on the way to an object, as `-E(s)`: 0 at the source, `log R(x)` less a constant
-    /// at an object; answers whether it is known. Where every state is an object it is `log R(s)`.
+    /// How many numbers a condition has; 0 where the reward depends on none.
+    fn condition_width(&self) -> usize {
+        0
+    }
+
+    /// Writes what is known of the reward on the way to an object, as `-E(s)`: at an object `log R(x)` less a constant that
+    /// is the same for all of them, so that only differences matter. Answers whether it is known. Where every state is an
+    /// object it is `log R(s)`.
     ///
     /// # Errors
     /// As [`Reward::log_rewards`].
@@ -46,18 +100,63 @@ pub trait Reward<C = Cell>: Send + Sync + Debug {
         Ok(false)
     }
 
-    /// `log Z` of the whole space at a condition (empty for none), where a closed form is known. Nats.
-    fn log_z(&self, _condition: &[f32]) -> Option<f64> {
+    /// `log Z` of the whole space at a condition (empty for none), where it is known exactly. Nats.
+    fn log_z(&self, condition: &[f32]) -> Option<f64> {
+        self.log_z_tempered(1.0, condition)
+    }
+
+    /// `log sum_x R(x)^beta` for `beta > 0`, where it is known exactly: the `log Z` of [`Tempered`]. Nats.
+    fn log_z_tempered(&self, _beta: f64, _condition: &[f32]) -> Option<f64> {
         None
     }
 
-    /// Whether the object is one of the reward's modes, where it has such.
+    /// Whether the object belongs to one of the reward's modes, where it has such.
     fn is_mode(&self, _object: &[C]) -> Option<bool> {
         None
     }
 
-    /// How many modes there are, where a closed form is known.
+    /// How many modes there are, where it is known exactly.
     fn modes(&self) -> Option<f64> {
         None
     }
+
+    /// Tells `found` the numbers of the modes, below [`Reward::modes`], that the object belongs to. Nothing is told where
+    /// each object that [`Reward::is_mode`] is a mode of its own.
+    fn modes_of(&self, _object: &[C], _found: &mut dyn FnMut(usize)) {}
 }
+
+/// Fills `out` with a value of each row of `objects`, `[out.len(), cells]`; by several threads where there is much to do.
+fn fill_rows<C: Sync>(objects: &[C], out: &mut [f64], value: impl Fn(&[C]) -> f64 + Sync) {
+    if objects.is_empty() {
+        return out.fill_with(|| value(&[]));
+    }
+    let cells = objects.len() / out.len();
+    let fill = |(out, objects): (&mut [f64], &[C])| {
+        out.iter_mut().zip(objects.chunks_exact(cells)).for_each(|(out, row)| *out = value(row));
+    };
+    // Rows that one thread fills at a time.
+    let rows = 4096_usize.div_ceil(cells);
+    if out.len() <= rows {
+        return fill((out, objects));
+    }
+    out.par_chunks_mut(rows).zip(objects.par_chunks(rows * cells)).for_each(fill);
+}
+
+/// Refuses a number outside of `least..=most`, or one that is none.
+fn within(key: &str, value: f64, least: f64, most: f64) -> Result<(), Problem> {
+    if (least..=most).contains(&value) {
+        return Ok(());
+    }
+    let range = format!("a number from {} to {}", short(least), short(most));
+    Err(Problem::new(key, short(value)).allowed(range))
+}
+
+/// A number without a long row of zeros.
+fn short(value: f64) -> String {
+    let plain = value == 0.0 || !value.is_finite() || (1e-5..1e9).contains(&value.abs());
+    if plain { value.to_string() } else { format!("{value:e}") }
+}
+
+/// The least and the largest reward, weight or exponent that may be given.
+const LEAST: f64 = 1e-300;
+const LARGEST: f64 = 1e300;

@@ -19,6 +19,7 @@ use crate::objective::{self, KlTerms};
 use crate::recipe::gflownet::Task;
 use crate::recipe::{ChainPlan, ObjectiveRecipe, Plan, TargetData};
 use crate::rng::{Noise, Purpose};
+use gflownet::FlowTrainer;
 use optimizer::{Moments, adam_step};
 pub use state::{Best, State, Trained};
 
@@ -82,12 +83,16 @@ pub trait Training {
 /// A run of a plan at its first step.
 ///
 /// # Errors
-/// If the objective does not fit the settings.
+/// If the objective does not fit the rest of the recipe.
 pub fn start(plan: &Plan) -> Result<Box<dyn Training + '_>> {
     Ok(match plan {
         Plan::Chain(plan) => Box::new(Trainer::new(plan)),
         Plan::GFlowNet(plan) => match &plan.task {
-            Task::Discrete(task) => Box::new(task.trainer(plan.recipe.seed)?),
+            Task::Discrete(task) => {
+                let (model, reward, settings) =
+                    (task.model.clone(), task.reward.clone(), task.settings.clone());
+                Box::new(FlowTrainer::new(model, reward, settings, plan.recipe.seed)?)
+            }
         },
     })
 }

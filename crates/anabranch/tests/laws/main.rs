@@ -1,7 +1,8 @@
 //! The laws, each over every instance: a new kernel, chain or target is covered by adding it to a list in `instances`
-//! (energies: to the list in `chains`; environments: to that in `environments`).
+//! (energies: to the list in `chains`; environments and rewards: to those in `environments` and `rewards`).
 
 mod chains;
+mod continuous;
 mod diffusion;
 mod enumeration;
 mod environments;
@@ -11,3 +12,4 @@ mod gaussian;
 mod instances;
 mod kernels;
 mod ode;
+mod rewards;

@@ -133,8 +133,9 @@ impl<P: Policy> Lane<P> {
                     continue;
                 }
                 let outputs = self.tape.output(row as usize, policy.outputs());
-                let words = noise.words(trajectory as usize, 0);
-                let Some(edge) = policy.draw_forward(state, outputs, behaviour, words, &mut self.work) else {
+                let mut stream = noise.stream(trajectory as usize);
+                let Some(edge) = policy.draw_forward(state, outputs, behaviour, &mut stream, &mut self.work)
+                else {
                     self.states.truncate(start);
                     continue;
                 };
@@ -195,8 +196,9 @@ impl<P: Policy> Lane<P> {
                     true => self.tape.output(row as usize, policy.outputs()),
                     false => &[],
                 };
-                let words = noise.words(trajectory as usize, 0);
-                let drawn = policy.draw_backward(&mut self.states[start..], outputs, words, &mut self.work);
+                let mut stream = noise.stream(trajectory as usize);
+                let drawn =
+                    policy.draw_backward(&mut self.states[start..], outputs, &mut stream, &mut self.work);
                 let Some(edge) = drawn else {
                     self.states.truncate(start);
                     continue;

@@ -4,11 +4,12 @@
 //! h_1 = act(b_1 + sum of W_1's rows of the features that are on + W_1' u),   h_k = act(b_k + h_{k-1} W_k),   y = b + h W
 //! ```
 //!
-//! with `u` the real inputs. The first layer costs as much as there are features on.
+//! with `u` the real inputs. The first layer costs as much as there are features on, or as have changed since the state
+//! before: its sum is carried along a trajectory, and the gradient is summed along it from the other end.
 
 use pulp::{Arch, NullaryFnOnce};
 
-use super::{Evaluator, Inputs, Network, Tape};
+use super::{Evaluator, Inputs, NONE, Network, Tape};
 use crate::fused::layer::{Backward, Input, Layer, Outputs, Rows, forward, sum_columns};
 use crate::fused::matmul::{Panels, columns_times, padded};
 use crate::fused::scratch::Scratch;
@@ -115,26 +116,30 @@ fn grown(buffer: &mut Vec<f32>, width: usize, first: usize, rows: usize) -> &mut
 }
 
 impl Evaluator for WithWeights<'_> {
-    /// Hidden layer `k` keeps its values in buffer `2 k` and its slopes in buffer `2 k + 1`.
+    /// Hidden layer `k` keeps its values in buffer `2 k` and its slopes in buffer `2 k + 1`; the last buffer has the sums of
+    /// the features' weights.
     fn evaluate(&self, tape: &mut Tape, first: usize) {
         let widths = &self.network.widths;
         let (rows, last) = (tape.rows() - first, widths.len() - 1);
         if rows == 0 {
             return;
         }
-        let mut gathered = Scratch::take(rows * padded(widths[0]));
+        let mut buffers = std::mem::take(&mut tape.buffers);
+        buffers.resize_with(2 * last + 1, Vec::new);
+        let width = padded(widths[0]);
+        let mut gathered = Scratch::take(rows * width);
+        buffers[2 * last].resize(tape.rows() * width, 0.0);
         Arch::new().dispatch(Gather {
             tape,
             first,
             inputs: self.network.inputs,
             weight: self.first,
             columns: widths[0],
+            sums: &mut buffers[2 * last],
             out: &mut gathered,
         });
-        let mut buffers = std::mem::take(&mut tape.buffers);
-        buffers.resize_with(2 * last, Vec::new);
         for index in 0..=last {
-            let (before, here) = buffers.split_at_mut(2 * index);
+            let (before, here) = buffers[..2 * last].split_at_mut(2 * index);
             let input = if index == 0 {
                 let x = Rows { values: &[], stride: 0, count: rows };
                 Input { x, depth: 0, weight: &self.empty, bias: &self.first_bias, skip: Some(&gathered) }
@@ -175,13 +180,10 @@ impl Evaluator for WithWeights<'_> {
             sum_columns(grad, bias);
             if index == 0 {
                 weight.fill(0.0);
-                Arch::new().dispatch(Scatter {
-                    tape,
-                    inputs: self.network.inputs,
-                    grad,
-                    columns: width,
-                    weight,
-                });
+                let mut sums = Scratch::take(grad.len());
+                sums.copy_from_slice(grad);
+                let inputs = self.network.inputs;
+                Arch::new().dispatch(Scatter { tape, inputs, grad, sums: &mut sums, columns: width, weight });
                 break;
             }
             let below = &tape.buffers[2 * (index - 1)];
@@ -201,6 +203,45 @@ impl Evaluator for WithWeights<'_> {
     }
 }
 
+/// How a row's features differ from those of the state before.
+#[derive(Default)]
+struct Change {
+    added: Vec<u32>,
+    removed: Vec<u32>,
+}
+
+impl Change {
+    /// Finds what has changed; answers the row before if it is cheaper to start from it than from nothing.
+    fn find(&mut self, tape: &Tape, row: usize) -> Option<usize> {
+        let before = tape.parent(row);
+        if before == NONE {
+            return None;
+        }
+        self.added.clear();
+        self.removed.clear();
+        let (old, new) = (tape.features(before as usize), tape.features(row));
+        let ascending = |list: &[u32]| list.windows(2).all(|pair| pair[0] < pair[1]);
+        if !ascending(old) || !ascending(new) {
+            return None;
+        }
+        let (mut i, mut j) = (0, 0);
+        while i < old.len() || j < new.len() {
+            match (old.get(i), new.get(j)) {
+                (Some(a), Some(b)) if a == b => (i, j) = (i + 1, j + 1),
+                (Some(a), b) if b.is_none_or(|b| a < b) => {
+                    self.removed.push(*a);
+                    i += 1;
+                }
+                (_, b) => {
+                    self.added.extend(b);
+                    j += 1;
+                }
+            }
+        }
+        (self.added.len() + self.removed.len() + 1 < new.len()).then_some(before as usize)
+    }
+}
+
 /// What the first layer adds up besides its bias, `[rows, padded(columns)]`.
 struct Gather<'a> {
     tape: &'a Tape,
@@ -208,6 +249,8 @@ struct Gather<'a> {
     inputs: Inputs,
     weight: &'a [f32],
     columns: usize,
+    /// The features' part of it for all rows of the tape; those before `first` are known.
+    sums: &'a mut [f32],
     out: &'a mut [f32],
 }
 
@@ -216,13 +259,30 @@ impl NullaryFnOnce for Gather<'_> {
 
     #[inline(always)]
     fn call(self) {
-        let Self { tape, first, inputs, weight, columns, out } = self;
-        for (row, out) in (first..).zip(out.chunks_exact_mut(padded(columns))) {
-            out.fill(0.0);
-            for feature in tape.features(row) {
-                let weights = &weight[*feature as usize * columns..][..columns];
-                out.iter_mut().zip(weights).for_each(|(out, weight)| *out += weight);
+        let Self { tape, first, inputs, weight, columns, sums, out } = self;
+        let width = padded(columns);
+        let mut change = Change::default();
+        for (row, out) in (first..).zip(out.chunks_exact_mut(width)) {
+            let (known, sum) = sums.split_at_mut(row * width);
+            let sum = &mut sum[..width];
+            let start = change.find(tape, row);
+            match start {
+                Some(before) => sum.copy_from_slice(&known[before * width..][..width]),
+                None => sum.fill(0.0),
             }
+            let mut add = |features: &[u32], sign: f32| {
+                for feature in features {
+                    let weights = &weight[*feature as usize * columns..][..columns];
+                    sum.iter_mut().zip(weights).for_each(|(sum, weight)| *sum = sign.mul_add(*weight, *sum));
+                }
+            };
+            if start.is_some() {
+                add(&change.added, 1.0);
+                add(&change.removed, -1.0);
+            } else {
+                add(tape.features(row), 1.0);
+            }
+            out.copy_from_slice(sum);
             let dense = weight[inputs.features * columns..].chunks_exact(columns);
             for (x, weights) in tape.dense(row, inputs.dense).iter().zip(dense) {
                 out.iter_mut().zip(weights).for_each(|(out, weight)| *out = x.mul_add(*weight, *out));
@@ -236,6 +296,8 @@ struct Scatter<'a> {
     tape: &'a Tape,
     inputs: Inputs,
     grad: &'a [f32],
+    /// A copy of `grad`, to which rows that start from another add theirs.
+    sums: &'a mut [f32],
     columns: usize,
     weight: &'a mut [f32],
 }
@@ -245,13 +307,30 @@ impl NullaryFnOnce for Scatter<'_> {
 
     #[inline(always)]
     fn call(self) {
-        let Self { tape, inputs, grad, columns, weight } = self;
+        let Self { tape, inputs, grad, sums, columns, weight } = self;
         let (sparse, dense) = weight.split_at_mut(inputs.features * columns);
-        for (row, grad) in grad.chunks_exact(padded(columns)).enumerate() {
-            for feature in tape.features(row) {
-                let weights = &mut sparse[*feature as usize * columns..][..columns];
-                weights.iter_mut().zip(grad).for_each(|(weight, g)| *weight += g);
+        let width = padded(columns);
+        let mut change = Change::default();
+        for row in (0..tape.rows()).rev() {
+            let (before, own) = sums.split_at_mut(row * width);
+            let own = &own[..columns];
+            let mut add = |features: &[u32], sign: f32| {
+                for feature in features {
+                    let weights = &mut sparse[*feature as usize * columns..][..columns];
+                    weights.iter_mut().zip(own).for_each(|(weight, g)| *weight = sign.mul_add(*g, *weight));
+                }
+            };
+            match change.find(tape, row) {
+                Some(start) => {
+                    add(&change.added, 1.0);
+                    add(&change.removed, -1.0);
+                    let start = &mut before[start * width..][..columns];
+                    start.iter_mut().zip(own).for_each(|(start, g)| *start += g);
+                }
+                None => add(tape.features(row), 1.0),
             }
+        }
+        for (row, grad) in grad.chunks_exact(width).enumerate() {
             for (x, weights) in tape.dense(row, inputs.dense).iter().zip(dense.chunks_exact_mut(columns)) {
                 weights.iter_mut().zip(grad).for_each(|(weight, g)| *weight = x.mul_add(*g, *weight));
             }

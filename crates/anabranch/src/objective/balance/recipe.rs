@@ -103,6 +103,11 @@ impl BalanceRecipe {
         }
     }
 
+    /// What it reads.
+    pub fn needs(&self) -> Needs {
+        self.objective().needs()
+    }
+
     fn objective(&self) -> Objective {
         fn paths(objective: impl PathObjective + 'static) -> Objective {
             Objective::Paths(Arc::new(objective))

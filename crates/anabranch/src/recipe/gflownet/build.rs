@@ -2,16 +2,17 @@
 
 use std::sync::Arc;
 
+use super::settings::settings;
 use super::{BackwardName, GFlowNetRecipe, NetworkRecipe, size};
 use crate::environment::{Environment, States};
-use crate::error::{Problem, Result, quoted};
+use crate::error::{Problem, Result};
 use crate::model::gflownet::GFlowNet;
 use crate::network::taped::{Mlp, Network, Table};
 use crate::policy::{Actions, BackwardPolicy, Policy, Ways};
 use crate::recipe::evaluation_noise;
 use crate::reward::Reward;
 use crate::rng::{Noise, Purpose};
-use crate::train::gflownet::{FlowTrainer, Settings};
+use crate::train::gflownet::Settings;
 
 /// The most states of an environment that a table, or the counting of ways, may list.
 const MOST_LISTED: usize = 2_000_000;
@@ -48,37 +49,17 @@ impl GFlowNetPlan {
         size::check(&recipe, environment.as_ref())?;
         let backward = match recipe.policy.backward {
             BackwardName::Uniform => BackwardPolicy::Uniform,
-            BackwardName::Learned => BackwardPolicy::Learned,
+            BackwardName::Learned | BackwardName::TrajectoryLikelihood => BackwardPolicy::Learned,
             BackwardName::MaximumEntropy => {
                 BackwardPolicy::MaximumEntropy(Ways::of(environment.as_ref(), MOST_LISTED)?)
             }
         };
-        let objective = recipe.objective()?;
-        let policy = Actions::new(environment.clone(), backward, recipe.flow_head(&objective));
+        let policy = Actions::new(environment.clone(), backward, recipe.flow_head());
         let network = network(&recipe.policy.network, environment.as_ref(), &policy)?;
-        let read = |text: &str| {
-            let mut object = vec![0; environment.cells()];
-            environment.parse(text, &mut object)?;
-            match environment.is_object(&object) {
-                true => Ok(object),
-                false => Err(format!(
-                    "{}, which is no object; allowed: states at which one can stop",
-                    quoted(text)
-                )),
-            }
-        };
-        let settings = Settings {
-            training: recipe.overview().training,
-            optimizer: recipe.optimizer.clone(),
-            exploration: recipe.exploration.build(recipe.training.batch, read)?,
-            objective,
-            conditions: None,
-            sources: None,
-            prior: None,
-        };
+        let settings = settings(&recipe, environment.as_ref())?;
         settings.check()?;
-        let model = GFlowNet { policy, network };
-        Ok(Self { recipe, task: Task::Discrete(FlowTask { model, reward, settings }) })
+        let task = FlowTask { model: GFlowNet { policy, network }, reward, settings };
+        Ok(Self { recipe, task: Task::Discrete(task) })
     }
 
     /// The noise of evaluations.
@@ -113,16 +94,6 @@ fn network(
             });
             Ok(Arc::new(Table::new(policy.inputs(), features, policy.outputs())))
         }
-    }
-}
-
-impl<P: Policy + Clone> FlowTask<P> {
-    /// A training at its first step.
-    ///
-    /// # Errors
-    /// If the objective does not fit the settings.
-    pub fn trainer(&self, seed: u64) -> Result<FlowTrainer<P>> {
-        FlowTrainer::new(self.model.clone(), self.reward.clone(), self.settings.clone(), seed)
     }
 }
 

@@ -1,7 +1,7 @@
 //! The papers behind a flow network's recipe.
 
 use super::{BackwardName, ExplorationRecipe, GFlowNetRecipe, ObjectsRecipe, ReplayRecipe};
-use crate::objective::balance::{BackwardObjective, BalanceRecipe};
+use crate::objective::balance::BalanceRecipe;
 use crate::recipe::papers::{
     ADAM, AUGMENTED, BALANCE, DISTILLATION, ENTROPIC_RL, FLOW_NETWORKS, FORWARD_LOOKING, FOUNDATIONS,
     LOCAL_SEARCH, MAXIMUM_ENTROPY, NON_ACYCLIC, PARTIAL_EPISODES, POLICY_GRADIENTS, PPO, PRIORITISED,
@@ -12,11 +12,12 @@ use crate::recipe::papers::{
 pub(in crate::recipe) fn citations(recipe: &GFlowNetRecipe) -> Vec<&'static str> {
     let mut entries = match recipe.target {
         ObjectsRecipe::Hypergrid { .. } => vec![FLOW_NETWORKS],
+        _ => Vec::new(),
     };
     entries.push(FOUNDATIONS);
     entries.extend(objective(&recipe.objective));
     entries.extend((recipe.policy.backward == BackwardName::MaximumEntropy).then_some(MAXIMUM_ENTROPY));
-    let by_likelihood = recipe.policy.backward_objective == BackwardObjective::TrajectoryLikelihood;
+    let by_likelihood = recipe.policy.backward == BackwardName::TrajectoryLikelihood;
     entries.extend(by_likelihood.then_some(TRAJECTORY_LIKELIHOOD));
     entries.extend(exploration(&recipe.exploration));
     entries.push(ADAM);

@@ -27,6 +27,7 @@ pub(in crate::recipe) fn explain(plan: &GFlowNetPlan) -> String {
     let backward = match recipe.policy.backward {
         BackwardName::Uniform => "1 / #removals",
         BackwardName::Learned => "learned",
+        BackwardName::TrajectoryLikelihood => "learned by the likelihood of trajectories",
         BackwardName::MaximumEntropy => "n(s) / n(s'), n the number of ways from the source",
     };
     line("kernel", &format!("action: log P_B - log P_F; P_F learned, P_B(s | s') = {backward}"));
@@ -37,54 +38,44 @@ pub(in crate::recipe) fn explain(plan: &GFlowNetPlan) -> String {
         NetworkRecipe::Table {} => "a table with a row for every state".to_owned(),
     };
     line("network", &network);
-    line("objective", objective(&recipe.objective));
+    let objective = match &recipe.objective {
+        BalanceRecipe::FlowMatching(_) => "flow matching: log sum_p F(p -> s) - log (R(s) + sum_c F(s -> c))",
+        BalanceRecipe::QuantileFlowMatching(_) => "quantile flow matching: the same of random flows",
+        BalanceRecipe::DetailedBalance(_) => {
+            "detailed balance: log F(s) + log P_F(s' | s) - log F(s') - log P_B(s | s')"
+        }
+        BalanceRecipe::StableDetailedBalance(_) => {
+            "stable detailed balance: log(1 + eps d^2) (1 + eta F(s)), d on the scale of flows"
+        }
+        BalanceRecipe::ModifiedDetailedBalance(_) => {
+            "modified detailed balance: log R(s) + log P_F(s' | s) + log P_F(s_f | s') - log R(s') - log P_B(s | s') - \
+             log P_F(s_f | s)"
+        }
+        BalanceRecipe::SubTrajectoryBalance(_) => {
+            "sub-trajectory balance: log F(s_i) + sum_i^j (log P_F - log P_B) - log F(s_j), all i < j"
+        }
+        BalanceRecipe::TrajectoryBalance(_) => {
+            "trajectory balance: log Z + sum (log P_F - log P_B) - log R(x)"
+        }
+        BalanceRecipe::LogVariance(_) => "log-variance: Var(log R + sum (log P_B - log P_F))",
+        BalanceRecipe::RelativeTrajectoryBalance(_) => {
+            "relative trajectory balance: log Z + sum (log P_F - log P_prior) - beta log R(x)"
+        }
+        BalanceRecipe::RelativeLogVariance(_) => {
+            "relative log-variance: Var(beta log R + sum (log P_prior - log P_F))"
+        }
+        BalanceRecipe::TrustPcl(_) => "trust-PCL: relative trajectory balance at temperature alpha",
+        BalanceRecipe::SoftQ(_) => "soft Q-learning: Q(s, s') - log P_B(s | s') - V_target(s')",
+        BalanceRecipe::PolicyGradient(_) => {
+            "policy gradient of E[log R + sum (log P_B - log P_F)], in an entropic decision process"
+        }
+        BalanceRecipe::Ppo(_) => "proximal policy optimisation of E[log R + sum (log P_B - log P_F)]",
+    };
+    line("objective", objective);
     line(
         "estimators",
         "ELBO, EUBO, importance-weighted log Z, ESS, each with its standard error; exact distances where all states can be listed",
     );
     line("parameters", &plan.task.parameters().to_string());
     text
-}
-
-/// The residual of an objective, forward side minus backward side, or what is maximised.
-fn objective(recipe: &BalanceRecipe) -> &'static str {
-    match recipe {
-        BalanceRecipe::FlowMatching(_) => {
-            "flow matching: log sum_p F(p -> s) - log (R(s) + sum_c F(s -> c)) at every visited state"
-        }
-        BalanceRecipe::QuantileFlowMatching(_) => {
-            "flow matching of quantiles: log in-flow against log out-flow, each at random levels"
-        }
-        BalanceRecipe::DetailedBalance(balance) if balance.forward_looking => {
-            "forward-looking detailed balance: log F(s) + log P_F - log F(s') - log P_B + E(s') - E(s) of every move"
-        }
-        BalanceRecipe::DetailedBalance(_) => {
-            "detailed balance: log F(s) + log P_F(s' | s) - log F(s') - log P_B(s | s') of every move"
-        }
-        BalanceRecipe::StableDetailedBalance(_) => {
-            "stable detailed balance: the flows themselves compared, with a price for visits"
-        }
-        BalanceRecipe::ModifiedDetailedBalance(_) => {
-            "modified detailed balance: log R(s) P_F(s' | s) P_F(s_f | s') - log R(s') P_B(s | s') P_F(s_f | s)"
-        }
-        BalanceRecipe::SubTrajectoryBalance(_) => {
-            "sub-trajectory balance: log F(s_i) + sum (log P_F - log P_B) - log F(s_j) of all i < j"
-        }
-        BalanceRecipe::TrajectoryBalance(_) => {
-            "trajectory balance: log Z + sum (log P_F - log P_B) - log R(x)"
-        }
-        BalanceRecipe::LogVariance(_) => "log-variance: the variance of log R(x) + sum (log P_B - log P_F)",
-        BalanceRecipe::RelativeTrajectoryBalance(_) => {
-            "relative trajectory balance: log Z + sum (log P_F - log P_prior) - beta log R(x)"
-        }
-        BalanceRecipe::RelativeLogVariance(_) => {
-            "relative log-variance: the variance of beta log R(x) + sum (log P_prior - log P_F)"
-        }
-        BalanceRecipe::TrustPcl(_) => "Trust-PCL: relative trajectory balance on the scale of values",
-        BalanceRecipe::SoftQ(_) => "soft Q-learning: Q(s, s') - log P_B(s | s') - log sum exp Q(s', .)",
-        BalanceRecipe::PolicyGradient(_) => {
-            "policy gradient of E [log R(x) + sum (log P_B - log P_F)], an entropic return"
-        }
-        BalanceRecipe::Ppo(_) => "proximal policy optimisation of E [log R(x) + sum (log P_B - log P_F)]",
-    }
 }

@@ -1,20 +1,15 @@
 //! Which trajectories a flow network learns from, besides those that its policy would walk.
 
-use std::sync::Arc;
-
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::error::{Problem, Result, reason};
-use crate::policy::Number;
+use crate::error::{Problem, Result};
 use crate::recipe::within;
-use crate::sampler::back_and_forth::{Acceptance, Removals};
-use crate::train::gflownet::exploration::{
-    DataSettings, Exploration, NoveltySettings, Ramp, ReplaySettings, SearchSettings,
-};
+use crate::sampler::back_and_forth::Acceptance;
+use crate::train::gflownet::exploration::{NoveltySettings, Ramp};
 use crate::train::gflownet::replay::ReplayKind;
 
-/// A number that stays, or moves along a line.
+/// How a number moves over the steps of training.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(untagged)]
 pub enum Schedule {
@@ -24,16 +19,15 @@ pub enum Schedule {
     Ramp(Ramp),
 }
 
-impl From<Schedule> for Ramp {
-    fn from(schedule: Schedule) -> Self {
-        match schedule {
-            Schedule::Constant(value) => Self::constant(value),
-            Schedule::Ramp(ramp) => ramp,
+impl Schedule {
+    /// The line that it is.
+    pub fn ramp(self) -> Ramp {
+        match self {
+            Self::Constant(value) => Ramp::constant(value),
+            Self::Ramp(ramp) => ramp,
         }
     }
-}
 
-impl Schedule {
     fn check(self, key: &str, low: f64, high: f64) -> Result<()> {
         match self {
             Self::Constant(value) => within(key, value, low, high),
@@ -59,10 +53,10 @@ pub struct ExplorationRecipe {
     /// Objects from a file, walked to.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub data: Option<DataRecipe>,
-    /// A step's objects, taken apart and built again, again and again.
+    /// Objects taken apart and built again, again and again.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub local_search: Option<LocalSearchRecipe>,
-    /// A bonus for objects that are new.
+    /// A bonus for objects that are new (GAFN).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub novelty: Option<NoveltySettings>,
 }
@@ -91,9 +85,9 @@ pub enum ReplayRecipe {
         #[serde(default = "capacity")]
         #[schemars(range(min = 1))]
         capacity: usize,
-        /// Trajectories drawn for every step, besides the policy's own [default: as many as those].
-        #[serde(skip_serializing_if = "Option::is_none")]
-        batch: Option<usize>,
+        /// The share of a step's trajectories.
+        #[serde(default = "half")]
+        fraction: f64,
     },
     /// The newest objects, some of the draws being from the best of them.
     Prioritised {
@@ -101,9 +95,9 @@ pub enum ReplayRecipe {
         #[serde(default = "capacity")]
         #[schemars(range(min = 1))]
         capacity: usize,
-        /// Trajectories drawn for every step, besides the policy's own [default: as many as those].
-        #[serde(skip_serializing_if = "Option::is_none")]
-        batch: Option<usize>,
+        /// The share of a step's trajectories.
+        #[serde(default = "half")]
+        fraction: f64,
         /// The share of draws that are from the best objects.
         #[serde(default = "half")]
         share: f64,
@@ -117,9 +111,9 @@ pub enum ReplayRecipe {
         #[serde(default = "capacity")]
         #[schemars(range(min = 1))]
         capacity: usize,
-        /// Trajectories drawn for every step, besides the policy's own [default: as many as those].
-        #[serde(skip_serializing_if = "Option::is_none")]
-        batch: Option<usize>,
+        /// The share of a step's trajectories.
+        #[serde(default = "half")]
+        fraction: f64,
         /// The least sum of absolute differences of two objects' numbers.
         distance: f64,
     },
@@ -138,22 +132,36 @@ fn tenth() -> f64 {
 }
 
 impl ReplayRecipe {
-    /// What the trainer needs, where the policy draws `own` trajectories for a step.
-    fn settings(&self, own: usize) -> ReplaySettings {
-        let (kind, capacity, batch) = match *self {
-            Self::Uniform { capacity, batch } => (ReplayKind::Uniform {}, capacity, batch),
-            Self::Prioritised { capacity, batch, share, best } => {
-                (ReplayKind::Prioritised { share, best }, capacity, batch)
-            }
-            Self::Diverse { capacity, batch, distance } => {
-                (ReplayKind::Diverse { distance }, capacity, batch)
-            }
-        };
-        ReplaySettings { kind, capacity, batch: batch.unwrap_or(own) }
+    /// How many objects are kept.
+    pub fn capacity(&self) -> usize {
+        match self {
+            Self::Uniform { capacity, .. }
+            | Self::Prioritised { capacity, .. }
+            | Self::Diverse { capacity, .. } => *capacity,
+        }
+    }
+
+    /// The share of a step's trajectories.
+    pub fn fraction(&self) -> f64 {
+        match self {
+            Self::Uniform { fraction, .. }
+            | Self::Prioritised { fraction, .. }
+            | Self::Diverse { fraction, .. } => *fraction,
+        }
+    }
+
+    /// What is kept and what is drawn.
+    pub fn kind(&self) -> ReplayKind {
+        match self {
+            Self::Uniform { .. } => ReplayKind::Uniform {},
+            Self::Prioritised { share, best, .. } => ReplayKind::Prioritised { share: *share, best: *best },
+            Self::Diverse { distance, .. } => ReplayKind::Diverse { distance: *distance },
+        }
     }
 
     fn check(&self) -> Result<()> {
-        within("exploration.replay.capacity", self.settings(1).capacity as f64, 1.0, 1e8)?;
+        within("exploration.replay.capacity", self.capacity() as f64, 1.0, 1e8)?;
+        within("exploration.replay.fraction", self.fraction(), 0.0, 1.0)?;
         match self {
             Self::Uniform { .. } => Ok(()),
             Self::Prioritised { share, best, .. } => {
@@ -169,11 +177,11 @@ impl ReplayRecipe {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DataRecipe {
-    /// One object a line, written as `anabranch sample` writes objects.
+    /// One object a line, as `anabranch sample` writes them as text.
     pub file: String,
-    /// Trajectories drawn for every step, besides the policy's own [default: as many as those].
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub batch: Option<usize>,
+    /// The share of a step's trajectories.
+    #[serde(default = "half")]
+    pub fraction: f64,
 }
 
 /// Objects taken apart by some removals and built again.
@@ -187,9 +195,6 @@ pub struct LocalSearchRecipe {
     /// The most removals of a round.
     #[schemars(range(min = 1))]
     pub removals: u32,
-    /// Whether as many are made every time, and not any number up to it.
-    #[serde(default)]
-    pub always: bool,
     /// When the new object takes the place of the old.
     #[serde(default = "better")]
     pub acceptance: Acceptance,
@@ -203,77 +208,35 @@ fn better() -> Acceptance {
     Acceptance::Better
 }
 
-impl LocalSearchRecipe {
-    fn settings(&self) -> SearchSettings {
-        let Self { rounds, removals, always, acceptance } = *self;
-        let removals = if always { Removals::Exactly(removals) } else { Removals::UpTo(removals) };
-        SearchSettings { rounds, removals, acceptance }
-    }
-}
-
 impl ExplorationRecipe {
-    /// What the trainer needs, where the policy draws `own` trajectories for a step; `read` reads an object.
-    ///
-    /// # Errors
-    /// If the file of objects cannot be read.
-    pub(super) fn build<C: Number>(
-        &self,
-        own: usize,
-        read: impl Fn(&str) -> Result<Vec<C>, String>,
-    ) -> Result<Exploration<C>> {
-        Ok(Exploration {
-            epsilon: self.epsilon.into(),
-            temperature: self.temperature.into(),
-            replay: self.replay.as_ref().map(|replay| replay.settings(own)),
-            data: match &self.data {
-                Some(data) => Some(DataSettings {
-                    objects: Arc::new(objects(&data.file, read)?),
-                    batch: data.batch.unwrap_or(own),
-                }),
-                None => None,
-            },
-            search: self.local_search.as_ref().map(LocalSearchRecipe::settings),
-            novelty: self.novelty,
-        })
-    }
-
-    /// The most trajectories of a step that are walked from their objects.
-    pub(super) fn homeward(&self, own: usize) -> usize {
-        let replay = self.replay.as_ref().map_or(0, |replay| replay.settings(own).batch);
-        let data = self.data.as_ref().map_or(0, |data| data.batch.unwrap_or(own));
-        replay.saturating_add(data).saturating_add(if self.local_search.is_some() { own } else { 0 })
-    }
-
     pub(super) fn check(&self) -> Result<()> {
         self.epsilon.check("exploration.epsilon", 0.0, 1.0)?;
         self.temperature.check("exploration.temperature", 1e-3, 1e3)?;
         if let Some(replay) = &self.replay {
             replay.check()?;
         }
+        if let Some(data) = &self.data {
+            within("exploration.data.fraction", data.fraction, 0.0, 1.0)?;
+        }
         if let Some(search) = &self.local_search {
             within("exploration.local_search.rounds", search.rounds as f64, 1.0, 1e4)?;
             within("exploration.local_search.removals", f64::from(search.removals), 1.0, 1e9)?;
         }
         if let Some(novelty) = &self.novelty {
-            within("exploration.novelty.scale", novelty.scale, 0.0, 1e9)?;
+            within("exploration.novelty.scale", novelty.scale, f64::MIN_POSITIVE, 1e9)?;
             within("exploration.novelty.learning_rate", novelty.learning_rate, f64::MIN_POSITIVE, 1e3)?;
             within("exploration.novelty.width", novelty.width as f64, 1.0, 65_536.0)?;
         }
+        let shares = self.replay.as_ref().map_or(0.0, ReplayRecipe::fraction)
+            + self.data.as_ref().map_or(0.0, |data| data.fraction);
+        if shares > 1.0 {
+            return Err(Problem::new(
+                "exploration",
+                format!("fractions of replay and data that add up to {shares}"),
+            )
+            .allowed("at most 1; the rest are the policy's own trajectories")
+            .into());
+        }
         Ok(())
     }
-}
-
-/// The objects of a file, one a line; empty lines are left out.
-fn objects<C: Number>(file: &str, read: impl Fn(&str) -> Result<Vec<C>, String>) -> Result<Vec<C>> {
-    let text = std::fs::read_to_string(file)
-        .map_err(|error| Problem::new("exploration.data.file", reason(&error)).allowed("a readable file"))?;
-    let mut found = Vec::new();
-    for (line, text) in text.lines().enumerate().filter(|(_, text)| !text.trim().is_empty()) {
-        let object = read(text.trim());
-        found.extend(object.map_err(|words| Problem::new(format!("{file}, line {}", line + 1), words))?);
-    }
-    if found.is_empty() {
-        return Err(Problem::new(file, "no objects").allowed("one a line").into());
-    }
-    Ok(found)
 }

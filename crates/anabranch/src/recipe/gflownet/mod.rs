@@ -6,7 +6,7 @@ mod cite;
 mod explain;
 mod exploration;
 mod policy;
-mod reward;
+mod settings;
 mod size;
 mod target;
 
@@ -15,14 +15,14 @@ pub(super) use cite::citations;
 pub(super) use explain::explain;
 pub use exploration::{DataRecipe, ExplorationRecipe, LocalSearchRecipe, ReplayRecipe, Schedule};
 pub use policy::{BackwardName, NetworkRecipe, PolicyRecipe};
-pub use target::{ObjectsRecipe, RewardRecipe};
+pub use target::ObjectsRecipe;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{OptimizerRecipe, Overview, TrainingRecipe, positive, within};
 use crate::error::{Problem, Result};
-use crate::objective::balance::{BalanceRecipe, Objective};
+use crate::objective::balance::BalanceRecipe;
 use crate::policy::FlowHead;
 
 /// A recipe of a flow network.
@@ -125,6 +125,20 @@ impl Default for WalkEvaluationRecipe {
 }
 
 impl GFlowNetRecipe {
+    /// Where the flows of states come from.
+    pub fn flow_head(&self) -> FlowHead {
+        match &self.objective {
+            BalanceRecipe::FlowMatching(_) | BalanceRecipe::SoftQ(_) => FlowHead::Logits,
+            objective if objective.needs().flow => FlowHead::Output,
+            _ => FlowHead::None,
+        }
+    }
+
+    /// Whether a log Z is learned as a weight of its own.
+    pub fn learns_log_z(&self) -> bool {
+        self.objective.needs().log_z
+    }
+
     pub(crate) fn overview(&self) -> Overview<'_> {
         let training = &self.training;
         let by_trajectories = training.trajectories.map(|all| all.div_ceil(training.batch.max(1) as u64));
@@ -158,31 +172,13 @@ impl GFlowNetRecipe {
         within("evaluation.exact_states", exact_states as f64, 0.0, 1e8)?;
         self.exploration.check()?;
         self.policy.check()?;
-        self.objective()?;
-        self.target.check()
-    }
-
-    /// The objective of both policies.
-    pub(super) fn objective(&self) -> Result<Objective> {
-        let objective = self.objective.check("objective", self.policy.backward_objective)?;
-        let learned = self.policy.backward == BackwardName::Learned;
-        if learned && !objective.needs().trains_backward {
-            return Err(Problem::new("policy.backward", "\"learned\" with an objective that does not train it")
-                .allowed("uniform, maximum-entropy; or backward_objective = \"trajectory-likelihood\" where the objective is one of trajectories")
+        let objective = self.objective.check("objective", self.policy.backward.objective())?;
+        if self.policy.backward == BackwardName::Learned && !objective.needs().trains_backward {
+            let found = "\"learned\" with an objective that does not train it";
+            return Err(Problem::new("policy.backward", found)
+                .allowed("uniform, maximum-entropy, or, where the objective is one of trajectories, trajectory-likelihood")
                 .into());
         }
-        Ok(objective)
-    }
-
-    /// Where the flows of states come from.
-    pub(super) fn flow_head(&self, objective: &Objective) -> FlowHead {
-        match (objective, &self.objective) {
-            // The logits are edge flows, or soft Q-values.
-            (Objective::States(_) | Objective::Quantiles(_), _) | (_, BalanceRecipe::SoftQ(_)) => {
-                FlowHead::Logits
-            }
-            _ if objective.needs().flow => FlowHead::Output,
-            _ => FlowHead::None,
-        }
+        Ok(())
     }
 }

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::error::{Problem, Result};
+use crate::error::Result;
 use crate::objective::balance::BackwardObjective;
 use crate::recipe::ActivationName;
 use crate::recipe::chain::widths;
@@ -14,19 +14,13 @@ use crate::recipe::chain::widths;
 pub struct PolicyRecipe {
     /// Which law the removals follow.
     pub backward: BackwardName,
-    /// What a learned backward policy is trained by.
-    pub backward_objective: BackwardObjective,
     /// What answers for a state.
     pub network: NetworkRecipe,
 }
 
 impl Default for PolicyRecipe {
     fn default() -> Self {
-        Self {
-            backward: BackwardName::Learned,
-            backward_objective: BackwardObjective::Joint,
-            network: NetworkRecipe::default(),
-        }
+        Self { backward: BackwardName::Learned, network: NetworkRecipe::default() }
     }
 }
 
@@ -40,6 +34,24 @@ pub enum BackwardName {
     Learned,
     /// Every way to an object alike.
     MaximumEntropy,
+    /// Learned by the likelihood of the forward policy's trajectories, which the other objective then takes as given
+    /// (Gritsaev et al. 2025).
+    TrajectoryLikelihood,
+}
+
+impl BackwardName {
+    /// How it is trained.
+    pub fn objective(self) -> BackwardObjective {
+        match self {
+            Self::TrajectoryLikelihood => BackwardObjective::TrajectoryLikelihood,
+            _ => BackwardObjective::Joint,
+        }
+    }
+
+    /// Whether the network says it.
+    pub fn is_learned(self) -> bool {
+        matches!(self, Self::Learned | Self::TrajectoryLikelihood)
+    }
 }
 
 /// The network that answers for a state.
@@ -75,13 +87,6 @@ impl Default for NetworkRecipe {
 
 impl PolicyRecipe {
     pub(super) fn check(&self) -> Result<()> {
-        let joint = self.backward_objective == BackwardObjective::Joint;
-        if self.backward != BackwardName::Learned && !joint {
-            let found = "\"trajectory-likelihood\" for a backward policy that is not learned";
-            return Err(Problem::new("policy.backward_objective", found)
-                .allowed("it only with policy.backward = \"learned\"")
-                .into());
-        }
         match &self.network {
             NetworkRecipe::Mlp { hidden, .. } => widths("policy.network.hidden", hidden, false),
             NetworkRecipe::Table {} => Ok(()),

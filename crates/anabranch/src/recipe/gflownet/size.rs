@@ -5,7 +5,7 @@
 //! numbers   trajectories walked together, times their most states, times what a state leaves on the tape
 //! ```
 
-use super::{BackwardName, GFlowNetRecipe, NetworkRecipe};
+use super::{GFlowNetRecipe, NetworkRecipe};
 use crate::environment::Environment;
 use crate::error::{Problem, Result};
 use crate::policy::FlowHead;
@@ -32,17 +32,8 @@ pub(super) fn check(recipe: &GFlowNetRecipe, environment: &dyn Environment) -> R
             ))
             .into());
     }
-    let home = recipe.exploration.homeward(training.batch);
-    let rounds = recipe.exploration.local_search.as_ref().map_or(0, |search| search.rounds);
-    let moves = training.steps as f64 * (rounds as f64 * batch).max((1 << 20) as f64);
-    if home >= 1 << 20 || home > 0 && moves > (1u64 << 48) as f64 {
-        let found = format!("{home} trajectories from their objects in each of {} steps", training.steps);
-        return Err(Problem::new("exploration", found)
-            .allowed(format!("below {} of them, in at most {} steps", 1 << 20, 1 << 28))
-            .into());
-    }
-    let backward = if recipe.policy.backward == BackwardName::Learned { environment.removals() } else { 0 };
-    let flow = usize::from(recipe.flow_head(&recipe.objective()?) != FlowHead::None);
+    let backward = if recipe.policy.backward.is_learned() { environment.removals() } else { 0 };
+    let flow = usize::from(recipe.flow_head() != FlowHead::None);
     let outputs = (environment.moves() + 1 + backward + flow) as f64;
     let mut row = environment.cells() as f64 + 2.0 * outputs;
     if let NetworkRecipe::Mlp { hidden, .. } = &recipe.policy.network {
@@ -60,9 +51,8 @@ pub(super) fn check(recipe: &GFlowNetRecipe, environment: &dyn Environment) -> R
         }
     }
     let trajectory = row * (environment.longest() + 1) as f64;
-    let rows = batch + home as f64;
-    if rows * trajectory > MOST_NUMBERS {
-        let found = format!("{rows} trajectories of up to {} moves", environment.longest());
+    if batch * trajectory > MOST_NUMBERS {
+        let found = format!("{batch} trajectories of up to {} moves", environment.longest());
         return Err(Problem::new("training.batch", found)
             .allowed(format!("at most {} on this target", (MOST_NUMBERS / trajectory) as u64))
             .into());

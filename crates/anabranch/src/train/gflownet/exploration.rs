@@ -21,6 +21,7 @@ pub struct Ramp {
     /// After `steps` steps.
     pub end: f64,
     /// How many steps it takes.
+    #[schemars(range(min = 1))]
     pub steps: u64,
 }
 

@@ -30,11 +30,11 @@ use exploration::Exploration;
 use novelty::Novelty;
 use replay::{Drawn, Replay};
 
-/// Trajectories of an evaluation while training.
-const SCORED: usize = 2000;
-
 /// Batches in a row that a reward may fail to answer before training stops.
 const MOST_SKIPPED: u64 = 100;
+
+/// Trajectories of a validation score.
+const SCORED: usize = 1000;
 
 /// Where conditions come from.
 pub trait Conditions: Send + Sync + std::fmt::Debug {
@@ -54,7 +54,7 @@ pub trait Sources<C>: Send + Sync + std::fmt::Debug {
 /// How a flow network is trained.
 #[derive(Debug, Clone)]
 pub struct Settings<P: Policy> {
-    /// How long; a batch is what the policy draws for a step.
+    /// How long, and how many trajectories the policy draws for a step.
     pub training: TrainingRecipe,
     /// How weights are updated.
     pub optimizer: OptimizerRecipe,
@@ -336,16 +336,15 @@ impl<P: Policy> FlowTrainer<P> {
             if recipe.clip_norm > 0.0 && norm > recipe.clip_norm { recipe.clip_norm / norm } else { 1.0 };
         let learning_rate = optimizer::learning_rate(recipe, step, self.settings.training.steps);
         // The log Z's rate moves as the policy's does.
-        let decay = learning_rate / recipe.learning_rate;
+        let mut of_log_z = recipe.of_log_z();
+        of_log_z.learning_rate *= learning_rate / recipe.learning_rate;
         let time = step * self.needs.epochs as u64 + epoch + 1;
         let State { first, second, weights: others, .. } = &mut self.state;
         adam_step(recipe, learning_rate, time, scale, weights, gradient, moments(first, second, 0));
         if let Some(place) = self.places.log_z {
-            let recipe = recipe.of_log_z();
-            let rate = recipe.learning_rate * decay;
             adam_step(
-                &recipe,
-                rate,
+                &of_log_z,
+                of_log_z.learning_rate,
                 time,
                 scale,
                 &mut others[place],
@@ -414,7 +413,7 @@ impl<P: Policy> FlowTrainer<P> {
         let policy = &self.model.policy;
         let cells = policy.cells();
         if let Some(replay) = &mut self.replay {
-            let width = conditions.len() / count;
+            let width = conditions.len() / count.max(1);
             for (i, object) in self.work.objects.chunks_exact(cells).enumerate() {
                 replay.add(object, &conditions[i * width..][..width], log_rewards[i]);
             }
@@ -540,6 +539,10 @@ impl<P: Policy> FlowTrainer<P> {
     }
 }
 
+fn moments<'a>(first: &'a mut [Vec<f32>], second: &'a mut [Vec<f32>], place: usize) -> Moments<'a> {
+    Moments { first: &mut first[place], second: &mut second[place] }
+}
+
 impl<P: Policy> Training for FlowTrainer<P> {
     fn names(&self) -> Vec<String> {
         self.names.clone()
@@ -555,7 +558,8 @@ impl<P: Policy> Training for FlowTrainer<P> {
     }
 
     fn restore(&mut self, state: State, memory: Vec<(String, Vec<u8>)>) -> Result<(), String> {
-        let kept = |name: &str| memory.iter().find(|(known, _)| known == name).map(|(_, bytes)| &bytes[..]);
+        let kept =
+            |name: &str| memory.iter().find(|(known, _)| known == name).map(|(_, bytes)| bytes.as_slice());
         if let Some(replay) = &mut self.replay {
             let bytes = kept("replay").unwrap_or_default();
             replay.restore(bytes).map_err(|words| format!("of another run (its replay buffer: {words})"))?;
@@ -566,20 +570,20 @@ impl<P: Policy> Training for FlowTrainer<P> {
         Ok(())
     }
 
-    /// Where the reward fails for a batch but may answer another, the step is spent, the weights stay, and the loss is no
-    /// number.
+    /// Makes one step. Where the reward fails for a batch but may answer another, the step is spent, the weights stay, and
+    /// the loss is no number.
     fn step(&mut self) -> Result<StepInfo> {
         rayon::scope(|_| self.step_here())
     }
 
     fn evaluate(&mut self) -> Result<f64> {
         let (policy, training) = (&self.model.policy, &self.settings.training);
-        let evaluator = self.model.network.with(&self.state.scored(training)[0]);
         let noise = evaluation_noise(self.state.seed, Purpose::Choice);
         let conditions = match &self.settings.conditions {
             Some(conditions) => conditions.draw(SCORED, &noise.purpose(Purpose::Source)),
             None => Vec::new(),
         };
+        let evaluator = self.model.network.with(&self.state.scored(training)[0]);
         let reward = self.reward.as_ref();
         let found = outward(policy, evaluator.as_ref(), reward, &conditions, SCORED, &noise, &|_| true);
         drop(evaluator);
@@ -603,8 +607,4 @@ impl<P: Policy> Training for FlowTrainer<P> {
     fn finished(&self) -> bool {
         self.state.finished(&self.settings.training)
     }
-}
-
-fn moments<'a>(first: &'a mut [Vec<f32>], second: &'a mut [Vec<f32>], place: usize) -> Moments<'a> {
-    Moments { first: &mut first[place], second: &mut second[place] }
 }

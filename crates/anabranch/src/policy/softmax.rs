@@ -1,0 +1,98 @@
+//! The masked softmax over numbered choices: `log p_a = l_a - log sum_{possible a'} exp(l_a')`, impossible: `-inf`.
+
+use pulp::{Arch, NullaryFnOnce};
+
+use crate::fused::math::exp;
+
+/// The first place at which the running sum passes `u` of the whole; never one of weight 0.
+pub(super) fn choose(weights: &[f32], u: f64) -> usize {
+    let total: f64 = weights.iter().map(|w| f64::from(*w)).sum();
+    let mut left = u * total;
+    let mut last = 0;
+    for (place, weight) in weights.iter().enumerate() {
+        if *weight > 0.0 {
+            last = place;
+            left -= f64::from(*weight);
+            if left < 0.0 {
+                break;
+            }
+        }
+    }
+    last
+}
+
+/// Logits to log-probabilities over what is possible; answers the logarithm of their sum. Where nothing is possible all are
+/// `-inf`.
+pub(super) fn log_softmax(row: &mut [f32], mask: &[bool]) -> f32 {
+    Arch::new().dispatch(LogSoftmax { row, mask })
+}
+
+struct LogSoftmax<'a> {
+    row: &'a mut [f32],
+    mask: &'a [bool],
+}
+
+impl NullaryFnOnce for LogSoftmax<'_> {
+    type Output = f32;
+
+    #[inline(always)]
+    fn call(self) -> f32 {
+        let Self { row, mask } = self;
+        let mut largest = f32::NEG_INFINITY;
+        for (logit, may) in row.iter_mut().zip(mask) {
+            *logit = if *may { *logit } else { f32::NEG_INFINITY };
+            largest = largest.max(*logit);
+        }
+        if largest == f32::NEG_INFINITY {
+            return largest;
+        }
+        let sum: f32 = row.iter().map(|logit| exp(logit - largest)).sum();
+        let total = largest + sum.ln();
+        row.iter_mut().for_each(|logit| *logit -= total);
+        total
+    }
+}
+
+/// `out = exp(row * inverse)`, 0 at `-inf`.
+pub(super) fn weigh(row: &[f32], inverse: f32, out: &mut [f32]) {
+    Arch::new().dispatch(Weigh { row, inverse, out });
+}
+
+struct Weigh<'a> {
+    row: &'a [f32],
+    inverse: f32,
+    out: &'a mut [f32],
+}
+
+impl NullaryFnOnce for Weigh<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn call(self) {
+        let Self { row, inverse, out } = self;
+        for (out, row) in out.iter_mut().zip(row) {
+            *out = if *row > f32::NEG_INFINITY { exp(row * inverse) } else { 0.0 };
+        }
+    }
+}
+
+/// `out -= total exp(row)`.
+pub(super) fn spread(row: &[f32], total: f32, out: &mut [f32]) {
+    Arch::new().dispatch(Spread { row, total, out });
+}
+
+struct Spread<'a> {
+    row: &'a [f32],
+    total: f32,
+    out: &'a mut [f32],
+}
+
+impl NullaryFnOnce for Spread<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn call(self) {
+        let Self { row, total, out } = self;
+        out.iter_mut().zip(row).for_each(|(out, row)| *out -= total * exp(*row));
+    }
+}

@@ -1,0 +1,81 @@
+//! From a checked recipe to the settings of its training.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use super::GFlowNetRecipe;
+use crate::environment::{Cell, Environment};
+use crate::error::{Error, Problem, Result};
+use crate::policy::Actions;
+use crate::sampler::back_and_forth::Removals;
+use crate::train::gflownet::Settings;
+use crate::train::gflownet::exploration::{DataSettings, Exploration, ReplaySettings, SearchSettings};
+
+pub(super) fn settings(recipe: &GFlowNetRecipe, environment: &dyn Environment) -> Result<Settings<Actions>> {
+    let exploring = &recipe.exploration;
+    let mut training = recipe.overview().training;
+    let share = |fraction: f64| (fraction * training.batch as f64).round() as usize;
+    let replay = exploring.replay.as_ref().map(|replay| ReplaySettings {
+        kind: replay.kind(),
+        capacity: replay.capacity(),
+        batch: share(replay.fraction()),
+    });
+    let data = exploring.data.as_ref().map(|data| {
+        let objects = Arc::new(objects(Path::new(&data.file), environment)?);
+        Ok::<_, Error>(DataSettings { objects, batch: share(data.fraction) })
+    });
+    let data = data.transpose()?;
+    let taken = replay.map_or(0, |replay| replay.batch) + data.as_ref().map_or(0, |data| data.batch);
+    if taken >= training.batch {
+        let found = format!("{taken} of a step's {} trajectories from replay and data", training.batch);
+        return Err(Problem::new("exploration", found).allowed("at least one of the policy's own").into());
+    }
+    training.batch -= taken;
+    let search = exploring.local_search.as_ref().map(|search| SearchSettings {
+        rounds: search.rounds,
+        removals: Removals::UpTo(search.removals),
+        acceptance: search.acceptance,
+    });
+    let exploration = Exploration {
+        epsilon: exploring.epsilon.ramp(),
+        temperature: exploring.temperature.ramp(),
+        replay,
+        data,
+        search,
+        novelty: exploring.novelty,
+    };
+    Ok(Settings {
+        training,
+        optimizer: recipe.optimizer.clone(),
+        objective: recipe.objective.check("objective", recipe.policy.backward.objective())?,
+        exploration,
+        conditions: None,
+        sources: None,
+        prior: None,
+    })
+}
+
+/// The objects of a file, one a line as the environment writes them; empty lines are passed over.
+fn objects(path: &Path, environment: &dyn Environment) -> Result<Vec<Cell>> {
+    let place = |line: usize| format!("exploration.data.file, {}:{line}", path.display());
+    let text = std::fs::read_to_string(path).map_err(|error| {
+        Problem::new("exploration.data.file", format!("{}: {}", path.display(), crate::error::reason(&error)))
+            .allowed("a text file with one object a line")
+    })?;
+    let mut state = vec![0; environment.cells()];
+    let mut objects = Vec::new();
+    for (number, line) in (1..).zip(text.lines()).filter(|(_, line)| !line.trim().is_empty()) {
+        environment.parse(line.trim(), &mut state).map_err(|found| Problem::new(place(number), found))?;
+        if !environment.is_object(&state) {
+            return Err(Problem::new(place(number), crate::error::quoted(line))
+                .allowed("an object, at which one can stop")
+                .into());
+        }
+        objects.extend_from_slice(&state);
+    }
+    if objects.is_empty() {
+        let found = format!("{} without objects", path.display());
+        return Err(Problem::new("exploration.data.file", found).allowed("one object a line").into());
+    }
+    Ok(objects)
+}

@@ -1,0 +1,245 @@
+use std::time::Instant;
+
+use super::*;
+
+/// A reward by a Python program whose text is given.
+fn python(text: &str, settings: ProcessSettings) -> Process {
+    let command = ["python3", "-c", text].map(str::to_owned).to_vec();
+    let describe = Describe::new(|x| format!("({}, {})", x[0], x[1]));
+    Process::new(ProcessSettings { command, ..settings }, describe).unwrap()
+}
+
+fn settings() -> ProcessSettings {
+    ProcessSettings {
+        command: Vec::new(),
+        timeout: Duration::from_secs(60),
+        restarts: 2,
+        failed: None,
+        conditions: 0,
+    }
+}
+
+/// A program that answers each question by the expression `answer` in `q`, the question, and `xs`, its objects.
+fn answering(answer: &str) -> String {
+    format!(
+        "import json, sys, os, time\n\
+         for line in sys.stdin:\n\
+         \tq = json.loads(line)\n\
+         \txs = [eval(x) for x in q['objects']]\n\
+         \tprint({answer}, flush=True)\n"
+    )
+}
+
+fn ask(reward: &Process, objects: &[Cell]) -> Result<Vec<f64>, Failure> {
+    let mut out = vec![f64::NAN; objects.len() / 2];
+    reward.log_rewards(objects, &[], &mut out).map(|()| out)
+}
+
+fn skipped(result: Result<Vec<f64>, Failure>) -> String {
+    match result {
+        Err(Failure::Skip(words)) => words,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn stopped(result: Result<Vec<f64>, Failure>) -> String {
+    match result {
+        Err(Failure::Stop(error)) if error.is_input() => error.to_string(),
+        other => panic!("{other:?}"),
+    }
+}
+
+const SUM: &str = "json.dumps({'batch': q['batch'], 'log_rewards': [x + y / 10 for x, y in xs]})";
+
+#[test]
+fn batches_of_any_size_are_answered_in_order() {
+    let reward = python(&answering(SUM), settings());
+    for rows in [1, 3, 0, 1, 500] {
+        let objects: Vec<Cell> = (0..rows * 2).map(|i| i as Cell).collect();
+        let found = ask(&reward, &objects).unwrap();
+        let exact: Vec<f64> = objects.chunks(2).map(|x| f64::from(x[0]) + f64::from(x[1]) / 10.0).collect();
+        assert_eq!(found, exact);
+    }
+}
+
+#[test]
+fn conditions_come_beside_objects() {
+    let text = answering(
+        "json.dumps({'log_rewards': [x * a + y * b for (x, y), (a, b) in zip(xs, q['conditions'])]})",
+    );
+    let reward = python(&text, ProcessSettings { conditions: 2, ..settings() });
+    assert_eq!(reward.condition_width(), 2);
+    let mut out = [0.0; 2];
+    reward.log_rewards(&[1, 2, 3, 4], &[0.5, -1.0, 0.25, 2.0], &mut out).unwrap();
+    assert_eq!(out, [-1.5, 8.75]);
+}
+
+/// Questions and answers far larger than any pipe, and more on standard error than one holds.
+#[test]
+fn full_pipes_do_not_hold_each_other_up() {
+    let text = "import json, sys\n\
+                while True:\n\
+                \tc = sys.stdin.read(1)\n\
+                \tif not c: break\n\
+                \tsys.stderr.write('e' * 3000000 + '\\n')\n\
+                \tprint(' ' * 3000000 + '{\"log_rewards\": [' + '0.5, ' * 39999 + '0.5]}', flush=True)\n\
+                \tsys.stdin.readline()\n";
+    let reward = python(text, settings());
+    let objects = vec![65535; 80_000];
+    for _ in 0..2 {
+        assert_eq!(ask(&reward, &objects).unwrap(), vec![0.5; 40_000]);
+    }
+}
+
+#[test]
+fn bad_answers_skip_their_batch_alone() {
+    for (answer, words) in [
+        ("json.dumps({'error': 'no license'})", "it says \"no license\""),
+        ("json.dumps({'log_rewards': [1.0]})", "it answered 1 log_rewards for 2 objects"),
+        ("json.dumps({'log_rewards': ['a', 'b']})", "invalid type: string \"a\""),
+        ("json.dumps({'log_rewards': [0.5, float('nan')]})", "NaN and Infinity are no JSON numbers"),
+        ("json.dumps({'log_rewards': [0.5, float('-inf')]})", "NaN and Infinity are no JSON numbers"),
+        ("'{\"log_rewards\": [0.5, 1e999]}'", "number out of range"),
+        ("'{\"log_rewards\": [0.5, }'", "expected value"),
+        ("json.dumps({'log_reward': [0.5, 0.5]})", "without log_rewards"),
+        ("json.dumps({'log_rewards': [0.5, None]})", "it has none (null) for (3, 4)"),
+    ] {
+        // The second batch is answered well, by the same process.
+        let text = answering(&format!(
+            "{answer} if q['batch'] == 1 else json.dumps({{'log_rewards': [os.getpid()] * 2}})"
+        ));
+        let reward = python(&text, ProcessSettings { restarts: 0, ..settings() });
+        let found = skipped(ask(&reward, &[1, 2, 3, 4]));
+        assert!(found.starts_with("the reward program \"python3\": ") && found.contains(words), "{found}");
+        assert!(ask(&reward, &[1, 2, 3, 4]).is_ok(), "{answer}");
+    }
+}
+
+#[test]
+fn failed_objects_may_have_a_log_reward() {
+    let text = answering("json.dumps({'log_rewards': [None if x == 3 else 1.5 for x, y in xs]})");
+    let reward = python(&text, ProcessSettings { failed: Some(-20.0), ..settings() });
+    assert_eq!(ask(&reward, &[1, 2, 3, 4, 5, 6]).unwrap(), [1.5, -20.0, 1.5]);
+}
+
+#[test]
+fn a_process_that_dies_is_started_again_and_then_no_more() {
+    // Dies at every second batch of its life.
+    let text = "import json, sys\n\
+                sys.stdin.readline()\n\
+                print(json.dumps({'log_rewards': [0.25]}), flush=True)\n\
+                sys.stdin.readline()\n\
+                for i in range(20): print('line', i, file=sys.stderr)\n\
+                sys.exit(3)\n";
+    let reward = python(text, settings());
+    for start in 1..=3 {
+        assert_eq!(ask(&reward, &[1, 2]).unwrap(), [0.25]);
+        let words = skipped(ask(&reward, &[1, 2]));
+        assert!(words.contains("it ended (exit code 3); its last words: line 12 | line 13 |"), "{words}");
+        let more =
+            if start < 3 { format!("started again ({start} of 2)") } else { "as often as it may be".into() };
+        assert!(words.contains("| line 19; it") && words.ends_with(&more), "{words}");
+    }
+    for _ in 0..2 {
+        let words = stopped(ask(&reward, &[1, 2]));
+        assert!(
+            words.starts_with("reward.command: found a program that was started 3 times; last, it ended"),
+            "{words}"
+        );
+        assert!(words.contains("line 19; allowed: a program that keeps running"), "{words}");
+    }
+}
+
+#[test]
+fn a_killed_process_says_its_signal() {
+    let reward = python(&answering("os.kill(os.getpid(), 11)"), settings());
+    let words = skipped(ask(&reward, &[1, 2]));
+    assert!(words.contains("it ended (killed by signal 11)"), "{words}");
+}
+
+#[test]
+fn what_is_out_of_step_is_started_again() {
+    for (answer, why) in [
+        ("'scoring ...'", "it answered \"scoring ...\", no JSON object"),
+        (
+            "json.dumps({'batch': q['batch'] - 1, 'log_rewards': [0]})",
+            "it answered batch 0, asked for batch 1",
+        ),
+        ("time.sleep(100)", "no answer within 0.3 s"),
+    ] {
+        let mut settings = settings();
+        // Long enough for Python to start where an answer is waited for.
+        settings.timeout = Duration::from_secs_f64(if answer.contains("sleep") { 0.3 } else { 60.0 });
+        let reward = python(&answering(answer), settings);
+        let words = skipped(ask(&reward, &[1, 2]));
+        assert!(words.contains(why) && words.contains("; it is started again (1 of 2)"), "{words}");
+    }
+    // An answer and one line more, which must not be taken for the next one.
+    let reward = python(&answering("'{\"log_rewards\": [1]}\\n{\"log_rewards\": [2]}'"), settings());
+    assert_eq!(ask(&reward, &[1, 2]).unwrap(), [1.0]);
+    std::thread::sleep(Duration::from_millis(200));
+    let words = skipped(ask(&reward, &[1, 2]));
+    assert!(words.contains("it wrote a line that was not asked for"), "{words}");
+    assert_eq!(ask(&reward, &[1, 2]).unwrap(), [1.0]);
+}
+
+#[test]
+fn a_program_that_is_not_there() {
+    let command = vec!["/no/such/program".to_owned()];
+    let describe = Describe::new(|_| String::new());
+    let reward = Process::new(ProcessSettings { command, ..settings() }, describe.clone()).unwrap();
+    let words = stopped(ask(&reward, &[1, 2]));
+    assert!(words.starts_with("reward.command: found \"/no/such/program\": no such file"), "{words}");
+    let message = |settings| Process::new(settings, describe.clone()).unwrap_err().to_string();
+    assert!(message(settings()).starts_with("command: found no program"));
+    let timeout = ProcessSettings { command: vec!["sh".into()], timeout: Duration::ZERO, ..settings() };
+    assert!(message(timeout).starts_with("timeout: found 0 s"));
+}
+
+/// Whether a process is there, be it as a zombie.
+#[cfg(target_os = "linux")]
+fn exists(process: u64) -> bool {
+    std::path::Path::new(&format!("/proc/{process}")).exists()
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn dropping_ends_children_and_their_children() {
+    let text = "import json, os, subprocess, sys\n\
+                child = subprocess.Popen(['sleep', '1000'])\n\
+                sys.stdin.readline()\n\
+                print(json.dumps({'log_rewards': [os.getpid(), child.pid]}), flush=True)\n\
+                os.read(0, 1)\n\
+                while True: pass\n";
+    let reward = python(text, settings());
+    let processes: Vec<u64> = ask(&reward, &[1, 2, 3, 4]).unwrap().iter().map(|pid| *pid as u64).collect();
+    assert!(processes.iter().all(|pid| exists(*pid)));
+    drop(reward);
+    assert!(!exists(processes[0]), "no zombie is left");
+    // Whoever adopts orphans takes a moment to bury the other one.
+    let deadline = Instant::now() + Duration::from_secs(20);
+    let gone = |pid: u64| {
+        let state = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        state.is_empty() || state.contains(") Z ")
+    };
+    while !gone(processes[1]) && Instant::now() < deadline {
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    assert!(gone(processes[1]), "a grandchild is left");
+}
+
+/// Threads that ask at once are answered one after the other.
+#[test]
+fn threads_take_turns() {
+    let reward = python(&answering(SUM), settings());
+    std::thread::scope(|scope| {
+        for thread in 0..4 {
+            let reward = &reward;
+            scope.spawn(move || {
+                for i in 0..10 {
+                    assert_eq!(ask(reward, &[thread, i]).unwrap(), [f64::from(thread) + f64::from(i) / 10.0]);
+                }
+            });
+        }
+    });
+}
