@@ -3,81 +3,80 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use anabranch::environment::{Environment, Hypergrid};
-use anabranch::model::gflownet::GFlowNet;
-use anabranch::network::Activation;
-use anabranch::network::taped::Mlp;
-use anabranch::objective::balance::{Objective, TrajectoryBalance};
-use anabranch::policy::{Actions, BackwardPolicy, FlowHead, Policy};
-use anabranch::recipe::TrainingRecipe;
+use anabranch::environment::Cell;
+use anabranch::recipe::gflownet::Task;
+use anabranch::recipe::{Plan, read};
 use anabranch::reward::{Failure, Reward};
+use anabranch::rng::{Noise, Purpose};
 use anabranch::train::Training;
-use anabranch::train::gflownet::exploration::Exploration;
-use anabranch::train::gflownet::{FlowTrainer, Settings};
+use anabranch::train::gflownet::FlowTrainer;
 
-/// A case: environment, reward, batch, and how it is timed.
+/// A case: what is trained, and how it is timed.
+#[derive(Debug)]
 pub struct Case {
-    environment: Arc<dyn Environment>,
-    reward: Arc<dyn Reward>,
+    target: &'static str,
+    policy: &'static str,
     batch: usize,
     warmup: usize,
     repeats: usize,
     block: usize,
 }
 
-#[derive(Debug)]
-struct Band(usize, [f64; 3]);
+const MLP: &str = "[policy]\nbackward = \"learned\"\nnetwork = { kind = \"mlp\", hidden = [256, 256] }\n";
 
-impl Reward for Band {
-    fn log_rewards(&self, objects: &[u16], _: &[f32], out: &mut [f64]) -> Result<(), Failure> {
-        let m = self.0 as i32 - 1;
-        for (out, x) in out.iter_mut().zip(objects.chunks_exact(4)) {
-            let t = |x: &u16| (2 * i32::from(*x) - m).abs();
-            let outer = x.iter().all(|x| 2 * t(x) > m);
-            let band = x.iter().all(|x| 10 * t(x) > 6 * m && 10 * t(x) < 8 * m);
-            *out =
-                (self.1[0] + if outer { self.1[1] } else { 0.0 } + if band { self.1[2] } else { 0.0 }).ln();
+/// The case of a name.
+pub fn case(name: &str) -> Option<Case> {
+    let plain = |target| Case { target, policy: MLP, batch: 16, warmup: 50, repeats: 10, block: 10 };
+    let grid = "kind = \"hypergrid\"\ndim = 4\nside = 20\nreward = { kind = \"easy\" }";
+    Some(match name {
+        "gfn_grid_16" => plain(grid),
+        "gfn_grid_512" => Case { batch: 512, warmup: 12, repeats: 5, block: 4, ..plain(grid) },
+        "gfn_grid_long_16" => Case {
+            warmup: 300,
+            ..plain("kind = \"hypergrid\"\ndim = 4\nside = 20\nreward = { kind = \"original\" }")
+        },
+        "gfn_ising_16" => plain(
+            "kind = \"spins\"\nsites = 100\nreward = { kind = \"ising\", lattice = \"torus\", coupling = 0.44 }",
+        ),
+        "gfn_bits_16" => plain(
+            "kind = \"bits\"\nbits = 8\nword = 1\ngrowth = \"anywhere\"\n\
+             reward = { kind = \"planted-modes\", count = 2, beta = 2.0 }",
+        ),
+        "gfn_tfbind8_16" => plain(
+            "kind = \"strings\"\nalphabet = \"ACGT\"\nlength = 8\nreward = { kind = \"expression\", reward = \"1\" }",
+        ),
+        _ => return None,
+    })
+}
+
+/// A table of uniform numbers `y` with the transform of TFBind8, `max(10 y^3, 1e-3)`.
+#[derive(Debug)]
+struct Cubed(Vec<f32>);
+
+impl Reward for Cubed {
+    fn log_rewards(&self, objects: &[Cell], _: &[f32], out: &mut [f64]) -> Result<(), Failure> {
+        for (word, out) in objects.chunks_exact(8).zip(out) {
+            let place = word.iter().fold(0, |place, letter| 4 * place + usize::from(letter - 1));
+            *out = (10.0 * f64::from(self.0[place]).powi(3)).max(1e-3).ln();
         }
         Ok(())
     }
 }
 
-/// The case of a name.
-pub fn case(name: &str) -> Option<Case> {
-    let grid = |r0, batch, warmup, repeats, block| Case {
-        environment: Arc::new(Hypergrid::new(4, 20).expect("a grid")),
-        reward: Arc::new(Band(20, [r0, 0.5, 2.0])),
-        batch,
-        warmup,
-        repeats,
-        block,
-    };
-    Some(match name {
-        "gfn_grid_16" => grid(1e-3, 16, 50, 10, 10),
-        "gfn_grid_512" => grid(1e-3, 512, 12, 5, 4),
-        "gfn_grid_long_16" => grid(0.1, 16, 300, 10, 10),
-        _ => return None,
-    })
-}
-
 impl Case {
     /// Milliseconds per iteration of each block, the last loss, and the mean number of transitions.
-    pub fn time(self) -> (Vec<f64>, f64, f64) {
-        let policy = Actions::new(self.environment, BackwardPolicy::Learned, FlowHead::None);
-        let network = Arc::new(Mlp::new(policy.inputs(), &[256, 256], policy.outputs(), Activation::Relu));
-        let optimizer = super::PLAIN.parse::<toml::Table>().expect("it parses")["optimizer"].clone();
-        let optimizer = optimizer.try_into().expect("an optimiser");
-        let settings = Settings {
-            training: TrainingRecipe { batch: self.batch, steps: 1_000_000_000, ..TrainingRecipe::default() },
-            optimizer,
-            objective: Objective::Paths(Arc::new(TrajectoryBalance::default())),
-            exploration: Exploration::default(),
-            conditions: None,
-            sources: None,
-            prior: None,
+    pub fn time(self, name: &str) -> (Vec<f64>, f64, f64) {
+        let text = format!("name = \"{name}\"\n[target]\n{}\n{}{}", self.target, self.policy, super::PLAIN);
+        let text = format!("{text}batch = {}\n", self.batch);
+        let plan =
+            Plan::new(read("bench", &text, &[]).expect("the recipe reads")).expect("the recipe builds");
+        let Plan::GFlowNet(plan) = plan else { panic!("the target is an environment") };
+        let Task::Discrete(task) = plan.task;
+        let reward: Arc<dyn Reward> = match name {
+            "gfn_tfbind8_16" => Arc::new(Cubed(Noise::new(0, Purpose::Target).uniform(1 << 16, 1))),
+            _ => task.reward,
         };
-        let mut trainer =
-            FlowTrainer::new(GFlowNet { policy, network }, self.reward, settings, 1).expect("they fit");
+        let mut trainer = FlowTrainer::new(task.model, reward, task.settings, 1).expect("they fit");
         let mut loss = f64::NAN;
         for _ in 0..self.warmup {
             loss = trainer.step().expect("a finite step").loss;

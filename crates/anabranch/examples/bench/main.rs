@@ -140,7 +140,7 @@ fn main() {
         "rqs_autoregressive_sample" => sample(&autoregressive, 512, 7, 10),
         other if gflownets::case(other).is_some() => {
             let case = gflownets::case(other).expect("just found");
-            let (times, loss, moves) = case.time();
+            let (times, loss, moves) = case.time(other);
             length = Some(moves);
             (times, loss)
         }

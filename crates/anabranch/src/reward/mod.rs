@@ -53,7 +53,7 @@ pub use items::{AdditiveEnergies, Counting, Items};
 pub use modes::PlantedModes;
 pub use multi::{Beta, Combination, Preference, Tempered};
 pub use process::{Process, ProcessSettings};
-pub use recipe::{BetaRecipe, ByCondition, GridSetting, LatticeName, RewardRecipe};
+pub use recipe::{BetaRecipe, ByCondition, LatticeName, RewardRecipe};
 pub use space::{Describe, Parse, Shape, Space};
 pub use table::{Table, Transform};
 

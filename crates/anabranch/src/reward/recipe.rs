@@ -11,23 +11,44 @@ use super::{Beta, Combination};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum RewardRecipe {
-    /// On a grid: a floor, corners, and modes in them.
-    Hypergrid {
-        /// Which published numbers `r0`, `r1` and `r2` are where they are not given.
-        #[serde(default)]
-        setting: GridSetting,
+    /// On a grid: a floor, corners, and modes in them (Bengio et al. 2021).
+    Original {
         /// The floor.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        r0: Option<f64>,
+        #[serde(default = "tenth")]
+        r0: f64,
         /// How much the corners are above it.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        r1: Option<f64>,
+        #[serde(default = "half")]
+        r1: f64,
         /// How much the modes are above the corners.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        r2: Option<f64>,
+        #[serde(default = "two")]
+        r2: f64,
+    },
+    /// On a grid: a floor, corners, and modes in them, with a floor of 0.001 unless given.
+    Easy {
+        /// The floor.
+        #[serde(default = "thousandth")]
+        r0: f64,
+        /// How much the corners are above it.
+        #[serde(default = "half")]
+        r1: f64,
+        /// How much the modes are above the corners.
+        #[serde(default = "two")]
+        r2: f64,
+    },
+    /// On a grid: a floor, corners, and modes in them, with 0.0001, 1 and 3 unless given.
+    Hard {
+        /// The floor.
+        #[serde(default = "ten_thousandth")]
+        r0: f64,
+        /// How much the corners are above it.
+        #[serde(default = "one")]
+        r1: f64,
+        /// How much the modes are above the corners.
+        #[serde(default = "three")]
+        r2: f64,
     },
     /// On a grid: waves under a Gaussian.
-    HypergridCosine {
+    Cosine {
         /// The floor.
         #[serde(default = "tenth")]
         r0: f64,
@@ -36,13 +57,13 @@ pub enum RewardRecipe {
         r1: f64,
     },
     /// On a grid: nothing but `2^dim - 1` points next to the corners.
-    HypergridSparse {
+    Sparse {
         /// The floor.
         #[serde(default = "sparse_floor")]
         r0: f64,
     },
     /// On a grid: modes in a desert, and a cross between them that leads astray.
-    HypergridDeceptive {
+    Deceptive {
         /// The desert.
         #[serde(default = "desert")]
         r0: f64,
@@ -183,36 +204,12 @@ pub enum RewardRecipe {
 
 impl Default for RewardRecipe {
     fn default() -> Self {
-        Self::Hypergrid { setting: GridSetting::default(), r0: None, r1: None, r2: None }
+        Self::Original { r0: tenth(), r1: half(), r2: two() }
     }
 }
 
 /// `beta` of planted modes where nothing is given.
 const DEFAULT_BETA: f64 = 3.0;
-
-/// Published numbers of the hypergrid's reward.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum GridSetting {
-    /// 0.1, 0.5, 2 (Bengio et al. 2021).
-    #[default]
-    Original,
-    /// 0.001, 0.5, 2.
-    Easy,
-    /// 0.0001, 1, 3.
-    Hard,
-}
-
-impl GridSetting {
-    /// `R0`, `R1`, `R2`.
-    pub fn rewards(self) -> [f64; 3] {
-        match self {
-            Self::Original => [0.1, 0.5, 2.0],
-            Self::Easy => [1e-3, 0.5, 2.0],
-            Self::Hard => [1e-4, 1.0, 3.0],
-        }
-    }
-}
 
 /// A lattice of spins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -269,6 +266,18 @@ fn two() -> f64 {
     2.0
 }
 
+fn three() -> f64 {
+    3.0
+}
+
+fn thousandth() -> f64 {
+    1e-3
+}
+
+fn ten_thousandth() -> f64 {
+    1e-4
+}
+
 fn half() -> f64 {
     0.5
 }
@@ -301,18 +310,16 @@ impl RewardRecipe {
     /// Its name and formula in one line.
     pub fn formula(&self) -> String {
         match self {
-            Self::Hypergrid { setting, r0, r1, r2 } => {
-                let [d0, d1, d2] = setting.rewards();
-                let [r0, r1, r2] = [r0.unwrap_or(d0), r1.unwrap_or(d1), r2.unwrap_or(d2)];
+            Self::Original { r0, r1, r2 } | Self::Easy { r0, r1, r2 } | Self::Hard { r0, r1, r2 } => {
                 format!("hypergrid: {r0} + {r1} prod_d [outer] + {r2} prod_d [band]")
             }
-            Self::HypergridCosine { r0, r1 } => {
+            Self::Cosine { r0, r1 } => {
                 format!("hypergrid, cosine: {r0} + {r1} prod_d (cos 50 a_d + 1) N(5 a_d; 0, 1)")
             }
-            Self::HypergridSparse { r0 } => {
+            Self::Sparse { r0 } => {
                 format!("hypergrid, sparse: {r0} + [every x_d in {{1, H - 2}}, not all 1]")
             }
-            Self::HypergridDeceptive { r0, r1, r2 } => {
+            Self::Deceptive { r0, r1, r2 } => {
                 format!("hypergrid, deceptive: {r0} + {r1} (1 - prod_d [far]) + {r2} prod_d [band]")
             }
             Self::Ising { lattice: Some(LatticeName::Ring), .. } => {

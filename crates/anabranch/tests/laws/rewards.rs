@@ -84,13 +84,13 @@ fn instances() -> Vec<Instance> {
     let table_text =
         format!("kind = \"table\"\nfile = '{}'\nexponent = 2\nscale = 5\nleast = 0.01", table.display());
     let list = vec![
-        instance("band", grid(3, 10), none, both, "kind = \"hypergrid\"\nsetting = \"hard\""),
-        instance("band without modes", grid(2, 5), none, both, "kind = \"hypergrid\"\nsetting = \"easy\""),
-        instance("band, one coordinate", grid(1, 32), none, both, "kind = \"hypergrid\"\nr1 = 0.7"),
-        instance("band, two values", grid(4, 2), none, both, "kind = \"hypergrid\""),
-        instance("deceptive", grid(2, 16), none, both, "kind = \"hypergrid-deceptive\""),
-        instance("sparse", grid(3, 7), none, both, "kind = \"hypergrid-sparse\"\nr0 = 1e-3"),
-        instance("cosine", grid(2, 41), none, one, "kind = \"hypergrid-cosine\"\nr0 = 0.02"),
+        instance("band", grid(3, 10), none, both, "kind = \"hard\""),
+        instance("band without modes", grid(2, 5), none, both, "kind = \"easy\""),
+        instance("band, one coordinate", grid(1, 32), none, both, "kind = \"original\"\nr1 = 0.7"),
+        instance("band, two values", grid(4, 2), none, both, "kind = \"original\""),
+        instance("deceptive", grid(2, 16), none, both, "kind = \"deceptive\""),
+        instance("sparse", grid(3, 7), none, both, "kind = \"sparse\"\nr0 = 1e-3"),
+        instance("cosine", grid(2, 41), none, one, "kind = \"cosine\"\nr0 = 0.02"),
         instance(
             "ring with a field",
             bits(7),
@@ -170,21 +170,21 @@ fn instances() -> Vec<Instance> {
             &[&[0.2, 0.8]],
             (false, false),
             "kind = \"preference\"\nbeta = 2\n\
-             rewards = [{ kind = \"hypergrid\" }, { kind = \"expression\", log_reward = \"x0 - x1\" }]",
+             rewards = [{ kind = \"original\" }, { kind = \"expression\", log_reward = \"x0 - x1\" }]",
         ),
         instance(
             "tempered",
             grid(2, 8),
             &[&[0.5], &[3.0]],
             both,
-            "kind = \"tempered\"\nreward = { kind = \"hypergrid\" }",
+            "kind = \"tempered\"\nreward = { kind = \"original\" }",
         ),
         instance(
             "entropic",
             grid(2, 8),
             none,
             (false, false),
-            "kind = \"entropic\"\nscale = 2.7\nreward = { kind = \"hypergrid\" }",
+            "kind = \"entropic\"\nscale = 2.7\nreward = { kind = \"original\" }",
         ),
     ];
     std::fs::remove_file(&table).expect("it was there");

@@ -139,7 +139,8 @@ fn listen(stderr: ChildStderr, words: &Mutex<VecDeque<String>>) {
     let mut stderr = BufReader::new(stderr);
     let mut line = Vec::new();
     while matches!((&mut stderr).take(LONGEST_LINE).read_until(b'\n', &mut line), Ok(1..)) {
-        let text = String::from_utf8_lossy(&line).trim().to_owned();
+        // Colours and the like would reach the user's terminal.
+        let text = String::from_utf8_lossy(&line).replace(char::is_control, " ").trim().to_owned();
         line.clear();
         if text.is_empty() {
             continue;

@@ -129,16 +129,16 @@ fn a_process_that_dies_is_started_again_and_then_no_more() {
                 sys.stdin.readline()\n\
                 print(json.dumps({'log_rewards': [0.25]}), flush=True)\n\
                 sys.stdin.readline()\n\
-                for i in range(20): print('line', i, file=sys.stderr)\n\
+                for i in range(20): print('line\x1b', i, file=sys.stderr)\n\
                 sys.exit(3)\n";
     let reward = python(text, settings());
     for start in 1..=3 {
         assert_eq!(ask(&reward, &[1, 2]).unwrap(), [0.25]);
         let words = skipped(ask(&reward, &[1, 2]));
-        assert!(words.contains("it ended (exit code 3); its last words: line 12 | line 13 |"), "{words}");
+        assert!(words.contains("it ended (exit code 3); its last words: line  12 | line  13 |"), "{words}");
         let more =
             if start < 3 { format!("started again ({start} of 2)") } else { "as often as it may be".into() };
-        assert!(words.contains("| line 19; it") && words.ends_with(&more), "{words}");
+        assert!(words.contains("| line  19; it") && words.ends_with(&more), "{words}");
     }
     for _ in 0..2 {
         let words = stopped(ask(&reward, &[1, 2]));
@@ -146,7 +146,7 @@ fn a_process_that_dies_is_started_again_and_then_no_more() {
             words.starts_with("reward.command: found a program that was started 3 times; last, it ended"),
             "{words}"
         );
-        assert!(words.contains("line 19; allowed: a program that keeps running"), "{words}");
+        assert!(words.contains("line  19; allowed: a program that keeps running"), "{words}");
     }
 }
 

@@ -26,18 +26,16 @@ impl RewardRecipe {
     fn build_at(&self, place: &str, space: &Space) -> Result<Arc<dyn Reward>> {
         let shape = &space.shape;
         let built = match self {
-            Self::Hypergrid { setting, r0, r1, r2 } => {
-                let [d0, d1, d2] = setting.rewards();
-                let rewards = [r0.unwrap_or(d0), r1.unwrap_or(d1), r2.unwrap_or(d2)];
-                grid(shape).and_then(|(dim, side)| shared(GridReward::band(dim, side, rewards)))
+            Self::Original { r0, r1, r2 } | Self::Easy { r0, r1, r2 } | Self::Hard { r0, r1, r2 } => {
+                grid(shape).and_then(|(dim, side)| shared(GridReward::band(dim, side, [*r0, *r1, *r2])))
             }
-            Self::HypergridCosine { r0, r1 } => {
+            Self::Cosine { r0, r1 } => {
                 grid(shape).and_then(|(dim, side)| shared(GridReward::cosine(dim, side, [*r0, *r1])))
             }
-            Self::HypergridSparse { r0 } => {
+            Self::Sparse { r0 } => {
                 grid(shape).and_then(|(dim, side)| shared(GridReward::sparse(dim, side, *r0)))
             }
-            Self::HypergridDeceptive { r0, r1, r2 } => {
+            Self::Deceptive { r0, r1, r2 } => {
                 grid(shape).and_then(|(dim, side)| shared(GridReward::deceptive(dim, side, [*r0, *r1, *r2])))
             }
             Self::Ising { .. } => self.ising(shape),

@@ -31,12 +31,12 @@ fn sets() -> Shape {
 fn good_values_build_what_they_say() {
     let bytes = Shape::Strings { letters: 256, lengths: 15..=15 };
     for (text, shape, object, log_reward, log_z) in [
-        ("kind = \"hypergrid\"", grid_of_8(), vec![1, 6], 2.6f64.ln(), Some(22.4f64.ln())),
-        ("kind = \"hypergrid\"\nsetting = \"easy\"", grid_of_8(), vec![0, 0], 0.501f64.ln(), None),
-        ("kind = \"hypergrid\"\nsetting = \"hard\"\nr0 = 0.25", grid_of_8(), vec![4, 0], 0.25f64.ln(), None),
-        ("kind = \"hypergrid-sparse\"", grid_of_8(), vec![1, 6], 0.0, None),
-        ("kind = \"hypergrid-deceptive\"", grid_of_8(), vec![0, 0], 1e-5f64.ln(), None),
-        ("kind = \"hypergrid-cosine\"\nr1 = 0", grid_of_8(), vec![0, 0], 0.1f64.ln(), Some(6.4f64.ln())),
+        ("kind = \"original\"", grid_of_8(), vec![1, 6], 2.6f64.ln(), Some(22.4f64.ln())),
+        ("kind = \"easy\"", grid_of_8(), vec![0, 0], 0.501f64.ln(), None),
+        ("kind = \"hard\"\nr0 = 0.25", grid_of_8(), vec![4, 0], 0.25f64.ln(), None),
+        ("kind = \"sparse\"", grid_of_8(), vec![1, 6], 0.0, None),
+        ("kind = \"deceptive\"", grid_of_8(), vec![0, 0], 1e-5f64.ln(), None),
+        ("kind = \"cosine\"\nr1 = 0", grid_of_8(), vec![0, 0], 0.1f64.ln(), Some(6.4f64.ln())),
         (
             "kind = \"ising\"\nlattice = \"torus\"\ncoupling = 0.5\nfield = [0.25]",
             bits(9),
@@ -113,9 +113,9 @@ fn conditions_have_their_width() {
 fn bad_values_name_their_key() {
     let words = Shape::Strings { letters: 4, lengths: 1..=5 };
     for (text, shape, message) in [
-        ("kind = \"hypergrid\"\nr0 = 0", grid_of_8(), ".r0: found 0; allowed: a number from 1e-300 to 1e300"),
+        ("kind = \"original\"\nr0 = 0", grid_of_8(), ".r0: found 0; allowed: a number from 1e-300 to 1e300"),
         (
-            "kind = \"hypergrid\"",
+            "kind = \"original\"",
             sets(),
             ".kind: found this reward for sets of 3 items; allowed: points of a grid, or another reward",
         ),
@@ -201,9 +201,9 @@ fn bad_values_name_their_key() {
     let missing = recipe("kind = \"table\"\nfile = \"no-such-file.csv\"").build(&space(sets())).unwrap_err();
     assert!(missing.to_string().starts_with("no-such-file.csv: found no such file"), "{missing}");
     for text in [
-        "kind = \"hypergrid\"\nr3 = 1",
+        "kind = \"original\"\nr3 = 1",
         "kind = \"hypergrids\"",
-        "kind = \"tempered\"\nbeta = \"often\"\nreward = { kind = \"hypergrid\" }",
+        "kind = \"tempered\"\nbeta = \"often\"\nreward = { kind = \"original\" }",
     ] {
         assert!(toml::from_str::<RewardRecipe>(text).is_err(), "{text}");
     }
@@ -212,15 +212,8 @@ fn bad_values_name_their_key() {
 #[test]
 fn the_schema_documents_every_kind() {
     let schema = serde_json::to_string(&schemars::schema_for!(RewardRecipe)).unwrap();
-    for kind in [
-        "hypergrid",
-        "hypergrid-cosine",
-        "ising",
-        "planted-modes",
-        "additive-energies",
-        "process",
-        "entropic",
-    ] {
+    for kind in ["hypergrid", "cosine", "ising", "planted-modes", "additive-energies", "process", "entropic"]
+    {
         assert!(schema.contains(&format!("\"const\":\"{kind}\"")), "{kind}");
     }
     assert!(schema.contains("The power that values are raised to."));
