@@ -180,7 +180,7 @@ fn evaluate(directory: &Path, data: Option<&Path>, as_json: bool) -> Result<()> 
 fn score(run: &Run, plan: &ChainPlan, path: &Path, observer: &dyn Observer) -> Result<Map<String, Value>> {
     let (dimension, levels) = (plan.dimension(), plan.recipe.target.levels());
     let table = plan.recipe.target.read(path, dimension)?;
-    let model = plan.model.with_weights(&run.trained(observer)?);
+    let model = plan.model.with_weights(&run.trained(observer)?.vectors);
     let seen = watched(observer, "likelihood", table.rows());
     let noise = plan.evaluation_noise();
     let score =

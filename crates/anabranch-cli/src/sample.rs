@@ -85,17 +85,18 @@ pub fn sample(
     // Hours of sampling should not end in a path that was wrong from the start.
     check_writable(&out).map_err(|error| at_output(&place, error))?;
     let progress = Progress::new(run.plan.overview().name, false, &Stop::listen());
-    let weights = run.trained(&progress)?;
+    let trained = run.trained(&progress)?;
     let seen = watched(&progress, "samples", count);
     let written = match &run.plan {
         Plan::Chain(plan) => {
-            let (model, noise) = (plan.model.with_weights(&weights), Noise::new(seed, Purpose::Source));
+            let (model, noise) =
+                (plan.model.with_weights(&trained.vectors), Noise::new(seed, Purpose::Source));
             let samples = sampler.sample_observed(&model, count, &noise, &seen).ok_or(Error::Interrupted)?;
             write_samples(&out, format, &samples, columns, image, plan.recipe.target.levels())
         }
         Plan::GFlowNet(plan) => {
             let noise = Noise::new(seed, Purpose::Choice);
-            let objects = plan.sample(&weights, count, &noise, &seen)?;
+            let objects = plan.sample(&trained, count, &noise, &seen)?;
             write_samples(&out, format, &objects, columns, None, 0)
         }
     };

@@ -19,7 +19,7 @@ use crate::math::Estimate;
 use crate::recipe::{Plan, Recipe, Source};
 use crate::train::checkpoint::Checkpoints;
 use crate::train::tensorboard::EventLog;
-use crate::train::{self, StepInfo, Training};
+use crate::train::{self, StepInfo, Trained, Training};
 use log::MetricsLog;
 
 /// Watches a run; every method does nothing unless overridden.
@@ -195,12 +195,13 @@ impl Run {
         Ok(trainer)
     }
 
-    /// The trained weights, one vector for each that was trained.
+    /// The trained weights.
     ///
     /// # Errors
     /// If no checkpoint is whole.
-    pub fn trained(&self, observer: &dyn Observer) -> Result<Vec<Vec<f32>>> {
-        Ok(self.newest(observer)?.trained().to_vec())
+    pub fn trained(&self, observer: &dyn Observer) -> Result<Trained> {
+        let trainer = self.newest(observer)?;
+        Ok(Trained { names: trainer.names(), vectors: trainer.trained().to_vec() })
     }
 
     /// How many steps were made: fewer than the recipe's where training stopped early.
@@ -275,12 +276,12 @@ impl Run {
     /// # Errors
     /// If no checkpoint is whole, a file cannot be written, or the observer asked to stop.
     pub fn evaluate(&self, observer: &dyn Observer) -> Result<Map<String, Value>> {
-        let weights = self.trained(observer)?;
+        let trained = self.trained(observer)?;
         match &self.plan {
             Plan::Chain(plan) => {
-                chain::evaluate(plan, &plan.model.with_weights(&weights), &self.directory, observer)
+                chain::evaluate(plan, &plan.model.with_weights(&trained.vectors), &self.directory, observer)
             }
-            Plan::GFlowNet(plan) => gflownet::evaluate(plan, &weights, &self.directory, observer),
+            Plan::GFlowNet(plan) => gflownet::evaluate(plan, &trained, &self.directory, observer),
         }
     }
 
@@ -310,10 +311,13 @@ impl Run {
                 metrics.insert("trajectories_per_second".to_owned(), json!(trajectories));
             }
         }
+        let trainer = self.newest(&Silent)?;
+        let counted = trainer.counted().into_iter().filter(|(_, count)| *count > 0);
+        metrics.extend(counted.map(|(name, count)| (name.to_owned(), json!(count))));
         let value = json!({
             "recipe": overview.name,
             "seed": overview.seed,
-            "steps": self.steps_done()?,
+            "steps": trainer.state().step,
             "seconds": seconds,
             "parameters": self.plan.parameters(),
             "metrics": metrics,

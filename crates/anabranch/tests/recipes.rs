@@ -8,7 +8,7 @@ use anabranch::estimate::likelihood::{Bound, nll};
 use anabranch::estimate::paths::{backward_weights, forward_weights};
 use anabranch::recipe::{Override, Plan, Recipe, TargetData, library, read};
 use anabranch::rng::{Noise, Purpose};
-use anabranch::train::{Trainer, Training, start};
+use anabranch::train::{Trained, Trainer, Training, start};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -309,7 +309,7 @@ fn objects() -> impl Strategy<Value = String> {
         |((dim, side, r0), (backward, network), (epsilon, temperature), (batch, ema, trajectories, seed))| {
             format!(
                 "name = 'chance'\nseed = {seed}\n[target]\nkind = 'hypergrid'\ndim = {dim}\nside = {side}\n\
-                 reward = {{ kind = 'original', r0 = {r0:.3} }}\n[policy]\nbackward = '{backward}'\n\
+                 reward = {{ kind = 'hypergrid', r0 = {r0:.3} }}\n[policy]\nbackward = '{backward}'\n\
                  network = {network}\n[exploration]\nepsilon = {epsilon}\ntemperature = {temperature}\n\
                  [training]\nbatch = {batch}\nema = {ema:.3}\ntrajectories = {trajectories}\nevaluate_every = 2\n"
             )
@@ -326,14 +326,15 @@ fn flow_networks_that_pass_the_checks_train_and_sample() {
             let plan = Plan::new(recipe).map_err(|error| TestCaseError::fail(error.to_string()))?;
             let Plan::GFlowNet(flow) = &plan else { return Err(TestCaseError::fail("a flow network")) };
             built.set(built.get() + 1);
-            let mut trainer = start(&plan);
+            let mut trainer = start(&plan).map_err(|error| TestCaseError::fail(error.to_string()))?;
             while !trainer.finished() {
                 let info = trainer.step().map_err(|error| TestCaseError::fail(error.to_string()))?;
                 prop_assert!(info.loss.is_finite() && info.gradient_norm.is_finite());
             }
             let score = trainer.evaluate().map_err(|error| TestCaseError::fail(error.to_string()))?;
             prop_assert!(score.is_finite());
-            let samples = flow.sample(trainer.trained(), 3, &Noise::new(1, Purpose::Choice), &|_| true);
+            let trained = Trained { names: trainer.names(), vectors: trainer.trained().to_vec() };
+            let samples = flow.sample(&trained, 3, &Noise::new(1, Purpose::Choice), &|_| true);
             prop_assert_eq!(samples.map(|samples| samples.len()).ok(), Some(3 * flow.task.columns()));
             Ok(())
         })

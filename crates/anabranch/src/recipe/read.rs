@@ -295,14 +295,13 @@ mod tests {
         let grid = read("g.toml", GRID, &[]).unwrap();
         assert!(matches!(grid, Recipe::GFlowNet(_)));
         assert_eq!(read("again", &grid.to_toml(), &[]).unwrap(), grid);
-        assert_eq!(
-            message(GRID, &["target.kind=hypergird"]),
-            "--set target.kind: found \"hypergird\"; allowed: table, toy, energy, hypergrid; did you mean \"hypergrid\"?"
-        );
-        assert_eq!(
-            message("name = \"g\"", &[]),
-            "t.toml, key target: found nothing; allowed: a table whose kind is one of table, toy, energy, hypergrid"
-        );
+        let slip = message(GRID, &["target.kind=hypergird"]);
+        let start =
+            "--set target.kind: found \"hypergird\"; allowed: table, toy, energy, hypergrid, strings, ";
+        assert!(slip.starts_with(start) && slip.ends_with("did you mean \"hypergrid\"?"), "{slip}");
+        let none = message("name = \"g\"", &[]);
+        let start = "t.toml, key target: found nothing; allowed: a table whose kind is one of table, toy, energy, hypergrid, ";
+        assert!(none.starts_with(start), "{none}");
         assert!(message("name = \"g\"\n[targte]\n", &[]).ends_with("did you mean \"target\"?"));
         // Keys of the other kind are unknown.
         assert!(
@@ -312,10 +311,6 @@ mod tests {
         assert!(message(TEXT, &["policy.backward=uniform"]).contains("key policy: found \"policy\""));
         for (set, expected) in [
             ("target.side=1", "--set target.side: found 1; allowed: an integer of at least 2"),
-            (
-                "target.reward={kind='original',r0=0}",
-                "--set target.reward, key target.reward.r0: found 0; allowed: a positive number",
-            ),
             ("exploration.epsilon=2", "--set exploration.epsilon: found 2; allowed: a number from 0 to 1"),
             (
                 "exploration.epsilon={start=1.0,end=-0.5,steps=3}",

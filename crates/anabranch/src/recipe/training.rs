@@ -52,7 +52,7 @@ pub struct OptimizerRecipe {
     pub schedule: RateSchedule,
     /// The rate at the last step, as a fraction of the peak.
     pub final_fraction: f64,
-    /// The learning rate of log Z, where one is learned; it stays.
+    /// The peak learning rate of log Z, where one is learned; it moves as the other one does.
     pub log_z_rate: f64,
 }
 

@@ -105,7 +105,7 @@ fn chain(run: &Run, plan: &ChainPlan, result: &Value) -> Result<Summary> {
         }
         _ => None,
     };
-    let model = plan.model.with_weights(&run.trained(&Silent)?);
+    let model = plan.model.with_weights(&run.trained(&Silent)?.vectors);
     let noise = plan.sampling_noise();
     let frames = recipe.sampler.trajectory(&model, PATHS, PLACES, &noise);
     let trajectory = frames.into_iter().map(|(place, state)| {

@@ -1,7 +1,7 @@
 //! Measuring a flow network: bounds on log Z by paths, and where all states can be listed the learned distribution of
 //! objects itself beside the exact one.
 
-mod exact;
+pub(crate) mod exact;
 
 use std::collections::HashSet;
 use std::path::Path;
@@ -11,20 +11,24 @@ use serde_json::{Map, Value, json};
 
 use super::{Observer, insert, watched};
 use crate::data::{Format, write_samples};
+use crate::environment::Cell;
 use crate::error::{Error, Result};
 use crate::estimate::trajectories::{Found, homeward, outward};
 use crate::estimate::{evidence, forward_ess, upper_bound};
-use crate::policy::{Number, Policy};
+use crate::math::log_sum_exp;
+use crate::metric::distribution::{Comparison, Learned};
+use crate::policy::{Actions, Number, Policy};
 use crate::recipe::GFlowNetPlan;
 use crate::recipe::gflownet::{FlowTask, Task};
 use crate::reward::Failure;
 use crate::rng::{Noise, Purpose};
+use crate::train::Trained;
 use exact::Exact;
 
 /// Measures a plan with trained weights; writes `samples.npy`.
 pub(super) fn evaluate(
     plan: &GFlowNetPlan,
-    weights: &[Vec<f32>],
+    trained: &Trained,
     directory: &Path,
     observer: &dyn Observer,
 ) -> Result<Map<String, Value>> {
@@ -34,17 +38,31 @@ pub(super) fn evaluate(
     let listed = recipe.evaluation.exact_states;
     // Their number is not known beforehand.
     observer.begin("listing all states", 0, 0);
-    let exact = Exact::of(task, &weights[0], listed)?;
+    let exact = Exact::of(task, trained, listed)?;
+    let log_z_learned = trained.get("log_z").map(|log_z| f64::from(log_z[0]));
     if let Some(exact) = &exact {
-        for (name, value) in [("tv", exact.tv()), ("l1", exact.l1()), ("jsd", exact.jsd())] {
-            metrics.insert(name.to_owned(), json!(value));
-        }
+        let Learned {
+            comparison: Comparison { tv, l1, jsd, reverse_kl, forward_kl, .. },
+            pearson,
+            spearman,
+            ..
+        } = exact.compared(log_z_learned);
+        let distances =
+            [("tv", tv), ("l1", l1), ("jsd", jsd), ("reverse_kl", reverse_kl), ("forward_kl", forward_kl)];
+        metrics.extend(distances.map(|(name, value)| (name.to_owned(), json!(value))));
+        let correlations = [("pearson", pearson), ("spearman", spearman)];
+        let known =
+            correlations.into_iter().filter_map(|(name, value)| Some((name.to_owned(), json!(value?))));
+        metrics.extend(known);
     }
-    paths(plan, task, weights, exact.as_ref(), observer, &mut metrics)?;
+    if let Some(log_z) = log_z_learned {
+        metrics.insert("log_z_learned".to_owned(), json!(log_z));
+    }
+    paths(plan, task, trained, exact.as_ref(), observer, &mut metrics)?;
     let start = Instant::now();
     let count = recipe.evaluation.samples;
     let noise = plan.sampling_noise();
-    let found = walked(task, &weights[0], count, &noise, &watched(observer, "samples", count))?;
+    let found = walked(task, trained, count, &noise, &watched(observer, "samples", count))?;
     let seconds = start.elapsed().as_secs_f64();
     metrics.insert("seconds_per_sample".to_owned(), json!(seconds / count as f64));
     let columns = plan.task.columns();
@@ -64,42 +82,40 @@ impl GFlowNetPlan {
     /// If the reward fails, or with [`Error::Interrupted`] where `seen` said so.
     pub fn sample(
         &self,
-        weights: &[Vec<f32>],
+        trained: &Trained,
         count: usize,
         noise: &Noise,
         seen: &dyn Fn(usize) -> bool,
     ) -> Result<Vec<f32>> {
         match &self.task {
-            Task::Discrete(task) => Ok(numbers(&walked(task, &weights[0], count, noise, seen)?.objects)),
+            Task::Discrete(task) => Ok(numbers(&walked(task, trained, count, noise, seen)?.objects)),
         }
     }
 }
 
 /// What paths in both directions say.
-fn paths<P: Policy>(
+fn paths(
     plan: &GFlowNetPlan,
-    task: &FlowTask<P>,
-    weights: &[Vec<f32>],
-    exact: Option<&Exact<P::Cell>>,
+    task: &FlowTask<Actions>,
+    trained: &Trained,
+    exact: Option<&Exact>,
     observer: &dyn Observer,
     metrics: &mut Map<String, Value>,
 ) -> Result<()> {
     let count = plan.recipe.evaluation.paths;
     let noise = plan.evaluation_noise();
-    let found = walked(task, &weights[0], count, &noise, &watched(observer, "forward paths", count))?;
+    let found = walked(task, trained, count, &noise, &watched(observer, "forward paths", count))?;
     let from_paths = evidence(&found.log_weights);
     insert(metrics, "elbo", from_paths.elbo);
     insert(metrics, "log_z", from_paths.log_z);
-    if plan.recipe.learns_log_z() {
-        metrics.insert("log_z_learned".to_owned(), json!(weights[1][0]));
-    }
-    if let Some(log_z) = task.reward.log_z(&[]).or(exact.map(|exact| exact.log_z)) {
+    let listed = exact.map(|exact| log_sum_exp(&exact.log_rewards));
+    if let Some(log_z) = task.reward.log_z(&[]).or(listed) {
         metrics.insert("log_z_exact".to_owned(), json!(log_z));
     }
     metrics.insert("ess".to_owned(), json!(from_paths.ess));
     if let Some(exact) = exact {
         let (objects, log_rewards) = exact.draw(count, &noise.purpose(Purpose::Target));
-        let evaluator = task.model.network.with(&weights[0]);
+        let evaluator = task.model.network.with(&trained.vectors[0]);
         let seen = watched(observer, "backward paths", count);
         let noise = noise.purpose(Purpose::Backward);
         let backward =
@@ -109,11 +125,10 @@ fn paths<P: Policy>(
     }
     metrics.insert("mean_length".to_owned(), json!(found.moves as f64 / count as f64));
     let cells = task.model.policy.cells();
-    let is_mode = |object: &&[P::Cell]| task.reward.is_mode(object);
+    let is_mode = |object: &&[Cell]| task.reward.is_mode(object);
     if found.objects.chunks_exact(cells).next().is_some_and(|object| is_mode(&object).is_some()) {
         let modes = found.objects.chunks_exact(cells).filter(|object| is_mode(object) == Some(true));
-        let words = |object: &[P::Cell]| object.iter().map(|cell| cell.to_word()).collect::<Vec<u32>>();
-        let distinct: HashSet<Vec<u32>> = modes.map(words).collect();
+        let distinct: HashSet<&[Cell]> = modes.collect();
         metrics.insert("modes_found".to_owned(), json!(distinct.len()));
         if let Some(modes) = task.reward.modes() {
             metrics.insert("modes".to_owned(), json!(modes));
@@ -125,12 +140,12 @@ fn paths<P: Policy>(
 /// Walks from the source on-policy; a reward that is not to be had is an error.
 fn walked<P: Policy>(
     task: &FlowTask<P>,
-    weights: &[f32],
+    trained: &Trained,
     count: usize,
     noise: &Noise,
     seen: &dyn Fn(usize) -> bool,
 ) -> Result<Found<P::Cell>> {
-    let evaluator = task.model.network.with(weights);
+    let evaluator = task.model.network.with(&trained.vectors[0]);
     let reward = task.reward.as_ref();
     outward(&task.model.policy, evaluator.as_ref(), reward, &[], count, noise, seen).map_err(fatal)
 }

@@ -21,7 +21,7 @@ use crate::recipe::{ChainPlan, ObjectiveRecipe, Plan, TargetData};
 use crate::rng::{Noise, Purpose};
 use gflownet::FlowTrainer;
 use optimizer::{Moments, adam_step};
-pub use state::{Best, State};
+pub use state::{Best, State, Trained};
 
 /// What one step looked like.
 #[derive(Debug, Clone, Copy)]
@@ -70,6 +70,11 @@ pub trait Training {
 
     /// The weights that are to be used: the best evaluated, else the average, else the last.
     fn trained(&self) -> &[Vec<f32>];
+
+    /// What was counted while training, by the names of metrics.
+    fn counted(&self) -> Vec<(&'static str, u64)> {
+        Vec::new()
+    }
 
     /// Whether training is over.
     fn finished(&self) -> bool;

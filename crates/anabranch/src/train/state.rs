@@ -35,6 +35,23 @@ pub struct Best {
     pub weights: Vec<Vec<f32>>,
 }
 
+/// Trained weights, each vector with its name.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Trained {
+    /// The names, as [`super::Training::names`] answers them.
+    pub names: Vec<String>,
+    /// The vectors, in the same order.
+    pub vectors: Vec<Vec<f32>>,
+}
+
+impl Trained {
+    /// The vector of a name.
+    pub fn get(&self, name: &str) -> Option<&[f32]> {
+        let place = self.names.iter().position(|known| known == name)?;
+        Some(&self.vectors[place])
+    }
+}
+
 impl State {
     /// The state before the first step.
     pub fn new(seed: u64, weights: Vec<Vec<f32>>) -> Self {

@@ -57,6 +57,7 @@ impl GFlowNetPlan {
         let policy = Actions::new(environment.clone(), backward, recipe.flow_head());
         let network = network(&recipe.policy.network, environment.as_ref(), &policy)?;
         let settings = settings(&recipe, environment.as_ref())?;
+        settings.check()?;
         let task = FlowTask { model: GFlowNet { policy, network }, reward, settings };
         Ok(Self { recipe, task: Task::Discrete(task) })
     }

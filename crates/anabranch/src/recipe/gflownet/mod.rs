@@ -172,7 +172,13 @@ impl GFlowNetRecipe {
         within("evaluation.exact_states", exact_states as f64, 0.0, 1e8)?;
         self.exploration.check()?;
         self.policy.check()?;
-        self.objective.check("objective", self.policy.backward.objective())?;
+        let objective = self.objective.check("objective", self.policy.backward.objective())?;
+        if self.policy.backward == BackwardName::Learned && !objective.needs().trains_backward {
+            let found = "\"learned\" with an objective that does not train it";
+            return Err(Problem::new("policy.backward", found)
+                .allowed("uniform, maximum-entropy, or, where the objective is one of trajectories, trajectory-likelihood")
+                .into());
+        }
         Ok(())
     }
 }

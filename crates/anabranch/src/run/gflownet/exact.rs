@@ -1,128 +1,119 @@
-//! The learned distribution of objects beside the exact one, over all states of an environment.
-//!
-//! ```text
-//! u(s_0) = 1,   u(s') = sum_parents u(s) P_F(s' | s),   P_T(x) = u(x) P_F(s_f | x)
-//! P(x) = R(x) / Z,   TV = sum_x |P_T - P| / 2,   L1 = 2 TV,   JSD = KL(P_T, M) / 2 + KL(P, M) / 2,   M = (P_T + P) / 2
-//! ```
+//! The learned distribution of objects beside the exact one, where all states of an environment can be listed.
 
 use crate::environment::{Cell, States};
 use crate::error::Result;
+use crate::estimate::exact::{Policy as Table, Terminating};
 use crate::estimate::trajectories::log_policy;
-use crate::math::log_sum_exp;
+use crate::metric::distribution::Learned;
 use crate::policy::Actions;
 use crate::recipe::gflownet::FlowTask;
 use crate::rng::Noise;
+use crate::train::Trained;
 
 /// States that the policy is asked about at once.
 const BLOCK: usize = 4096;
 
-/// Both distributions over all objects.
-#[derive(Debug, Clone)]
-pub(super) struct Exact<C> {
-    cells: usize,
-    /// `[objects, cells]`.
-    objects: Vec<C>,
-    /// `[objects]`, nats.
-    log_rewards: Vec<f64>,
-    /// `log sum R`.
-    pub log_z: f64,
-    /// `P_T(x)`, `[objects]`.
-    learned: Vec<f64>,
+/// All states with what was learned of them.
+#[derive(Debug)]
+pub(crate) struct Exact {
+    /// All of them.
+    pub states: States,
+    /// The learned distribution of objects.
+    pub terminating: Terminating,
+    /// `log R(x)`, `[objects]`, nats.
+    pub log_rewards: Vec<f64>,
 }
 
-impl Exact<Cell> {
-    /// Both distributions, if there are at most `limit` states.
-    pub fn of(task: &FlowTask<Actions>, weights: &[f32], limit: usize) -> Result<Option<Self>> {
+impl Exact {
+    /// Of an environment with at most `limit` states; none if it has more.
+    pub fn of(task: &FlowTask<Actions>, trained: &Trained, limit: usize) -> Result<Option<Self>> {
         let policy = &task.model.policy;
         let environment = policy.environment().as_ref();
         if limit == 0 || environment.objects().is_some_and(|objects| objects > limit as f64) {
             return Ok(None);
         }
         let Ok(states) = States::of(environment, limit) else { return Ok(None) };
-        let cells = environment.cells();
-        // Where the edges out of each state stand among those into all of them.
-        let mut out: Vec<Vec<(usize, usize)>> = vec![Vec::new(); states.len()];
-        let mut edges = 0;
-        for child in 0..states.len() {
-            for (parent, edge) in states.parents(child) {
-                out[*parent as usize].push((edge.action as usize, edges));
-                edges += 1;
-            }
-        }
-        let moves = environment.moves();
-        let evaluator = task.model.network.with(weights);
-        let mut log_forward = vec![f64::NEG_INFINITY; edges];
-        let mut log_stop = vec![f64::NEG_INFINITY; states.len()];
+        let evaluator = task.model.network.with(&trained.vectors[0]);
+        let mut table = Table::empty(&states);
         for first in (0..states.len()).step_by(BLOCK) {
             let block: Vec<usize> = (first..states.len().min(first + BLOCK)).collect();
             let values: Vec<Cell> = block.iter().flat_map(|i| states.state(*i).iter().copied()).collect();
             let rows = log_policy(policy, evaluator.as_ref(), &values, &[]);
-            for (i, row) in block.into_iter().zip(rows.chunks_exact(moves + 1)) {
-                out[i].iter().for_each(|(action, edge)| log_forward[*edge] = row[*action]);
-                log_stop[i] = row[moves];
-            }
+            let rows = rows.chunks_exact(environment.moves() + 1);
+            block.into_iter().zip(rows).for_each(|(i, row)| table.set(&states, i, row));
         }
-        let mut log_visits = vec![0.0; states.len()];
-        let mut edge = states.parents(0).len();
-        for i in 1..states.len() {
-            let parents = states.parents(i);
-            let terms: Vec<f64> = parents
-                .iter()
-                .zip(&log_forward[edge..])
-                .map(|((parent, _), log_prob)| log_visits[*parent as usize] + log_prob)
-                .collect();
-            log_visits[i] = log_sum_exp(&terms);
-            edge += parents.len();
-        }
-        let found: Vec<usize> = states.objects().iter().map(|i| *i as usize).collect();
-        let objects: Vec<Cell> = found.iter().flat_map(|i| states.state(*i).iter().copied()).collect();
-        let mut log_rewards = vec![0.0; found.len()];
+        let terminating = Terminating::of(&states, &table)?;
+        let objects: Vec<Cell> =
+            states.objects().iter().flat_map(|i| states.state(*i as usize).iter().copied()).collect();
+        let mut log_rewards = vec![0.0; states.objects().len()];
         task.reward.log_rewards(&objects, &[], &mut log_rewards).map_err(super::fatal)?;
-        let learned = found.iter().map(|i| (log_visits[*i] + log_stop[*i]).exp()).collect();
-        Ok(Some(Self { cells, objects, log_z: log_sum_exp(&log_rewards), log_rewards, learned }))
-    }
-}
-
-impl<C: Copy> Exact<C> {
-    fn pairs(&self) -> impl Iterator<Item = (f64, f64)> {
-        let target = self.log_rewards.iter().map(|log_reward| (log_reward - self.log_z).exp());
-        self.learned.iter().copied().zip(target)
+        Ok(Some(Self { states, terminating, log_rewards }))
     }
 
-    /// The sum of absolute differences.
-    pub fn l1(&self) -> f64 {
-        self.pairs().map(|(learned, target)| (learned - target).abs()).sum()
-    }
-
-    /// Total variation.
-    pub fn tv(&self) -> f64 {
-        0.5 * self.l1()
-    }
-
-    /// The Jensen-Shannon divergence, nats.
-    pub fn jsd(&self) -> f64 {
-        let term = |p: f64, middle: f64| if p > 0.0 { p * (p / middle).ln() } else { 0.0 };
-        self.pairs().map(|(p, q)| 0.5 * (term(p, 0.5 * (p + q)) + term(q, 0.5 * (p + q)))).sum()
+    /// How far the learned distribution is from the exact one.
+    pub fn compared(&self, log_z: Option<f64>) -> Learned {
+        Learned::of(&self.terminating.log_probs, &self.log_rewards, log_z)
     }
 
     /// Exact draws from the target, `[count, cells]`, with their log-rewards.
-    pub fn draw(&self, count: usize, noise: &Noise) -> (Vec<C>, Vec<f64>) {
-        let sums: Vec<f64> = self
-            .pairs()
-            .scan(0.0, |sum, (_, target)| {
-                *sum += target;
-                Some(*sum)
-            })
-            .collect();
+    pub fn draw(&self, count: usize, noise: &Noise) -> (Vec<Cell>, Vec<f64>) {
+        let largest = self.log_rewards.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        let sums = self.log_rewards.iter().scan(0.0, |sum, log_reward| {
+            *sum += (log_reward - largest).exp();
+            Some(*sum)
+        });
+        let sums: Vec<f64> = sums.collect();
         let whole = sums.last().copied().unwrap_or(0.0);
         let (mut objects, mut log_rewards) = (Vec::new(), Vec::new());
         for i in 0..count {
             let [low, high, ..] = noise.words(i, 0);
             let unit = ((u64::from(high) << 32 | u64::from(low)) >> 11) as f64 / (1u64 << 53) as f64;
             let place = sums.partition_point(|sum| *sum <= unit * whole).min(sums.len() - 1);
-            objects.extend_from_slice(&self.objects[place * self.cells..][..self.cells]);
+            objects.extend_from_slice(self.states.state(self.states.objects()[place] as usize));
             log_rewards.push(self.log_rewards[place]);
         }
         (objects, log_rewards)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::recipe::gflownet::Task;
+    use crate::recipe::{Plan, read};
+    use crate::rng::Purpose;
+    use crate::run::gflownet::walked;
+    use crate::train::start;
+
+    /// What an untrained policy draws, and what is drawn from the target, have the distributions that were found.
+    #[test]
+    fn draws_have_the_distributions() {
+        let text = "name = 't'\n[target]\nkind = 'hypergrid'\ndim = 2\nside = 3\n";
+        let plan = Plan::new(read("t.toml", text, &[]).unwrap()).unwrap();
+        let trainer = start(&plan).unwrap();
+        let trained = Trained { names: trainer.names(), vectors: trainer.trained().to_vec() };
+        let Plan::GFlowNet(plan) = &plan else { panic!("a flow network") };
+        let Task::Discrete(task) = &plan.task;
+        assert!(Exact::of(task, &trained, 8).unwrap().is_none());
+        let exact = Exact::of(task, &trained, 9).unwrap().expect("nine states");
+        assert!(exact.terminating.lost.abs() < 1e-6);
+        let count = 20_000;
+        let found = walked(task, &trained, count, &Noise::new(1, Purpose::Choice), &|_| true).unwrap();
+        let (drawn, log_rewards) = exact.draw(count, &Noise::new(2, Purpose::Target));
+        let log_z = crate::math::log_sum_exp(&exact.log_rewards);
+        for (place, i) in exact.states.objects().iter().enumerate() {
+            let object = exact.states.state(*i as usize);
+            let near = |objects: &[Cell], p: f64| {
+                let share = objects.chunks(2).filter(|x| *x == object).count() as f64 / count as f64;
+                assert!(
+                    (share - p).abs() < 4.5 * (p * (1.0 - p) / count as f64).sqrt(),
+                    "{object:?}: {share}, {p}"
+                );
+            };
+            near(&found.objects, exact.terminating.log_probs[place].exp());
+            near(&drawn, (exact.log_rewards[place] - log_z).exp());
+            let own = drawn.chunks(2).position(|x| x == object).expect("it is drawn");
+            assert_eq!(log_rewards[own], exact.log_rewards[place]);
+        }
     }
 }

@@ -76,7 +76,12 @@ impl<P: Policy> Settings<P> {
         self.conditions.is_some() || self.sources.is_some()
     }
 
-    fn check(&self, needs: &Needs) -> Result<()> {
+    /// Whether the objective fits all else.
+    ///
+    /// # Errors
+    /// If it does not.
+    pub fn check(&self) -> Result<()> {
+        let needs = self.objective.needs();
         let problem = |found: &str, allowed: &str| {
             Err(Problem::new("objective.kind", found.to_owned()).allowed(allowed.to_owned()).into())
         };
@@ -145,8 +150,8 @@ impl<P: Policy> FlowTrainer<P> {
         settings: Settings<P>,
         seed: u64,
     ) -> Result<Self> {
+        settings.check()?;
         let needs = settings.objective.needs();
-        settings.check(&needs)?;
         let novelty = settings.exploration.novelty.map(|novelty| Novelty::new(&model.policy, novelty, seed));
         let policy = model.network.initial(&Noise::new(seed, Purpose::Weights));
         let (mut weights, mut names) = (vec![policy], vec!["policy".to_owned()]);
@@ -556,7 +561,8 @@ impl<P: Policy> Training for FlowTrainer<P> {
         let kept =
             |name: &str| memory.iter().find(|(known, _)| known == name).map(|(_, bytes)| bytes.as_slice());
         if let Some(replay) = &mut self.replay {
-            replay.restore(kept("replay").unwrap_or_default())?;
+            let bytes = kept("replay").unwrap_or_default();
+            replay.restore(bytes).map_err(|words| format!("of another run (its replay buffer: {words})"))?;
         }
         let skipped = kept("skipped").and_then(|bytes| bytes.first_chunk::<8>());
         self.skipped = skipped.map_or(0, |bytes| u64::from_le_bytes(*bytes));
@@ -592,6 +598,10 @@ impl<P: Policy> Training for FlowTrainer<P> {
 
     fn trained(&self) -> &[Vec<f32>] {
         self.state.trained(&self.settings.training)
+    }
+
+    fn counted(&self) -> Vec<(&'static str, u64)> {
+        vec![("skipped_batches", self.skipped)]
     }
 
     fn finished(&self) -> bool {
