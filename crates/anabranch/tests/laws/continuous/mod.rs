@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use anabranch::environment::Edge;
 use anabranch::environment::continuous::{CartesianBox, Continuous, Domain, Hybrid, PolarBox, Walk};
+use anabranch::math::log_sum_exp;
 use anabranch::policy::{Densities, Heads, Policy, Visit};
 use anabranch::rng::Stream;
 use anabranch::special::ln_bessel_i0;
@@ -293,7 +294,10 @@ fn polynomial_sample(space: &Space, stream: &mut Stream<'_>) -> Vec<f32> {
 
 /// `3 N(x; -1, 0.6^2) + 2 N(x; 1.5, 1)` on every axis; the last cell is the number of steps.
 fn two_modes(state: &[f32]) -> f64 {
-    let axis = |x: &f32| (3.0 * log_normal(*x, -1.0, 0.6).exp() + 2.0 * log_normal(*x, 1.5, 1.0).exp()).ln();
+    let axis = |x: &f32| {
+        let modes = [3f64.ln() + log_normal(*x, -1.0, 0.6), 2f64.ln() + log_normal(*x, 1.5, 1.0)];
+        log_sum_exp(&modes)
+    };
     state[..state.len() - 1].iter().map(axis).sum()
 }
 
