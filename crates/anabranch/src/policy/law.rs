@@ -22,8 +22,8 @@ use crate::special::{bessel_ratio, digamma, ln_bessel_i0, ln_gamma};
 /// How near to an end of the unit interval a coordinate comes: states in f32 tell no finer.
 const EDGE: f64 = 1e-6;
 
-/// The largest `|ln s|` of a Gaussian.
-const WIDEST: f64 = 5.0;
+/// The largest `|ln s|` of a Gaussian: with much wider ones, outliers lead training astray.
+const WIDEST: f64 = 3.0;
 
 /// Nodes of the quadrature of a component.
 pub(super) const NODES: usize = 128;

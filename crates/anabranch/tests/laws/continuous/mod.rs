@@ -9,7 +9,9 @@ use std::sync::Arc;
 
 use anabranch::environment::Edge;
 use anabranch::environment::continuous::{CartesianBox, Continuous, Domain, Hybrid, PolarBox, Walk};
+use anabranch::math::log_sum_exp;
 use anabranch::policy::{Densities, Heads, Policy, Visit};
+use anabranch::rng::Stream;
 use anabranch::special::ln_bessel_i0;
 
 /// A space, as the tests know it by themselves.
@@ -253,11 +255,23 @@ struct Instance {
     policy: Densities,
     log_reward: fn(&[f32]) -> f64,
     log_z: f64,
+    /// An object drawn from `R / Z`.
+    sample: fn(&Space, &mut Stream<'_>) -> Vec<f32>,
 }
 
 /// `ln N(x; mean, deviation^2)`.
 fn log_normal(x: f32, mean: f64, deviation: f64) -> f64 {
     -0.5 * ((f64::from(x) - mean) / deviation).powi(2) - deviation.ln() - 0.5 * TAU.ln()
+}
+
+/// A number between 0 and 1 with a density below `bound`, by rejection.
+fn rejected(bound: f64, density: impl Fn(f64) -> f64, stream: &mut Stream<'_>) -> f64 {
+    loop {
+        let x = stream.uniform();
+        if stream.uniform() * bound < density(x) {
+            return x;
+        }
+    }
 }
 
 /// `0.3 prod_i (1 + (i + 1) x_i^2)` on the box.
@@ -270,10 +284,29 @@ fn polynomial_log_z(dim: usize) -> f64 {
     0.3f64.ln() + (0..dim).map(|i| (1.0 + (i as f64 + 1.0) / 3.0).ln()).sum::<f64>()
 }
 
+fn polynomial_sample(space: &Space, stream: &mut Stream<'_>) -> Vec<f32> {
+    let axis = |i: usize| {
+        let c = i as f64 + 1.0;
+        rejected(1.0 + c, |x| 1.0 + c * x * x, stream) as f32
+    };
+    (0..space.environment().cells()).map(axis).collect()
+}
+
 /// `3 N(x; -1, 0.6^2) + 2 N(x; 1.5, 1)` on every axis; the last cell is the number of steps.
 fn two_modes(state: &[f32]) -> f64 {
-    let axis = |x: &f32| (3.0 * log_normal(*x, -1.0, 0.6).exp() + 2.0 * log_normal(*x, 1.5, 1.0).exp()).ln();
+    let axis = |x: &f32| {
+        let modes = [3f64.ln() + log_normal(*x, -1.0, 0.6), 2f64.ln() + log_normal(*x, 1.5, 1.0)];
+        log_sum_exp(&modes)
+    };
     state[..state.len() - 1].iter().map(axis).sum()
+}
+
+fn two_modes_sample(space: &Space, stream: &mut Stream<'_>) -> Vec<f32> {
+    let environment = space.environment();
+    let mut axis =
+        || if stream.uniform() < 0.6 { -1.0 + 0.6 * stream.normal() } else { 1.5 + stream.normal() };
+    let point = (1..environment.cells()).map(|_| axis() as f32);
+    point.chain([environment.longest() as f32]).collect()
 }
 
 /// `exp((i + 1.5) cos(x_i - i - 1))` on the torus.
@@ -284,6 +317,16 @@ fn von_mises(state: &[f32]) -> f64 {
 
 fn von_mises_log_z(dim: usize) -> f64 {
     (0..dim).map(|i| TAU.ln() + ln_bessel_i0(i as f64 + 1.5)).sum()
+}
+
+fn von_mises_sample(space: &Space, stream: &mut Stream<'_>) -> Vec<f32> {
+    let environment = space.environment();
+    let axis = |i: usize| {
+        let density = |turn: f64| ((i as f64 + 1.5) * ((TAU * turn - i as f64 - 1.0).cos() - 1.0)).exp();
+        (TAU * rejected(1.0, density, stream)) as f32
+    };
+    let point = (0..environment.cells() - 1).map(axis).collect::<Vec<f32>>().into_iter();
+    point.chain([environment.longest() as f32]).collect()
 }
 
 /// Charts of weight 1, 2, 3 and 0.5: a point; `2 u`; `N(x; 2 u, 0.7^2) 3 u^2`; `(1 + cos a / 2) N(x; -1, 1) (0.5 + u)`.
@@ -302,6 +345,35 @@ fn charts(state: &[f32]) -> f64 {
     }
 }
 
+fn charts_sample(_space: &Space, stream: &mut Stream<'_>) -> Vec<f32> {
+    let total: f64 = CHART_WEIGHTS.iter().sum();
+    let mut left = stream.uniform() * total;
+    let chart = CHART_WEIGHTS.iter().position(|weight| {
+        left -= weight;
+        left < 0.0
+    });
+    let chart = chart.unwrap_or(3);
+    let values = match chart {
+        0 => vec![],
+        1 => vec![stream.uniform().sqrt()],
+        2 => {
+            let u = stream.uniform().cbrt();
+            vec![2.0 * u + 0.7 * stream.normal(), u]
+        }
+        _ => {
+            let turn = rejected(1.5, |turn| 1.0 + 0.5 * (TAU * turn).cos(), stream);
+            let x = -1.0 + stream.normal();
+            vec![TAU * turn, x, rejected(1.5, |u| 0.5 + u, stream)]
+        }
+    };
+    let mut state = vec![0.0; 7];
+    state[0] = chart as f32;
+    for (i, value) in values.into_iter().enumerate() {
+        (state[1 + i], state[4 + i]) = (value as f32, 1.0);
+    }
+    state
+}
+
 const CHART_WEIGHTS: [f64; 4] = [1.0, 2.0, 3.0, 0.5];
 
 fn hybrid() -> Space {
@@ -316,10 +388,15 @@ fn hybrid() -> Space {
 
 /// Every kind of continuous policy.
 fn instances() -> Vec<Instance> {
-    let instance = |name, space: Space, heads, log_reward, log_z| {
+    type Target = (fn(&[f32]) -> f64, fn(&Space, &mut Stream<'_>) -> Vec<f32>);
+    let instance = |name, space: Space, heads, (log_reward, sample): Target, log_z| {
         let policy = Densities::new(space.environment(), heads).unwrap();
-        Instance { name, space, policy, log_reward, log_z }
+        Instance { name, space, policy, log_reward, log_z, sample }
     };
+    let polynomial: Target = (polynomial, polynomial_sample);
+    let two_modes: Target = (two_modes, two_modes_sample);
+    let von_mises: Target = (von_mises, von_mises_sample);
+    let charts: Target = (charts, charts_sample);
     let learned = Heads::default();
     let fixed = Heads { components: 3, backward: false, flow: true, ..learned };
     let flow = Heads { components: 1, flow: true, ..learned };
