@@ -32,9 +32,10 @@ def peer(script, variant=None):
 
 
 def gflownets(case, *peers):
-    """The named peers' sides of a GFlowNet case, in an environment of their own; there is no side of ours yet."""
+    """The named peers' sides of a GFlowNet case, in an environment of their own, and ours."""
     python = "benchmarks/.venv-gflownets/bin/python"
-    return {name: [python, f"benchmarks/peers/gfn_{name}.py", "--variant", case] for name in peers}
+    sides = {name: [python, f"benchmarks/peers/gfn_{name}.py", "--variant", case] for name in peers}
+    return {**sides, "anabranch": ours(case)}
 
 
 # Work of one call in GFLOP: the matrix products alone, 2 per multiply-add, counted densely (masks save nothing).

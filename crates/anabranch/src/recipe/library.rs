@@ -32,6 +32,13 @@ const LIBRARY: &[Entry] = &[
     Entry { name: "checkerboard-flow", text: include_str!("../../../../recipes/checkerboard-flow.toml") },
     Entry { name: "spirals-diffusion", text: include_str!("../../../../recipes/spirals-diffusion.toml") },
     Entry { name: "hypergrid", text: include_str!("../../../../recipes/hypergrid.toml") },
+    Entry { name: "hypergrid-db", text: include_str!("../../../../recipes/hypergrid-db.toml") },
+    Entry { name: "hypergrid-subtb", text: include_str!("../../../../recipes/hypergrid-subtb.toml") },
+    Entry { name: "hypergrid-fm", text: include_str!("../../../../recipes/hypergrid-fm.toml") },
+    Entry { name: "toy-dag", text: include_str!("../../../../recipes/toy-dag.toml") },
+    Entry { name: "bit-sequence", text: include_str!("../../../../recipes/bit-sequence.toml") },
+    Entry { name: "ising", text: include_str!("../../../../recipes/ising.toml") },
+    Entry { name: "set", text: include_str!("../../../../recipes/set.toml") },
     Entry { name: "funnel-flow", text: include_str!("../../../../recipes/funnel-flow.toml") },
     Entry { name: "manywell-flow", text: include_str!("../../../../recipes/manywell-flow.toml") },
 ];

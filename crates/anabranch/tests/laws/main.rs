@@ -11,5 +11,6 @@ mod fused;
 mod gaussian;
 mod instances;
 mod kernels;
+mod objectives;
 mod ode;
 mod rewards;

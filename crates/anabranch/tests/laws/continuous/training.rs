@@ -45,7 +45,9 @@ fn walk(
     let sources = instance.source().repeat(count);
     let behaviour = Behaviour::default();
     let outward = Outward { sources: &sources, conditions: &[], behaviour, noise };
-    batch.walk(policy, network.with(weights).as_ref(), Some(outward), None);
+    batch.clear();
+    batch.outward(policy, network.with(weights).as_ref(), outward);
+    batch.describe(policy);
     let mut objects = Vec::new();
     batch.objects(policy, &mut objects);
     batch.paths.log_reward =

@@ -27,11 +27,15 @@ fn there_and_back(instance: &Instance, seed: u64, count: usize) -> (Batch<Densit
     let (mut there, mut back, mut objects) = (Batch::default(), Batch::default(), Vec::new());
     let behaviour = Behaviour::default();
     let outward = Outward { sources: &sources, conditions: &[], behaviour, noise: &noise };
-    there.walk(policy, evaluator.as_ref(), Some(outward), None);
+    there.clear();
+    there.outward(policy, evaluator.as_ref(), outward);
+    there.describe(policy);
     there.objects(policy, &mut objects);
     let noise = noise.purpose(Purpose::Backward);
     let homeward = Homeward { objects: &objects, conditions: &[], most: &[], noise: &noise };
-    back.walk(policy, evaluator.as_ref(), None, Some(homeward));
+    back.clear();
+    back.homeward(policy, evaluator.as_ref(), homeward);
+    back.describe(policy);
     (there, back)
 }
 
@@ -189,7 +193,9 @@ fn law_2_both_directions() {
         let noise = noise.purpose(Purpose::Backward);
         let homeward = Homeward { objects: &objects, conditions: &[], most: &[], noise: &noise };
         let mut back = Batch::default();
-        back.walk(policy, network.with(&weights).as_ref(), None, Some(homeward));
+        back.clear();
+        back.homeward(policy, network.with(&weights).as_ref(), homeward);
+        back.describe(policy);
         let mut mean = |batch: &mut Batch<Densities>, sign: f64| {
             let weights = log_weights(&instance, batch).into_iter();
             let bounded = weights.map(|w| 1.0 / (1.0 + (sign * (w - instance.log_z)).exp()));
