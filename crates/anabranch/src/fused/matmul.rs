@@ -11,7 +11,7 @@
 //! by a slope before anything is stored. Plain safe code: the compiler makes fused multiply-adds of the inner loops.
 
 use super::scratch::Scratch;
-use pulp::{Arch, NullaryFnOnce, Simd, WithSimd};
+use pulp::{Arch, NullaryFnOnce, Scalar, Simd};
 use rayon::prelude::*;
 
 /// Columns of a panel.
@@ -32,22 +32,29 @@ pub trait Tiled {
 /// Runs a kernel with vectors and tiles as the machine has them: a tile of 12 rows in AVX-512's 32 registers, one of 6 in
 /// AVX2's 16. Entries are summed in the same order either way, so that the machine changes no bit.
 pub fn dispatch<K: Tiled>(kernel: K) -> K::Output {
-    Arch::new().dispatch(ForMachine(kernel))
+    match Arch::new() {
+        #[cfg(target_arch = "x86_64")]
+        Arch::V4(simd) => simd.vectorize(On::<_, 12, 1, K> { simd, kernel }),
+        #[cfg(target_arch = "x86_64")]
+        Arch::V3(simd) => simd.vectorize(On::<_, 6, 2, K> { simd, kernel }),
+        #[cfg(target_arch = "aarch64")]
+        Arch::Neon(simd) => simd.vectorize(On::<_, 6, 4, K> { simd, kernel }),
+        _ => On::<_, 4, PANEL, K> { simd: Scalar, kernel }.call(),
+    }
 }
 
-struct ForMachine<K>(K);
+/// A kernel on one kind of machine.
+struct On<S, const ROWS: usize, const VECTORS: usize, K> {
+    simd: S,
+    kernel: K,
+}
 
-impl<K: Tiled> WithSimd for ForMachine<K> {
+impl<S: Simd, const ROWS: usize, const VECTORS: usize, K: Tiled> NullaryFnOnce for On<S, ROWS, VECTORS, K> {
     type Output = K::Output;
 
     #[inline(always)]
-    fn with_simd<S: Simd>(self, simd: S) -> K::Output {
-        match S::F32_LANES {
-            16 => self.0.call::<S, 12, 1>(simd),
-            8 => self.0.call::<S, 6, 2>(simd),
-            4 => self.0.call::<S, 6, 4>(simd),
-            _ => self.0.call::<S, 4, PANEL>(simd),
-        }
+    fn call(self) -> K::Output {
+        self.kernel.call::<S, ROWS, VECTORS>(self.simd)
     }
 }
 
