@@ -155,7 +155,8 @@ impl Environment for Graph {
     }
 
     fn parse(&self, text: &str, state: &mut [Cell]) -> Result<(), String> {
-        state[0] = text.trim_start_matches("node ").parse().map_err(|_| format!("{text}; allowed: a number"))?;
+        state[0] =
+            text.trim_start_matches("node ").parse().map_err(|_| format!("{text}; allowed: a number"))?;
         Ok(())
     }
 }
