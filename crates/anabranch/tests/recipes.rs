@@ -309,7 +309,7 @@ fn objects() -> impl Strategy<Value = String> {
         |((dim, side, r0), (backward, network), (epsilon, temperature), (batch, ema, trajectories, seed))| {
             format!(
                 "name = 'chance'\nseed = {seed}\n[target]\nkind = 'hypergrid'\ndim = {dim}\nside = {side}\n\
-                 reward = {{ kind = 'hypergrid', r0 = {r0:.3} }}\n[policy]\nbackward = '{backward}'\n\
+                 reward = {{ kind = 'original', r0 = {r0:.3} }}\n[policy]\nbackward = '{backward}'\n\
                  network = {network}\n[exploration]\nepsilon = {epsilon}\ntemperature = {temperature}\n\
                  [training]\nbatch = {batch}\nema = {ema:.3}\ntrajectories = {trajectories}\nevaluate_every = 2\n"
             )
