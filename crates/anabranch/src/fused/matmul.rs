@@ -246,7 +246,7 @@ fn tile<S: Simd, const ROWS: usize, const VECTORS: usize>(
 fn pack_rows<const ROWS: usize>(a: &[f32], stride: usize, rows: usize, depth: usize) -> Scratch {
     let mut packed = Scratch::take((rows + ROWS) * depth);
     let mut row = 0;
-    while row < rows {
+    while row < rows && depth > 0 {
         let size = tile_rows::<ROWS>(rows - row);
         let strip = &mut packed[row * depth..][..size * depth];
         for i in 0..size {

@@ -101,7 +101,16 @@ impl Environment for Graph {
     }
 
     fn longest(&self) -> usize {
-        self.out.len()
+        // Relaxed once per node; a cycle runs into the cap.
+        let (cap, mut moves) = (self.out.len(), vec![0; self.out.len()]);
+        for _ in 0..cap {
+            for (parent, children) in self.out.iter().enumerate() {
+                children
+                    .iter()
+                    .for_each(|child| moves[*child] = moves[*child].max((moves[parent] + 1).min(cap)));
+            }
+        }
+        moves.into_iter().max().unwrap_or(0)
     }
 
     fn stops(&self) -> bool {
