@@ -91,6 +91,7 @@ fn asymptotic(x: f64, n: f64) -> f64 {
 }
 
 #[cfg(test)]
+#[allow(clippy::excessive_precision)] // Values stand as they were computed.
 mod tests {
     use super::*;
 

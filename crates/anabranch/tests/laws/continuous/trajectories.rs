@@ -196,7 +196,7 @@ fn law_2_both_directions() {
         back.clear();
         back.homeward(policy, network.with(&weights).as_ref(), homeward);
         back.describe(policy);
-        let mut mean = |batch: &mut Batch<Densities>, sign: f64| {
+        let mean = |batch: &mut Batch<Densities>, sign: f64| {
             let weights = log_weights(&instance, batch).into_iter();
             let bounded = weights.map(|w| 1.0 / (1.0 + (sign * (w - instance.log_z)).exp()));
             Estimate::mean(&bounded.collect::<Vec<f64>>())
