@@ -41,7 +41,7 @@ pub struct Summary {
     pub seconds: f64,
     /// How many trainable numbers there are.
     pub parameters: u64,
-    /// What the recipe means, one `label value` a line (see [`crate::recipe::explain`]).
+    /// What the recipe means, one `label value` a line as `anabranch explain` prints it.
     pub facts: String,
     /// What is modelled; runs that share it are compared with each other.
     pub target: String,
