@@ -50,9 +50,14 @@ fn any(mask: &[bool], stream: &mut Stream<'_>) -> Option<usize> {
     mask.iter().enumerate().filter(|(_, may)| **may).nth(chosen).map(|(place, _)| place)
 }
 
+/// Coordinates of a move; those in the unit interval are half of the time next to an end, where rounding bites.
 fn draw(domains: &[Domain], stream: &mut Stream<'_>) -> Vec<f64> {
     let one = |domain: &Domain| match domain {
-        Domain::Unit => stream.uniform(),
+        Domain::Unit => match stream.word() % 4 {
+            0 => 1e-12,
+            1 => 1.0 - 1e-12,
+            _ => stream.uniform(),
+        },
         Domain::Line => stream.normal(),
         Domain::Circle => std::f64::consts::TAU * stream.uniform(),
     };

@@ -143,7 +143,9 @@ impl Continuous for PolarBox {
     fn apply(&self, state: &mut [f32], action: usize, z: &[f64]) -> usize {
         if action == FIRST {
             let (sin, cos) = (FRAC_PI_2 * z[1]).sin_cos();
-            state.copy_from_slice(&[cos, sin].map(|direction| (self.radius() * z[0] * direction) as f32));
+            // Inside of the disc, however it is rounded.
+            let radius = self.radius() * z[0].min(1.0 - NARROWEST);
+            state.copy_from_slice(&[cos, sin].map(|direction| (radius * direction) as f32));
             return FIRST;
         }
         let (lo, width) = self.window(ahead(state));
