@@ -8,4 +8,5 @@ mod fused;
 mod gaussian;
 mod instances;
 mod kernels;
+mod objectives;
 mod ode;
