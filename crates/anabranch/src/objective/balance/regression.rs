@@ -166,6 +166,13 @@ mod tests {
     }
 
     #[test]
+    fn the_exponential_goes_on_as_its_tangent() {
+        assert_eq!(exponential(1.5), (1.5f64.exp(), 1.5f64.exp()));
+        let (value, slope) = exponential(LARGEST_EXPONENT + 2.0);
+        assert_eq!((value, slope), (3.0 * LARGEST_EXPONENT.exp(), LARGEST_EXPONENT.exp()));
+    }
+
+    #[test]
     fn regressions_have_their_published_values() {
         let e = std::f64::consts::E;
         assert_eq!(Regression::Squared {}.value(-3.0), 9.0);

@@ -197,6 +197,41 @@ fn parts_of_extreme_length_are_the_other_objectives() {
     }
 }
 
+/// Detailed balance and soft Q-learning by their definitions, stops weighted; soft Q-learning reads another's values.
+#[test]
+fn transitions_are_weighted_as_said() {
+    let paths = random_paths(20, &LENGTHS);
+    let theirs = &paths.reference.as_ref().expect("a reference").flow;
+    let mean = |flow: &[f64], stop_weight: f64, regression: Regression| {
+        let (mut sum, mut count) = (0.0, 0);
+        for b in 0..paths.trajectories() {
+            let last = paths.starts[b + 1] - 1;
+            for row in paths.trajectory(b) {
+                let here = paths.flow[row] + paths.forward[row];
+                let residual = match row {
+                    row if row == last && paths.forced[row] => continue,
+                    row if row == last => here - paths.log_reward[b] - paths.backward[row],
+                    row if paths.forced[row + 1] => here - paths.log_reward[b] - paths.backward[row],
+                    row => here - flow[row + 1] - paths.backward[row],
+                };
+                sum += if row == last { stop_weight } else { 1.0 } * regression.value(residual);
+                count += 1;
+            }
+        }
+        sum / f64::from(count)
+    };
+    for stop_weight in [0.0, 1.0, 5.0] {
+        let detailed = DetailedBalance { stop_weight, ..DetailedBalance::default() };
+        let soft_q = SoftQ { stop_weight, ..SoftQ::default() };
+        let expected = mean(&paths.flow, stop_weight, detailed.regression);
+        assert!(close(evaluate(&detailed, &paths).0, expected), "{stop_weight}");
+        assert!(
+            close(evaluate(&soft_q, &paths).0, mean(theirs, stop_weight, soft_q.regression)),
+            "{stop_weight}"
+        );
+    }
+}
+
 /// The variance of the log-weight is trajectory balance at the best `log Z` of each condition, slopes included.
 #[test]
 fn log_variance_is_trajectory_balance_at_the_best_log_z() {
