@@ -9,6 +9,10 @@
 
 mod mlp;
 mod table;
+#[cfg(test)]
+mod tests;
+mod transformer;
+mod words;
 
 use std::fmt::Debug;
 
@@ -18,6 +22,10 @@ use crate::rng::Noise;
 
 pub use mlp::Mlp;
 pub use table::Table;
+pub use transformer::{Answers, Shape, Transformer};
+pub use words::{Alphabet, Order};
+
+use words::Words;
 
 /// No row: a state that was not evaluated, or that none came before.
 pub const NONE: u32 = u32::MAX;
@@ -45,6 +53,8 @@ pub struct Tape {
     buffers: Vec<Vec<f32>>,
     /// `[rows, padded(outputs)]`.
     outputs: Vec<f32>,
+    /// The rows as words, where the network reads them so.
+    words: Words,
 }
 
 impl Tape {
@@ -55,25 +65,30 @@ impl Tape {
         self.starts.push(0);
         self.dense.clear();
         self.parents.clear();
-        self.buffers.iter_mut().for_each(Vec::clear);
-        self.outputs.clear();
+        self.forget();
     }
 
     /// Forgets what was computed, and keeps the rows' inputs: for other weights on the same states.
     pub fn forget(&mut self) {
         self.buffers.iter_mut().for_each(Vec::clear);
         self.outputs.clear();
+        self.words.clear();
     }
 
     /// Takes out what was computed, and keeps the rows' inputs.
     pub fn set_aside(&mut self) -> Computed {
-        Computed { buffers: std::mem::take(&mut self.buffers), outputs: std::mem::take(&mut self.outputs) }
+        Computed {
+            buffers: std::mem::take(&mut self.buffers),
+            outputs: std::mem::take(&mut self.outputs),
+            words: std::mem::take(&mut self.words),
+        }
     }
 
     /// Puts back what was set aside.
     pub fn restore(&mut self, computed: Computed) {
         self.buffers = computed.buffers;
         self.outputs = computed.outputs;
+        self.words = computed.words;
     }
 
     /// Adds a row; `encode` appends its features and its real inputs. Answers its number.
@@ -128,6 +143,7 @@ impl Tape {
 pub struct Computed {
     buffers: Vec<Vec<f32>>,
     outputs: Vec<f32>,
+    words: Words,
 }
 
 /// A function of states with trainable weights.
