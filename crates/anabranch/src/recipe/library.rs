@@ -39,6 +39,9 @@ const LIBRARY: &[Entry] = &[
     Entry { name: "bit-sequence", text: include_str!("../../../../recipes/bit-sequence.toml") },
     Entry { name: "ising", text: include_str!("../../../../recipes/ising.toml") },
     Entry { name: "set", text: include_str!("../../../../recipes/set.toml") },
+    Entry { name: "box", text: include_str!("../../../../recipes/box.toml") },
+    Entry { name: "torus", text: include_str!("../../../../recipes/torus.toml") },
+    Entry { name: "multi-objective", text: include_str!("../../../../recipes/multi-objective.toml") },
     Entry { name: "funnel-flow", text: include_str!("../../../../recipes/funnel-flow.toml") },
     Entry { name: "manywell-flow", text: include_str!("../../../../recipes/manywell-flow.toml") },
 ];

@@ -11,7 +11,7 @@ use crate::error::{Error, Problem, Result};
 use crate::network::weights::{matrix, to_vec, to_vec_f64};
 use crate::plot::Point;
 use crate::policy::Policy;
-use crate::recipe::gflownet::Task;
+
 use crate::recipe::{ChainPlan, GFlowNetPlan, Plan, TargetData};
 use crate::rng::{Noise, Purpose};
 use crate::run::{Run, Silent};
@@ -60,8 +60,7 @@ fn common(run: &Run, result: &Value) -> Result<Summary> {
 }
 
 fn gflownet(run: &Run, plan: &GFlowNetPlan, result: &Value) -> Result<Summary> {
-    let Task::Discrete(task) = &plan.task;
-    let dimension = task.model.policy.cells();
+    let dimension = plan.task.columns();
     let mut samples = read_samples(&run.directory.join("samples.npy"), dimension)?;
     samples.truncate(ROWS * dimension);
     let target = serde_json::to_string(&plan.recipe.target).expect("a target is plain values");

@@ -16,11 +16,14 @@ pub struct PolicyRecipe {
     pub backward: BackwardName,
     /// What answers for a state.
     pub network: NetworkRecipe,
+    /// Over points: how many laws each coordinate of a move is a mixture of; 2 unless given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub components: Option<usize>,
 }
 
 impl Default for PolicyRecipe {
     fn default() -> Self {
-        Self { backward: BackwardName::Learned, network: NetworkRecipe::default() }
+        Self { backward: BackwardName::Learned, network: NetworkRecipe::default(), components: None }
     }
 }
 

@@ -23,7 +23,7 @@ use crate::network::taped::Evaluator;
 use crate::objective::balance::{Needs, Objective, ReferenceKind};
 use crate::policy::Policy;
 use crate::recipe::{OptimizerRecipe, TrainingRecipe, evaluation_noise};
-use crate::reward::{Failure, Reward};
+use crate::reward::{self, Failure, Reward, checked};
 use crate::rng::{Noise, Purpose};
 use crate::sampler::back_and_forth::{BackAndForth, Particles};
 use exploration::Exploration;
@@ -43,6 +43,16 @@ pub trait Conditions: Send + Sync + std::fmt::Debug {
 
     /// Draws a condition for each of `rows` trajectories, `[rows, width]`.
     fn draw(&self, rows: usize, noise: &Noise) -> Vec<f32>;
+}
+
+impl Conditions for reward::Conditions {
+    fn width(&self) -> usize {
+        self.width()
+    }
+
+    fn draw(&self, rows: usize, noise: &Noise) -> Vec<f32> {
+        self.draw(rows, noise)
+    }
 }
 
 /// Where trajectories start.
@@ -408,7 +418,8 @@ impl<P: Policy> FlowTrainer<P> {
         self.work.batch.outward(policy, evaluator, outward);
         self.work.batch.objects(policy, &mut self.work.objects);
         let mut log_rewards = vec![0.0; count];
-        self.reward.log_rewards(&self.work.objects, &conditions, &mut log_rewards)?;
+        let describe = |object: &[P::Cell]| policy.describe(object);
+        checked(self.reward.as_ref(), &self.work.objects, &conditions, &describe, &mut log_rewards)?;
         self.homeward(evaluator, &conditions, &log_rewards)?;
         let policy = &self.model.policy;
         let cells = policy.cells();
@@ -454,7 +465,8 @@ impl<P: Policy> FlowTrainer<P> {
             let theirs: Vec<f32> =
                 ends.iter().flat_map(|row| conditions[row * width..][..width].iter().copied()).collect();
             let mut found = vec![0.0; ends.len()];
-            self.reward.log_rewards(&objects, &theirs, &mut found)?;
+            let describe = |object: &[P::Cell]| policy.describe(object);
+            checked(self.reward.as_ref(), &objects, &theirs, &describe, &mut found)?;
             state_rewards.clear();
             state_rewards.resize(rows, None);
             ends.into_iter().zip(found).for_each(|(row, log_reward)| state_rewards[row] = Some(log_reward));
@@ -493,9 +505,11 @@ impl<P: Policy> FlowTrainer<P> {
             let known = home.log_rewards.len();
             home.log_rewards.resize(known + data.batch, 0.0);
             let width = home.conditions.len() / home.log_rewards.len().max(1);
-            self.reward.log_rewards(
+            checked(
+                self.reward.as_ref(),
                 &home.objects[first..],
                 &home.conditions[known * width..],
+                &|object| policy.describe(object),
                 &mut home.log_rewards[known..],
             )?;
         }
