@@ -20,7 +20,7 @@ mod write;
 
 pub use columns::Column;
 pub(crate) use csv::records;
-pub use read::{parse, read, read_text};
+pub use read::{parse, parse_text, read, read_text};
 pub use split::{Dataset, split};
 pub use write::{Format, write_samples};
 

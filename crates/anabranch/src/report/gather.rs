@@ -10,7 +10,6 @@ use crate::chain::double;
 use crate::error::{Error, Problem, Result};
 use crate::network::weights::{matrix, to_vec, to_vec_f64};
 use crate::plot::Point;
-use crate::policy::Policy;
 
 use crate::recipe::{ChainPlan, GFlowNetPlan, Plan, TargetData};
 use crate::rng::{Noise, Purpose};

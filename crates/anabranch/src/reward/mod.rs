@@ -16,6 +16,7 @@
 //! | [`Table`] | any that can be written in a file | the sum of all rows |
 //! | [`Expression`] | any | |
 //! | [`Process`] | any | |
+//! | [`Classifier`] | words | |
 //! | [`Preference`], [`Tempered`], [`Entropic`] | those of the rewards they are made of | where theirs say it |
 //! | [`continuous`] | points of a box, the line, the torus | closed form |
 //!
@@ -23,6 +24,7 @@
 //! [`RewardRecipe`] names the discrete ones in a recipe.
 
 mod checked;
+mod classifier;
 mod conditions;
 pub mod continuous;
 mod entropic;
@@ -43,6 +45,7 @@ use std::fmt::Debug;
 use rayon::prelude::*;
 
 pub use checked::checked;
+pub use classifier::{Classifier, ClassifierSettings};
 pub use conditions::{ConditionLaw, Conditions};
 pub use continuous::PointRewardRecipe;
 pub use entropic::Entropic;
@@ -124,6 +127,11 @@ pub trait Reward<C = Cell>: Send + Sync + Debug {
     /// As [`Reward::log_rewards`].
     fn parts(&self, _objects: &[C], _batch: usize, _out: &mut Vec<f64>) -> Result<usize, Failure> {
         Ok(0)
+    }
+
+    /// What was measured of the reward itself when it was made, by the names of metrics.
+    fn figures(&self) -> Vec<(&'static str, f64)> {
+        Vec::new()
     }
 
     /// Whether the object belongs to one of the reward's modes, where it has such.

@@ -39,6 +39,11 @@ pub(super) fn evaluate(
         Task::Discrete(task) => conditional::evaluate(plan, task, trained, directory, observer)?,
         Task::Continuous(task) => points::evaluate(plan, task, trained, observer)?,
     };
+    let figures = match &plan.task {
+        Task::Discrete(task) => task.reward.figures(),
+        Task::Continuous(task) => task.reward.figures(),
+    };
+    metrics.extend(figures.into_iter().map(|(name, value)| (name.to_owned(), json!(value))));
     let start = Instant::now();
     let count = plan.recipe.evaluation.samples;
     let noise = plan.sampling_noise();
