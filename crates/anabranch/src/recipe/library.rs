@@ -101,7 +101,18 @@ mod tests {
                 .unwrap_or_else(|error| panic!("{}: {error}", entry.name));
             assert_eq!(recipe.overview().name, entry.name);
             assert!(!recipe.overview().title.is_empty());
-            Plan::new(recipe).unwrap_or_else(|error| panic!("{}: {error}", entry.name));
+            match Plan::new(recipe) {
+                Ok(_) => {}
+                // Two read a table that is published elsewhere.
+                Err(error) => {
+                    let theirs = matches!(entry.name, "tfbind8" | "qm9-blocks");
+                    assert!(
+                        theirs && error.to_string().contains("data/README.md"),
+                        "{}: {error}",
+                        entry.name
+                    );
+                }
+            }
         }
     }
 }

@@ -198,13 +198,14 @@ impl<C: Number> Reward<C> for Expression {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::environment::Cell;
 
     /// The value at the cells 3, 0, 7, 2 under the conditions 0.5 and -2.
     fn value(text: &str) -> f64 {
         let formula = Expression::log_reward("f", text, 4).unwrap_or_else(|problem| panic!("{problem}"));
         let mut out = [f64::NAN];
         let conditions = [0.5, -2.0];
-        formula.log_rewards(&[3, 0, 7, 2], &conditions[..formula.condition_width()], &mut out).unwrap();
+        formula.log_rewards(&[3 as Cell, 0, 7, 2], &conditions[..formula.conditions], &mut out).unwrap();
         out[0]
     }
 
@@ -264,7 +265,7 @@ mod tests {
     #[test]
     fn batches_of_any_size_are_rows() {
         let formula = Expression::reward("f", "1 + x0 + c1 * sum(i * x)", 3).unwrap();
-        assert_eq!(formula.condition_width(), 2);
+        assert_eq!(formula.conditions, 2);
         for rows in [0, 1, 15, 16, 17, 100, 1000] {
             let objects: Vec<Cell> = (0..rows * 3).map(|i| (i * i % 11) as Cell).collect();
             let conditions: Vec<f32> = (0..rows * 2).map(|i| i as f32).collect();

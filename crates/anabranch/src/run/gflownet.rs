@@ -4,6 +4,7 @@
 mod conditional;
 pub(crate) mod exact;
 mod points;
+mod relative;
 
 use std::collections::HashSet;
 use std::path::Path;
@@ -62,6 +63,11 @@ fn objects(
     observer: &dyn Observer,
 ) -> Result<Map<String, Value>> {
     let mut metrics = Map::new();
+    if let Some(prior) = &task.settings.prior {
+        relative::paths(plan, task, trained, prior, observer, &mut metrics)?;
+        relative::distances(plan, task, trained, prior, &mut metrics)?;
+        return Ok(metrics);
+    }
     let listed = plan.recipe.evaluation.exact_states;
     // Their number is not known beforehand.
     observer.begin("listing all states", 0, 0);

@@ -50,9 +50,7 @@ impl GFlowNetPlan {
     /// Builds what a checked recipe names.
     pub(in crate::recipe) fn new(recipe: GFlowNetRecipe) -> Result<Self> {
         let task = match recipe.target.build()? {
-            Objects::Discrete(environment, reward) => {
-                Task::Discrete(discrete(&recipe, environment, reward)?)
-            }
+            Objects::Discrete(environment, reward) => Task::Discrete(discrete(&recipe, environment, reward)?),
             Objects::Continuous((environment, reward)) => {
                 Task::Continuous(continuous(&recipe, environment, reward)?)
             }
@@ -77,9 +75,12 @@ fn discrete(
     reward: Arc<dyn Reward>,
 ) -> Result<FlowTask<Actions>> {
     if let Some(components) = recipe.policy.components {
-        return Err(Problem::new("policy.components", format!("{components}, over objects that are no points"))
-            .allowed("none: only laws of real numbers have components")
-            .into());
+        return Err(Problem::new(
+            "policy.components",
+            format!("{components}, over objects that are no points"),
+        )
+        .allowed("none: only laws of real numbers have components")
+        .into());
     }
     let backward = match recipe.policy.backward {
         BackwardName::Uniform => BackwardPolicy::Uniform,
@@ -113,7 +114,9 @@ fn discrete(
             Arc::new(Table::new(inputs, features, policy.outputs()))
         }
     };
-    let settings = settings(recipe, &policy, reward.as_ref(), &|path| objects(path, environment.as_ref()))?;
+    let settings = settings(recipe, &policy, reward.as_ref(), network.parameters(), &|path| {
+        objects(path, environment.as_ref())
+    })?;
     Ok(FlowTask { model: GFlowNet { policy, network }, reward, settings })
 }
 
@@ -126,7 +129,11 @@ fn continuous(
         BackwardName::Uniform => false,
         BackwardName::Learned | BackwardName::TrajectoryLikelihood => true,
         BackwardName::MaximumEntropy => {
-            return refused("policy.backward", "maximum-entropy", "uniform, learned or trajectory-likelihood");
+            return refused(
+                "policy.backward",
+                "maximum-entropy",
+                "uniform, learned or trajectory-likelihood",
+            );
         }
     };
     let flow = match recipe.flow_head() {
@@ -137,7 +144,8 @@ fn continuous(
             return refused("objective.kind", "one that sums over all moves", allowed);
         }
     };
-    let heads = Heads { components: recipe.policy.components.unwrap_or(2), backward, flow, ..Heads::default() };
+    let heads =
+        Heads { components: recipe.policy.components.unwrap_or(2), backward, flow, ..Heads::default() };
     let policy = Densities::new(environment, heads)?;
     size::check(recipe, &policy)?;
     let network: Arc<dyn Network> = match &recipe.policy.network {
@@ -147,7 +155,7 @@ fn continuous(
         }
         NetworkRecipe::Table {} => return refused("policy.network.kind", "a table", "mlp"),
     };
-    let settings = settings(recipe, &policy, reward.as_ref(), &|_| {
+    let settings = settings(recipe, &policy, reward.as_ref(), network.parameters(), &|_| {
         refused("exploration.data", "objects from a file", "replay, or the policy's own trajectories")
     })?;
     Ok(FlowTask { model: GFlowNet { policy, network }, reward, settings })

@@ -6,6 +6,7 @@ mod cite;
 mod explain;
 mod exploration;
 mod policy;
+mod prior;
 mod settings;
 mod size;
 mod target;
@@ -16,8 +17,8 @@ pub(super) use explain::explain;
 pub use exploration::{DataRecipe, ExplorationRecipe, LocalSearchRecipe, ReplayRecipe, Schedule};
 pub use policy::{BackwardName, NetworkRecipe, PolicyRecipe};
 pub use target::{
-    Alphabet, BoxRecipe, BoxSteps, ChartRecipe, DomainName, GrowthName, HybridRecipe, LineRecipe, ObjectsRecipe,
-    TorusRecipe,
+    Alphabet, BoxRecipe, BoxSteps, ChartRecipe, DomainName, GrowthName, HybridRecipe, LineRecipe,
+    ObjectsRecipe, TorusRecipe,
 };
 
 use schemars::JsonSchema;
@@ -183,7 +184,9 @@ impl GFlowNetRecipe {
         self.exploration.check()?;
         self.policy.check()?;
         let objective = self.objective.check("objective", self.policy.backward.objective())?;
-        if self.policy.backward == BackwardName::Learned && !objective.needs().trains_backward {
+        // With a prior it says the form of that one's policy.
+        let unread = self.policy.prior.is_some();
+        if self.policy.backward == BackwardName::Learned && !objective.needs().trains_backward && !unread {
             let found = "\"learned\" with an objective that does not train it";
             return Err(Problem::new("policy.backward", found)
                 .allowed("uniform, maximum-entropy, or, where the objective is one of trajectories, trajectory-likelihood")

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use super::GFlowNetRecipe;
+use super::{GFlowNetRecipe, prior};
 use crate::environment::{Cell, Environment};
 use crate::error::{Error, Problem, Result};
 use crate::policy::Policy;
@@ -12,11 +12,12 @@ use crate::sampler::back_and_forth::Removals;
 use crate::train::gflownet::Settings;
 use crate::train::gflownet::exploration::{DataSettings, Exploration, ReplaySettings, SearchSettings};
 
-/// The settings of a policy's training; `objects` reads those of a file.
+/// The settings of the training of a policy whose network has so many `parameters`; `objects` reads those of a file.
 pub(super) fn settings<P: Policy>(
     recipe: &GFlowNetRecipe,
     policy: &P,
     reward: &dyn Reward<P::Cell>,
+    parameters: usize,
     objects: &dyn Fn(&Path) -> Result<Vec<P::Cell>>,
 ) -> Result<Settings<P>> {
     let exploring = &recipe.exploration;
@@ -59,7 +60,7 @@ pub(super) fn settings<P: Policy>(
         exploration,
         conditions: (conditions.width() > 0).then(|| Arc::new(conditions) as _),
         sources: None,
-        prior: None,
+        prior: prior::weights(recipe, parameters)?,
     };
     settings.check()?;
     if settings.objective.needs().partial && !known_on_the_way(policy, reward) {

@@ -16,9 +16,7 @@ use crate::environment::{
 use crate::error::{Error, Problem, Result, reason};
 use crate::reward::{Describe, GraphReward, Reward, RewardRecipe, Shape, Space};
 use points::Points;
-pub use points::{
-    BoxRecipe, BoxSteps, ChartRecipe, DomainName, HybridRecipe, LineRecipe, TorusRecipe,
-};
+pub use points::{BoxRecipe, BoxSteps, ChartRecipe, DomainName, HybridRecipe, LineRecipe, TorusRecipe};
 
 /// The most states that are listed to find out whether a table of rewards has a row for every object.
 const MOST_LISTED: usize = 1_000_000;

@@ -121,10 +121,14 @@ impl Reward<f32> for OnCharts {
 
     fn draw(&self, count: usize, noise: &Noise) -> Option<Vec<f32>> {
         let log_z = self.log_z(&[])?;
-        let shares: Vec<f64> = self.charts.iter().map(|chart| {
-            let own = chart.reward.as_ref().map_or(Some(0.0), |reward| reward.log_z(&[]))?;
-            Some((chart.log_weight + own - log_z).exp())
-        }).collect::<Option<_>>()?;
+        let shares: Vec<f64> = self
+            .charts
+            .iter()
+            .map(|chart| {
+                let own = chart.reward.as_ref().map_or(Some(0.0), |reward| reward.log_z(&[]))?;
+                Some((chart.log_weight + own - log_z).exp())
+            })
+            .collect::<Option<_>>()?;
         let mut states = vec![0.0; count * self.cells()];
         let mut chosen = vec![Vec::new(); self.charts.len()];
         for i in 0..count {
@@ -162,8 +166,10 @@ mod tests {
     use crate::rng::Purpose;
 
     fn asymmetric() -> OnCharts {
-        let first = Mixture::over(&[Domain::Line], &[0.3, 0.9], &[vec![[-1.0, 0.5]], vec![[2.0, 1.5]]]).unwrap();
-        let second = Mixture::over(&[Domain::Unit, Domain::Circle], &[2.0], &[vec![[2.0, 5.0], [1.0, 3.0]]]).unwrap();
+        let first =
+            Mixture::over(&[Domain::Line], &[0.3, 0.9], &[vec![[-1.0, 0.5]], vec![[2.0, 1.5]]]).unwrap();
+        let second =
+            Mixture::over(&[Domain::Unit, Domain::Circle], &[2.0], &[vec![[2.0, 5.0], [1.0, 3.0]]]).unwrap();
         let chart = |log_weight: f64, axes, reward: Option<Mixture>| ChartReward {
             log_weight,
             axes,

@@ -170,9 +170,8 @@ fn front(
         metrics.insert("igd".to_owned(), json!(found.igd(&best)?));
         metrics.insert("igd_plus".to_owned(), json!(found.igd_plus(&best)?));
     }
-    let ideal: Vec<f64> = (0..parts)
-        .map(|k| best.points().map(|point| point[k]).fold(f64::NEG_INFINITY, f64::max))
-        .collect();
+    let ideal: Vec<f64> =
+        (0..parts).map(|k| best.points().map(|point| point[k]).fold(f64::NEG_INFINITY, f64::max)).collect();
     let weights = Front::new(simplex(parts), parts)?;
     metrics.insert("r2".to_owned(), json!(found.r2(&weights, &ideal)?));
     Ok(())

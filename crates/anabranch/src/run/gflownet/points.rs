@@ -13,7 +13,7 @@ use crate::rng::Purpose;
 use crate::run::{Observer, insert, watched};
 use crate::train::Trained;
 
-use super::{fatal, walked};
+use super::{fatal, relative, walked};
 
 /// Measures a plan over points with trained weights.
 pub(super) fn evaluate(
@@ -23,6 +23,10 @@ pub(super) fn evaluate(
     observer: &dyn Observer,
 ) -> Result<Map<String, Value>> {
     let mut metrics = Map::new();
+    if let Some(prior) = &task.settings.prior {
+        relative::paths(plan, task, trained, prior, observer, &mut metrics)?;
+        return Ok(metrics);
+    }
     let count = plan.recipe.evaluation.paths;
     let noise = plan.evaluation_noise();
     let found = walked(task, trained, count, &noise, &watched(observer, "forward paths", count))?;

@@ -76,7 +76,7 @@ pub struct Settings<P: Policy> {
     pub conditions: Option<Arc<dyn Conditions>>,
     /// Starts of the trajectories, if not all at the source; the flow at the start is then `log Z` of the start.
     pub sources: Option<Arc<dyn Sources<P::Cell>>>,
-    /// The weights of the prior policy, where the objective needs one.
+    /// The weights of the prior policy, where the objective needs one; training starts from them.
     pub prior: Option<Arc<Vec<f32>>>,
 }
 
@@ -102,7 +102,16 @@ impl<P: Policy> Settings<P> {
             );
         }
         if needs.reference == ReferenceKind::Prior && self.prior.is_none() {
-            return problem("one that needs a prior policy", "a run whose policy is the prior");
+            return problem(
+                "one that needs a prior policy",
+                "it with `policy.prior`, a run whose policy is the prior",
+            );
+        }
+        if needs.reference != ReferenceKind::Prior && self.prior.is_some() {
+            return problem(
+                "one that does not read the prior policy",
+                "a relative one; or no `policy.prior`",
+            );
         }
         if matches!(self.objective, Objective::Quantiles(_)) {
             return problem("one of quantiles", "an objective of trajectories or of states");
@@ -163,7 +172,10 @@ impl<P: Policy> FlowTrainer<P> {
         settings.check()?;
         let needs = settings.objective.needs();
         let novelty = settings.exploration.novelty.map(|novelty| Novelty::new(&model.policy, novelty, seed));
-        let policy = model.network.initial(&Noise::new(seed, Purpose::Weights));
+        let policy = match &settings.prior {
+            Some(prior) => prior.to_vec(),
+            None => model.network.initial(&Noise::new(seed, Purpose::Weights)),
+        };
         let (mut weights, mut names) = (vec![policy], vec!["policy".to_owned()]);
         let mut add = |name: &str, values: Vec<f32>| {
             weights.push(values);
