@@ -24,6 +24,5 @@ pub mod reward;
 pub mod rng;
 pub mod run;
 pub mod sampler;
-pub mod special;
 pub mod target;
 pub mod train;

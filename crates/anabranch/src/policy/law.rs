@@ -16,8 +16,8 @@ use std::sync::LazyLock;
 
 use crate::error::{Problem, Result};
 use crate::math::gauss_legendre;
+use crate::math::special::{bessel_ratio, digamma, ln_bessel_i0, ln_gamma};
 use crate::rng::Stream;
-use crate::special::{bessel_ratio, digamma, ln_bessel_i0, ln_gamma};
 
 /// How near to an end of the unit interval a coordinate comes: states in f32 tell no finer.
 const EDGE: f64 = 1e-6;
