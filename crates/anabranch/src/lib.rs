@@ -16,6 +16,7 @@ pub mod metric;
 pub mod model;
 pub mod network;
 pub mod objective;
+pub mod parallel;
 pub mod plot;
 pub mod policy;
 pub mod recipe;

@@ -16,6 +16,7 @@ use crate::fused::scratch;
 use crate::model::Model;
 use crate::network::weights::{Weights, layout, matrix};
 use crate::objective::{self, KlTerms};
+use crate::parallel::awake;
 use crate::policy::Policy;
 use crate::recipe::gflownet::{FlowTask, Task};
 use crate::recipe::{ChainPlan, ObjectiveRecipe, Plan, TargetData};
@@ -256,7 +257,7 @@ impl Training for Trainer<'_> {
 
     fn step(&mut self) -> Result<StepInfo> {
         // On a thread of the pool, so that the parallel parts of a step need not be handed over one by one.
-        rayon::scope(|_| self.step_here())
+        awake(usize::MAX, || self.step_here())
     }
 
     fn evaluate(&mut self) -> Result<f64> {

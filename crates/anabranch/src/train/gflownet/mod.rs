@@ -18,9 +18,10 @@ use super::optimizer::{self, Moments, adam_step};
 use super::{State, StepInfo, Training};
 use crate::error::{Error, Problem, Result};
 use crate::estimate::trajectories::outward;
-use crate::model::gflownet::{Batch, GFlowNet, Homeward, Outward};
+use crate::model::gflownet::{self as walks, Batch, GFlowNet, Homeward, Outward};
 use crate::network::taped::Evaluator;
 use crate::objective::balance::{Needs, Objective, ReferenceKind};
+use crate::parallel::awake;
 use crate::policy::Policy;
 use crate::recipe::{OptimizerRecipe, TrainingRecipe, evaluation_noise};
 use crate::reward::{self, Failure, Reward, checked};
@@ -599,7 +600,7 @@ impl<P: Policy> Training for FlowTrainer<P> {
     /// Makes one step. Where the reward fails for a batch but may answer another, the step is spent, the weights stay, and
     /// the loss is no number.
     fn step(&mut self) -> Result<StepInfo> {
-        rayon::scope(|_| self.step_here())
+        awake(walks::lanes(self.settings.training.batch) - 1, || self.step_here())
     }
 
     fn evaluate(&mut self) -> Result<f64> {
