@@ -5,7 +5,7 @@ use std::path::Path;
 use serde_json::{Map, Value};
 
 use super::pictures::square;
-use super::{Density, Frame, ImageShape, Logged, Reference, Summary};
+use super::{Density, Frame, ImageShape, Logged, Reference, Summary, flow};
 use crate::chain::double;
 use crate::error::{Error, Problem, Result};
 use crate::network::weights::{matrix, to_vec, to_vec_f64};
@@ -65,7 +65,8 @@ fn gflownet(run: &Run, plan: &GFlowNetPlan, result: &Value) -> Result<Summary> {
     let mut samples = read_samples(&run.directory.join("samples.npy"), dimension)?;
     samples.truncate(ROWS * dimension);
     let target = serde_json::to_string(&plan.recipe.target).expect("a target is plain values");
-    Ok(Summary { target, dimension, samples, ..common(run, result)? })
+    let flow = flow::gather(plan, task, &run.trained(&Silent)?, &samples)?;
+    Ok(Summary { target, dimension, samples, flow: Some(flow), ..common(run, result)? })
 }
 
 fn chain(run: &Run, plan: &ChainPlan, result: &Value) -> Result<Summary> {
