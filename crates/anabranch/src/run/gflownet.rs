@@ -193,7 +193,7 @@ fn walked_under<P: Policy>(
 }
 
 /// A failure of the reward where none can be passed over.
-fn fatal(failure: Failure) -> Error {
+pub(crate) fn fatal(failure: Failure) -> Error {
     match failure {
         Failure::Stop(error) => error,
         Failure::Skip(detail) => Error::Numeric { step: 0, term: "the reward".to_owned(), detail },

@@ -86,7 +86,8 @@ impl Network for Mlp {
         assert_eq!(weights.len(), self.parameters(), "the weights of the perceptron");
         let layers = self.layers(weights);
         let deep = || layers.iter().enumerate().skip(1);
-        let pack = || deep().map(|(index, (weight, bias))| Layer::pack(weight, bias, self.depth(index))).collect();
+        let pack =
+            || deep().map(|(index, (weight, bias))| Layer::pack(weight, bias, self.depth(index))).collect();
         let pack_transposed = || {
             deep()
                 .map(|(index, (weight, _))| {

@@ -327,6 +327,16 @@ impl ObjectsRecipe {
         }
     }
 
+    /// How many coordinates a point has, where objects are points of one space.
+    pub fn coordinates(&self) -> Option<usize> {
+        match self {
+            Self::Box(points) => Some(points.dim),
+            Self::Line(points) => Some(points.dim),
+            Self::Torus(points) => Some(points.dim),
+            _ => None,
+        }
+    }
+
     /// The objects in words.
     pub(super) fn space(&self) -> String {
         let sizes = |least: &Option<usize>, most: &usize| match least {

@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use crate::environment::{Cell, States};
 use crate::error::Result;
-use crate::estimate::exact::{Policy as Table, Terminating};
+use crate::estimate::exact::{Flows, Policy as Table, Terminating};
 use crate::estimate::trajectories::log_policy;
 use crate::metric::distribution::Learned;
-use crate::policy::Actions;
+use crate::network::taped::{NONE, Tape};
+use crate::policy::{Actions, Policy, Visit};
 use crate::recipe::gflownet::FlowTask;
 use crate::reward::checked;
 use crate::rng::Noise;
@@ -30,6 +31,8 @@ pub(crate) fn listed(task: &FlowTask<Actions>, limit: usize) -> Option<Arc<State
 pub(crate) struct Exact {
     /// All of them.
     pub states: Arc<States>,
+    /// The learned forward policy.
+    pub policy: Table,
     /// The learned distribution of objects.
     pub terminating: Terminating,
     /// `log R(x)`, `[objects]`, nats.
@@ -68,12 +71,34 @@ impl Exact {
         let describe = |object: &[Cell]| environment.describe(object);
         checked(task.reward.as_ref(), &objects, &conditions, &describe, &mut log_rewards)
             .map_err(super::fatal)?;
-        Ok(Self { states, terminating, log_rewards })
+        Ok(Self { states, policy: table, terminating, log_rewards })
     }
 
     /// How far the learned distribution is from the exact one.
     pub fn compared(&self, log_z: Option<f64>) -> Learned {
         Learned::of(&self.terminating.log_probs, &self.log_rewards, log_z)
+    }
+
+    /// The flows of the reward with the network's own backward policy.
+    pub fn flows(&self, task: &FlowTask<Actions>, trained: &Trained) -> Result<Flows> {
+        let (policy, states) = (&task.model.policy, &self.states);
+        let evaluator = task.model.network.with(&trained.vectors[0]);
+        let (mut tape, mut work) = (Tape::default(), Default::default());
+        for i in 0..states.len() {
+            tape.push(NONE, |on, dense| policy.encode(states.state(i), on, dense));
+        }
+        evaluator.evaluate(&mut tape, 0);
+        let mut log_backward = Vec::with_capacity(states.edges());
+        for i in 0..states.len() {
+            let state = states.state(i);
+            let row = tape.output_mut(i, policy.outputs());
+            policy.prepare(state, row, &mut work);
+            for (parent, edge) in states.parents(i) {
+                let came = Some((*edge, states.state(*parent as usize)));
+                log_backward.push(policy.said(Visit { state, came, went: None }, row, &mut work).backward);
+            }
+        }
+        Flows::from_backward(states, self.log_rewards.clone(), log_backward)
     }
 
     /// Exact draws from the target, `[count, cells]`, with their log-rewards.
