@@ -6,7 +6,7 @@ use super::settings::{objects, settings};
 use super::target::Objects;
 use super::{BackwardName, GFlowNetRecipe, NetworkRecipe, size};
 use crate::environment::continuous::Continuous;
-use crate::environment::{Environment, States};
+use crate::environment::{Cell, Environment, States};
 use crate::error::{Problem, Result};
 use crate::model::gflownet::GFlowNet;
 use crate::network::taped::{Inputs, Mlp, Network, Table};
@@ -177,6 +177,18 @@ impl Task {
         match self {
             Self::Discrete(task) => task.model.network.parameters(),
             Self::Continuous(task) => task.model.network.parameters(),
+        }
+    }
+
+    /// The texts of objects that [`GFlowNetPlan::sample`] drew, `[count, columns]`.
+    pub fn texts(&self, objects: &[f32]) -> Vec<String> {
+        let rows = objects.chunks_exact(self.columns());
+        match self {
+            Self::Discrete(task) => {
+                let cells = |row: &[f32]| row.iter().map(|cell| *cell as Cell).collect::<Vec<Cell>>();
+                rows.map(|row| task.model.policy.describe(&cells(row))).collect()
+            }
+            Self::Continuous(task) => rows.map(|row| task.model.policy.describe(row)).collect(),
         }
     }
 
