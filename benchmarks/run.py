@@ -170,7 +170,7 @@ def measure(cases, thread_counts, rounds, skip):
                 except Failed as error:
                     sys.exit(f"{case}: {side} ran in the trial and failed in round {number + 1}: {error}")
                 entry["ms_rounds"].append(line["ms"])
-                if "length" in line:
+                if line.get("length") is not None:
                     entry["length_rounds"].append(line["length"])
         progress(f"round {number + 1} of {rounds} done")
     for case, sides in results.items():

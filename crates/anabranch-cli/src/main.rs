@@ -81,7 +81,8 @@ enum Command {
         /// How many noise levels ddim visits, or steps ode makes [default: the recipe's, else 50].
         #[arg(long, value_parser = integer, allow_negative_numbers = true)]
         steps: Option<u64>,
-        /// npy, csv, parquet or png (grey images) [default: as the extension of --out says, else npy].
+        /// npy, csv, parquet, png (grey images) or txt (objects of a flow network) [default: as the extension of --out
+        /// says, else npy].
         #[arg(long)]
         format: Option<String>,
         /// The file [default: DIRECTORY/samples-COUNT.FORMAT].

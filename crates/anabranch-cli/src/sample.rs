@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anabranch::data::atomic::check_writable;
-use anabranch::data::{Format, write_samples};
+use anabranch::data::{Format, write_lines, write_samples};
 use anabranch::error::{Error, Problem, Result, quoted};
 use anabranch::recipe::Plan;
 use anabranch::rng::{Noise, Purpose};
@@ -68,7 +68,7 @@ pub fn sample(
         Plan::Chain(plan) => plan.recipe.target.image(),
         Plan::GFlowNet(_) => None,
     };
-    format.check(image)?;
+    format.check(image, matches!(run.plan, Plan::GFlowNet(_)))?;
     let sampler = chosen(&run.plan, name, steps)?;
     let columns = match &run.plan {
         Plan::Chain(plan) => plan.dimension(),
@@ -97,7 +97,10 @@ pub fn sample(
         Plan::GFlowNet(plan) => {
             let noise = Noise::new(seed, Purpose::Choice);
             let objects = plan.sample(&trained, count, &noise, &seen)?;
-            write_samples(&out, format, &objects, columns, None, 0)
+            match format {
+                Format::Txt => write_lines(&out, plan.task.texts(&objects).into_iter()),
+                _ => write_samples(&out, format, &objects, columns, None, 0),
+            }
         }
     };
     written.map_err(|error| at_output(&place, error))?;

@@ -4,7 +4,7 @@
 //! `result.json` and `report.html`.
 
 mod chain;
-mod gflownet;
+pub(crate) mod gflownet;
 mod log;
 
 use std::path::{Path, PathBuf};

@@ -71,7 +71,7 @@ impl Case {
         let plan =
             Plan::new(read("bench", &text, &[]).expect("the recipe reads")).expect("the recipe builds");
         let Plan::GFlowNet(plan) = plan else { panic!("the target is an environment") };
-        let Task::Discrete(task) = plan.task;
+        let Task::Discrete(task) = plan.task else { panic!("the objects are integers") };
         let reward: Arc<dyn Reward> = match name {
             "gfn_tfbind8_16" => Arc::new(Cubed(Noise::new(0, Purpose::Target).uniform(1 << 16, 1))),
             _ => task.reward,

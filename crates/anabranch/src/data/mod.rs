@@ -20,9 +20,9 @@ mod write;
 
 pub use columns::Column;
 pub(crate) use csv::records;
-pub use read::{parse, read, read_text};
+pub use read::{parse, parse_text, read, read_text};
 pub use split::{Dataset, split};
-pub use write::{Format, write_samples};
+pub use write::{Format, write_lines, write_samples};
 
 use crate::error::{Problem, Result};
 

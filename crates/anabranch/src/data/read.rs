@@ -96,10 +96,18 @@ pub fn read_text(path: &Path) -> Result<String> {
     let place = path.display().to_string();
     let bytes = std::fs::read(path)
         .map_err(|error| Problem::new(&*place, reason(&error)).allowed("a readable text file"))?;
-    let bytes = if bytes.starts_with(GZIP) { gunzip(&place, &bytes)? } else { bytes };
+    parse_text(&place, bytes)
+}
+
+/// The text of bytes, plain or gzipped; `place` names them in errors.
+///
+/// # Errors
+/// If they are damaged, too large or no text.
+pub fn parse_text(place: &str, bytes: Vec<u8>) -> Result<String> {
+    let bytes = if bytes.starts_with(GZIP) { gunzip(place, &bytes)? } else { bytes };
     String::from_utf8(bytes).map_err(|error| {
         let (error, bytes) = (error.utf8_error(), error.into_bytes());
-        no_text(&place, &bytes, error, "bytes that are no UTF-8").allowed("text, plain or gzipped").into()
+        no_text(place, &bytes, error, "bytes that are no UTF-8").allowed("text, plain or gzipped").into()
     })
 }
 

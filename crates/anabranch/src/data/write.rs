@@ -19,11 +19,13 @@ pub enum Format {
     Parquet,
     /// All rows as grey images, side by side in one picture.
     Png,
+    /// Objects as text, as their environment writes them, one a line.
+    Txt,
 }
 
 impl Format {
     /// Every format.
-    pub const ALL: [Self; 4] = [Self::Npy, Self::Csv, Self::Parquet, Self::Png];
+    pub const ALL: [Self; 5] = [Self::Npy, Self::Csv, Self::Parquet, Self::Png, Self::Txt];
 
     /// Its name, which is its usual extension as well.
     pub fn name(self) -> &'static str {
@@ -32,6 +34,7 @@ impl Format {
             Self::Csv => "csv",
             Self::Parquet => "parquet",
             Self::Png => "png",
+            Self::Txt => "txt",
         }
     }
 
@@ -52,11 +55,17 @@ impl Format {
         found.ok_or_else(|| Problem::new(place, format!("\"{name}\"")).choices(&names).into())
     }
 
-    /// Checks that data can be written in this format, of which `image` gives height and width if they are images.
+    /// Checks that data can be written in this format, of which `image` gives height and width if they are images; `text` says
+    /// whether they are objects that have a text.
     ///
     /// # Errors
-    /// If a picture is asked for of what is none.
-    pub fn check(self, image: Option<[usize; 2]>) -> Result<()> {
+    /// If a picture is asked for of what is none, or the text of what has none.
+    pub fn check(self, image: Option<[usize; 2]>, text: bool) -> Result<()> {
+        if self == Self::Txt && !text {
+            return Err(Problem::new("txt", "samples that are numbers")
+                .allowed("npy, csv or parquet; or a run of a flow network")
+                .into());
+        }
         if self == Self::Png && image.is_none() {
             return Err(Problem::new("png", "samples that are no images")
                 .allowed("npy, csv or parquet; or a run whose recipe says target.image = [height, width]")
@@ -99,8 +108,9 @@ pub fn write_samples(
         Format::Parquet => atomic_write(path, |out| {
             out.write_all(&parquet::write(values, columns).map_err(std::io::Error::other)?)
         }),
+        Format::Txt => format.check(image, false),
         Format::Png => {
-            format.check(image)?;
+            format.check(image, false)?;
             let [height, width] = image.unwrap_or_default();
             if height.checked_mul(width) != Some(columns) {
                 return Err(Problem::new("target.image", format!("{height} x {width}"))
@@ -121,6 +131,15 @@ pub fn write_samples(
     }
 }
 
+/// Writes lines of text to `path`, which is replaced only when all of them are on disk.
+///
+/// # Errors
+/// If the file cannot be written.
+pub fn write_lines(path: &Path, lines: impl Iterator<Item = String>) -> Result<()> {
+    let text: String = lines.map(|line| line + "\n").collect();
+    atomic_write(path, |out| out.write_all(text.as_bytes()))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -138,10 +157,13 @@ mod tests {
         let message = "parquett".parse::<Format>().unwrap_err().to_string();
         assert_eq!(
             message,
-            "--format: found \"parquett\"; allowed: npy, csv, parquet, png; did you mean \"parquet\"?"
+            "--format: found \"parquett\"; allowed: npy, csv, parquet, png, txt; did you mean \"parquet\"?"
         );
         let other = Format::of(Path::new("a.jpg")).unwrap_err().to_string();
-        assert!(other.starts_with("--out a.jpg: found \"jpg\"; allowed: npy, csv, parquet, png"), "{other}");
+        assert!(
+            other.starts_with("--out a.jpg: found \"jpg\"; allowed: npy, csv, parquet, png, txt"),
+            "{other}"
+        );
     }
 
     #[test]

@@ -14,7 +14,7 @@ use crate::math::log_sum_exp;
 use crate::model::gflownet::{Batch, Homeward, Outward};
 use crate::network::taped::{Evaluator, NONE, Tape};
 use crate::policy::{Actions, Behaviour, Policy};
-use crate::reward::{Failure, Reward};
+use crate::reward::{Failure, Reward, checked};
 use crate::rng::Noise;
 
 /// Trajectories walked together.
@@ -68,7 +68,7 @@ pub fn outward<P: Policy>(
         batch.objects(policy, &mut objects);
         let paths = &mut batch.paths;
         paths.log_reward.resize(size, 0.0);
-        reward.log_rewards(&objects, conditions, &mut paths.log_reward)?;
+        checked(reward, &objects, conditions, &|object| policy.describe(object), &mut paths.log_reward)?;
         found.log_weights.extend(paths.log_weights());
         found.log_rewards.extend_from_slice(&paths.log_reward);
         found.objects.extend_from_slice(&objects);

@@ -10,6 +10,8 @@
 pub enum Scale {
     /// In proportion to their value.
     Linear,
+    /// The same for whole numbers: no tick stands between two of them.
+    Whole,
     /// In proportion to their logarithm; numbers that are not positive have no place.
     Log,
 }
@@ -54,7 +56,7 @@ impl Axis {
     ///
     /// Without any such value the axis is linear from 0 to 1.
     pub fn fit(label: impl Into<String>, scale: Scale, values: impl IntoIterator<Item = f64>) -> Self {
-        let usable = |value: &f64| value.is_finite() && (scale == Scale::Linear || *value > 0.0);
+        let usable = |value: &f64| value.is_finite() && (scale != Scale::Log || *value > 0.0);
         let (low, high) = values
             .into_iter()
             .filter(usable)
@@ -64,7 +66,7 @@ impl Axis {
         }
         let axis = Self::new(label, scale, low, high);
         match scale {
-            Scale::Linear => {
+            Scale::Linear | Scale::Whole => {
                 let margin = 0.05 * (axis.high - axis.low);
                 Self { low: axis.low - margin, high: axis.high + margin, ..axis }
             }
@@ -88,7 +90,7 @@ impl Axis {
     /// Where a value lies between the lower end (0) and the upper (1); not finite where it has no place.
     pub fn place(&self, value: f64) -> f64 {
         match self.scale {
-            Scale::Linear => (value - self.low) / (self.high - self.low),
+            Scale::Linear | Scale::Whole => (value - self.low) / (self.high - self.low),
             Scale::Log if value > 0.0 => (value / self.low).ln() / (self.high / self.low).ln(),
             Scale::Log => f64::NAN,
         }
@@ -97,13 +99,14 @@ impl Axis {
     /// Round values within the range with their labels, about `wanted` of them, on a linear axis at most two more.
     pub fn ticks(&self, wanted: usize) -> Vec<(f64, String)> {
         match self.scale {
-            Scale::Linear => self.linear_ticks(wanted),
+            Scale::Linear | Scale::Whole => self.linear_ticks(wanted),
             Scale::Log => self.log_ticks(wanted),
         }
     }
 
     fn linear_ticks(&self, wanted: usize) -> Vec<(f64, String)> {
-        let step = round_step((self.high - self.low) / (wanted as f64 + 1.0));
+        let least = if self.scale == Scale::Whole { 1.0 } else { 0.0 };
+        let step = round_step((self.high - self.low) / (wanted as f64 + 1.0)).max(least);
         let (first, last) = ((self.low / step - 1e-9).ceil(), (self.high / step + 1e-9).floor());
         let count = (last - first).clamp(0.0, 1000.0) as usize;
         let largest = self.low.abs().max(self.high.abs());
@@ -214,6 +217,7 @@ mod tests {
             labels(Scale::Linear, 0.0, 2e-5, 2),
             ["0", "1\u{d7}10\u{207b}\u{2075}", "2\u{d7}10\u{207b}\u{2075}"]
         );
+        assert_eq!(labels(Scale::Whole, -0.5, 2.5, 8), ["0", "1", "2"]);
         assert_eq!(labels(Scale::Linear, 0.0, 2e5, 2), ["0", "100000", "200000"]);
         assert_eq!(
             labels(Scale::Linear, 0.0, 0.001, 5),

@@ -33,6 +33,26 @@ pub fn viridis(share: f64) -> [u8; 3] {
     [mix(0), mix(1), mix(2)]
 }
 
+/// The colour at `share` from 0 (blue) over 0.5 (pale) to 1 (red); what is not a number is pale.
+pub fn diverging(share: f64) -> [u8; 3] {
+    let place = if share.is_nan() { 0.0 } else { 2.0 * share.clamp(0.0, 1.0) - 1.0 };
+    let end: [f64; 3] = if place < 0.0 { [5.0, 80.0, 158.0] } else { [178.0, 44.0, 18.0] };
+    let pale = [246.0, 245.0, 242.0];
+    [0, 1, 2]
+        .map(|channel: usize| (pale[channel] + place.abs() * (end[channel] - pale[channel])).round() as u8)
+}
+
+/// Which colours numbers have.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Colours {
+    /// Viridis from the lowest number to the highest.
+    Fitted,
+    /// Viridis between these two, as several maps share them.
+    Between(f64, f64),
+    /// From blue below zero to red above it.
+    Signed,
+}
+
 /// Numbers on an even grid over the plane.
 #[derive(Debug, Clone, PartialEq)]
 pub struct HeatMap {
@@ -46,6 +66,10 @@ pub struct HeatMap {
     pub columns: usize,
     /// Row-major values, the first row at the lower end of the vertical axis.
     pub values: Vec<f64>,
+    /// Which colours they have.
+    pub colours: Colours,
+    /// Paths to draw over the map.
+    pub paths: Vec<Vec<Point>>,
     /// What the values are.
     pub unit: String,
     /// A remark under the chart; empty for none.
@@ -70,6 +94,8 @@ impl HeatMap {
             y,
             columns: cells,
             values,
+            colours: Colours::Fitted,
+            paths: Vec::new(),
             unit: "points per cell".to_owned(),
             remark: String::new(),
         }
@@ -78,8 +104,17 @@ impl HeatMap {
     /// The chart with its colour bar around a window of `width` times `height` pixels.
     pub fn svg(&self, width: f64, height: f64) -> String {
         let finite = self.values.iter().copied().filter(|value| value.is_finite());
-        let lowest = finite.clone().fold(f64::INFINITY, f64::min);
-        let highest = finite.fold(f64::NEG_INFINITY, f64::max);
+        let (lowest, highest) = match self.colours {
+            Colours::Fitted => {
+                (finite.clone().fold(f64::INFINITY, f64::min), finite.fold(f64::NEG_INFINITY, f64::max))
+            }
+            Colours::Between(low, high) => (low, high),
+            Colours::Signed => {
+                let largest = finite.fold(0.0, |largest: f64, value| largest.max(value.abs()));
+                (-largest, largest)
+            }
+        };
+        let colour = if self.colours == Colours::Signed { diverging } else { viridis };
         let bar = if lowest < highest {
             Axis::new(self.unit.clone(), Scale::Linear, lowest, highest)
         } else {
@@ -88,15 +123,28 @@ impl HeatMap {
         let columns = self.columns.max(1);
         let rows = self.values.len() / columns;
         let upside_down = self.values.chunks_exact(columns).rev().flatten();
-        let pixels: Vec<u8> = upside_down.flat_map(|value| viridis(bar.place(*value))).collect();
+        let pixels: Vec<u8> = upside_down.flat_map(|value| colour(bar.place(*value))).collect();
         let mut frame = Frame::new(&self.title, &[], &self.x, &self.y, (width, height));
         if rows > 0 {
             let png = encode(columns, rows, png::ColorType::Rgb, &pixels);
-            frame.draw(|frame, svg| svg.image((0.0, 0.0), frame.size, &png));
+            frame.draw(|frame, svg| {
+                svg.image((0.0, 0.0), frame.size, &png);
+                for path in &self.paths {
+                    let points = || path.iter().map(|point| frame.at(point.0, point.1));
+                    for (colour, width) in [("#000000", 3.5), ("#ffffff", 1.6)] {
+                        let style =
+                            format!("fill:none;stroke:{colour};stroke-width:{width};stroke-linejoin:round;stroke-opacity:0.85");
+                        svg.path(points(), false, &style);
+                    }
+                    if let Some(end) = points().next_back().filter(|end| end.0.is_finite() && end.1.is_finite()) {
+                        svg.circle(end, 3.5, "fill:#ffffff;stroke:#000000");
+                    }
+                }
+            });
         }
         let ticks = bar.ticks((height / 50.0).clamp(2.0, 6.0) as usize);
         let widest = ticks.iter().map(|(_, label)| text_width(label)).fold(0.0, f64::max);
-        let ramp: Vec<u8> = (0..64).rev().flat_map(|step| viridis(f64::from(step) / 63.0)).collect();
+        let ramp: Vec<u8> = (0..64).rev().flat_map(|step| colour(f64::from(step) / 63.0)).collect();
         frame.beside(34.0 + widest + 20.0, |svg, (right, top)| {
             svg.image((right + 10.0, top), (12.0, height), &encode(1, 64, png::ColorType::Rgb, &ramp));
             for (value, label) in &ticks {
@@ -145,6 +193,25 @@ mod tests {
         assert!(
             (0..100).all(|i| lightness(f64::from(i + 1) / 100.0) > lightness(f64::from(i) / 100.0) - 1.0)
         );
+    }
+
+    #[test]
+    fn signed_colours_are_pale_at_zero_and_shared_ones_keep_their_ends() {
+        assert_eq!(diverging(0.5), [246, 245, 242]);
+        assert_eq!((diverging(0.0), diverging(1.0)), ([5, 80, 158], [178, 44, 18]));
+        let map = |colours, values| HeatMap { colours, values, ..HeatMap::density(&[], axis(), axis(), 2) };
+        let shared = map(Colours::Between(0.0, 8.0), vec![0.0, 1.0, 2.0, 3.0]).svg(80.0, 200.0);
+        assert!(shared.contains(">8</text>") && shared.contains(">0</text>"), "{shared}");
+        let signed = map(Colours::Signed, vec![-3.0, 0.0, 0.5, f64::NAN]).svg(80.0, 200.0);
+        assert!(signed.contains(">\u{2212}2</text>") && signed.contains(">2</text>"), "{signed}");
+    }
+
+    #[test]
+    fn paths_are_drawn_to_their_ends() {
+        let paths = vec![vec![(0.0, 0.0), (0.0, 2.0), (2.0, 2.0)], vec![]];
+        let svg = HeatMap { paths, ..HeatMap::density(&[], axis(), axis(), 2) }.svg(80.0, 80.0);
+        assert!(svg.contains("M0 80h0L0 40L40 40") && svg.contains("cx=\"40\" cy=\"40\""), "{svg}");
+        assert_eq!(svg.matches("<circle").count(), 1);
     }
 
     #[test]

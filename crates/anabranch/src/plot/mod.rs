@@ -7,6 +7,8 @@
 //! | [`LineChart`] | curves with legend, bands and reference lines; linear or logarithmic |
 //! | [`Scatter`] | points of the plane, as translucent dots |
 //! | [`HeatMap`] | a function, or the density of many points, on a grid |
+//! | [`Bars`] | a few numbers of several kinds beside each other, by name |
+//! | [`Layers`] | what flows along the edges of a directed acyclic graph |
 //! | [`Histogram`] | one-dimensional densities, one over the other |
 //! | [`Intervals`] | estimates with their error bars, as dots or bars, and reference lines |
 //! | [`ImageGrid`] | grey images in rows and columns, as one PNG |
@@ -17,21 +19,26 @@
 //! leave gaps.
 
 mod axis;
+mod bars;
 mod frame;
 mod heat;
 mod histogram;
 mod image;
 mod interval;
+mod layers;
 mod line;
 mod scatter;
 mod svg;
 
 pub(crate) use axis::superscript;
 pub use axis::{Axis, Scale, quantiles};
-pub use heat::{HeatMap, viridis};
+pub use bars::{Bar, Bars};
+pub use heat::{Colours, HeatMap, diverging, viridis};
 pub use histogram::{Histogram, Layer};
 pub use image::{ImageGrid, base64, grey_levels};
 pub use interval::{Interval, Intervals, Mark};
+pub(crate) use layers::share;
+pub use layers::{Layers, Link, Node};
 pub use line::{LineChart, Series};
 pub use scatter::Scatter;
 pub use svg::{escape, series_colour};

@@ -4,7 +4,7 @@ use super::Point;
 use super::axis::Axis;
 use super::frame::Frame;
 use super::heat::HeatMap;
-use super::svg::series_colour;
+use super::svg::{MUTED, series_colour};
 
 /// How many points are drawn one by one; more are shown as their density.
 const DOTS: usize = 2500;
@@ -22,6 +22,8 @@ pub struct Scatter {
     pub colour: usize,
     /// The points; those that are not finite or lie outside of the axes are not drawn.
     pub points: Vec<Point>,
+    /// Whether the diagonal of equal numbers is drawn.
+    pub diagonal: bool,
     /// Whether a remark says how many are not drawn.
     pub remark: bool,
 }
@@ -50,6 +52,15 @@ impl Scatter {
         let opacity = (14.0 / n.sqrt()).clamp(0.4, 0.85);
         let style = format!("fill:{};fill-opacity:{opacity:.2}", series_colour(self.colour));
         frame.draw(|frame, svg| {
+            if self.diagonal {
+                let (low, high) = (self.x.low.max(self.y.low), self.x.high.min(self.y.high));
+                let ends = [frame.at(low, low), frame.at(high, high)];
+                svg.path(
+                    ends,
+                    false,
+                    &format!("fill:none;stroke:{MUTED};stroke-width:1;stroke-dasharray:4 3"),
+                );
+            }
             svg.group(&style, |svg| {
                 for point in self.points.iter().filter(|p| frame.holds(p.0, p.1)) {
                     svg.circle(frame.at(point.0, point.1), radius, "");
@@ -76,7 +87,15 @@ mod tests {
 
     fn scatter(points: Vec<Point>) -> Scatter {
         let axis = Axis::new("", Scale::Linear, -1.0, 1.0);
-        Scatter { title: String::new(), x: axis.clone(), y: axis, colour: 1, points, remark: true }
+        Scatter {
+            title: String::new(),
+            x: axis.clone(),
+            y: axis,
+            colour: 1,
+            points,
+            diagonal: false,
+            remark: true,
+        }
     }
 
     #[test]
@@ -87,6 +106,15 @@ mod tests {
         assert!(svg.contains("cx=\"50\" cy=\"50\"") && svg.contains("cx=\"100\" cy=\"100\""), "{svg}");
         assert!(svg.contains("2 of 4 points lie outside"));
         assert!(roxmltree::Document::parse(&scatter(vec![]).svg(100.0, 100.0)).is_ok());
+    }
+
+    #[test]
+    fn diagonals_join_equal_numbers() {
+        let axis = |low, high| Axis::new("", Scale::Linear, low, high);
+        let (x, y) = (axis(-1.0, 1.0), axis(0.0, 2.0));
+        let svg = Scatter { x, y, diagonal: true, ..scatter(vec![]) }.svg(100.0, 100.0);
+        assert!(svg.contains("M50 100h0L100 50"), "{svg}");
+        assert!(!scatter(vec![]).svg(100.0, 100.0).contains("<path"));
     }
 
     #[test]

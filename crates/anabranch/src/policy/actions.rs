@@ -383,6 +383,10 @@ impl Policy for Actions {
         self.environment.is_object(state)
     }
 
+    fn describe(&self, state: &[Cell]) -> String {
+        self.environment.describe(state)
+    }
+
     fn divergence(&self, row: &[f32], reference: &[f32]) -> f64 {
         let range = self.forward_range();
         let pairs = row[range.clone()].iter().zip(&reference[range]);

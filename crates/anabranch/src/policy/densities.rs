@@ -267,6 +267,10 @@ impl Policy for Densities {
         self.environment.is_object(state)
     }
 
+    fn describe(&self, state: &[f32]) -> String {
+        self.environment.describe(state)
+    }
+
     fn reads_last(&self) -> bool {
         self.heads.backward
     }

@@ -16,8 +16,8 @@ use std::sync::LazyLock;
 
 use crate::error::{Problem, Result};
 use crate::math::gauss_legendre;
+use crate::math::special::{bessel_ratio, digamma, ln_bessel_i0, ln_gamma};
 use crate::rng::Stream;
-use crate::special::{bessel_ratio, digamma, ln_bessel_i0, ln_gamma};
 
 /// How near to an end of the unit interval a coordinate comes: states in f32 tell no finer.
 const EDGE: f64 = 1e-6;
@@ -191,7 +191,7 @@ impl Law {
 ///
 /// Marsaglia and Tsang, "A simple method for generating gamma variables" (2000); below 1 the shape is raised by one, and a
 /// power of a uniform multiplies the draw.
-fn log_gamma_draw(shape: f64, stream: &mut Stream<'_>) -> f64 {
+pub(crate) fn log_gamma_draw(shape: f64, stream: &mut Stream<'_>) -> f64 {
     let (large, log_power) =
         if shape < 1.0 { (shape + 1.0, stream.uniform().ln() / shape) } else { (shape, 0.0) };
     let d = large - 1.0 / 3.0;
@@ -210,7 +210,7 @@ fn log_gamma_draw(shape: f64, stream: &mut Stream<'_>) -> f64 {
 /// A draw from von Mises' law around 0.
 ///
 /// Best and Fisher, "Efficient simulation of the von Mises distribution" (1979).
-fn von_mises_draw(concentration: f64, stream: &mut Stream<'_>) -> f64 {
+pub(crate) fn von_mises_draw(concentration: f64, stream: &mut Stream<'_>) -> f64 {
     if concentration < 1e-6 {
         return PI * (2.0 * stream.uniform() - 1.0);
     }

@@ -25,6 +25,7 @@ use crate::rng::Stream;
 pub use actions::{Actions, BackwardPolicy, FlowHead, Ways};
 pub use densities::{Densities, Heads};
 pub use law::Concentrations;
+pub(crate) use law::{log_gamma_draw, von_mises_draw};
 
 /// How actions are drawn while exploring; probabilities are always the policy's own.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -209,6 +210,9 @@ pub trait Policy: Send + Sync + Debug {
 
     /// Whether the state is an object.
     fn is_object(&self, state: &[Self::Cell]) -> bool;
+
+    /// The state as its users write it.
+    fn describe(&self, state: &[Self::Cell]) -> String;
 
     /// `KL(pi || pi_reference)` over the actions at a state, nats.
     fn divergence(&self, row: &[f32], reference: &[f32]) -> f64;

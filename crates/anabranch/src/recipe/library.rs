@@ -39,6 +39,12 @@ const LIBRARY: &[Entry] = &[
     Entry { name: "bit-sequence", text: include_str!("../../../../recipes/bit-sequence.toml") },
     Entry { name: "ising", text: include_str!("../../../../recipes/ising.toml") },
     Entry { name: "set", text: include_str!("../../../../recipes/set.toml") },
+    Entry { name: "box", text: include_str!("../../../../recipes/box.toml") },
+    Entry { name: "torus", text: include_str!("../../../../recipes/torus.toml") },
+    Entry { name: "tfbind8", text: include_str!("../../../../recipes/tfbind8.toml") },
+    Entry { name: "qm9-blocks", text: include_str!("../../../../recipes/qm9-blocks.toml") },
+    Entry { name: "peptides", text: include_str!("../../../../recipes/peptides.toml") },
+    Entry { name: "multi-objective", text: include_str!("../../../../recipes/multi-objective.toml") },
     Entry { name: "funnel-flow", text: include_str!("../../../../recipes/funnel-flow.toml") },
     Entry { name: "manywell-flow", text: include_str!("../../../../recipes/manywell-flow.toml") },
 ];
@@ -95,7 +101,18 @@ mod tests {
                 .unwrap_or_else(|error| panic!("{}: {error}", entry.name));
             assert_eq!(recipe.overview().name, entry.name);
             assert!(!recipe.overview().title.is_empty());
-            Plan::new(recipe).unwrap_or_else(|error| panic!("{}: {error}", entry.name));
+            match Plan::new(recipe) {
+                Ok(_) => {}
+                // Two read a table that is published elsewhere.
+                Err(error) => {
+                    let theirs = matches!(entry.name, "tfbind8" | "qm9-blocks");
+                    assert!(
+                        theirs && error.to_string().contains("data/README.md"),
+                        "{}: {error}",
+                        entry.name
+                    );
+                }
+            }
         }
     }
 }

@@ -3,7 +3,7 @@
 use super::metric::{Better, count, describe, duration, estimate, names, text, with_error};
 use super::page::{facts, figure, folded, note, page, row, section};
 use super::single::about;
-use super::{Summary, curves, pictures};
+use super::{Summary, curves, flow, pictures};
 use crate::plot::{Interval, Intervals, Mark, escape};
 
 /// The report of several runs side by side as HTML. Runs on different targets are compared apart.
@@ -46,17 +46,13 @@ fn compared(runs: &[&Summary], suffix: &str) -> String {
         &format!("Numbers{suffix}"),
         &format!("{}{}", table(runs), headline(runs).unwrap_or_default()),
     );
-    let axes = pictures::common_axes(runs);
-    let mut figures = pictures::target(runs[0], &axes, 26);
-    figures.extend(runs.iter().flat_map(|run| pictures::samples(run, &run.name, &axes, 26)));
-    let mut shown = row(&figures);
-    for run in runs {
-        let marginals = pictures::marginals(run, 3);
-        if !marginals.is_empty() {
-            shown.push_str(&format!("<h3>{}</h3>\n{}", escape(&run.name), row(&marginals)));
-        }
+    let flows: Vec<(&str, &flow::Flow)> =
+        runs.iter().filter_map(|run| Some((run.name.as_str(), run.flow.as_ref()?))).collect();
+    if !flows.is_empty() {
+        out.push_str(&section(&format!("Distribution of objects{suffix}"), &flow::side_by_side(&flows)));
+    } else {
+        out.push_str(&section(&format!("Samples{suffix}"), &samples(runs)));
     }
-    out.push_str(&section(&format!("Samples{suffix}"), &shown));
     let training = curves::together(runs);
     if !training.is_empty() {
         out.push_str(&section(&format!("Training{suffix}"), &row(&training)));
@@ -71,6 +67,21 @@ fn compared(runs: &[&Summary], suffix: &str) -> String {
         out.push_str(&section(&format!("Trajectories{suffix}"), &format!("{}{paths}", note(words))));
     }
     out
+}
+
+/// What the runs are to resemble and what they draw.
+fn samples(runs: &[&Summary]) -> String {
+    let axes = pictures::common_axes(runs);
+    let mut figures = pictures::target(runs[0], &axes, 26);
+    figures.extend(runs.iter().flat_map(|run| pictures::samples(run, &run.name, &axes, 26)));
+    let mut shown = row(&figures);
+    for run in runs {
+        let marginals = pictures::marginals(run, 3);
+        if !marginals.is_empty() {
+            shown.push_str(&format!("<h3>{}</h3>\n{}", escape(&run.name), row(&marginals)));
+        }
+    }
+    shown
 }
 
 /// Metrics in rows, runs in columns, the best of each row in bold.

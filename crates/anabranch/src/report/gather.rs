@@ -5,15 +5,16 @@ use std::path::Path;
 use serde_json::{Map, Value};
 
 use super::pictures::square;
-use super::{Density, Frame, ImageShape, Logged, Reference, Summary};
+use super::{Density, Frame, ImageShape, Logged, Reference, Summary, flow};
 use crate::chain::double;
 use crate::error::{Error, Problem, Result};
 use crate::network::weights::{matrix, to_vec, to_vec_f64};
 use crate::plot::Point;
-use crate::policy::Policy;
-use crate::recipe::gflownet::Task;
+use crate::policy::Densities;
+use crate::recipe::gflownet::{FlowTask, Task};
 use crate::recipe::{ChainPlan, GFlowNetPlan, Plan, TargetData};
 use crate::rng::{Noise, Purpose};
+use crate::run::gflownet::fatal;
 use crate::run::{Run, Silent};
 use crate::target::Energy;
 
@@ -60,12 +61,51 @@ fn common(run: &Run, result: &Value) -> Result<Summary> {
 }
 
 fn gflownet(run: &Run, plan: &GFlowNetPlan, result: &Value) -> Result<Summary> {
-    let Task::Discrete(task) = &plan.task;
-    let dimension = task.model.policy.cells();
-    let mut samples = read_samples(&run.directory.join("samples.npy"), dimension)?;
-    samples.truncate(ROWS * dimension);
+    let columns = plan.task.columns();
+    let mut samples = read_samples(&run.directory.join("samples.npy"), columns)?;
+    samples.truncate(ROWS * columns);
     let target = serde_json::to_string(&plan.recipe.target).expect("a target is plain values");
-    Ok(Summary { target, dimension, samples, ..common(run, result)? })
+    let summary = Summary { target, dimension: columns, samples, ..common(run, result)? };
+    match &plan.task {
+        // A law of objects for each condition, or one that the prior is part of, has no picture.
+        Task::Discrete(_) if !plan.recipe.conditions.is_empty() || plan.recipe.policy.prior.is_some() => {
+            Ok(summary)
+        }
+        Task::Discrete(task) => {
+            let flow = flow::gather(plan, task, &run.trained(&Silent)?, &summary.samples)?;
+            Ok(Summary { flow: Some(flow), ..summary })
+        }
+        Task::Continuous(task) => points(plan, task, summary),
+    }
+}
+
+/// Samples of points beside exact ones and, in the plane, the reward.
+fn points(plan: &GFlowNetPlan, task: &FlowTask<Densities>, summary: Summary) -> Result<Summary> {
+    let columns = summary.dimension;
+    let dimension = plan.recipe.target.coordinates().unwrap_or(columns);
+    let kept = |rows: &[f32]| -> Vec<f32> {
+        rows.chunks_exact(columns).flat_map(|row| row[..dimension].iter().copied()).collect()
+    };
+    let noise = Noise::new(plan.recipe.seed, Purpose::Target).from_trajectory(1 << 42);
+    let exact = task.reward.draw(summary.samples.len() / columns, &noise);
+    let reference = exact.map(|rows| Reference { name: "Exact samples".to_owned(), rows: kept(&rows) });
+    let samples = kept(&summary.samples);
+    let rest = summary.samples.get(dimension..columns).unwrap_or_default().to_vec();
+    let density = if dimension == 2 && plan.recipe.target.coordinates().is_some() {
+        let mut shown = samples.clone();
+        shown.extend(reference.iter().flat_map(|reference| &reference.rows));
+        let log_reward = |points: &[f32]| {
+            let states: Vec<f32> =
+                points.chunks_exact(2).flat_map(|point| point.iter().chain(&rest).copied()).collect();
+            let mut out = vec![f64::NEG_INFINITY; points.len() / 2];
+            task.reward.log_rewards(&states, &[], &mut out).map_err(fatal)?;
+            Ok(out)
+        };
+        Some(density(log_reward, &shown)?)
+    } else {
+        None
+    };
+    Ok(Summary { dimension, samples, reference, density, ..summary })
 }
 
 fn chain(run: &Run, plan: &ChainPlan, result: &Value) -> Result<Summary> {
@@ -101,7 +141,7 @@ fn chain(run: &Run, plan: &ChainPlan, result: &Value) -> Result<Summary> {
         TargetData::Energy(energy) if dimension == 2 => {
             let mut shown = samples.clone();
             shown.extend(reference.iter().flat_map(|reference| &reference.rows));
-            Some(density(energy.as_ref(), &shown))
+            Some(density(of_energy(energy.as_ref()), &shown)?)
         }
         _ => None,
     };
@@ -129,22 +169,29 @@ fn range<'a>(values: impl Iterator<Item = &'a f32>) -> (f32, f32) {
 }
 
 /// An energy of two dimensions on a grid around some points.
-fn density(energy: &dyn Energy, rows: &[f32]) -> Density {
+/// The log-density of points of the plane.
+fn of_energy(energy: &dyn Energy) -> impl Fn(&[f32]) -> Result<Vec<f64>> {
+    |points| {
+        let states = matrix(points.to_vec(), 2, &burn::tensor::Device::flex());
+        Ok(to_vec_f64(double(energy.log_density(&states))))
+    }
+}
+
+fn density(log_density: impl Fn(&[f32]) -> Result<Vec<f64>>, rows: &[f32]) -> Result<Density> {
     let points: Vec<Point> = rows.chunks_exact(2).map(|row| (f64::from(row[0]), f64::from(row[1]))).collect();
     let (x, y) = square(&points, ["", ""]);
     let middle =
         |low: f64, high: f64, k: usize| (low + (high - low) * (k as f64 + 0.5) / CELLS as f64) as f32;
     let grid = (0..CELLS * CELLS)
         .flat_map(|cell| [middle(x.low, x.high, cell % CELLS), middle(y.low, y.high, cell / CELLS)]);
-    let states = matrix(grid.collect(), 2, &burn::tensor::Device::flex());
-    let log_density = to_vec_f64(double(energy.log_density(&states)));
+    let log_density = log_density(&grid.collect::<Vec<f32>>())?;
     let largest = log_density.iter().copied().filter(|v| v.is_finite()).fold(f64::NEG_INFINITY, f64::max);
-    Density {
+    Ok(Density {
         low: [x.low, y.low],
         high: [x.high, y.high],
         cells: CELLS,
         values: log_density.iter().map(|value| (value - largest).exp()).collect(),
-    }
+    })
 }
 
 /// The lines of `metrics.jsonl` that are whole; a run without one has none.
@@ -215,7 +262,7 @@ mod tests {
     fn densities_peak_where_the_energy_does() {
         let energy = DiagonalGaussian { mean: vec![1.0, -2.0], std: vec![0.5, 1.5], log_z: 7.0 };
         let rows = energy.sample(2000, &Noise::new(1, Purpose::Target)).unwrap();
-        let found = density(&energy, &rows);
+        let found = density(of_energy(&energy), &rows).unwrap();
         let peak = found.values.iter().position(|value| *value == 1.0).unwrap();
         let cell = (found.high[0] - found.low[0]) / CELLS as f64;
         let at = |k: usize, index: usize| found.low[k] + cell * (index as f64 + 0.5);

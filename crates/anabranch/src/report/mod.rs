@@ -6,6 +6,7 @@
 
 mod comparison;
 mod curves;
+mod flow;
 mod gather;
 mod metric;
 mod page;
@@ -17,6 +18,7 @@ use std::path::Path;
 use serde_json::{Map, Value};
 
 pub use comparison::comparison_page;
+pub use flow::{Flow, Form, Graph, Law, Object, Walk};
 pub use gather::gather;
 pub use metric::{Better, Description, describe, with_error};
 pub use single::run_page;
@@ -63,6 +65,8 @@ pub struct Summary {
     pub density: Option<Density>,
     /// The same paths at several places of the chain, from the source to the target.
     pub trajectory: Vec<Frame>,
+    /// What is known of a flow network's objects, where the model is one.
+    pub flow: Option<Flow>,
     /// The resolved recipe, TOML.
     pub recipe: String,
     /// The papers behind the recipe, BibTeX.

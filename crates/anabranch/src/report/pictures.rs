@@ -4,8 +4,8 @@
 use super::page::{figure, note};
 use super::{Frame, ImageShape, Reference, Summary};
 use crate::plot::{
-    Axis, HeatMap, Histogram, ImageGrid, Layer, LineChart, Point, Scale, Scatter, Series, grey_levels,
-    quantiles,
+    Axis, Colours, HeatMap, Histogram, ImageGrid, Layer, LineChart, Point, Scale, Scatter, Series,
+    grey_levels, quantiles,
 };
 
 /// The colours of samples and of what they are to resemble.
@@ -84,7 +84,15 @@ pub(super) fn sample_grid(run: &Summary) -> Option<ImageGrid> {
 
 fn cloud(title: &str, rows: &[f32], dimension: usize, colour: usize, axes: &(Axis, Axis)) -> Scatter {
     let (x, y) = axes.clone();
-    Scatter { title: title.to_owned(), x, y, colour, points: points(rows, dimension), remark: true }
+    Scatter {
+        title: title.to_owned(),
+        x,
+        y,
+        colour,
+        points: points(rows, dimension),
+        diagonal: false,
+        remark: true,
+    }
 }
 
 /// What the model is to resemble; images are about `side` screen pixels wide.
@@ -97,6 +105,8 @@ pub(super) fn target(run: &Summary, axes: &(Axis, Axis), side: usize) -> Vec<Str
             y: axes.1.clone(),
             columns: density.cells,
             values: density.values.clone(),
+            colours: Colours::Fitted,
+            paths: Vec::new(),
             unit: "share of the largest".to_owned(),
             remark: String::new(),
         };

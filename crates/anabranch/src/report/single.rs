@@ -2,7 +2,7 @@
 
 use super::metric::{count, describe, duration, estimate, names, text, with_error};
 use super::page::{facts, figure, folded, note, page, row, section};
-use super::{Summary, curves, pictures};
+use super::{Summary, curves, flow, pictures};
 use crate::plot::{Interval, Intervals, Mark, escape};
 
 /// The report of one run as HTML.
@@ -10,15 +10,10 @@ pub fn run_page(run: &Summary) -> String {
     let heading = if run.title.is_empty() { &run.name } else { &run.title };
     let mut body = format!("<header>\n<h1>{}</h1>\n{}</header>\n", escape(heading), note(&about(run)));
     body.push_str(&section("Estimates", &format!("{}{}", estimates(run), sandwich(run).unwrap_or_default())));
-    let axes = pictures::common_axes(&[run]);
-    let mut samples = pictures::target(run, &axes, 44);
-    samples.extend(pictures::samples(run, "Samples", &axes, 44));
-    let marginals = pictures::marginals(run, 6);
-    let mut shown = row(&samples);
-    if !marginals.is_empty() {
-        shown.push_str(&row(&marginals));
-    }
-    body.push_str(&section("Samples", &shown));
+    body.push_str(&match &run.flow {
+        Some(flow) => flow::sections(flow),
+        None => section("Samples", &samples(run)),
+    });
     if !run.trajectory.is_empty() {
         let words = "The same paths at several places of the chain, from the source (0) to the target (1).";
         body.push_str(&section("Trajectories", &format!("{}{}", note(words), pictures::trajectory(run))));
@@ -38,6 +33,19 @@ pub fn run_page(run: &Summary) -> String {
         ));
     }
     page(&format!("{} \u{b7} anabranch", run.name), &body)
+}
+
+/// Samples beside what they are to resemble.
+fn samples(run: &Summary) -> String {
+    let axes = pictures::common_axes(&[run]);
+    let mut samples = pictures::target(run, &axes, 44);
+    samples.extend(pictures::samples(run, "Samples", &axes, 44));
+    let marginals = pictures::marginals(run, 6);
+    let mut shown = row(&samples);
+    if !marginals.is_empty() {
+        shown.push_str(&row(&marginals));
+    }
+    shown
 }
 
 /// The facts that identify a run.

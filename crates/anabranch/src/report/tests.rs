@@ -40,6 +40,7 @@ fn summary(name: &str) -> Summary {
         reference: Some(Reference { name: "Held-out data".to_owned(), rows: rows(1) }),
         density: None,
         trajectory: frames.to_vec(),
+        flow: None,
         recipe: "name = \"a\" # <&>\n".to_owned(),
         citations: vec!["@article{x, title={A & B}}".to_owned()],
     }

@@ -18,8 +18,8 @@ mod parse;
 use rayon::prelude::*;
 
 use super::{Failure, Reward};
-use crate::environment::Cell;
 use crate::error::Problem;
+use crate::policy::Number;
 
 /// A reward by a formula.
 #[derive(Debug)]
@@ -85,7 +85,7 @@ impl Expression {
     }
 
     /// The values of at most [`LANES`] objects.
-    fn run(&self, objects: &[Cell], conditions: &[f32], out: &mut [f64]) {
+    fn run<C: Number>(&self, objects: &[C], conditions: &[f32], out: &mut [f64]) {
         let batch = Batch { objects, cells: self.cells, conditions, width: self.conditions, rows: out.len() };
         let mut stack = Stack { values: [[0.0; LANES]; DEPTH], height: 0 };
         batch.run(&self.program, &mut stack, ([0.0; LANES], 0.0));
@@ -94,8 +94,8 @@ impl Expression {
 }
 
 /// The objects that a program is run on.
-struct Batch<'a> {
-    objects: &'a [Cell],
+struct Batch<'a, C> {
+    objects: &'a [C],
     cells: usize,
     conditions: &'a [f32],
     width: usize,
@@ -121,7 +121,7 @@ impl Stack {
     }
 }
 
-impl Batch<'_> {
+impl<C: Number> Batch<'_, C> {
     /// `each` is the cell that a fold is at and its number.
     fn run(&self, program: &[Op], stack: &mut Stack, each: (Lanes, f64)) {
         let mut at = 0;
@@ -135,7 +135,7 @@ impl Batch<'_> {
                 }
                 Op::Total => stack.push(self.rows_of(|row| {
                     let object = &self.objects[row * self.cells..][..self.cells];
-                    object.iter().map(|cell| f64::from(*cell)).sum()
+                    object.iter().map(|cell| cell.number()).sum()
                 })),
                 Op::Each => stack.push(each.0),
                 Op::Index => stack.push([each.1; LANES]),
@@ -167,7 +167,7 @@ impl Batch<'_> {
     }
 
     fn column(&self, cell: usize) -> Lanes {
-        self.rows_of(|row| f64::from(self.objects[row * self.cells + cell]))
+        self.rows_of(|row| self.objects[row * self.cells + cell].number())
     }
 
     fn rows_of(&self, value: impl Fn(usize) -> f64) -> Lanes {
@@ -175,8 +175,8 @@ impl Batch<'_> {
     }
 }
 
-impl Reward for Expression {
-    fn log_rewards(&self, objects: &[Cell], conditions: &[f32], out: &mut [f64]) -> Result<(), Failure> {
+impl<C: Number> Reward<C> for Expression {
+    fn log_rewards(&self, objects: &[C], conditions: &[f32], out: &mut [f64]) -> Result<(), Failure> {
         let run = |(chunk, out): (usize, &mut [f64])| {
             let (first, rows) = (chunk * LANES, out.len());
             let objects = &objects[first * self.cells..][..rows * self.cells];
@@ -198,13 +198,14 @@ impl Reward for Expression {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::environment::Cell;
 
     /// The value at the cells 3, 0, 7, 2 under the conditions 0.5 and -2.
     fn value(text: &str) -> f64 {
         let formula = Expression::log_reward("f", text, 4).unwrap_or_else(|problem| panic!("{problem}"));
         let mut out = [f64::NAN];
         let conditions = [0.5, -2.0];
-        formula.log_rewards(&[3, 0, 7, 2], &conditions[..formula.condition_width()], &mut out).unwrap();
+        formula.log_rewards(&[3 as Cell, 0, 7, 2], &conditions[..formula.conditions], &mut out).unwrap();
         out[0]
     }
 
@@ -264,7 +265,7 @@ mod tests {
     #[test]
     fn batches_of_any_size_are_rows() {
         let formula = Expression::reward("f", "1 + x0 + c1 * sum(i * x)", 3).unwrap();
-        assert_eq!(formula.condition_width(), 2);
+        assert_eq!(formula.conditions, 2);
         for rows in [0, 1, 15, 16, 17, 100, 1000] {
             let objects: Vec<Cell> = (0..rows * 3).map(|i| (i * i % 11) as Cell).collect();
             let conditions: Vec<f32> = (0..rows * 2).map(|i| i as f32).collect();

@@ -16,6 +16,7 @@
 //! | [`Table`] | any that can be written in a file | the sum of all rows |
 //! | [`Expression`] | any | |
 //! | [`Process`] | any | |
+//! | [`Classifier`] | words | |
 //! | [`Preference`], [`Tempered`], [`Entropic`] | those of the rewards they are made of | where theirs say it |
 //! | [`continuous`] | points of a box, the line, the torus | closed form |
 //!
@@ -23,6 +24,7 @@
 //! [`RewardRecipe`] names the discrete ones in a recipe.
 
 mod checked;
+mod classifier;
 mod conditions;
 pub mod continuous;
 mod entropic;
@@ -43,7 +45,9 @@ use std::fmt::Debug;
 use rayon::prelude::*;
 
 pub use checked::checked;
+pub use classifier::{Classifier, ClassifierSettings};
 pub use conditions::{ConditionLaw, Conditions};
+pub use continuous::PointRewardRecipe;
 pub use entropic::Entropic;
 pub use expression::Expression;
 pub use graph::GraphReward;
@@ -59,6 +63,7 @@ pub use table::{Table, Transform};
 
 use crate::environment::Cell;
 use crate::error::{Error, Problem};
+use crate::rng::Noise;
 
 /// Why a batch of objects got no rewards.
 #[derive(Debug)]
@@ -110,6 +115,25 @@ pub trait Reward<C = Cell>: Send + Sync + Debug {
         None
     }
 
+    /// Exact draws from `R / Z`, `[count, cells]`, where there is a direct way to them: draw `i` from row `i` of `noise`.
+    fn draw(&self, _count: usize, _noise: &Noise) -> Option<Vec<C>> {
+        None
+    }
+
+    /// Appends the rewards `r_k(x)` that a preference weighs, `[batch, count]`, and answers their count: 0 where the reward
+    /// is of one piece.
+    ///
+    /// # Errors
+    /// As [`Reward::log_rewards`].
+    fn parts(&self, _objects: &[C], _batch: usize, _out: &mut Vec<f64>) -> Result<usize, Failure> {
+        Ok(0)
+    }
+
+    /// What was measured of the reward itself when it was made, by the names of metrics.
+    fn figures(&self) -> Vec<(&'static str, f64)> {
+        Vec::new()
+    }
+
     /// Whether the object belongs to one of the reward's modes, where it has such.
     fn is_mode(&self, _object: &[C]) -> Option<bool> {
         None
@@ -143,7 +167,7 @@ fn fill_rows<C: Sync>(objects: &[C], out: &mut [f64], value: impl Fn(&[C]) -> f6
 }
 
 /// Refuses a number outside of `least..=most`, or one that is none.
-fn within(key: &str, value: f64, least: f64, most: f64) -> Result<(), Problem> {
+pub(crate) fn within(key: &str, value: f64, least: f64, most: f64) -> Result<(), Problem> {
     if (least..=most).contains(&value) {
         return Ok(());
     }
@@ -158,5 +182,5 @@ fn short(value: f64) -> String {
 }
 
 /// The least and the largest reward, weight or exponent that may be given.
-const LEAST: f64 = 1e-300;
-const LARGEST: f64 = 1e300;
+pub(crate) const LEAST: f64 = 1e-300;
+pub(crate) const LARGEST: f64 = 1e300;

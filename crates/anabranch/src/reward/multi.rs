@@ -132,6 +132,19 @@ impl Reward for Preference {
         self.rewards.len() + self.beta.width()
     }
 
+    fn parts(&self, objects: &[Cell], batch: usize, out: &mut Vec<f64>) -> Result<usize, Failure> {
+        let count = self.rewards.len();
+        let mut log_rewards = vec![0.0; batch];
+        let first = out.len();
+        out.resize(first + batch * count, 0.0);
+        for (k, reward) in self.rewards.iter().enumerate() {
+            reward.log_rewards(objects, &[], &mut log_rewards)?;
+            let own = out[first..].iter_mut().skip(k).step_by(count);
+            own.zip(&log_rewards).for_each(|(out, log_reward)| *out = log_reward.exp());
+        }
+        Ok(count)
+    }
+
     fn log_z_tempered(&self, beta: f64, condition: &[f32]) -> Option<f64> {
         if self.combination != Combination::Linear || beta * self.beta.of(condition) != 1.0 {
             return None;

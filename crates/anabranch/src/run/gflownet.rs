@@ -1,7 +1,10 @@
 //! Measuring a flow network: bounds on log Z by paths, and where all states can be listed the learned distribution of
 //! objects itself beside the exact one.
 
+mod conditional;
 pub(crate) mod exact;
+mod points;
+mod relative;
 
 use std::collections::HashSet;
 use std::path::Path;
@@ -32,10 +35,40 @@ pub(super) fn evaluate(
     directory: &Path,
     observer: &dyn Observer,
 ) -> Result<Map<String, Value>> {
-    let recipe = &plan.recipe;
-    let Task::Discrete(task) = &plan.task;
+    let mut metrics = match &plan.task {
+        Task::Discrete(task) if plan.recipe.conditions.is_empty() => objects(plan, task, trained, observer)?,
+        Task::Discrete(task) => conditional::evaluate(plan, task, trained, directory, observer)?,
+        Task::Continuous(task) => points::evaluate(plan, task, trained, observer)?,
+    };
+    let figures = match &plan.task {
+        Task::Discrete(task) => task.reward.figures(),
+        Task::Continuous(task) => task.reward.figures(),
+    };
+    metrics.extend(figures.into_iter().map(|(name, value)| (name.to_owned(), json!(value))));
+    let start = Instant::now();
+    let count = plan.recipe.evaluation.samples;
+    let noise = plan.sampling_noise();
+    let found = plan.sample(trained, count, &noise, &watched(observer, "samples", count))?;
+    let seconds = start.elapsed().as_secs_f64();
+    metrics.insert("seconds_per_sample".to_owned(), json!(seconds / count as f64));
+    write_samples(&directory.join("samples.npy"), Format::Npy, &found, plan.task.columns(), None, 0)?;
+    Ok(metrics)
+}
+
+/// Measures a flow network over integers.
+fn objects(
+    plan: &GFlowNetPlan,
+    task: &FlowTask<Actions>,
+    trained: &Trained,
+    observer: &dyn Observer,
+) -> Result<Map<String, Value>> {
     let mut metrics = Map::new();
-    let listed = recipe.evaluation.exact_states;
+    if let Some(prior) = &task.settings.prior {
+        relative::paths(plan, task, trained, prior, observer, &mut metrics)?;
+        relative::distances(plan, task, trained, prior, &mut metrics)?;
+        return Ok(metrics);
+    }
+    let listed = plan.recipe.evaluation.exact_states;
     // Their number is not known beforehand.
     observer.begin("listing all states", 0, 0);
     let exact = Exact::of(task, trained, listed)?;
@@ -59,14 +92,6 @@ pub(super) fn evaluate(
         metrics.insert("log_z_learned".to_owned(), json!(log_z));
     }
     paths(plan, task, trained, exact.as_ref(), observer, &mut metrics)?;
-    let start = Instant::now();
-    let count = recipe.evaluation.samples;
-    let noise = plan.sampling_noise();
-    let found = walked(task, trained, count, &noise, &watched(observer, "samples", count))?;
-    let seconds = start.elapsed().as_secs_f64();
-    metrics.insert("seconds_per_sample".to_owned(), json!(seconds / count as f64));
-    let columns = plan.task.columns();
-    write_samples(&directory.join("samples.npy"), Format::Npy, &numbers(&found.objects), columns, None, 0)?;
     Ok(metrics)
 }
 
@@ -89,6 +114,7 @@ impl GFlowNetPlan {
     ) -> Result<Vec<f32>> {
         match &self.task {
             Task::Discrete(task) => Ok(numbers(&walked(task, trained, count, noise, seen)?.objects)),
+            Task::Continuous(task) => Ok(numbers(&walked(task, trained, count, noise, seen)?.objects)),
         }
     }
 }
@@ -137,7 +163,7 @@ fn paths(
     Ok(())
 }
 
-/// Walks from the source on-policy; a reward that is not to be had is an error.
+/// Walks from the source on-policy, under conditions of their law if there are any; a reward that is not to be had is an error.
 fn walked<P: Policy>(
     task: &FlowTask<P>,
     trained: &Trained,
@@ -145,13 +171,29 @@ fn walked<P: Policy>(
     noise: &Noise,
     seen: &dyn Fn(usize) -> bool,
 ) -> Result<Found<P::Cell>> {
+    let conditions = match &task.settings.conditions {
+        Some(conditions) => conditions.draw(count, &noise.purpose(Purpose::Source)),
+        None => Vec::new(),
+    };
+    walked_under(task, trained, &conditions, count, noise, seen)
+}
+
+/// Walks from the source on-policy under conditions, `[count, width]`.
+fn walked_under<P: Policy>(
+    task: &FlowTask<P>,
+    trained: &Trained,
+    conditions: &[f32],
+    count: usize,
+    noise: &Noise,
+    seen: &dyn Fn(usize) -> bool,
+) -> Result<Found<P::Cell>> {
     let evaluator = task.model.network.with(&trained.vectors[0]);
     let reward = task.reward.as_ref();
-    outward(&task.model.policy, evaluator.as_ref(), reward, &[], count, noise, seen).map_err(fatal)
+    outward(&task.model.policy, evaluator.as_ref(), reward, conditions, count, noise, seen).map_err(fatal)
 }
 
 /// A failure of the reward where none can be passed over.
-fn fatal(failure: Failure) -> Error {
+pub(crate) fn fatal(failure: Failure) -> Error {
     match failure {
         Failure::Stop(error) => error,
         Failure::Skip(detail) => Error::Numeric { step: 0, term: "the reward".to_owned(), detail },

@@ -16,7 +16,9 @@ use crate::fused::scratch;
 use crate::model::Model;
 use crate::network::weights::{Weights, layout, matrix};
 use crate::objective::{self, KlTerms};
-use crate::recipe::gflownet::Task;
+use crate::parallel::awake;
+use crate::policy::Policy;
+use crate::recipe::gflownet::{FlowTask, Task};
 use crate::recipe::{ChainPlan, ObjectiveRecipe, Plan, TargetData};
 use crate::rng::{Noise, Purpose};
 use gflownet::FlowTrainer;
@@ -88,13 +90,14 @@ pub fn start(plan: &Plan) -> Result<Box<dyn Training + '_>> {
     Ok(match plan {
         Plan::Chain(plan) => Box::new(Trainer::new(plan)),
         Plan::GFlowNet(plan) => match &plan.task {
-            Task::Discrete(task) => {
-                let (model, reward, settings) =
-                    (task.model.clone(), task.reward.clone(), task.settings.clone());
-                Box::new(FlowTrainer::new(model, reward, settings, plan.recipe.seed)?)
-            }
+            Task::Discrete(task) => Box::new(flow_trainer(task, plan.recipe.seed)?),
+            Task::Continuous(task) => Box::new(flow_trainer(task, plan.recipe.seed)?),
         },
     })
+}
+
+fn flow_trainer<P: Policy + Clone>(task: &FlowTask<P>, seed: u64) -> Result<FlowTrainer<P>> {
+    FlowTrainer::new(task.model.clone(), task.reward.clone(), task.settings.clone(), seed)
 }
 
 /// A chain being trained.
@@ -254,7 +257,7 @@ impl Training for Trainer<'_> {
 
     fn step(&mut self) -> Result<StepInfo> {
         // On a thread of the pool, so that the parallel parts of a step need not be handed over one by one.
-        rayon::scope(|_| self.step_here())
+        awake(usize::MAX, || self.step_here())
     }
 
     fn evaluate(&mut self) -> Result<f64> {

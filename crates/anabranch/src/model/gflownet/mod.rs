@@ -103,6 +103,11 @@ fn lane_size(count: usize) -> usize {
     count.div_ceil((count / LANE).clamp(1, MOST_LANES)).max(1)
 }
 
+/// How many lanes a batch of `count` trajectories has, at least one.
+pub fn lanes(count: usize) -> usize {
+    count.div_ceil(lane_size(count)).max(1)
+}
+
 /// The part of `values`, `width` numbers for each of `count` trajectories, that belongs to some of them.
 fn part<T>(values: &[T], count: usize, first: usize, size: usize) -> &[T] {
     let width = values.len() / count.max(1);

@@ -85,15 +85,22 @@ impl Network for Mlp {
     fn with<'a>(&'a self, weights: &'a [f32]) -> Box<dyn Evaluator + 'a> {
         assert_eq!(weights.len(), self.parameters(), "the weights of the perceptron");
         let layers = self.layers(weights);
-        let deep = layers.iter().enumerate().skip(1);
-        let deep = deep
-            .map(|(index, (weight, bias))| (*weight, Layer::pack(weight, bias, self.depth(index))))
-            .collect();
+        let deep = || layers.iter().enumerate().skip(1);
+        let pack =
+            || deep().map(|(index, (weight, bias))| Layer::pack(weight, bias, self.depth(index))).collect();
+        let pack_transposed = || {
+            deep()
+                .map(|(index, (weight, _))| {
+                    Panels::pack_transposed(weight, self.depth(index), self.widths[index])
+                })
+                .collect()
+        };
+        let (deep, transposed) = rayon::join(pack, pack_transposed);
         let (first, bias) = layers[0];
         let mut first_bias = bias.to_vec();
         first_bias.resize(padded(bias.len()), 0.0);
         let empty = Panels::pack(&[], self.widths[0], 0, self.widths[0]);
-        Box::new(WithWeights { network: self, first, first_bias, empty, deep })
+        Box::new(WithWeights { network: self, first, first_bias, empty, deep, transposed })
     }
 }
 
@@ -105,8 +112,9 @@ struct WithWeights<'a> {
     first_bias: Vec<f32>,
     /// A factor of no rows: the first layer's sum has been gathered before.
     empty: Panels,
-    /// The other layers, as they are and packed.
-    deep: Vec<(&'a [f32], Layer)>,
+    /// The other layers, packed for each direction.
+    deep: Vec<Layer>,
+    transposed: Vec<Panels>,
 }
 
 /// The part of a buffer that holds `rows` rows from `first` on, made room for.
@@ -146,7 +154,7 @@ impl Evaluator for WithWeights<'_> {
             } else {
                 let stride = padded(widths[index - 1]);
                 let x = Rows { values: &before[2 * (index - 1)][first * stride..], stride, count: rows };
-                let layer = &self.deep[index - 1].1;
+                let layer = &self.deep[index - 1];
                 Input { x, depth: widths[index - 1], weight: &layer.weight, bias: &layer.bias, skip: None }
             };
             let width = padded(widths[index]);
@@ -192,7 +200,7 @@ impl Evaluator for WithWeights<'_> {
             let mut out = Scratch::take(rows * stride);
             Backward {
                 grad: Rows { values: grad, stride: padded(width), count: rows },
-                transposed: &Panels::pack_transposed(self.deep[index - 1].0, depth, width),
+                transposed: &self.transposed[index - 1],
                 slope: Some(&tape.buffers[2 * (index - 1) + 1]),
                 skip: None,
                 out: &mut out,

@@ -1,9 +1,9 @@
 use std::f64::consts::{PI, TAU};
 
 use super::*;
+use crate::math::special::{bessel_ratio, digamma, ln_bessel_i0, ln_gamma};
 use crate::policy::Concentrations;
 use crate::rng::{Noise, Purpose};
-use crate::special::{bessel_ratio, digamma, ln_bessel_i0, ln_gamma};
 
 /// Laws with awkward parameters.
 fn laws() -> Vec<(Law, [f64; 2])> {

@@ -2,13 +2,15 @@
 
 use std::sync::Arc;
 
-use super::settings::settings;
+use super::settings::{objects, settings};
+use super::target::Objects;
 use super::{BackwardName, GFlowNetRecipe, NetworkRecipe, size};
-use crate::environment::{Environment, States};
+use crate::environment::continuous::Continuous;
+use crate::environment::{Cell, Environment, States};
 use crate::error::{Problem, Result};
 use crate::model::gflownet::GFlowNet;
-use crate::network::taped::{Mlp, Network, Table};
-use crate::policy::{Actions, BackwardPolicy, Policy, Ways};
+use crate::network::taped::{Inputs, Mlp, Network, Table};
+use crate::policy::{Actions, BackwardPolicy, Densities, FlowHead, Heads, Policy, Ways};
 use crate::recipe::evaluation_noise;
 use crate::reward::Reward;
 use crate::rng::{Noise, Purpose};
@@ -29,6 +31,8 @@ pub struct GFlowNetPlan {
 pub enum Task {
     /// Of integers.
     Discrete(FlowTask<Actions>),
+    /// Of real numbers.
+    Continuous(FlowTask<Densities>),
 }
 
 /// A flow network with the reward that it learns.
@@ -45,21 +49,13 @@ pub struct FlowTask<P: Policy> {
 impl GFlowNetPlan {
     /// Builds what a checked recipe names.
     pub(in crate::recipe) fn new(recipe: GFlowNetRecipe) -> Result<Self> {
-        let (environment, reward) = recipe.target.build()?;
-        size::check(&recipe, environment.as_ref())?;
-        let backward = match recipe.policy.backward {
-            BackwardName::Uniform => BackwardPolicy::Uniform,
-            BackwardName::Learned | BackwardName::TrajectoryLikelihood => BackwardPolicy::Learned,
-            BackwardName::MaximumEntropy => {
-                BackwardPolicy::MaximumEntropy(Ways::of(environment.as_ref(), MOST_LISTED)?)
+        let task = match recipe.target.build()? {
+            Objects::Discrete(environment, reward) => Task::Discrete(discrete(&recipe, environment, reward)?),
+            Objects::Continuous((environment, reward)) => {
+                Task::Continuous(continuous(&recipe, environment, reward)?)
             }
         };
-        let policy = Actions::new(environment.clone(), backward, recipe.flow_head());
-        let network = network(&recipe.policy.network, environment.as_ref(), &policy)?;
-        let settings = settings(&recipe, environment.as_ref())?;
-        settings.check()?;
-        let task = FlowTask { model: GFlowNet { policy, network }, reward, settings };
-        Ok(Self { recipe, task: Task::Discrete(task) })
+        Ok(Self { recipe, task })
     }
 
     /// The noise of evaluations.
@@ -73,17 +69,40 @@ impl GFlowNetPlan {
     }
 }
 
-fn network(
-    recipe: &NetworkRecipe,
-    environment: &dyn Environment,
-    policy: &Actions,
-) -> Result<Arc<dyn Network>> {
-    match recipe {
+fn discrete(
+    recipe: &GFlowNetRecipe,
+    environment: Arc<dyn Environment>,
+    reward: Arc<dyn Reward>,
+) -> Result<FlowTask<Actions>> {
+    if let Some(components) = recipe.policy.components {
+        return Err(Problem::new(
+            "policy.components",
+            format!("{components}, over objects that are no points"),
+        )
+        .allowed("none: only laws of real numbers have components")
+        .into());
+    }
+    let backward = match recipe.policy.backward {
+        BackwardName::Uniform => BackwardPolicy::Uniform,
+        BackwardName::Learned | BackwardName::TrajectoryLikelihood => BackwardPolicy::Learned,
+        BackwardName::MaximumEntropy => {
+            BackwardPolicy::MaximumEntropy(Ways::of(environment.as_ref(), MOST_LISTED)?)
+        }
+    };
+    let policy = Actions::new(environment.clone(), backward, recipe.flow_head());
+    size::check(recipe, &policy)?;
+    let inputs = inputs(&policy, reward.as_ref());
+    let network: Arc<dyn Network> = match &recipe.policy.network {
         NetworkRecipe::Mlp { hidden, activation } => {
-            Ok(Arc::new(Mlp::new(policy.inputs(), hidden, policy.outputs(), (*activation).into())))
+            Arc::new(Mlp::new(inputs, hidden, policy.outputs(), (*activation).into()))
         }
         NetworkRecipe::Table {} => {
-            let states = States::of(environment, MOST_LISTED).map_err(|_| {
+            if inputs.dense > 0 {
+                return Err(Problem::new("policy.network.kind", "a table, with conditions")
+                    .allowed("mlp")
+                    .into());
+            }
+            let states = States::of(environment.as_ref(), MOST_LISTED).map_err(|_| {
                 Problem::new("policy.network.kind", "a table of more states than can be listed")
                     .allowed(format!("mlp; or an environment of at most {MOST_LISTED} states"))
             })?;
@@ -92,9 +111,64 @@ fn network(
                 environment.encode(states.state(i), &mut on);
                 on
             });
-            Ok(Arc::new(Table::new(policy.inputs(), features, policy.outputs())))
+            Arc::new(Table::new(inputs, features, policy.outputs()))
         }
-    }
+    };
+    let settings = settings(recipe, &policy, reward.as_ref(), network.parameters(), &|path| {
+        objects(path, environment.as_ref())
+    })?;
+    Ok(FlowTask { model: GFlowNet { policy, network }, reward, settings })
+}
+
+fn continuous(
+    recipe: &GFlowNetRecipe,
+    environment: Arc<dyn Continuous>,
+    reward: Arc<dyn Reward<f32>>,
+) -> Result<FlowTask<Densities>> {
+    let backward = match recipe.policy.backward {
+        BackwardName::Uniform => false,
+        BackwardName::Learned | BackwardName::TrajectoryLikelihood => true,
+        BackwardName::MaximumEntropy => {
+            return refused(
+                "policy.backward",
+                "maximum-entropy",
+                "uniform, learned or trajectory-likelihood",
+            );
+        }
+    };
+    let flow = match recipe.flow_head() {
+        FlowHead::None => false,
+        FlowHead::Output => true,
+        FlowHead::Logits => {
+            let allowed = "one of trajectories or of transitions, such as \"trajectory-balance\"";
+            return refused("objective.kind", "one that sums over all moves", allowed);
+        }
+    };
+    let heads =
+        Heads { components: recipe.policy.components.unwrap_or(2), backward, flow, ..Heads::default() };
+    let policy = Densities::new(environment, heads)?;
+    size::check(recipe, &policy)?;
+    let network: Arc<dyn Network> = match &recipe.policy.network {
+        NetworkRecipe::Mlp { hidden, activation } => {
+            let inputs = inputs(&policy, reward.as_ref());
+            Arc::new(Mlp::new(inputs, hidden, policy.outputs(), (*activation).into()))
+        }
+        NetworkRecipe::Table {} => return refused("policy.network.kind", "a table", "mlp"),
+    };
+    let settings = settings(recipe, &policy, reward.as_ref(), network.parameters(), &|_| {
+        refused("exploration.data", "objects from a file", "replay, or the policy's own trajectories")
+    })?;
+    Ok(FlowTask { model: GFlowNet { policy, network }, reward, settings })
+}
+
+fn refused<T>(key: &str, found: &str, allowed: &str) -> Result<T> {
+    Err(Problem::new(key, format!("{found} over points")).allowed(allowed).into())
+}
+
+/// What a network reads of a state and of its condition.
+fn inputs<P: Policy>(policy: &P, reward: &dyn Reward<P::Cell>) -> Inputs {
+    let Inputs { features, dense } = policy.inputs();
+    Inputs { features, dense: dense + reward.condition_width() }
 }
 
 impl Task {
@@ -102,6 +176,19 @@ impl Task {
     pub fn parameters(&self) -> usize {
         match self {
             Self::Discrete(task) => task.model.network.parameters(),
+            Self::Continuous(task) => task.model.network.parameters(),
+        }
+    }
+
+    /// The texts of objects that [`GFlowNetPlan::sample`] drew, `[count, columns]`.
+    pub fn texts(&self, objects: &[f32]) -> Vec<String> {
+        let rows = objects.chunks_exact(self.columns());
+        match self {
+            Self::Discrete(task) => {
+                let cells = |row: &[f32]| row.iter().map(|cell| *cell as Cell).collect::<Vec<Cell>>();
+                rows.map(|row| task.model.policy.describe(&cells(row))).collect()
+            }
+            Self::Continuous(task) => rows.map(|row| task.model.policy.describe(row)).collect(),
         }
     }
 
@@ -109,6 +196,7 @@ impl Task {
     pub fn columns(&self) -> usize {
         match self {
             Self::Discrete(task) => task.model.policy.cells(),
+            Self::Continuous(task) => task.model.policy.cells(),
         }
     }
 }

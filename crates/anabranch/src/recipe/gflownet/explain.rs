@@ -2,15 +2,13 @@
 
 use std::fmt::Write;
 
-use super::{BackwardName, GFlowNetPlan, NetworkRecipe, Task};
+use super::{BackwardName, FlowTask, GFlowNetPlan, NetworkRecipe, Task};
 use crate::objective::balance::BalanceRecipe;
-use crate::policy::Policy;
+use crate::policy::Policy as _;
 
 /// Space, target, policy with the formula of its step ratio, objective and estimators.
 pub(in crate::recipe) fn explain(plan: &GFlowNetPlan) -> String {
     let recipe = &plan.recipe;
-    let Task::Discrete(task) = &plan.task;
-    let environment = task.model.policy.environment();
     let mut text = String::new();
     let mut line = |label: &str, value: &str| {
         // Writing to a string does not fail.
@@ -18,11 +16,16 @@ pub(in crate::recipe) fn explain(plan: &GFlowNetPlan) -> String {
     };
     line("recipe", &format!("{}: {}", recipe.name, recipe.title));
     line("space", &recipe.target.space());
-    if let Some(objects) = environment.objects() {
+    if let Task::Discrete(task) = &plan.task
+        && let Some(objects) = task.model.policy.environment().objects()
+    {
         line("objects", &format!("{objects}, at most {} moves away", task.model.policy.longest()));
     }
-    let log_z =
-        task.reward.log_z(&[]).map_or("unknown log Z".to_owned(), |exact| format!("log Z = {exact:.6}"));
+    let log_z = match &plan.task {
+        _ if !recipe.conditions.is_empty() => "log Z of each condition".to_owned(),
+        Task::Discrete(FlowTask { reward, .. }) => log_z_of(reward.log_z(&[])),
+        Task::Continuous(FlowTask { reward, .. }) => log_z_of(reward.log_z(&[])),
+    };
     line("target", &format!("a reward R(x) = {}; {log_z}", recipe.target.formula()));
     let backward = match recipe.policy.backward {
         BackwardName::Uniform => "1 / #removals",
@@ -78,4 +81,8 @@ pub(in crate::recipe) fn explain(plan: &GFlowNetPlan) -> String {
     );
     line("parameters", &plan.task.parameters().to_string());
     text
+}
+
+fn log_z_of(exact: Option<f64>) -> String {
+    exact.map_or("unknown log Z".to_owned(), |exact| format!("log Z = {exact:.6}"))
 }

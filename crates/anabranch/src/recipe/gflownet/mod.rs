@@ -6,6 +6,7 @@ mod cite;
 mod explain;
 mod exploration;
 mod policy;
+mod prior;
 mod settings;
 mod size;
 mod target;
@@ -15,7 +16,10 @@ pub(super) use cite::citations;
 pub(super) use explain::explain;
 pub use exploration::{DataRecipe, ExplorationRecipe, LocalSearchRecipe, ReplayRecipe, Schedule};
 pub use policy::{BackwardName, NetworkRecipe, PolicyRecipe};
-pub use target::ObjectsRecipe;
+pub use target::{
+    Alphabet, BoxRecipe, BoxSteps, ChartRecipe, DomainName, GrowthName, HybridRecipe, LineRecipe,
+    ObjectsRecipe, TorusRecipe,
+};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -24,6 +28,7 @@ use super::{OptimizerRecipe, Overview, TrainingRecipe, positive, within};
 use crate::error::{Problem, Result};
 use crate::objective::balance::BalanceRecipe;
 use crate::policy::FlowHead;
+use crate::reward::ConditionLaw;
 
 /// A recipe of a flow network.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -39,6 +44,10 @@ pub struct GFlowNetRecipe {
     pub seed: u64,
     /// What objects there are, how they are built, and their reward.
     pub target: ObjectsRecipe,
+    /// Where conditions come from: the laws of their parts, one behind the other. Needed where the reward depends on
+    /// a condition.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub conditions: Vec<ConditionLaw>,
     /// How actions are chosen.
     #[serde(default)]
     pub policy: PolicyRecipe,
@@ -130,13 +139,15 @@ impl GFlowNetRecipe {
         match &self.objective {
             BalanceRecipe::FlowMatching(_) | BalanceRecipe::SoftQ(_) => FlowHead::Logits,
             objective if objective.needs().flow => FlowHead::Output,
+            // The flow at the start is the log Z of the condition.
+            objective if objective.needs().log_z && !self.conditions.is_empty() => FlowHead::Output,
             _ => FlowHead::None,
         }
     }
 
     /// Whether a log Z is learned as a weight of its own.
     pub fn learns_log_z(&self) -> bool {
-        self.objective.needs().log_z
+        self.objective.needs().log_z && self.conditions.is_empty()
     }
 
     pub(crate) fn overview(&self) -> Overview<'_> {
@@ -173,7 +184,9 @@ impl GFlowNetRecipe {
         self.exploration.check()?;
         self.policy.check()?;
         let objective = self.objective.check("objective", self.policy.backward.objective())?;
-        if self.policy.backward == BackwardName::Learned && !objective.needs().trains_backward {
+        // With a prior it says the form of that one's policy.
+        let unread = self.policy.prior.is_some();
+        if self.policy.backward == BackwardName::Learned && !objective.needs().trains_backward && !unread {
             let found = "\"learned\" with an objective that does not train it";
             return Err(Problem::new("policy.backward", found)
                 .allowed("uniform, maximum-entropy, or, where the objective is one of trajectories, trajectory-likelihood")

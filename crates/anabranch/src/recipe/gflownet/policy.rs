@@ -16,11 +16,23 @@ pub struct PolicyRecipe {
     pub backward: BackwardName,
     /// What answers for a state.
     pub network: NetworkRecipe,
+    /// Over points: how many laws each coordinate of a move is a mixture of; 2 unless given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub components: Option<usize>,
+    /// For relative objectives: the directory of a finished run over the same objects, whose policy is the prior and where
+    /// training starts.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub prior: Option<String>,
 }
 
 impl Default for PolicyRecipe {
     fn default() -> Self {
-        Self { backward: BackwardName::Learned, network: NetworkRecipe::default() }
+        Self {
+            backward: BackwardName::Learned,
+            network: NetworkRecipe::default(),
+            components: None,
+            prior: None,
+        }
     }
 }
 

@@ -3,15 +3,23 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use super::GFlowNetRecipe;
+use super::{GFlowNetRecipe, prior};
 use crate::environment::{Cell, Environment};
 use crate::error::{Error, Problem, Result};
-use crate::policy::Actions;
+use crate::policy::Policy;
+use crate::reward::{Conditions, Reward};
 use crate::sampler::back_and_forth::Removals;
 use crate::train::gflownet::Settings;
 use crate::train::gflownet::exploration::{DataSettings, Exploration, ReplaySettings, SearchSettings};
 
-pub(super) fn settings(recipe: &GFlowNetRecipe, environment: &dyn Environment) -> Result<Settings<Actions>> {
+/// The settings of the training of a policy whose network has so many `parameters`; `objects` reads those of a file.
+pub(super) fn settings<P: Policy>(
+    recipe: &GFlowNetRecipe,
+    policy: &P,
+    reward: &dyn Reward<P::Cell>,
+    parameters: usize,
+    objects: &dyn Fn(&Path) -> Result<Vec<P::Cell>>,
+) -> Result<Settings<P>> {
     let exploring = &recipe.exploration;
     let mut training = recipe.overview().training;
     let share = |fraction: f64| (fraction * training.batch as f64).round() as usize;
@@ -21,7 +29,7 @@ pub(super) fn settings(recipe: &GFlowNetRecipe, environment: &dyn Environment) -
         batch: share(replay.fraction()),
     });
     let data = exploring.data.as_ref().map(|data| {
-        let objects = Arc::new(objects(Path::new(&data.file), environment)?);
+        let objects = Arc::new(objects(Path::new(&data.file))?);
         Ok::<_, Error>(DataSettings { objects, batch: share(data.fraction) })
     });
     let data = data.transpose()?;
@@ -44,19 +52,36 @@ pub(super) fn settings(recipe: &GFlowNetRecipe, environment: &dyn Environment) -
         search,
         novelty: exploring.novelty,
     };
-    Ok(Settings {
+    let conditions = Conditions::new(recipe.conditions.clone(), reward.condition_width())?;
+    let settings = Settings {
         training,
         optimizer: recipe.optimizer.clone(),
         objective: recipe.objective.check("objective", recipe.policy.backward.objective())?,
         exploration,
-        conditions: None,
+        conditions: (conditions.width() > 0).then(|| Arc::new(conditions) as _),
         sources: None,
-        prior: None,
-    })
+        prior: prior::weights(recipe, parameters)?,
+    };
+    settings.check()?;
+    if settings.objective.needs().partial && !known_on_the_way(policy, reward) {
+        return Err(Problem::new("objective", "one that needs rewards on the way to an object")
+            .allowed("a reward that is known on the way, or another objective")
+            .into());
+    }
+    Ok(settings)
+}
+
+/// Whether the reward says something of the source.
+fn known_on_the_way<P: Policy>(policy: &P, reward: &dyn Reward<P::Cell>) -> bool {
+    let mut source = vec![P::Cell::default(); policy.cells()];
+    policy.source(&mut source);
+    let condition = vec![1.0; reward.condition_width()];
+    // A failure may pass, and has a message of its own when training asks.
+    reward.partial(&source, &condition, &mut [0.0]).unwrap_or(true)
 }
 
 /// The objects of a file, one a line as the environment writes them; empty lines are passed over.
-fn objects(path: &Path, environment: &dyn Environment) -> Result<Vec<Cell>> {
+pub(super) fn objects(path: &Path, environment: &dyn Environment) -> Result<Vec<Cell>> {
     let place = |line: usize| format!("exploration.data.file, {}:{line}", path.display());
     let text = std::fs::read_to_string(path).map_err(|error| {
         Problem::new("exploration.data.file", format!("{}: {}", path.display(), crate::error::reason(&error)))

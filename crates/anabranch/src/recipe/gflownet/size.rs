@@ -6,9 +6,8 @@
 //! ```
 
 use super::{GFlowNetRecipe, NetworkRecipe};
-use crate::environment::Environment;
 use crate::error::{Problem, Result};
-use crate::policy::FlowHead;
+use crate::policy::Policy;
 
 /// Weights of a network.
 const MOST_WEIGHTS: f64 = (1u64 << 28) as f64;
@@ -17,11 +16,11 @@ const MOST_NUMBERS: f64 = (1u64 << 31) as f64;
 /// Trajectories of all steps together: they have addresses of 48 bits, the upper half of which is for other uses.
 const MOST_TRAJECTORIES: f64 = (1u64 << 46) as f64;
 
-/// Checks that a recipe over an environment fits into a machine's memory.
+/// Checks that a recipe with a policy fits into a machine's memory.
 ///
 /// # Errors
 /// If a stated limit is passed.
-pub(super) fn check(recipe: &GFlowNetRecipe, environment: &dyn Environment) -> Result<()> {
+pub(super) fn check(recipe: &GFlowNetRecipe, policy: &impl Policy) -> Result<()> {
     let training = recipe.overview().training;
     let batch = training.batch as f64;
     if training.steps as f64 * batch > MOST_TRAJECTORIES {
@@ -32,13 +31,11 @@ pub(super) fn check(recipe: &GFlowNetRecipe, environment: &dyn Environment) -> R
             ))
             .into());
     }
-    let backward = if recipe.policy.backward.is_learned() { environment.removals() } else { 0 };
-    let flow = usize::from(recipe.flow_head() != FlowHead::None);
-    let outputs = (environment.moves() + 1 + backward + flow) as f64;
-    let mut row = environment.cells() as f64 + 2.0 * outputs;
+    let (outputs, inputs) = (policy.outputs() as f64, policy.inputs());
+    let mut row = policy.cells() as f64 + 2.0 * outputs;
     if let NetworkRecipe::Mlp { hidden, .. } = &recipe.policy.network {
         let mut weights = 0.0;
-        let mut inputs = environment.features() as f64;
+        let mut inputs = (inputs.features + inputs.dense) as f64;
         for width in hidden.iter().map(|width| *width as f64).chain([outputs]) {
             weights += (inputs + 1.0) * width;
             row += 3.0 * width;
@@ -50,15 +47,15 @@ pub(super) fn check(recipe: &GFlowNetRecipe, environment: &dyn Environment) -> R
                 .into());
         }
     }
-    let trajectory = row * (environment.longest() + 1) as f64;
+    let trajectory = row * (policy.longest() + 1) as f64;
     if batch * trajectory > MOST_NUMBERS {
-        let found = format!("{batch} trajectories of up to {} moves", environment.longest());
+        let found = format!("{batch} trajectories of up to {} moves", policy.longest());
         return Err(Problem::new("training.batch", found)
             .allowed(format!("at most {} on this target", (MOST_NUMBERS / trajectory) as u64))
             .into());
     }
     let evaluation = &recipe.evaluation;
-    let most = (1u64 << 30) as f64 / environment.cells() as f64;
+    let most = (1u64 << 30) as f64 / policy.cells() as f64;
     for (key, found) in [("evaluation.samples", evaluation.samples), ("evaluation.paths", evaluation.paths)] {
         if found as f64 > most {
             return Err(Problem::new(key, found.to_string())

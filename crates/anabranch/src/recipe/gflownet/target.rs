@@ -1,5 +1,7 @@
 //! The objects a recipe can name, with their rewards.
 
+mod points;
+
 use std::ops::RangeInclusive;
 use std::path::Path;
 use std::sync::Arc;
@@ -13,6 +15,8 @@ use crate::environment::{
 };
 use crate::error::{Error, Problem, Result, reason};
 use crate::reward::{Describe, GraphReward, Reward, RewardRecipe, Shape, Space};
+use points::Points;
+pub use points::{BoxRecipe, BoxSteps, ChartRecipe, DomainName, HybridRecipe, LineRecipe, TorusRecipe};
 
 /// The most states that are listed to find out whether a table of rewards has a row for every object.
 const MOST_LISTED: usize = 1_000_000;
@@ -133,6 +137,22 @@ pub enum ObjectsRecipe {
         /// The reward.
         reward: RewardRecipe,
     },
+    /// Points of the unit box, built by steps away from the origin.
+    Box(BoxRecipe),
+    /// Points of the line, or of a space of more dimensions, reached by a walk.
+    Line(LineRecipe),
+    /// Angles, reached by a walk.
+    Torus(TorusRecipe),
+    /// A choice of a chart, then a value for each of its axes.
+    Hybrid(HybridRecipe),
+}
+
+/// What a target is made of.
+pub(super) enum Objects {
+    /// Integers.
+    Discrete(Arc<dyn Environment>, Arc<dyn Reward>),
+    /// Real numbers.
+    Continuous(Points),
 }
 
 /// The letters of an alphabet.
@@ -181,13 +201,24 @@ fn between(least: Option<usize>, most: usize) -> RangeInclusive<usize> {
 
 impl ObjectsRecipe {
     /// The environment and the reward.
-    pub(super) fn build(&self) -> Result<(Arc<dyn Environment>, Arc<dyn Reward>)> {
+    pub(super) fn build(&self) -> Result<Objects> {
+        let points = match self {
+            Self::Box(points) => points.build()?,
+            Self::Line(points) => points.build()?,
+            Self::Torus(points) => points.build()?,
+            Self::Hybrid(points) => points.build()?,
+            _ => return self.discrete().map(|(environment, reward)| Objects::Discrete(environment, reward)),
+        };
+        Ok(Objects::Continuous(points))
+    }
+
+    fn discrete(&self) -> Result<(Arc<dyn Environment>, Arc<dyn Reward>)> {
         if let Self::Graph { file, reward: None } = self {
             let graph = Arc::new(graph(file.as_deref())?);
             return Ok((graph.clone(), Arc::new(GraphReward(graph))));
         }
         let (environment, shape) = self.environment()?;
-        let Some(reward) = self.reward() else { unreachable!("only a graph brings its own reward") };
+        let Some(reward) = self.reward() else { unreachable!("a graph's own reward was built above") };
         let listed = matches!(reward, RewardRecipe::Table { .. })
             .then(|| States::of(environment.as_ref(), MOST_LISTED).ok())
             .flatten();
@@ -270,6 +301,9 @@ impl ObjectsRecipe {
                 let cells = trees.cells();
                 shared(Ok(trees), Shape::Other { cells })
             }),
+            Self::Box(_) | Self::Line(_) | Self::Torus(_) | Self::Hybrid(_) => {
+                unreachable!("continuous spaces have environments of their own")
+            }
         };
         Ok(built.map_err(|problem| {
             let place = format!("target.{}", problem.place());
@@ -289,6 +323,17 @@ impl ObjectsRecipe {
             | Self::LabelledDags { reward, .. }
             | Self::Trees { reward, .. } => Some(reward),
             Self::Graph { reward, .. } => reward.as_ref(),
+            Self::Box(_) | Self::Line(_) | Self::Torus(_) | Self::Hybrid(_) => None,
+        }
+    }
+
+    /// How many coordinates a point has, where objects are points of one space.
+    pub fn coordinates(&self) -> Option<usize> {
+        match self {
+            Self::Box(points) => Some(points.dim),
+            Self::Line(points) => Some(points.dim),
+            Self::Torus(points) => Some(points.dim),
+            _ => None,
         }
     }
 
@@ -337,12 +382,22 @@ impl ObjectsRecipe {
             Self::Trees { leaves, .. } => {
                 format!("rooted binary trees over {leaves} labelled leaves, by joining two trees")
             }
+            Self::Box(points) => points.space(),
+            Self::Line(points) => points.space(),
+            Self::Torus(points) => points.space(),
+            Self::Hybrid(points) => points.space(),
         }
     }
 
     /// The reward as a formula.
     pub(super) fn formula(&self) -> String {
-        self.reward().map_or("what the graph gives each node".to_owned(), RewardRecipe::formula)
+        match self {
+            Self::Box(points) => points.reward.formula(),
+            Self::Line(points) => points.reward.formula(),
+            Self::Torus(points) => points.reward.formula(),
+            Self::Hybrid(points) => points.formula(),
+            _ => self.reward().map_or("what the graph gives each node".to_owned(), RewardRecipe::formula),
+        }
     }
 }
 

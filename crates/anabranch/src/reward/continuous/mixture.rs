@@ -10,9 +10,13 @@
 
 use std::f64::consts::TAU;
 
+use crate::environment::continuous::Domain;
 use crate::error::Problem;
+use crate::math::log_sum_exp;
 use crate::math::special::{ln_bessel_i0, ln_gamma};
+use crate::policy::{log_gamma_draw, von_mises_draw};
 use crate::reward::{Failure, LARGEST, LEAST, Reward, fill_rows, within};
+use crate::rng::{Noise, Stream};
 
 /// A mixture of products of laws.
 #[derive(Debug, Clone, PartialEq)]
@@ -31,6 +35,37 @@ enum Law {
 }
 
 impl Law {
+    fn beta([a, b]: [f64; 2]) -> Result<Self, Problem> {
+        within("components", a, 1e-6, 1e12)?;
+        within("components", b, 1e-6, 1e12)?;
+        Ok(Self::Beta { a, b, log_factor: ln_gamma(a + b) - ln_gamma(a) - ln_gamma(b) })
+    }
+
+    fn normal([mean, std]: [f64; 2]) -> Result<Self, Problem> {
+        within("components", mean, -1e12, 1e12)?;
+        within("components", std, 1e-12, 1e12)?;
+        Ok(Self::Normal { mean, std, log_factor: -std.ln() - 0.5 * TAU.ln() })
+    }
+
+    fn von_mises([mean, concentration]: [f64; 2]) -> Result<Self, Problem> {
+        within("components", mean, -1e12, 1e12)?;
+        within("components", concentration, 0.0, 1e12)?;
+        Ok(Self::VonMises { mean, concentration, log_factor: -TAU.ln() - ln_bessel_i0(concentration) })
+    }
+
+    fn draw(&self, stream: &mut Stream<'_>) -> f64 {
+        match *self {
+            Self::Beta { a, b, .. } => {
+                let [x, y] = [a, b].map(|shape| log_gamma_draw(shape, stream));
+                1.0 / (1.0 + (y - x).exp())
+            }
+            Self::Normal { mean, std, .. } => mean + std * stream.normal(),
+            Self::VonMises { mean, concentration, .. } => {
+                (mean + von_mises_draw(concentration, stream)).rem_euclid(TAU)
+            }
+        }
+    }
+
     fn log_density(&self, x: f64) -> f64 {
         match *self {
             Self::Beta { a, b, log_factor } => {
@@ -62,11 +97,7 @@ impl Mixture {
     /// If there is no component or coordinate, components differ in their coordinates, or there is not a weight for each; if
     /// a weight or parameter is not positive.
     pub fn of_betas(weights: &[f64], components: &Parameters) -> Result<Self, Problem> {
-        Self::with(weights, components, |[a, b]| {
-            within("components", a, 1e-6, 1e12)?;
-            within("components", b, 1e-6, 1e12)?;
-            Ok(Law::Beta { a, b, log_factor: ln_gamma(a + b) - ln_gamma(a) - ln_gamma(b) })
-        })
+        Self::with(weights, components, |_, parameters| Law::beta(parameters))
     }
 
     /// On the line, or more than one: each coordinate of each component has its `[mean, std]`.
@@ -74,11 +105,7 @@ impl Mixture {
     /// # Errors
     /// As [`Mixture::of_betas`], means aside.
     pub fn of_normals(weights: &[f64], components: &Parameters) -> Result<Self, Problem> {
-        Self::with(weights, components, |[mean, std]| {
-            within("components", mean, -1e12, 1e12)?;
-            within("components", std, 1e-12, 1e12)?;
-            Ok(Law::Normal { mean, std, log_factor: -std.ln() - 0.5 * TAU.ln() })
-        })
+        Self::with(weights, components, |_, parameters| Law::normal(parameters))
     }
 
     /// On the torus: each coordinate of each component has its `[mean, kappa]`; angles in radians.
@@ -86,17 +113,31 @@ impl Mixture {
     /// # Errors
     /// As [`Mixture::of_betas`], means aside; a concentration may be 0.
     pub fn of_von_mises(weights: &[f64], components: &Parameters) -> Result<Self, Problem> {
-        Self::with(weights, components, |[mean, concentration]| {
-            within("components", mean, -1e12, 1e12)?;
-            within("components", concentration, 0.0, 1e12)?;
-            Ok(Law::VonMises { mean, concentration, log_factor: -TAU.ln() - ln_bessel_i0(concentration) })
+        Self::with(weights, components, |_, parameters| Law::von_mises(parameters))
+    }
+
+    /// On a product of domains: a coordinate of each component has the parameters of the law of its domain.
+    ///
+    /// # Errors
+    /// As the others; or if a component has not a coordinate for each domain.
+    pub fn over(domains: &[Domain], weights: &[f64], components: &Parameters) -> Result<Self, Problem> {
+        if let Some((k, component)) = components.iter().enumerate().find(|(_, c)| c.len() != domains.len()) {
+            let found = format!("{} coordinates", component.len());
+            return Err(Problem::new(format!("components.{k}"), found)
+                .allowed(format!("{}, each with the two parameters of its law", domains.len())));
+        }
+        Self::with(weights, components, |d, parameters| match domains[d] {
+            Domain::Unit => Law::beta(parameters),
+            Domain::Line => Law::normal(parameters),
+            Domain::Circle => Law::von_mises(parameters),
         })
     }
 
+    /// `law` is told the coordinate and its parameters.
     fn with(
         weights: &[f64],
         components: &Parameters,
-        law: impl Fn([f64; 2]) -> Result<Law, Problem>,
+        law: impl Fn(usize, [f64; 2]) -> Result<Law, Problem>,
     ) -> Result<Self, Problem> {
         let dim = components.first().map_or(0, Vec::len);
         if dim == 0 || components.iter().any(|component| component.len() != dim) {
@@ -110,9 +151,14 @@ impl Mixture {
             return Err(Problem::new("weights", found).allowed("one per component"));
         }
         weights.iter().try_for_each(|weight| within("weights", *weight, LEAST, LARGEST))?;
-        let laws =
-            components.iter().flatten().map(|parameters| law(*parameters)).collect::<Result<_, _>>()?;
+        let coordinates = components.iter().flat_map(|component| component.iter().enumerate());
+        let laws = coordinates.map(|(d, parameters)| law(d, *parameters)).collect::<Result<_, _>>()?;
         Ok(Self { log_weights: weights.iter().map(|weight| weight.ln()).collect(), laws })
+    }
+
+    /// How many coordinates a point has.
+    pub fn dim(&self) -> usize {
+        self.laws.len() / self.log_weights.len()
     }
 
     fn log_density(&self, point: &[f32]) -> f64 {
@@ -120,7 +166,7 @@ impl Mixture {
         let terms = components.map(|(weight, laws)| {
             weight + laws.iter().zip(point).map(|(law, x)| law.log_density(f64::from(*x))).sum::<f64>()
         });
-        terms.fold(f64::NEG_INFINITY, |sum, term| crate::math::log_sum_exp(&[sum, term]))
+        terms.fold(f64::NEG_INFINITY, |sum, term| log_sum_exp(&[sum, term]))
     }
 }
 
@@ -131,7 +177,24 @@ impl Reward<f32> for Mixture {
     }
 
     fn log_z_tempered(&self, beta: f64, _: &[f32]) -> Option<f64> {
-        (beta == 1.0).then(|| crate::math::log_sum_exp(&self.log_weights))
+        (beta == 1.0).then(|| log_sum_exp(&self.log_weights))
+    }
+
+    fn draw(&self, count: usize, noise: &Noise) -> Option<Vec<f32>> {
+        let log_z = log_sum_exp(&self.log_weights);
+        let mut points = Vec::with_capacity(count * self.dim());
+        for i in 0..count {
+            let stream = &mut noise.stream(i);
+            let mut left = stream.uniform();
+            let chosen = self.log_weights.iter().position(|log_weight| {
+                left -= (log_weight - log_z).exp();
+                left < 0.0
+            });
+            let k = chosen.unwrap_or(self.log_weights.len() - 1);
+            let laws = &self.laws[k * self.dim()..][..self.dim()];
+            points.extend(laws.iter().map(|law| law.draw(stream) as f32));
+        }
+        Some(points)
     }
 }
 

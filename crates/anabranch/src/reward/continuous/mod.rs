@@ -13,13 +13,18 @@
 
 mod function;
 mod mixture;
+mod placed;
+mod recipe;
 
 pub use function::{Branin, Hartmann6};
 pub use mixture::Mixture;
+pub use placed::{ChartReward, OnCharts, OnPoints};
+pub use recipe::PointRewardRecipe;
 
 use super::{Failure, LARGEST, LEAST, Reward, fill_rows, within};
 use crate::error::Problem;
 use crate::math::log_sum_exp;
+use crate::rng::Noise;
 
 /// The grid's band reward on the box.
 #[derive(Debug, Clone, PartialEq)]
@@ -81,6 +86,27 @@ impl Reward<f32> for BoxBand {
         let (outer, band) = ((-d * 2f64.ln()).exp(), (-d * 5f64.ln()).exp());
         let terms = [(1.0 - outer, r0), (outer - band, r0 + r1), (band, r0 + r1 + r2)];
         Some(log_sum_exp(&terms.map(|(volume, r)| volume.ln() + beta * r.ln())))
+    }
+
+    /// Of the three layers one is chosen by its volume; within each a point is uniform.
+    fn draw(&self, count: usize, noise: &Noise) -> Option<Vec<f32>> {
+        let ([r0, r1, r2], d) = (self.rewards, self.dim as i32);
+        let volumes = [r0, r1 * 0.5f64.powi(d), r2 * 0.2f64.powi(d)];
+        let mut points = Vec::with_capacity(count * self.dim);
+        for i in 0..count {
+            let stream = &mut noise.stream(i);
+            let layer = stream.uniform() * volumes.iter().sum::<f64>();
+            for _ in 0..self.dim {
+                let (u, side) = (stream.uniform(), stream.uniform());
+                let away = match layer {
+                    layer if layer < volumes[0] => 0.5 * u,
+                    layer if layer < volumes[0] + volumes[1] => 0.25 + 0.25 * u,
+                    _ => 0.3 + 0.1 * u,
+                };
+                points.push((if side < 0.5 { 0.5 - away } else { 0.5 + away }) as f32);
+            }
+        }
+        Some(points)
     }
 
     fn is_mode(&self, object: &[f32]) -> Option<bool> {

@@ -5,12 +5,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{DEFAULT_BETA, LatticeName, RewardRecipe};
-use crate::error::{Error, Problem, Result};
+use crate::error::{Error, Problem, Result, quoted};
 use crate::reward::{
-    AdditiveEnergies, Counting, Entropic, Expression, GridReward, Ising, Items, LARGEST, LEAST, PlantedModes,
-    Preference, Process, ProcessSettings, Reward, Shape, Space, Table, Tempered, Transform, within,
+    AdditiveEnergies, Classifier, ClassifierSettings, Counting, Entropic, Expression, GridReward, Ising,
+    Items, LARGEST, LEAST, PlantedModes, Preference, Process, ProcessSettings, Reward, Shape, Space, Table,
+    Tempered, Transform, within,
 };
 use crate::rng::{Noise, Purpose};
+
+/// The keys of a classifier.
+const KEYS: [&str; 4] = ["kind", "width", "beta", "least"];
 
 type Built = Result<Arc<dyn Reward>, Problem>;
 
@@ -46,10 +50,27 @@ impl RewardRecipe {
                 let transform =
                     Transform { floor: *floor, exponent: *exponent, scale: *scale, least: *least };
                 transform.check().map_err(|problem| inside(place, problem))?;
+                if !Path::new(file).exists() {
+                    let allowed = "a CSV file with the header object,reward; data/README.md says how to make published ones";
+                    let problem = Problem::new("file", format!("{}, which is not there", quoted(file)));
+                    return Err(inside(place, problem.allowed(allowed)));
+                }
                 Ok(Arc::new(Table::read(Path::new(file), transform, space)?) as Arc<dyn Reward>)
             }
             Self::Expression { log_reward, reward } => expression(log_reward, reward, shape.cells()),
             Self::Process { .. } => self.process(space),
+            Self::Classifier { file, width, beta, least, seed } => {
+                let settings = ClassifierSettings { width: *width, beta: *beta, least: *least, seed: *seed };
+                let trained = Classifier::train(file.as_deref().map(Path::new), &settings, space);
+                return match trained {
+                    Ok(classifier) => Ok(Arc::new(classifier)),
+                    // A problem of the file names the file; one of a key, the key.
+                    Err(Error::Input(problem)) if KEYS.contains(&problem.place()) => {
+                        Err(inside(place, *problem))
+                    }
+                    Err(other) => Err(other),
+                };
+            }
             Self::Preference { rewards, combination, beta } => {
                 let part =
                     |(k, reward): (usize, &Self)| reward.build_at(&format!("{place}.rewards.{k}"), space);

@@ -1,23 +1,38 @@
 //! The learned distribution of objects beside the exact one, where all states of an environment can be listed.
 
+use std::sync::Arc;
+
 use crate::environment::{Cell, States};
 use crate::error::Result;
-use crate::estimate::exact::{Policy as Table, Terminating};
+use crate::estimate::exact::{Flows, Policy as Table, Terminating};
 use crate::estimate::trajectories::log_policy;
 use crate::metric::distribution::Learned;
-use crate::policy::Actions;
+use crate::network::taped::{NONE, Tape};
+use crate::policy::{Actions, Policy, Visit};
 use crate::recipe::gflownet::FlowTask;
+use crate::reward::checked;
 use crate::rng::Noise;
 use crate::train::Trained;
 
 /// States that the policy is asked about at once.
 const BLOCK: usize = 4096;
 
+/// All states of a task's environment; none if they are more than `limit`.
+pub(crate) fn listed(task: &FlowTask<Actions>, limit: usize) -> Option<Arc<States>> {
+    let environment = task.model.policy.environment().as_ref();
+    if limit == 0 || environment.objects().is_some_and(|objects| objects > limit as f64) {
+        return None;
+    }
+    States::of(environment, limit).ok().map(Arc::new)
+}
+
 /// All states with what was learned of them.
 #[derive(Debug)]
 pub(crate) struct Exact {
     /// All of them.
-    pub states: States,
+    pub states: Arc<States>,
+    /// The learned forward policy.
+    pub policy: Table,
     /// The learned distribution of objects.
     pub terminating: Terminating,
     /// `log R(x)`, `[objects]`, nats.
@@ -27,18 +42,24 @@ pub(crate) struct Exact {
 impl Exact {
     /// Of an environment with at most `limit` states; none if it has more.
     pub fn of(task: &FlowTask<Actions>, trained: &Trained, limit: usize) -> Result<Option<Self>> {
+        listed(task, limit).map(|states| Self::of_states(task, trained, states, &[])).transpose()
+    }
+
+    /// Of all states of an environment, at a condition, which is empty for none.
+    pub fn of_states(
+        task: &FlowTask<Actions>,
+        trained: &Trained,
+        states: Arc<States>,
+        condition: &[f32],
+    ) -> Result<Self> {
         let policy = &task.model.policy;
         let environment = policy.environment().as_ref();
-        if limit == 0 || environment.objects().is_some_and(|objects| objects > limit as f64) {
-            return Ok(None);
-        }
-        let Ok(states) = States::of(environment, limit) else { return Ok(None) };
         let evaluator = task.model.network.with(&trained.vectors[0]);
         let mut table = Table::empty(&states);
         for first in (0..states.len()).step_by(BLOCK) {
             let block: Vec<usize> = (first..states.len().min(first + BLOCK)).collect();
             let values: Vec<Cell> = block.iter().flat_map(|i| states.state(*i).iter().copied()).collect();
-            let rows = log_policy(policy, evaluator.as_ref(), &values, &[]);
+            let rows = log_policy(policy, evaluator.as_ref(), &values, condition);
             let rows = rows.chunks_exact(environment.moves() + 1);
             block.into_iter().zip(rows).for_each(|(i, row)| table.set(&states, i, row));
         }
@@ -46,13 +67,38 @@ impl Exact {
         let objects: Vec<Cell> =
             states.objects().iter().flat_map(|i| states.state(*i as usize).iter().copied()).collect();
         let mut log_rewards = vec![0.0; states.objects().len()];
-        task.reward.log_rewards(&objects, &[], &mut log_rewards).map_err(super::fatal)?;
-        Ok(Some(Self { states, terminating, log_rewards }))
+        let conditions = condition.repeat(log_rewards.len());
+        let describe = |object: &[Cell]| environment.describe(object);
+        checked(task.reward.as_ref(), &objects, &conditions, &describe, &mut log_rewards)
+            .map_err(super::fatal)?;
+        Ok(Self { states, policy: table, terminating, log_rewards })
     }
 
     /// How far the learned distribution is from the exact one.
     pub fn compared(&self, log_z: Option<f64>) -> Learned {
         Learned::of(&self.terminating.log_probs, &self.log_rewards, log_z)
+    }
+
+    /// The flows of the reward with the network's own backward policy.
+    pub fn flows(&self, task: &FlowTask<Actions>, trained: &Trained) -> Result<Flows> {
+        let (policy, states) = (&task.model.policy, &self.states);
+        let evaluator = task.model.network.with(&trained.vectors[0]);
+        let (mut tape, mut work) = (Tape::default(), Default::default());
+        for i in 0..states.len() {
+            tape.push(NONE, |on, dense| policy.encode(states.state(i), on, dense));
+        }
+        evaluator.evaluate(&mut tape, 0);
+        let mut log_backward = Vec::with_capacity(states.edges());
+        for i in 0..states.len() {
+            let state = states.state(i);
+            let row = tape.output_mut(i, policy.outputs());
+            policy.prepare(state, row, &mut work);
+            for (parent, edge) in states.parents(i) {
+                let came = Some((*edge, states.state(*parent as usize)));
+                log_backward.push(policy.said(Visit { state, came, went: None }, row, &mut work).backward);
+            }
+        }
+        Flows::from_backward(states, self.log_rewards.clone(), log_backward)
     }
 
     /// Exact draws from the target, `[count, cells]`, with their log-rewards.
@@ -93,7 +139,7 @@ mod tests {
         let trainer = start(&plan).unwrap();
         let trained = Trained { names: trainer.names(), vectors: trainer.trained().to_vec() };
         let Plan::GFlowNet(plan) = &plan else { panic!("a flow network") };
-        let Task::Discrete(task) = &plan.task;
+        let Task::Discrete(task) = &plan.task else { panic!("of integers") };
         assert!(Exact::of(task, &trained, 8).unwrap().is_none());
         let exact = Exact::of(task, &trained, 9).unwrap().expect("nine states");
         assert!(exact.terminating.lost.abs() < 1e-6);

@@ -18,12 +18,13 @@ use super::optimizer::{self, Moments, adam_step};
 use super::{State, StepInfo, Training};
 use crate::error::{Error, Problem, Result};
 use crate::estimate::trajectories::outward;
-use crate::model::gflownet::{Batch, GFlowNet, Homeward, Outward};
+use crate::model::gflownet::{self as walks, Batch, GFlowNet, Homeward, Outward};
 use crate::network::taped::Evaluator;
 use crate::objective::balance::{Needs, Objective, ReferenceKind};
+use crate::parallel::awake;
 use crate::policy::Policy;
 use crate::recipe::{OptimizerRecipe, TrainingRecipe, evaluation_noise};
-use crate::reward::{Failure, Reward};
+use crate::reward::{self, Failure, Reward, checked};
 use crate::rng::{Noise, Purpose};
 use crate::sampler::back_and_forth::{BackAndForth, Particles};
 use exploration::Exploration;
@@ -43,6 +44,16 @@ pub trait Conditions: Send + Sync + std::fmt::Debug {
 
     /// Draws a condition for each of `rows` trajectories, `[rows, width]`.
     fn draw(&self, rows: usize, noise: &Noise) -> Vec<f32>;
+}
+
+impl Conditions for reward::Conditions {
+    fn width(&self) -> usize {
+        self.width()
+    }
+
+    fn draw(&self, rows: usize, noise: &Noise) -> Vec<f32> {
+        self.draw(rows, noise)
+    }
 }
 
 /// Where trajectories start.
@@ -66,7 +77,7 @@ pub struct Settings<P: Policy> {
     pub conditions: Option<Arc<dyn Conditions>>,
     /// Starts of the trajectories, if not all at the source; the flow at the start is then `log Z` of the start.
     pub sources: Option<Arc<dyn Sources<P::Cell>>>,
-    /// The weights of the prior policy, where the objective needs one.
+    /// The weights of the prior policy, where the objective needs one; training starts from them.
     pub prior: Option<Arc<Vec<f32>>>,
 }
 
@@ -92,7 +103,16 @@ impl<P: Policy> Settings<P> {
             );
         }
         if needs.reference == ReferenceKind::Prior && self.prior.is_none() {
-            return problem("one that needs a prior policy", "a run whose policy is the prior");
+            return problem(
+                "one that needs a prior policy",
+                "it with `policy.prior`, a run whose policy is the prior",
+            );
+        }
+        if needs.reference != ReferenceKind::Prior && self.prior.is_some() {
+            return problem(
+                "one that does not read the prior policy",
+                "a relative one; or no `policy.prior`",
+            );
         }
         if matches!(self.objective, Objective::Quantiles(_)) {
             return problem("one of quantiles", "an objective of trajectories or of states");
@@ -153,7 +173,10 @@ impl<P: Policy> FlowTrainer<P> {
         settings.check()?;
         let needs = settings.objective.needs();
         let novelty = settings.exploration.novelty.map(|novelty| Novelty::new(&model.policy, novelty, seed));
-        let policy = model.network.initial(&Noise::new(seed, Purpose::Weights));
+        let policy = match &settings.prior {
+            Some(prior) => prior.to_vec(),
+            None => model.network.initial(&Noise::new(seed, Purpose::Weights)),
+        };
         let (mut weights, mut names) = (vec![policy], vec!["policy".to_owned()]);
         let mut add = |name: &str, values: Vec<f32>| {
             weights.push(values);
@@ -408,7 +431,8 @@ impl<P: Policy> FlowTrainer<P> {
         self.work.batch.outward(policy, evaluator, outward);
         self.work.batch.objects(policy, &mut self.work.objects);
         let mut log_rewards = vec![0.0; count];
-        self.reward.log_rewards(&self.work.objects, &conditions, &mut log_rewards)?;
+        let describe = |object: &[P::Cell]| policy.describe(object);
+        checked(self.reward.as_ref(), &self.work.objects, &conditions, &describe, &mut log_rewards)?;
         self.homeward(evaluator, &conditions, &log_rewards)?;
         let policy = &self.model.policy;
         let cells = policy.cells();
@@ -454,7 +478,8 @@ impl<P: Policy> FlowTrainer<P> {
             let theirs: Vec<f32> =
                 ends.iter().flat_map(|row| conditions[row * width..][..width].iter().copied()).collect();
             let mut found = vec![0.0; ends.len()];
-            self.reward.log_rewards(&objects, &theirs, &mut found)?;
+            let describe = |object: &[P::Cell]| policy.describe(object);
+            checked(self.reward.as_ref(), &objects, &theirs, &describe, &mut found)?;
             state_rewards.clear();
             state_rewards.resize(rows, None);
             ends.into_iter().zip(found).for_each(|(row, log_reward)| state_rewards[row] = Some(log_reward));
@@ -493,9 +518,11 @@ impl<P: Policy> FlowTrainer<P> {
             let known = home.log_rewards.len();
             home.log_rewards.resize(known + data.batch, 0.0);
             let width = home.conditions.len() / home.log_rewards.len().max(1);
-            self.reward.log_rewards(
+            checked(
+                self.reward.as_ref(),
                 &home.objects[first..],
                 &home.conditions[known * width..],
+                &|object| policy.describe(object),
                 &mut home.log_rewards[known..],
             )?;
         }
@@ -573,7 +600,7 @@ impl<P: Policy> Training for FlowTrainer<P> {
     /// Makes one step. Where the reward fails for a batch but may answer another, the step is spent, the weights stay, and
     /// the loss is no number.
     fn step(&mut self) -> Result<StepInfo> {
-        rayon::scope(|_| self.step_here())
+        awake(walks::lanes(self.settings.training.batch) - 1, || self.step_here())
     }
 
     fn evaluate(&mut self) -> Result<f64> {

@@ -10,9 +10,9 @@ use std::sync::Arc;
 use anabranch::environment::Edge;
 use anabranch::environment::continuous::{CartesianBox, Continuous, Domain, Hybrid, PolarBox, Walk};
 use anabranch::math::log_sum_exp;
+use anabranch::math::special::ln_bessel_i0;
 use anabranch::policy::{Densities, Heads, Policy, Visit};
 use anabranch::rng::Stream;
-use anabranch::special::ln_bessel_i0;
 
 /// A space, as the tests know it by themselves.
 #[derive(Debug, Clone)]

@@ -199,7 +199,10 @@ fn bad_values_name_their_key() {
         assert!(error.to_string().starts_with(&format!("reward{message}")), "{text}: {error}");
     }
     let missing = recipe("kind = \"table\"\nfile = \"no-such-file.csv\"").build(&space(sets())).unwrap_err();
-    assert!(missing.to_string().starts_with("no-such-file.csv: found no such file"), "{missing}");
+    assert!(
+        missing.to_string().starts_with("reward.file: found \"no-such-file.csv\", which is not there"),
+        "{missing}"
+    );
     for text in [
         "kind = \"original\"\nr3 = 1",
         "kind = \"hypergrids\"",

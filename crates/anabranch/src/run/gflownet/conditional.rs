@@ -1,0 +1,240 @@
+//! Measuring a conditional flow network: each quantity at some conditions of their law, and its mean over them.
+//!
+//! ```text
+//! log Z(c)     by the flow at the start, by importance weights, exactly where it is known
+//! front        of the rewards r_k(x) that a preference weighs: of samples, beside the exact one where objects can be listed
+//! ```
+
+use std::fmt::Write;
+use std::path::Path;
+
+use serde_json::{Map, Value, json};
+
+use super::exact::{Exact, listed};
+use super::{fatal, walked, walked_under};
+use crate::data::atomic::atomic_write;
+use crate::environment::{Cell, States};
+use crate::error::Result;
+use crate::estimate::evidence;
+use crate::math::{Estimate, log_sum_exp};
+use crate::metric::distribution::Learned;
+use crate::metric::pareto::Front;
+use crate::model::gflownet::{Batch, Outward};
+use crate::policy::{Actions, Behaviour, Policy as _};
+use crate::recipe::GFlowNetPlan;
+use crate::recipe::gflownet::FlowTask;
+use crate::rng::{Noise, Purpose};
+use crate::run::{Observer, insert, watched};
+use crate::train::Trained;
+
+/// How many conditions are measured each for itself.
+const CONDITIONS: usize = 16;
+
+/// What was found at a condition. Nats.
+struct Measured {
+    log_z: Estimate,
+    elbo: f64,
+    ess: f64,
+    learned: Option<f64>,
+    exact: Option<f64>,
+    distances: Option<Learned>,
+}
+
+/// Measures a conditional plan with trained weights; writes `conditions.csv`, a row per condition.
+pub(super) fn evaluate(
+    plan: &GFlowNetPlan,
+    task: &FlowTask<Actions>,
+    trained: &Trained,
+    directory: &Path,
+    observer: &dyn Observer,
+) -> Result<Map<String, Value>> {
+    let noise = plan.evaluation_noise();
+    let Some(law) = &task.settings.conditions else { unreachable!("a plan with conditions") };
+    let (width, conditions) = (law.width(), law.draw(CONDITIONS, &noise.purpose(Purpose::Source)));
+    observer.begin("listing all states", 0, 0);
+    let states = listed(task, plan.recipe.evaluation.exact_states);
+    let each = plan.recipe.evaluation.paths.div_ceil(CONDITIONS);
+    let seen = watched(observer, "forward paths", each * CONDITIONS);
+    let mut all = Vec::new();
+    for (k, condition) in conditions.chunks_exact(width).enumerate() {
+        let noise = noise.from_trajectory(noise.trajectory(0) + (k * each) as u64);
+        let found = walked_under(task, trained, &condition.repeat(each), each, &noise, &seen)?;
+        let from_paths = evidence(&found.log_weights);
+        let exact = states.clone().map(|states| Exact::of_states(task, trained, states, condition));
+        let exact = exact.transpose()?;
+        let enumerated = exact.as_ref().map(|exact| log_sum_exp(&exact.log_rewards));
+        let learned = learned_log_z(task, trained, condition);
+        all.push(Measured {
+            log_z: from_paths.log_z,
+            elbo: from_paths.elbo.value,
+            ess: from_paths.ess,
+            learned,
+            exact: task.reward.log_z(condition).or(enumerated),
+            distances: exact.map(|exact| exact.compared(learned)),
+        });
+    }
+    write_conditions(directory, &conditions, width, &all)?;
+    let mut metrics = summary(&all);
+    front(plan, task, trained, states.as_deref(), &noise, observer, &mut metrics)?;
+    Ok(metrics)
+}
+
+/// The flow at the start under a condition, where the network says it.
+fn learned_log_z(task: &FlowTask<Actions>, trained: &Trained, condition: &[f32]) -> Option<f64> {
+    let policy = &task.model.policy;
+    policy.flow_place()?;
+    let mut source = vec![0; policy.cells()];
+    policy.source(&mut source);
+    let evaluator = task.model.network.with(&trained.vectors[0]);
+    let mut batch = Batch::default();
+    let noise = Noise::new(0, Purpose::Choice);
+    let walk =
+        Outward { sources: &source, conditions: condition, behaviour: Behaviour::default(), noise: &noise };
+    batch.outward(policy, evaluator.as_ref(), walk);
+    batch.describe(policy);
+    Some(batch.paths.flow[0])
+}
+
+fn mean(values: impl Iterator<Item = f64>) -> Estimate {
+    Estimate::mean(&values.collect::<Vec<f64>>())
+}
+
+/// Means over conditions: their errors say how much conditions differ.
+fn summary(all: &[Measured]) -> Map<String, Value> {
+    let mut metrics = Map::new();
+    insert(&mut metrics, "elbo", mean(all.iter().map(|at| at.elbo)));
+    insert(&mut metrics, "log_z", mean(all.iter().map(|at| at.log_z.value)));
+    metrics.insert("ess".to_owned(), json!(mean(all.iter().map(|at| at.ess)).value));
+    let exact: Option<Vec<f64>> = all.iter().map(|at| at.exact).collect();
+    let learned: Option<Vec<f64>> = all.iter().map(|at| at.learned).collect();
+    if let Some(learned) = &learned {
+        metrics.insert("log_z_learned".to_owned(), json!(mean(learned.iter().copied()).value));
+    }
+    let rms = |found: &mut dyn Iterator<Item = f64>, exact: &[f64]| {
+        let squares = found.zip(exact).map(|(found, exact)| (found - exact).powi(2)).sum::<f64>();
+        (squares / exact.len() as f64).sqrt()
+    };
+    if let Some(exact) = &exact {
+        metrics.insert("log_z_exact".to_owned(), json!(mean(exact.iter().copied()).value));
+        let paths = rms(&mut all.iter().map(|at| at.log_z.value), exact);
+        metrics.insert("log_z_rmse".to_owned(), json!(paths));
+        if let Some(learned) = &learned {
+            let error = rms(&mut learned.iter().copied(), exact);
+            metrics.insert("log_z_learned_rmse".to_owned(), json!(error));
+        }
+    }
+    let distances: Option<Vec<&Learned>> = all.iter().map(|at| at.distances.as_ref()).collect();
+    if let Some(distances) = distances {
+        let of = |value: fn(&Learned) -> f64| mean(distances.iter().map(|at| value(at))).value;
+        for (name, value) in [
+            ("tv", of(|at| at.comparison.tv)),
+            ("l1", of(|at| at.comparison.l1)),
+            ("jsd", of(|at| at.comparison.jsd)),
+        ] {
+            metrics.insert(name.to_owned(), json!(value));
+        }
+    }
+    metrics
+}
+
+/// How far the front of samples is from the exact one.
+fn front(
+    plan: &GFlowNetPlan,
+    task: &FlowTask<Actions>,
+    trained: &Trained,
+    states: Option<&States>,
+    noise: &Noise,
+    observer: &dyn Observer,
+    metrics: &mut Map<String, Value>,
+) -> Result<()> {
+    let count = plan.recipe.evaluation.samples;
+    let mut values = Vec::new();
+    if task.reward.parts(&[], 0, &mut values).map_err(fatal)? == 0 {
+        return Ok(());
+    }
+    let noise = noise.purpose(Purpose::Choice).from_trajectory(1 << 45);
+    let found = walked(task, trained, count, &noise, &watched(observer, "samples for the front", count))?;
+    let parts = task.reward.parts(&found.objects, count, &mut values).map_err(fatal)?;
+    let found = Front::new(values, parts)?.pareto();
+    metrics.insert("front_size".to_owned(), json!(found.len()));
+    metrics.insert("hypervolume".to_owned(), json!(found.hypervolume(&vec![0.0; parts])?));
+    let mut best = found.clone();
+    if let Some(states) = states {
+        let ends = states.objects().iter();
+        let objects: Vec<Cell> = ends.flat_map(|i| states.state(*i as usize).iter().copied()).collect();
+        let mut values = Vec::new();
+        task.reward.parts(&objects, states.objects().len(), &mut values).map_err(fatal)?;
+        best = Front::new(values, parts)?.pareto();
+        metrics.insert("front_size_exact".to_owned(), json!(best.len()));
+        metrics.insert("hypervolume_exact".to_owned(), json!(best.hypervolume(&vec![0.0; parts])?));
+        metrics.insert("igd".to_owned(), json!(found.igd(&best)?));
+        metrics.insert("igd_plus".to_owned(), json!(found.igd_plus(&best)?));
+    }
+    let ideal: Vec<f64> =
+        (0..parts).map(|k| best.points().map(|point| point[k]).fold(f64::NEG_INFINITY, f64::max)).collect();
+    let weights = Front::new(simplex(parts), parts)?;
+    metrics.insert("r2".to_owned(), json!(found.r2(&weights, &ideal)?));
+    Ok(())
+}
+
+/// Weights on a lattice of the simplex: all that are multiples of `1 / n` with the largest `n` up to 100 that gives at most
+/// 1000 of them; at least the corners.
+fn simplex(parts: usize) -> Vec<f64> {
+    let rows = |n: usize| (1..parts).map(|k| (n + k) as f64 / k as f64).product::<f64>();
+    let n = (1..=100).rev().find(|n| rows(*n) <= 1000.0).unwrap_or(1);
+    let mut lattice = Vec::new();
+    let mut row = vec![0; parts];
+    fill(&mut row, 0, n, &mut |row| lattice.extend(row.iter().map(|share| *share as f64 / n as f64)));
+    lattice
+}
+
+/// Tells `each` every way to share `left` over the parts from `at` on.
+fn fill(row: &mut [usize], at: usize, left: usize, each: &mut dyn FnMut(&[usize])) {
+    if at + 1 == row.len() {
+        row[at] = left;
+        return each(row);
+    }
+    for share in 0..=left {
+        row[at] = share;
+        fill(row, at + 1, left - share, each);
+    }
+}
+
+fn write_conditions(directory: &Path, conditions: &[f32], width: usize, all: &[Measured]) -> Result<()> {
+    let mut text: String = (0..width).map(|k| format!("c{k},")).collect();
+    text.push_str("log_z,log_z_se,log_z_exact,log_z_learned,elbo,ess,tv\n");
+    let or_empty = |value: Option<f64>| value.map_or(String::new(), |value| value.to_string());
+    for (condition, at) in conditions.chunks_exact(width).zip(all) {
+        condition.iter().for_each(|c| text.push_str(&format!("{c},")));
+        let tv = or_empty(at.distances.as_ref().map(|at| at.comparison.tv));
+        // Writing to a string does not fail.
+        let _ = writeln!(
+            text,
+            "{},{},{},{},{},{},{tv}",
+            at.log_z.value,
+            at.log_z.error,
+            or_empty(at.exact),
+            or_empty(at.learned),
+            at.elbo,
+            at.ess,
+        );
+    }
+    atomic_write(&directory.join("conditions.csv"), |out| out.write_all(text.as_bytes()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn weights_on_the_simplex() {
+        assert_eq!(simplex(1), vec![1.0]);
+        let two = simplex(2);
+        assert_eq!((two.len(), &two[..4]), (202, &[0.0, 1.0, 0.01, 0.99][..]));
+        for parts in [3, 5, 9] {
+            let lattice = simplex(parts);
+            assert!(lattice.len() >= parts * parts && lattice.len() <= 1000 * parts);
+            assert!(lattice.chunks(parts).all(|row| (row.iter().sum::<f64>() - 1.0).abs() < 1e-12));
+        }
+    }
+}

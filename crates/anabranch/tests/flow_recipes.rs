@@ -1,0 +1,212 @@
+//! Recipes of flow networks, trained: points, conditions, priors. Each is held against a closed form or an enumeration.
+
+use std::path::{Path, PathBuf};
+
+use anabranch::recipe::{Override, named, read};
+use anabranch::run::{Ending, Run, Silent};
+use serde_json::{Map, Value};
+
+/// A directory of its own, removed in the end.
+struct Scratch(PathBuf);
+
+impl Scratch {
+    fn new(name: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("anabranch-{name}-{}", std::process::id()));
+        let _ = std::fs::remove_dir_all(&path);
+        Self(path)
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+fn trained(directory: &Path, recipe: anabranch::recipe::Recipe) -> Map<String, Value> {
+    let run = Run::create(directory, recipe).unwrap();
+    assert_eq!(run.train(&mut Silent).unwrap(), Ending::Finished);
+    run.evaluate(&Silent).unwrap()
+}
+
+fn from_text(name: &str, text: &str) -> Map<String, Value> {
+    let scratch = Scratch::new(name);
+    trained(&scratch.0, read("test.toml", text, &[]).unwrap())
+}
+
+fn number(metrics: &Map<String, Value>, name: &str) -> f64 {
+    metrics[name].as_f64().unwrap_or_else(|| panic!("{name} is {:?}", metrics[name]))
+}
+
+/// `log Z` by importance weights within its error; the bounds on either side of it; how far they may be apart.
+fn bounds(metrics: &Map<String, Value>, exact: f64, gap: f64) {
+    let (log_z, error) = (number(metrics, "log_z"), number(metrics, "log_z_se"));
+    assert!((log_z - exact).abs() < 4.5 * error, "{log_z}, {error}, {exact}");
+    let below = number(metrics, "elbo") - 4.5 * number(metrics, "elbo_se");
+    let above = number(metrics, "eubo") + 4.5 * number(metrics, "eubo_se");
+    assert!(below < exact && exact < above, "{below}, {exact}, {above}");
+    assert!(above - below < gap, "{below}, {above}");
+}
+
+#[test]
+fn a_mixture_on_the_line() {
+    let metrics = from_text(
+        "line",
+        "name = 't'\nseed = 3\n[target]\nkind = 'line'\nsteps = 3\n\
+         [target.reward]\nkind = 'mixture'\nweights = [0.5, 1.5]\ncomponents = [[[-1.5, 0.4]], [[1.0, 0.7]]]\n\
+         [policy]\nnetwork = { kind = 'mlp', hidden = [64] }\n[exploration]\nepsilon = { start = 0.3, end = 0.0, steps = 500 }\n\
+         [optimizer]\nlearning_rate = 3e-3\nlog_z_rate = 0.1\n[training]\nsteps = 1200\nbatch = 64\n",
+    );
+    bounds(&metrics, 2f64.ln(), 0.3);
+    assert!((number(&metrics, "log_z_exact") - 2f64.ln()).abs() < 1e-12);
+}
+
+#[test]
+fn a_choice_of_charts() {
+    let metrics = from_text(
+        "charts",
+        "name = 't'\nseed = 3\n[target]\nkind = 'hybrid'\n\
+         [[target.charts]]\naxes = ['line']\nweight = 0.5\n\
+         reward = { kind = 'mixture', weights = [1.0], components = [[[1.0, 0.5]]] }\n\
+         [[target.charts]]\nweight = 0.75\n\
+         [[target.charts]]\naxes = ['unit', 'circle']\n\
+         reward = { kind = 'mixture', weights = [1.25], components = [[[2.0, 4.0], [1.0, 3.0]]] }\n\
+         [policy]\nbackward = 'uniform'\nnetwork = { kind = 'mlp', hidden = [64] }\n\
+         [objective]\nkind = 'detailed-balance'\n[optimizer]\nlearning_rate = 3e-3\n\
+         [training]\nsteps = 1200\nbatch = 64\n",
+    );
+    bounds(&metrics, 2.5f64.ln(), 0.3);
+}
+
+/// One network for all temperatures: at each of them the learned law is near the exact one, and the flow at the start is its
+/// log Z. Without the condition among the inputs neither could be.
+#[test]
+fn a_flow_for_every_temperature() {
+    let scratch = Scratch::new("temperatures");
+    let text = "name = 't'\nseed = 1\n[target]\nkind = 'hypergrid'\ndim = 2\nside = 5\n\
+         reward = { kind = 'tempered', reward = { kind = 'expression', log_reward = '-(x0 - 1)^2 / 2 - (x1 - 3)^2 / 4' } }\n\
+         [[conditions]]\nkind = 'log-uniform'\nlow = 0.25\nhigh = 4.0\n\
+         [policy]\nnetwork = { kind = 'mlp', hidden = [64, 64] }\n[optimizer]\nlearning_rate = 3e-3\n\
+         [training]\nsteps = 3000\nbatch = 32\n[evaluation]\npaths = 8000\nsamples = 100\n";
+    let metrics = trained(&scratch.0, read("test.toml", text, &[]).unwrap());
+    assert!(number(&metrics, "tv") < 0.05, "{metrics:?}");
+    assert!(number(&metrics, "log_z_learned_rmse") < 0.1, "{metrics:?}");
+    assert!(number(&metrics, "log_z_rmse") < 0.02, "{metrics:?}");
+    let rows = std::fs::read_to_string(scratch.0.join("conditions.csv")).unwrap();
+    let rows: Vec<&str> = rows.lines().collect();
+    assert_eq!((rows[0], rows.len()), ("c0,log_z,log_z_se,log_z_exact,log_z_learned,elbo,ess,tv", 17));
+    // The exact log Z of each temperature, from the separable sum.
+    for row in &rows[1..] {
+        let cells: Vec<f64> = row.split(',').map(|cell| cell.parse().unwrap()).collect();
+        let sum = |centre: f64, width: f64| -> f64 {
+            (0..5).map(|x| (-cells[0] * (f64::from(x) - centre).powi(2) / width).exp()).sum()
+        };
+        assert!((cells[3] - (sum(1.0, 2.0) * sum(3.0, 4.0)).ln()).abs() < 1e-5, "{row}");
+    }
+}
+
+/// Preferences over two rewards: all of the exact front is found, and its hypervolume.
+#[test]
+fn a_flow_for_every_preference() {
+    let metrics = from_text(
+        "preferences",
+        "name = 't'\n[target]\nkind = 'hypergrid'\ndim = 2\nside = 5\n[target.reward]\nkind = 'preference'\nbeta = 8.0\n\
+         rewards = [{ kind = 'expression', log_reward = '-(x0 - 1)^2 / 4 - x1 / 4' },\n\
+         { kind = 'expression', log_reward = '-(x0 - 4)^2 / 4 - (x1 - 1)^2' }]\n\
+         [[conditions]]\nkind = 'dirichlet'\nalpha = [1.0, 1.0]\n\
+         [policy]\nbackward = 'uniform'\nnetwork = { kind = 'mlp', hidden = [64] }\n[optimizer]\nlearning_rate = 3e-3\n\
+         [training]\nsteps = 2500\nbatch = 32\n",
+    );
+    assert!(number(&metrics, "tv") < 0.08, "{metrics:?}");
+    let (found, exact) = (number(&metrics, "hypervolume"), number(&metrics, "hypervolume_exact"));
+    assert!(found <= exact + 1e-12 && found > 0.98 * exact, "{metrics:?}");
+    assert!(number(&metrics, "igd") < 0.05, "{metrics:?}");
+}
+
+/// The posterior of a prior that is another run, beside its enumeration.
+#[test]
+fn the_posterior_of_a_run() {
+    let (prior, posterior) = (Scratch::new("prior"), Scratch::new("posterior"));
+    let grid = |rest: &str| {
+        format!(
+            "name = 't'\n[target]\nkind = 'hypergrid'\ndim = 2\nside = 5\nreward = {{ kind = 'expression', {rest}\n\
+             [policy]\nnetwork = {{ kind = 'mlp', hidden = [64] }}\n[optimizer]\nlearning_rate = 3e-3\nlog_z_rate = 0.1\n"
+        )
+    };
+    let first = grid("reward = '1 + x0 * x1' }") + "[training]\nsteps = 600\n";
+    trained(&prior.0, read("prior.toml", &first, &[]).unwrap());
+    let second = grid("reward = '1 + 3 * (x1 < 2)' }")
+        + "[objective]\nkind = 'relative-trajectory-balance'\nbeta = 1.5\n[training]\nsteps = 1500\n";
+    let of_run = Override::parse(&format!("policy.prior={:?}", prior.0.display().to_string())).unwrap();
+    let metrics = trained(&posterior.0, read("posterior.toml", &second, &[of_run]).unwrap());
+    let (log_z, error) = (number(&metrics, "log_z"), number(&metrics, "log_z_se"));
+    assert!((log_z - number(&metrics, "log_z_exact")).abs() < 4.5 * error + 1e-5, "{metrics:?}");
+    assert!(number(&metrics, "tv") < 0.03 && log_z > 0.3, "{metrics:?}");
+    let elsewhere = Override::parse(&format!("policy.prior={:?}", prior.0.display().to_string())).unwrap();
+    let wrong = second.replace("side = 5", "side = 6");
+    let problem = Run::create(&posterior.0, read("wrong.toml", &wrong, &[elsewhere]).unwrap());
+    assert!(problem.err().unwrap().to_string().contains("allowed: {0, ..., 5}^2"));
+}
+
+#[test]
+fn what_does_not_fit_is_refused() {
+    let refused = |text: &str| {
+        let recipe = read("test.toml", &format!("name = 't'\n{text}"), &[]);
+        let error = recipe.and_then(|recipe| anabranch::recipe::Plan::new(recipe).map(|_| ()));
+        error.expect_err(text).to_string()
+    };
+    let square = "[target]\nkind = 'box'\n";
+    for (text, message) in [
+        (format!("{square}steps = 'polar'\ndim = 3\n"), "target.steps: found polar in 3 dimensions"),
+        (format!("{square}delta = 0.0\n"), "target.delta: found 0"),
+        (format!("{square}reward = {{ kind = 'hartmann6' }}\n"), "target.reward.kind: found this reward for 2"),
+        (
+            format!("{square}reward = {{ kind = 'mixture', weights = [1.0], components = [[[1.0, 1.0]]] }}\n"),
+            "target.reward.components.0: found 1 coordinates; allowed: 2",
+        ),
+        (format!("{square}[policy]\nnetwork = {{ kind = 'table' }}\n"), "policy.network.kind: found a table"),
+        (format!("{square}[policy]\nbackward = 'maximum-entropy'\n"), "policy.backward: found maximum-entropy"),
+        (
+            format!("{square}[policy]\nbackward = 'uniform'\n[objective]\nkind = 'flow-matching'\n"),
+            "objective.kind: found one that sums",
+        ),
+        (format!("{square}[policy]\ncomponents = 0\n"), "policy.components: found 0"),
+        (format!("{square}[[conditions]]\nkind = 'fixed'\nvalues = [1.0]\n"), "conditions: found 1 numbers"),
+        ("[target]\nkind = 'hybrid'\ncharts = []\n".to_owned(), "target.charts: found 0"),
+        (
+            "[target]\nkind = 'hypergrid'\ndim = 2\nside = 4\n[policy]\ncomponents = 3\n".to_owned(),
+            "policy.components: found 3",
+        ),
+        (
+            "[target]\nkind = 'hypergrid'\ndim = 2\nside = 4\nreward = { kind = 'tempered', reward = { kind = 'original' } }\n"
+                .to_owned(),
+            "conditions: found 0 numbers; allowed: 1",
+        ),
+        (
+            "[target]\nkind = 'hypergrid'\ndim = 2\nside = 4\n[policy]\nprior = 'no-such-run'\n\
+             [objective]\nkind = 'relative-log-variance'\n"
+                .to_owned(),
+            "no-such-run: found no recipe.toml",
+        ),
+    ] {
+        let found = refused(&text);
+        assert!(found.contains(message), "{text}\n{found}");
+    }
+}
+
+/// Shortened, the shipped recipes train and report what theirs are for.
+#[test]
+fn shipped_recipes_of_points_and_conditions() {
+    for (name, keys) in [
+        ("box", &["elbo", "eubo", "log_z_exact", "modes_found"][..]),
+        ("torus", &["elbo", "eubo", "log_z_exact"]),
+        ("multi-objective", &["tv", "hypervolume", "hypervolume_exact", "igd", "r2", "log_z_learned_rmse"]),
+        ("peptides", &["elbo", "log_z", "proxy_accuracy", "proxy_auc"]),
+    ] {
+        let scratch = Scratch::new(name);
+        let overrides = ["training.steps=20", "evaluation.paths=64", "evaluation.samples=64"];
+        let overrides: Vec<Override> = overrides.iter().map(|text| Override::parse(text).unwrap()).collect();
+        let metrics = trained(&scratch.0, named(name, &overrides).unwrap());
+        keys.iter().for_each(|key| assert!(number(&metrics, key).is_finite(), "{name}: {key}"));
+    }
+}
