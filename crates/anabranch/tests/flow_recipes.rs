@@ -148,6 +148,26 @@ fn the_posterior_of_a_run() {
     assert!(problem.err().unwrap().to_string().contains("allowed: {0, ..., 5}^2"));
 }
 
+/// A transformer over each kind of words, with both backward policies: the learned law is near the exact one.
+#[test]
+fn words_by_a_transformer() {
+    for growth in ["append", "prepend-or-append", "anywhere"] {
+        for backward in ["uniform", "learned"] {
+            let metrics = from_text(
+                &format!("words-{growth}-{backward}"),
+                &format!(
+                    "name = 't'\n[target]\nkind = 'bits'\nbits = 6\nword = 2\ngrowth = '{growth}'\n\
+                     reward = {{ kind = 'planted-modes', count = 3, beta = 6.0 }}\n[policy]\nbackward = '{backward}'\n\
+                     network = {{ kind = 'transformer', layers = 2, heads = 2, width = 16 }}\n\
+                     [exploration]\nepsilon = 0.1\n[optimizer]\nlearning_rate = 3e-3\n[training]\nsteps = 800\nbatch = 32\n"
+                ),
+            );
+            assert!(number(&metrics, "tv") < 0.05, "{growth}, {backward}: {metrics:?}");
+            bounds(&metrics, number(&metrics, "log_z_exact"), 0.1);
+        }
+    }
+}
+
 #[test]
 fn what_does_not_fit_is_refused() {
     let refused = |text: &str| {
@@ -172,6 +192,16 @@ fn what_does_not_fit_is_refused() {
         ),
         (format!("{square}[policy]\ncomponents = 0\n"), "policy.components: found 0"),
         (format!("{square}[[conditions]]\nkind = 'fixed'\nvalues = [1.0]\n"), "conditions: found 1 numbers"),
+        (
+            "[target]\nkind = 'hypergrid'\ndim = 2\nside = 4\n[policy]\nnetwork = { kind = 'transformer' }\n".to_owned(),
+            "policy.network.kind: found a transformer over objects that are no words",
+        ),
+        (
+            "[target]\nkind = 'spins'\nsites = 4\nreward = { kind = 'ising', lattice = 'ring', coupling = 0.1 }\n\
+             [policy]\nnetwork = { kind = 'transformer', width = 20 }\n"
+                .to_owned(),
+            "policy.network.heads: found 8; allowed: a divisor of the width 20: 1, 2, 4, 5, 10, 20",
+        ),
         ("[target]\nkind = 'hybrid'\ncharts = []\n".to_owned(), "target.charts: found 0"),
         (
             "[target]\nkind = 'hypergrid'\ndim = 2\nside = 4\n[policy]\ncomponents = 3\n".to_owned(),

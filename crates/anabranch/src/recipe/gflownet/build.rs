@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use super::settings::{objects, settings};
 use super::target::Objects;
-use super::{BackwardName, GFlowNetRecipe, NetworkRecipe, size};
+use super::{BackwardName, GFlowNetRecipe, GrowthName, NetworkRecipe, size};
 use crate::environment::continuous::Continuous;
 use crate::environment::{Cell, Environment, States};
 use crate::error::{Problem, Result};
 use crate::model::gflownet::GFlowNet;
-use crate::network::taped::{Inputs, Mlp, Network, Table};
+use crate::network::taped::{Answers, Inputs, Mlp, Network, Shape, Table, Transformer};
 use crate::policy::{Actions, BackwardPolicy, Densities, FlowHead, Heads, Policy, Ways};
 use crate::recipe::evaluation_noise;
 use crate::reward::Reward;
@@ -96,6 +96,25 @@ fn discrete(
         NetworkRecipe::Mlp { hidden, activation } => {
             Arc::new(Mlp::new(inputs, hidden, policy.outputs(), (*activation).into()))
         }
+        NetworkRecipe::Transformer { layers, heads, width, inner, activation } => {
+            let Some((alphabet, growth)) = recipe.target.words() else {
+                return Err(Problem::new(
+                    "policy.network.kind",
+                    "a transformer over objects that are no words",
+                )
+                .allowed("mlp; or a target of kind strings, bits or spins")
+                .into());
+            };
+            let inner = inner.unwrap_or(4 * width);
+            let activation = (*activation).into();
+            let shape = Shape { layers: *layers, heads: *heads, width: *width, inner, activation };
+            let slots = growth == GrowthName::Anywhere;
+            let places = slots && policy.learns_backward();
+            let of_places =
+                if slots { policy.forward_range().len() + policy.backward_range().len() } else { 0 };
+            let answers = Answers { letters: slots, places, whole: policy.outputs() - of_places };
+            Arc::new(Transformer::new(alphabet, inputs.dense, shape, answers))
+        }
         NetworkRecipe::Table {} => {
             if inputs.dense > 0 {
                 return Err(Problem::new("policy.network.kind", "a table, with conditions")
@@ -154,6 +173,7 @@ fn continuous(
             Arc::new(Mlp::new(inputs, hidden, policy.outputs(), (*activation).into()))
         }
         NetworkRecipe::Table {} => return refused("policy.network.kind", "a table", "mlp"),
+        NetworkRecipe::Transformer { .. } => return refused("policy.network.kind", "a transformer", "mlp"),
     };
     let settings = settings(recipe, &policy, reward.as_ref(), network.parameters(), &|_| {
         refused("exploration.data", "objects from a file", "replay, or the policy's own trajectories")

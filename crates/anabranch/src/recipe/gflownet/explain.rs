@@ -39,6 +39,9 @@ pub(in crate::recipe) fn explain(plan: &GFlowNetPlan) -> String {
             format!("a perceptron with hidden layers {hidden:?}, {activation:?}").to_lowercase()
         }
         NetworkRecipe::Table {} => "a table with a row for every state".to_owned(),
+        NetworkRecipe::Transformer { layers, heads, width, .. } => {
+            format!("a transformer of {layers} layers with {heads} heads and {width} numbers a token")
+        }
     };
     line("network", &network);
     let objective = match &recipe.objective {

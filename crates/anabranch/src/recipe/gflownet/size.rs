@@ -33,6 +33,15 @@ pub(super) fn check(recipe: &GFlowNetRecipe, policy: &impl Policy) -> Result<()>
     }
     let (outputs, inputs) = (policy.outputs() as f64, policy.inputs());
     let mut row = policy.cells() as f64 + 2.0 * outputs;
+    if let NetworkRecipe::Transformer { layers, width, inner, .. } = &recipe.policy.network {
+        let (layers, width) = (*layers as f64, *width as f64);
+        let inner = inner.map_or(4.0 * width, |inner| inner as f64);
+        few_weights(
+            layers * width * (4.0 * width + 2.0 * inner) + (inputs.features as f64 + outputs) * width,
+        )?;
+        // No word has more tokens than places.
+        row += (policy.longest() + 1) as f64 * layers * (8.0 * width + 3.0 * inner);
+    }
     if let NetworkRecipe::Mlp { hidden, .. } = &recipe.policy.network {
         let mut weights = 0.0;
         let mut inputs = (inputs.features + inputs.dense) as f64;
@@ -41,11 +50,7 @@ pub(super) fn check(recipe: &GFlowNetRecipe, policy: &impl Policy) -> Result<()>
             row += 3.0 * width;
             inputs = width;
         }
-        if weights > MOST_WEIGHTS {
-            return Err(Problem::new("policy.network", format!("{weights} weights on this target"))
-                .allowed(format!("at most {MOST_WEIGHTS}"))
-                .into());
-        }
+        few_weights(weights)?;
     }
     let trajectory = row * (policy.longest() + 1) as f64;
     if batch * trajectory > MOST_NUMBERS {
@@ -62,6 +67,15 @@ pub(super) fn check(recipe: &GFlowNetRecipe, policy: &impl Policy) -> Result<()>
                 .allowed(format!("at most {} on this target", most as u64))
                 .into());
         }
+    }
+    Ok(())
+}
+
+fn few_weights(weights: f64) -> Result<()> {
+    if weights > MOST_WEIGHTS {
+        return Err(Problem::new("policy.network", format!("{weights} weights on this target"))
+            .allowed(format!("at most {MOST_WEIGHTS}"))
+            .into());
     }
     Ok(())
 }

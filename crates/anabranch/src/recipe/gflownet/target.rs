@@ -14,6 +14,7 @@ use crate::environment::{
     Strings, Trees,
 };
 use crate::error::{Error, Problem, Result, reason};
+use crate::network::taped;
 use crate::reward::{Describe, GraphReward, Reward, RewardRecipe, Shape, Space};
 use points::Points;
 pub use points::{BoxRecipe, BoxSteps, ChartRecipe, DomainName, HybridRecipe, LineRecipe, TorusRecipe};
@@ -325,6 +326,27 @@ impl ObjectsRecipe {
             Self::Graph { reward, .. } => reward.as_ref(),
             Self::Box(_) | Self::Line(_) | Self::Torus(_) | Self::Hybrid(_) => None,
         }
+    }
+
+    /// The letters and places of words and where letters are put, where objects are words.
+    pub(super) fn words(&self) -> Option<(taped::Alphabet, GrowthName)> {
+        let (letters, places, growth) = match self {
+            Self::Strings { alphabet: Alphabet::Letters(letters), length, growth, .. } => {
+                (letters.chars().count(), *length, *growth)
+            }
+            Self::Strings { alphabet: Alphabet::Names(names), length, growth, .. } => {
+                (names.len(), *length, *growth)
+            }
+            Self::Bits { bits, word, growth, .. } => (1 << word, bits / word, *growth),
+            Self::Spins { sites, .. } => (2, *sites, GrowthName::Anywhere),
+            _ => return None,
+        };
+        let order = match growth {
+            GrowthName::Append => taped::Order::Causal,
+            GrowthName::PrependOrAppend => taped::Order::Whole,
+            GrowthName::Anywhere => taped::Order::Slots,
+        };
+        Some((taped::Alphabet { places, letters, order }, growth))
     }
 
     /// How many coordinates a point has, where objects are points of one space.

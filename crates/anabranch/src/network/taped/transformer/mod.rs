@@ -143,6 +143,9 @@ impl Network for Transformer {
                 [rows, columns] => (rows, columns),
                 _ => (1, part.range.len()),
             };
+            if part.range.is_empty() {
+                continue;
+            }
             if index < EMBEDDINGS {
                 weights.extend(noise.normal(rows, columns));
                 continue;
