@@ -156,7 +156,7 @@ fn words_by_a_transformer() {
             let metrics = from_text(
                 &format!("words-{growth}-{backward}"),
                 &format!(
-                    "name = 't'\n[target]\nkind = 'bits'\nbits = 6\nword = 2\ngrowth = '{growth}'\n\
+                    "name = 't'\n[target]\nkind = 'bits'\nbits = 8\nword = 2\ngrowth = '{growth}'\n\
                      reward = {{ kind = 'planted-modes', count = 3, beta = 6.0 }}\n[policy]\nbackward = '{backward}'\n\
                      network = {{ kind = 'transformer', layers = 2, heads = 2, width = 16 }}\n\
                      [exploration]\nepsilon = 0.1\n[optimizer]\nlearning_rate = 3e-3\n[training]\nsteps = 800\nbatch = 32\n"

@@ -344,8 +344,8 @@ impl Evaluator for WithWeights<'_> {
             Arch::new().dispatch(AttendBack {
                 sizes,
                 groups: &groups,
-                qkv: qkv,
-                log_sums: log_sums,
+                qkv,
+                log_sums,
                 grad: &grad,
                 out: &mut of_qkv,
             });
