@@ -13,6 +13,7 @@ pub mod baseline;
 pub mod exact;
 pub mod likelihood;
 pub mod paths;
+pub mod rooted;
 pub mod trajectories;
 
 use crate::math::{Estimate, log_sum_exp};

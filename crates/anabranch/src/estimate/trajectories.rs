@@ -8,6 +8,8 @@
 //!
 //! All use the policy's own probabilities, however the objects were found.
 
+use std::ops::Range;
+
 use crate::environment::Environment;
 use crate::error::Error;
 use crate::math::log_sum_exp;
@@ -47,9 +49,45 @@ pub fn outward<P: Policy>(
     noise: &Noise,
     seen: &dyn Fn(usize) -> bool,
 ) -> Result<Found<P::Cell>, Failure> {
-    let (cells, width) = (policy.cells(), conditions.len() / count.max(1));
+    let cells = policy.cells();
     let mut sources = vec![P::Cell::default(); count.min(BLOCK) * cells];
     sources.chunks_exact_mut(cells).for_each(|source| policy.source(source));
+    let sources = |rows: Range<usize>| &sources[..rows.len() * cells];
+    in_blocks(policy, evaluator, reward, &sources, conditions, count, noise, seen)
+}
+
+/// The same from `sources`, `[count, cells]`.
+///
+/// # Errors
+/// As [`outward`].
+#[expect(clippy::too_many_arguments, reason = "those of `outward` and where to start")]
+pub fn outward_from<P: Policy>(
+    policy: &P,
+    evaluator: &dyn Evaluator,
+    reward: &dyn Reward<P::Cell>,
+    sources: &[P::Cell],
+    conditions: &[f32],
+    count: usize,
+    noise: &Noise,
+    seen: &dyn Fn(usize) -> bool,
+) -> Result<Found<P::Cell>, Failure> {
+    let cells = policy.cells();
+    let sources = |rows: Range<usize>| &sources[rows.start * cells..rows.end * cells];
+    in_blocks(policy, evaluator, reward, &sources, conditions, count, noise, seen)
+}
+
+#[expect(clippy::too_many_arguments, reason = "those of `outward_from`, the sources of a block at a time")]
+fn in_blocks<'a, P: Policy>(
+    policy: &P,
+    evaluator: &dyn Evaluator,
+    reward: &dyn Reward<P::Cell>,
+    sources: &dyn Fn(Range<usize>) -> &'a [P::Cell],
+    conditions: &[f32],
+    count: usize,
+    noise: &Noise,
+    seen: &dyn Fn(usize) -> bool,
+) -> Result<Found<P::Cell>, Failure> {
+    let width = conditions.len() / count.max(1);
     let mut found = Found { objects: Vec::new(), log_rewards: Vec::new(), log_weights: Vec::new(), moves: 0 };
     let (mut batch, mut objects) = (Batch::default(), Vec::new());
     for first in (0..count).step_by(BLOCK) {
@@ -57,7 +95,7 @@ pub fn outward<P: Policy>(
         let noise = noise.from_trajectory(noise.trajectory(0) + first as u64);
         let conditions = &conditions[first * width..(first + size) * width];
         let walk = Outward {
-            sources: &sources[..size * cells],
+            sources: sources(first..first + size),
             conditions,
             behaviour: Behaviour::default(),
             noise: &noise,

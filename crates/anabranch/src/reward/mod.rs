@@ -17,12 +17,14 @@
 //! | [`Expression`] | any | |
 //! | [`Process`] | any | |
 //! | [`Classifier`] | words | |
+//! | [`Ahead`] | states of a rooted environment | |
 //! | [`Preference`], [`Tempered`], [`Entropic`] | those of the rewards they are made of | where theirs say it |
 //! | [`continuous`] | points of a box, the line, the torus | closed form |
 //!
 //! [`checked`] asks a reward and says which object has one that is no number; [`Conditions`] draws conditions;
 //! [`RewardRecipe`] names the discrete ones in a recipe.
 
+mod ahead;
 mod checked;
 mod classifier;
 mod conditions;
@@ -44,6 +46,7 @@ use std::fmt::Debug;
 
 use rayon::prelude::*;
 
+pub use ahead::Ahead;
 pub use checked::checked;
 pub use classifier::{Classifier, ClassifierSettings};
 pub use conditions::{ConditionLaw, Conditions};

@@ -153,9 +153,18 @@ fn paths(
     let cells = task.model.policy.cells();
     let is_mode = |object: &&[Cell]| task.reward.is_mode(object);
     if found.objects.chunks_exact(cells).next().is_some_and(|object| is_mode(&object).is_some()) {
-        let modes = found.objects.chunks_exact(cells).filter(|object| is_mode(object) == Some(true));
-        let distinct: HashSet<&[Cell]> = modes.collect();
-        metrics.insert("modes_found".to_owned(), json!(distinct.len()));
+        let (mut numbers, mut unnumbered) = (HashSet::new(), HashSet::new());
+        for object in found.objects.chunks_exact(cells).filter(|object| is_mode(object) == Some(true)) {
+            let mut numbered = false;
+            task.reward.modes_of(object, &mut |mode| {
+                numbered = true;
+                numbers.insert(mode);
+            });
+            if !numbered {
+                unnumbered.insert(object);
+            }
+        }
+        metrics.insert("modes_found".to_owned(), json!(numbers.len() + unnumbered.len()));
         if let Some(modes) = task.reward.modes() {
             metrics.insert("modes".to_owned(), json!(modes));
         }

@@ -95,7 +95,8 @@ fn distribution(flow: &Flow) -> String {
             _ => figures.push(figure(&sorted(&learned, &exact), SORTED_CAPTION)),
         }
     }
-    figures.push(agreement("Learned against exact", law));
+    let title = if law.exact().is_some() { "Learned against exact" } else { "Probability against reward" };
+    figures.push(agreement(title, law));
     row(&figures)
 }
 

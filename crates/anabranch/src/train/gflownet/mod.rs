@@ -11,13 +11,14 @@
 pub mod exploration;
 mod novelty;
 pub mod replay;
+mod roots;
 
 use std::sync::Arc;
 
 use super::optimizer::{self, Moments, adam_step};
 use super::{State, StepInfo, Training};
 use crate::error::{Error, Problem, Result};
-use crate::estimate::trajectories::outward;
+use crate::estimate::trajectories::outward_from;
 use crate::model::gflownet::{self as walks, Batch, GFlowNet, Homeward, Outward};
 use crate::network::taped::Evaluator;
 use crate::objective::balance::{Needs, Objective, ReferenceKind};
@@ -30,6 +31,7 @@ use crate::sampler::back_and_forth::{BackAndForth, Particles};
 use exploration::Exploration;
 use novelty::Novelty;
 use replay::{Drawn, Replay};
+pub use roots::Roots;
 
 /// Batches in a row that a reward may fail to answer before training stops.
 const MOST_SKIPPED: u64 = 100;
@@ -612,7 +614,15 @@ impl<P: Policy> Training for FlowTrainer<P> {
         };
         let evaluator = self.model.network.with(&self.state.scored(training)[0]);
         let reward = self.reward.as_ref();
-        let found = outward(policy, evaluator.as_ref(), reward, &conditions, SCORED, &noise, &|_| true);
+        let mut sources = vec![P::Cell::default(); SCORED * policy.cells()];
+        sources.chunks_exact_mut(policy.cells()).for_each(|source| policy.source(source));
+        if let Some(settings) = &self.settings.sources {
+            settings.draw(&noise.purpose(Purpose::Source), &mut sources);
+        }
+        let found =
+            outward_from(policy, evaluator.as_ref(), reward, &sources, &conditions, SCORED, &noise, &|_| {
+                true
+            });
         drop(evaluator);
         let score = match found {
             Ok(found) => -found.log_weights.iter().sum::<f64>() / SCORED as f64,

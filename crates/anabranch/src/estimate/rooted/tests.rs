@@ -1,0 +1,140 @@
+//! Every estimate beside its enumeration: with an untrained network, and with one that was trained from all roots.
+
+use std::sync::Arc;
+
+use super::*;
+use crate::environment::{Environment, Rooted, Sets, States};
+use crate::estimate::exact::{entropies, free_energies};
+use crate::model::gflownet::GFlowNet;
+use crate::network::Activation;
+use crate::network::taped::{Mlp, Network};
+use crate::objective::balance::{BackwardObjective, BalanceRecipe};
+use crate::policy::{BackwardPolicy, FlowHead};
+use crate::recipe::{OptimizerRecipe, TrainingRecipe};
+use crate::reward::{Ahead, Counting, Items, Shape};
+use crate::rng::Purpose;
+use crate::train::Training;
+use crate::train::gflownet::exploration::{Exploration, Ramp};
+use crate::train::gflownet::{FlowTrainer, Roots, Settings};
+
+/// Sets of up to four of five items of very different weights, with all states and what they have ahead.
+struct Case {
+    sets: Arc<Sets>,
+    policy: Actions,
+    network: Arc<dyn Network>,
+    reward: Arc<dyn Reward>,
+    states: States,
+    free_energies: Vec<f64>,
+    entropies: Vec<f64>,
+    log_rewards: Vec<f64>,
+}
+
+fn case() -> Case {
+    let sets = Arc::new(Sets::new(5, 0..=4).unwrap());
+    let rooted = Arc::new(Rooted::new(sets.clone()).unwrap());
+    let policy = Actions::new(rooted, BackwardPolicy::Uniform, FlowHead::Output);
+    let network = Arc::new(Mlp::new(policy.inputs(), &[48], policy.outputs(), Activation::Relu));
+    let weights: [f64; 5] = [0.2, 3.0, 1.0, 0.5, 1.7];
+    let items = Items::new(
+        weights.iter().map(|weight| weight.ln()).collect(),
+        Counting::of(&Shape::Sets { items: 5, sizes: 0..=4 }).unwrap(),
+    )
+    .unwrap();
+    let items: Arc<dyn Reward> = Arc::new(items);
+    let states = States::of(sets.as_ref(), 1000).unwrap();
+    let objects: Vec<Cell> =
+        states.objects().iter().flat_map(|i| states.state(*i as usize).iter().copied()).collect();
+    let mut log_rewards = vec![0.0; states.objects().len()];
+    items.log_rewards(&objects, &[], &mut log_rewards).unwrap();
+    Case {
+        free_energies: free_energies(&states, &log_rewards).unwrap(),
+        entropies: entropies(&states, &log_rewards).unwrap(),
+        reward: Arc::new(Ahead::new(items, sets.cells())),
+        sets,
+        policy,
+        network,
+        states,
+        log_rewards,
+    }
+}
+
+/// The exact probability of a property of the objects that lie ahead of a root.
+fn exact(case: &Case, root: usize, has: impl Fn(&[Cell]) -> bool) -> f64 {
+    let from = case.states.state(root);
+    let ahead = case.states.objects().iter().zip(&case.log_rewards);
+    let (mut part, mut whole) = (0.0, 0.0);
+    for (i, log_reward) in ahead {
+        let object = case.states.state(*i as usize);
+        if from.iter().zip(object).all(|(a, b)| a <= b) {
+            whole += log_reward.exp();
+            part += if has(object) { log_reward.exp() } else { 0.0 };
+        }
+    }
+    part / whole
+}
+
+fn compare(case: &Case, evaluator: &dyn Evaluator, largest_error: f64) {
+    let near = |what: &str, found: Estimate, exact: f64| {
+        assert!((found.value - exact).abs() < 4.5 * found.error + 1e-9, "{what}: {found:?}, {exact}");
+        assert!(found.error < largest_error, "{what}: {found:?}, {exact}");
+    };
+    for root in 0..case.states.len() {
+        let from = case.states.state(root);
+        let noise = Noise::new(9, Purpose::Choice).from_trajectory((root as u64) << 20);
+        let walks =
+            FromRoot::walk(&case.policy, evaluator, case.reward.as_ref(), from, 4000, &noise).unwrap();
+        near("free energy", walks.free_energy(), case.free_energies[root]);
+        near("entropy", walks.entropy(), case.entropies[root]);
+        for item in [0, 1, 3] {
+            let has = |object: &[Cell]| object[item] == 1;
+            near("marginal", walks.probability(has), exact(case, root, has));
+        }
+        if from[3] == 0 && from.iter().sum::<Cell>() < 4 {
+            let mut more = from.to_vec();
+            more[3] = 1;
+            let noise = noise.purpose(Purpose::Target);
+            let ahead =
+                FromRoot::walk(&case.policy, evaluator, case.reward.as_ref(), &more, 4000, &noise).unwrap();
+            near("superset", superset(&walks, &ahead), exact(case, root, |object| object[3] == 1));
+        }
+    }
+}
+
+#[test]
+fn estimates_hold_whatever_was_learned() {
+    let case = case();
+    let weights = case.network.initial(&Noise::new(4, Purpose::Weights));
+    compare(&case, case.network.with(&weights).as_ref(), 0.2);
+}
+
+/// One network for all roots: errors shrink, and the flow at a root is minus its free energy.
+#[test]
+fn a_network_learns_all_roots() {
+    let case = case();
+    let training = TrainingRecipe { steps: 3000, batch: 32, ..TrainingRecipe::default() };
+    let optimizer = OptimizerRecipe { learning_rate: 3e-3, ..OptimizerRecipe::default() };
+    let roots = (0..case.states.len()).flat_map(|i| case.states.state(i).iter().copied()).collect();
+    let settings = Settings {
+        training,
+        optimizer,
+        objective: BalanceRecipe::TrajectoryBalance(Default::default())
+            .check("objective", BackwardObjective::Joint)
+            .unwrap(),
+        exploration: Exploration { epsilon: Ramp::constant(0.1), ..Exploration::default() },
+        conditions: None,
+        sources: Some(Arc::new(Roots::new(roots, case.sets.cells()))),
+        prior: None,
+    };
+    let model = GFlowNet { policy: case.policy.clone(), network: case.network.clone() };
+    let mut trainer = FlowTrainer::new(model, case.reward.clone(), settings, 5).unwrap();
+    while !trainer.finished() {
+        trainer.step().unwrap();
+    }
+    let evaluator = case.network.with(&trainer.trained()[0]);
+    compare(&case, evaluator.as_ref(), 0.04);
+    for root in 0..case.states.len() {
+        let learned = learned_log_flow(&case.policy, evaluator.as_ref(), case.states.state(root)).unwrap();
+        let exact = -case.free_energies[root];
+        assert!((learned - exact).abs() < 0.1, "{:?}: {learned}, {exact}", case.states.state(root));
+    }
+}

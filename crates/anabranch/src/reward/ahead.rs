@@ -1,0 +1,38 @@
+//! Rewards of rooted states: what the object is worth, whatever the root.
+
+use std::sync::Arc;
+
+use super::{Failure, Reward};
+use crate::environment::Cell;
+
+/// The reward of the second half of a state of a [`Rooted`](crate::environment::Rooted) environment.
+#[derive(Debug, Clone)]
+pub struct Ahead {
+    reward: Arc<dyn Reward>,
+    cells: usize,
+}
+
+impl Ahead {
+    /// This reward of objects of `cells` cells.
+    pub fn new(reward: Arc<dyn Reward>, cells: usize) -> Self {
+        Self { reward, cells }
+    }
+
+    fn objects(&self, states: &[Cell]) -> Vec<Cell> {
+        states.chunks_exact(2 * self.cells).flat_map(|state| state[self.cells..].iter().copied()).collect()
+    }
+}
+
+impl Reward for Ahead {
+    fn log_rewards(&self, objects: &[Cell], conditions: &[f32], out: &mut [f64]) -> Result<(), Failure> {
+        self.reward.log_rewards(&self.objects(objects), conditions, out)
+    }
+
+    fn condition_width(&self) -> usize {
+        self.reward.condition_width()
+    }
+
+    fn partial(&self, states: &[Cell], conditions: &[f32], out: &mut [f64]) -> Result<bool, Failure> {
+        self.reward.partial(&self.objects(states), conditions, out)
+    }
+}
