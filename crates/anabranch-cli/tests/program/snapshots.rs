@@ -27,7 +27,13 @@ fn list() {
 fn explain() {
     let place = Place::new();
     for name in names(&place) {
-        assert_snapshot!(format!("explain-{name}"), place.run(&format!("explain {name}")).done().stdout);
+        let ended = place.run(&format!("explain {name}"));
+        // Two read a table that does not come with the program, and say how to get it.
+        let text = match name.as_str() {
+            "tfbind8" | "qm9-blocks" => ended.refused(2),
+            _ => ended.done().stdout,
+        };
+        assert_snapshot!(format!("explain-{name}"), text);
     }
 }
 

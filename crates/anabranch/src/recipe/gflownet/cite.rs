@@ -1,19 +1,30 @@
 //! The papers behind a flow network's recipe.
 
-use super::{BackwardName, ExplorationRecipe, GFlowNetRecipe, ObjectsRecipe, ReplayRecipe};
+use super::{BackwardName, ExplorationRecipe, GFlowNetRecipe, NetworkRecipe, ObjectsRecipe, ReplayRecipe};
 use crate::objective::balance::BalanceRecipe;
 use crate::recipe::papers::{
-    ADAM, AUGMENTED, BALANCE, DISTILLATION, ENTROPIC_RL, FLOW_NETWORKS, FORWARD_LOOKING, FOUNDATIONS,
-    LOCAL_SEARCH, MAXIMUM_ENTROPY, NON_ACYCLIC, PARTIAL_EPISODES, POLICY_GRADIENTS, PPO, PRIORITISED,
-    QUANTILES, RELATIVE, REPLAY, SCHEDULING, STRUCTURES, TRAJECTORY_LIKELIHOOD, TRUST_PCL, VARGRAD,
+    ADAM, ATTENTION, AUGMENTED, BALANCE, CONTINUOUS, DISTILLATION, ENTROPIC_RL, FLOW_NETWORKS,
+    FORWARD_LOOKING, FOUNDATIONS, LOCAL_SEARCH, MAXIMUM_ENTROPY, MULTI_OBJECTIVE, NON_ACYCLIC,
+    PARTIAL_EPISODES, POLICY_GRADIENTS, PPO, PRIORITISED, QUANTILES, RELATIVE, REPLAY, SCHEDULING, SEQUENCES,
+    STRUCTURES, TRAJECTORY_LIKELIHOOD, TRUST_PCL, VARGRAD,
 };
+use crate::reward::RewardRecipe;
 
 /// The BibTeX entries of the target and the methods a recipe uses.
 pub(in crate::recipe) fn citations(recipe: &GFlowNetRecipe) -> Vec<&'static str> {
     let mut entries = match recipe.target {
         ObjectsRecipe::Hypergrid { .. } => vec![FLOW_NETWORKS],
+        ObjectsRecipe::Box(_)
+        | ObjectsRecipe::Line(_)
+        | ObjectsRecipe::Torus(_)
+        | ObjectsRecipe::Hybrid(_) => {
+            vec![CONTINUOUS]
+        }
+        ObjectsRecipe::Strings { reward: RewardRecipe::Classifier { .. }, .. } => vec![SEQUENCES],
         _ => Vec::new(),
     };
+    entries.extend((!recipe.conditions.is_empty()).then_some(MULTI_OBJECTIVE));
+    entries.extend(matches!(recipe.policy.network, NetworkRecipe::Transformer { .. }).then_some(ATTENTION));
     entries.push(FOUNDATIONS);
     entries.extend(objective(&recipe.objective));
     entries.extend((recipe.policy.backward == BackwardName::MaximumEntropy).then_some(MAXIMUM_ENTROPY));
