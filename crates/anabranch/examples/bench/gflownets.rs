@@ -24,6 +24,9 @@ pub struct Case {
 
 const MLP: &str = "[policy]\nbackward = \"learned\"\nnetwork = { kind = \"mlp\", hidden = [256, 256] }\n";
 
+const TRANSFORMER: &str = "[policy]\nbackward = \"uniform\"\nnetwork = { kind = \"transformer\", layers = 3, heads = 8, \
+     width = 64, inner = 64, activation = \"relu\" }\n[exploration]\nepsilon = 1e-3\n";
+
 /// The case of a name.
 pub fn case(name: &str) -> Option<Case> {
     let plain = |target| Case { target, policy: MLP, batch: 16, warmup: 50, repeats: 10, block: 10 };
@@ -42,6 +45,16 @@ pub fn case(name: &str) -> Option<Case> {
             "kind = \"bits\"\nbits = 8\nword = 1\ngrowth = \"anywhere\"\n\
              reward = { kind = \"planted-modes\", count = 2, beta = 2.0 }",
         ),
+        "gfn_bits_transformer_16" => Case {
+            policy: TRANSFORMER,
+            warmup: 12,
+            repeats: 5,
+            block: 4,
+            ..plain(
+                "kind = \"bits\"\nbits = 120\nword = 8\ngrowth = \"anywhere\"\n\
+                 reward = { kind = \"planted-modes\", count = 60, beta = 3.0 }",
+            )
+        },
         "gfn_tfbind8_16" => plain(
             "kind = \"strings\"\nalphabet = \"ACGT\"\nlength = 8\nreward = { kind = \"expression\", reward = \"1\" }",
         ),
