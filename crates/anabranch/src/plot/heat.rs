@@ -53,6 +53,9 @@ pub enum Colours {
     Signed,
 }
 
+/// Pixels of a picture from which on smoothing is not seen.
+const CRISP: usize = 120;
+
 /// Numbers on an even grid over the plane.
 #[derive(Debug, Clone, PartialEq)]
 pub struct HeatMap {
@@ -122,11 +125,18 @@ impl HeatMap {
         };
         let columns = self.columns.max(1);
         let rows = self.values.len() / columns;
-        let upside_down = self.values.chunks_exact(columns).rev().flatten();
-        let pixels: Vec<u8> = upside_down.flat_map(|value| colour(bar.place(*value))).collect();
+        // Viewers smooth between pixels: a coarse grid has several for each of its cells.
+        let zoom = (CRISP / columns.max(1)).max(1);
+        let upside_down = self.values.chunks_exact(columns).rev();
+        let pixels: Vec<u8> = upside_down
+            .flat_map(|row| {
+                let cells = row.iter().flat_map(|value| colour(bar.place(*value)).repeat(zoom));
+                cells.collect::<Vec<u8>>().repeat(zoom)
+            })
+            .collect();
         let mut frame = Frame::new(&self.title, &[], &self.x, &self.y, (width, height));
         if rows > 0 {
-            let png = encode(columns, rows, png::ColorType::Rgb, &pixels);
+            let png = encode(columns * zoom, rows * zoom, png::ColorType::Rgb, &pixels);
             frame.draw(|frame, svg| {
                 svg.image((0.0, 0.0), frame.size, &png);
                 for path in &self.paths {

@@ -255,7 +255,8 @@ fn trajectories(flow: &Flow) -> String {
                 walk.states.iter().map(|state| (f64::from(state[0]), f64::from(state[1]))).collect()
             };
             let paths = flow.walks.iter().map(path).collect();
-            let map = HeatMap { paths, ..grid("Learned", side, values, Colours::Fitted) };
+            let colours = Colours::Between(0.0, largest(values.iter()));
+            let map = HeatMap { paths, ..grid("Learned", side, values, colours) };
             figure(&map.svg(PANEL * 1.2, PANEL * 1.2), "Each path ends in its dot.")
         }
         Form::Lattice(side) => lattices(side, &flow.walks),
