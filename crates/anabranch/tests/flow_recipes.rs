@@ -202,6 +202,16 @@ fn what_does_not_fit_is_refused() {
                 .to_owned(),
             "policy.network.heads: found 8; allowed: a divisor of the width 20: 1, 2, 4, 5, 10, 20",
         ),
+        (
+            format!("{square}reward = {{ kind = 'expression', log_reward = '-c0 * x0' }}\n"),
+            "conditions: found a reward that depends on a condition over points",
+        ),
+        (
+            "[target]\nkind = 'hypergrid'\ndim = 2\nside = 4\nreward = { kind = 'tempered', reward = { kind = 'original' } }\n\
+             [[conditions]]\nkind = 'fixed'\nvalues = [1.0]\n[policy]\nprior = 'any'\n"
+                .to_owned(),
+            "policy.prior: found a prior beside conditions",
+        ),
         ("[target]\nkind = 'hybrid'\ncharts = []\n".to_owned(), "target.charts: found 0"),
         (
             "[target]\nkind = 'hypergrid'\ndim = 2\nside = 4\n[policy]\ncomponents = 3\n".to_owned(),

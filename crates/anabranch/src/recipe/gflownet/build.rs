@@ -144,6 +144,9 @@ fn continuous(
     environment: Arc<dyn Continuous>,
     reward: Arc<dyn Reward<f32>>,
 ) -> Result<FlowTask<Densities>> {
+    if reward.condition_width() > 0 {
+        return refused("conditions", "a reward that depends on a condition", "one without `c0`, `c1`, ...");
+    }
     let backward = match recipe.policy.backward {
         BackwardName::Uniform => false,
         BackwardName::Learned | BackwardName::TrajectoryLikelihood => true,

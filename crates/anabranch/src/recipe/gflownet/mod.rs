@@ -183,6 +183,11 @@ impl GFlowNetRecipe {
         within("evaluation.exact_states", exact_states as f64, 0.0, 1e8)?;
         self.exploration.check()?;
         self.policy.check()?;
+        if self.policy.prior.is_some() && !self.conditions.is_empty() {
+            return Err(Problem::new("policy.prior", "a prior beside conditions")
+                .allowed("one of them")
+                .into());
+        }
         let objective = self.objective.check("objective", self.policy.backward.objective())?;
         // With a prior it says the form of that one's policy.
         let unread = self.policy.prior.is_some();

@@ -12,6 +12,7 @@ pub mod exploration;
 mod novelty;
 pub mod replay;
 mod roots;
+mod settings;
 
 use std::sync::Arc;
 
@@ -24,104 +25,20 @@ use crate::network::taped::Evaluator;
 use crate::objective::balance::{Needs, Objective, ReferenceKind};
 use crate::parallel::awake;
 use crate::policy::Policy;
-use crate::recipe::{OptimizerRecipe, TrainingRecipe, evaluation_noise};
-use crate::reward::{self, Failure, Reward, checked};
+use crate::recipe::evaluation_noise;
+use crate::reward::{Failure, Reward, checked};
 use crate::rng::{Noise, Purpose};
 use crate::sampler::back_and_forth::{BackAndForth, Particles};
-use exploration::Exploration;
 use novelty::Novelty;
 use replay::{Drawn, Replay};
 pub use roots::Roots;
+pub use settings::{Conditions, Settings, Sources};
 
 /// Batches in a row that a reward may fail to answer before training stops.
 const MOST_SKIPPED: u64 = 100;
 
 /// Trajectories of a validation score.
 const SCORED: usize = 1000;
-
-/// Where conditions come from.
-pub trait Conditions: Send + Sync + std::fmt::Debug {
-    /// How many numbers a condition has.
-    fn width(&self) -> usize;
-
-    /// Draws a condition for each of `rows` trajectories, `[rows, width]`.
-    fn draw(&self, rows: usize, noise: &Noise) -> Vec<f32>;
-}
-
-impl Conditions for reward::Conditions {
-    fn width(&self) -> usize {
-        self.width()
-    }
-
-    fn draw(&self, rows: usize, noise: &Noise) -> Vec<f32> {
-        self.draw(rows, noise)
-    }
-}
-
-/// Where trajectories start.
-pub trait Sources<C>: Send + Sync + std::fmt::Debug {
-    /// Writes a start for each trajectory, `[rows, cells]`.
-    fn draw(&self, noise: &Noise, out: &mut [C]);
-}
-
-/// How a flow network is trained.
-#[derive(Debug, Clone)]
-pub struct Settings<P: Policy> {
-    /// How long, and how many trajectories the policy draws for a step.
-    pub training: TrainingRecipe,
-    /// How weights are updated.
-    pub optimizer: OptimizerRecipe,
-    /// The loss.
-    pub objective: Objective,
-    /// What is trained on besides the policy's own draws.
-    pub exploration: Exploration<P::Cell>,
-    /// Conditions of the trajectories; the flow at the start is then `log Z` of the condition.
-    pub conditions: Option<Arc<dyn Conditions>>,
-    /// Starts of the trajectories, if not all at the source; the flow at the start is then `log Z` of the start.
-    pub sources: Option<Arc<dyn Sources<P::Cell>>>,
-    /// The weights of the prior policy, where the objective needs one; training starts from them.
-    pub prior: Option<Arc<Vec<f32>>>,
-}
-
-impl<P: Policy> Settings<P> {
-    /// Whether `log Z` is the flow at the start.
-    fn log_z_is_flow(&self) -> bool {
-        self.conditions.is_some() || self.sources.is_some()
-    }
-
-    /// Whether the objective fits all else.
-    ///
-    /// # Errors
-    /// If it does not.
-    pub fn check(&self) -> Result<()> {
-        let needs = self.objective.needs();
-        let problem = |found: &str, allowed: &str| {
-            Err(Problem::new("objective.kind", found.to_owned()).allowed(allowed.to_owned()).into())
-        };
-        if needs.on_policy && !self.exploration.is_on_policy() {
-            return problem(
-                "one for the policy's own trajectories, with exploration or replay",
-                "an objective that holds off-policy, such as \"trajectory-balance\"; or no exploration",
-            );
-        }
-        if needs.reference == ReferenceKind::Prior && self.prior.is_none() {
-            return problem(
-                "one that needs a prior policy",
-                "it with `policy.prior`, a run whose policy is the prior",
-            );
-        }
-        if needs.reference != ReferenceKind::Prior && self.prior.is_some() {
-            return problem(
-                "one that does not read the prior policy",
-                "a relative one; or no `policy.prior`",
-            );
-        }
-        if matches!(self.objective, Objective::Quantiles(_)) {
-            return problem("one of quantiles", "an objective of trajectories or of states");
-        }
-        Ok(())
-    }
-}
 
 /// Which of a state's vectors is what.
 #[derive(Debug, Clone, Copy)]
