@@ -13,7 +13,7 @@ const MOST: usize = 7;
 
 /// How long a thread waits for work before it may sleep: longer than the serial parts of a step, shorter than anything that is
 /// worth a processor, such as another program's answer.
-const PATIENCE: Duration = Duration::from_micros(300);
+const PATIENCE: Duration = Duration::from_millis(5);
 
 thread_local! {
     /// Whether this thread is the one that does the work of an [`awake`].

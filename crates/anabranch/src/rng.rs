@@ -49,6 +49,8 @@ pub enum Purpose {
     Network = 10,
     /// Probes of stochastic traces.
     Probe = 11,
+    /// Observations of random rewards.
+    Reward = 12,
 }
 
 #[derive(Debug, Clone)]

@@ -4,7 +4,7 @@
 //! one stops. The flow through a state is then Z times the expected number of visits, detailed balance holds as it stands,
 //! and any circulation may be added to a flow: `E[number of states visited] = sum_s F(s) / Z`.
 //!
-//! State: one more than each coordinate; all cells are 0 at the source.
+//! State: the coordinates; all are `side` at the source.
 //!
 //! Brunswic et al., "A theory of non-acyclic generative flow networks" (2024); Morozov et al. (2025), whose
 //! walks enter at a uniform point.
@@ -25,11 +25,11 @@ impl CyclicGrid {
     /// The grid of `dim` coordinates with `side` values each, on which a walk is cut after `longest` moves.
     ///
     /// # Errors
-    /// If there is no coordinate, or fewer than 2 values or more than 65534, or the farthest point is more than `longest`
+    /// If there is no coordinate, or fewer than 2 values or more than 65535, or the farthest point is more than `longest`
     /// moves away.
     pub fn new(dim: usize, side: usize, longest: usize) -> Result<Self, Problem> {
         text::size("dim", dim, 1..=usize::from(Cell::MAX))?;
-        text::size("side", side, 2..=usize::from(Cell::MAX) - 1)?;
+        text::size("side", side, 2..=usize::from(Cell::MAX))?;
         let least = 1 + dim * (side - 1);
         if longest < least {
             let allowed = format!("{least} or more, so that the farthest point is reached");
@@ -37,10 +37,10 @@ impl CyclicGrid {
         }
         Ok(Self { dim, side, longest })
     }
-}
 
-fn outside(state: &[Cell]) -> bool {
-    state[0] == 0
+    fn outside(&self, state: &[Cell]) -> bool {
+        usize::from(state[0]) == self.side
+    }
 }
 
 impl Environment for CyclicGrid {
@@ -65,34 +65,34 @@ impl Environment for CyclicGrid {
     }
 
     fn source(&self, state: &mut [Cell]) {
-        state.fill(0);
+        state.fill(self.side as Cell);
     }
 
     fn is_object(&self, state: &[Cell]) -> bool {
-        !outside(state)
+        !self.outside(state)
     }
 
     fn allowed(&self, state: &[Cell], mask: &mut [bool]) {
         for (d, cell) in state.iter().enumerate() {
-            mask[d] = *cell > 0 && usize::from(*cell) < self.side;
-            mask[self.dim + d] = *cell > 1;
+            mask[d] = usize::from(*cell) + 1 < self.side;
+            mask[self.dim + d] = *cell > 0 && usize::from(*cell) < self.side;
         }
-        mask[2 * self.dim] = outside(state);
+        mask[2 * self.dim] = self.outside(state);
     }
 
     fn removable(&self, state: &[Cell], mask: &mut [bool]) {
         for (d, cell) in state.iter().enumerate() {
-            mask[d] = *cell > 1;
-            mask[self.dim + d] = *cell > 0 && usize::from(*cell) < self.side;
+            mask[d] = *cell > 0 && usize::from(*cell) < self.side;
+            mask[self.dim + d] = usize::from(*cell) + 1 < self.side;
         }
-        mask[2 * self.dim] = state.iter().all(|cell| *cell == 1);
+        mask[2 * self.dim] = state.iter().all(|cell| *cell == 0);
     }
 
     fn apply(&self, state: &mut [Cell], action: usize) -> usize {
         match (action / self.dim, action % self.dim) {
             (0, d) => state[d] += 1,
             (1, d) => state[d] -= 1,
-            _ => state.fill(1),
+            _ => state.fill(0),
         }
         action
     }
@@ -101,7 +101,7 @@ impl Environment for CyclicGrid {
         match (removal / self.dim, removal % self.dim) {
             (0, d) => state[d] -= 1,
             (1, d) => state[d] += 1,
-            _ => state.fill(0),
+            _ => state.fill(self.side as Cell),
         }
         removal
     }
@@ -112,17 +112,14 @@ impl Environment for CyclicGrid {
 
     /// One feature per coordinate, none at the source.
     fn encode(&self, state: &[Cell], on: &mut Vec<u32>) {
-        let inside = state.iter().enumerate().filter(|(_, cell)| **cell > 0);
-        on.extend(inside.map(|(d, cell)| (d * self.side) as u32 + u32::from(*cell) - 1));
+        if !self.outside(state) {
+            on.extend(state.iter().enumerate().map(|(d, cell)| (d * self.side) as u32 + u32::from(*cell)));
+        }
     }
 
     /// `(1, 0)`, or `outside`.
     fn describe(&self, state: &[Cell]) -> String {
-        if outside(state) {
-            return "outside".to_owned();
-        }
-        let point: Vec<Cell> = state.iter().map(|cell| cell - 1).collect();
-        text::point(&point)
+        if self.outside(state) { "outside".to_owned() } else { text::point(state) }
     }
 
     fn parse(&self, text: &str, state: &mut [Cell]) -> Result<(), String> {
@@ -130,9 +127,7 @@ impl Environment for CyclicGrid {
             self.source(state);
             return Ok(());
         }
-        text::parse_point(text, self.side - 1, state)?;
-        state.iter_mut().for_each(|cell| *cell += 1);
-        Ok(())
+        text::parse_point(text, self.side - 1, state)
     }
 
     fn cyclic(&self) -> bool {
@@ -152,7 +147,7 @@ mod tests {
     fn wrong_sizes_are_refused() {
         let message = |dim, side, longest| CyclicGrid::new(dim, side, longest).unwrap_err().to_string();
         assert_eq!(message(0, 3, 10), "dim: found 0; allowed: 1 to 65535");
-        assert_eq!(message(2, 1, 10), "side: found 1; allowed: 2 to 65534");
+        assert_eq!(message(2, 1, 10), "side: found 1; allowed: 2 to 65535");
         assert_eq!(
             message(2, 4, 6),
             "longest: found 6; allowed: 7 or more, so that the farthest point is reached"

@@ -29,7 +29,8 @@ pub struct Evidence {
     pub ess: f64,
 }
 
-/// Estimates from the log-weights of independent forward paths.
+/// Estimates from the log-weights of independent forward paths. A path of weight 0, such as a walk that was cut short, counts
+/// for `log Z`; the ELBO is that of the chain without such paths, `E[log w | w > 0] + log P(w > 0)`, a bound just the same.
 ///
 /// # Panics
 /// If there are none.
@@ -40,7 +41,14 @@ pub fn evidence(log_weights: &[f64]) -> Evidence {
     let ess = (2.0 * log_sum - log_sum_exp(&doubled)).exp() / n;
     // Delta method: the relative standard error of the mean weight is sqrt((1 / ess - 1) / n).
     let error = ((1.0 / ess - 1.0).max(0.0) / n).sqrt();
-    Evidence { elbo: Estimate::mean(log_weights), log_z: Estimate { value: log_sum - n.ln(), error }, ess }
+    let positive: Vec<f64> =
+        log_weights.iter().copied().filter(|log_weight| *log_weight > f64::NEG_INFINITY).collect();
+    let mut elbo = match positive.is_empty() {
+        true => Estimate { value: f64::NEG_INFINITY, error: f64::NAN },
+        false => Estimate::mean(&positive),
+    };
+    elbo.value += (positive.len() as f64 / n).ln();
+    Evidence { elbo, log_z: Estimate { value: log_sum - n.ln(), error }, ess }
 }
 
 /// `E_backward[log w]` over backward paths from exact samples of the target: an upper bound on `log Z`, nats.

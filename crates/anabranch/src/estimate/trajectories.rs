@@ -27,10 +27,12 @@ const BLOCK: usize = 512;
 pub struct Found<C> {
     /// `[count, cells]`.
     pub objects: Vec<C>,
-    /// `log R(x)`, `[count]`, nats.
+    /// `log R(x)`, `[count]`, nats; `-inf` for a walk that was cut short.
     pub log_rewards: Vec<f64>,
-    /// `log w`, `[count]`, nats.
+    /// `log w`, `[count]`, nats; `-inf` for a walk that was cut short.
     pub log_weights: Vec<f64>,
+    /// How many walks were cut short.
+    pub cut: usize,
     /// The sum of all numbers of moves.
     pub moves: usize,
 }
@@ -88,7 +90,7 @@ fn in_blocks<'a, P: Policy>(
     seen: &dyn Fn(usize) -> bool,
 ) -> Result<Found<P::Cell>, Failure> {
     let width = conditions.len() / count.max(1);
-    let mut found = Found { objects: Vec::new(), log_rewards: Vec::new(), log_weights: Vec::new(), moves: 0 };
+    let mut found = Found { objects: Vec::new(), log_rewards: Vec::new(), log_weights: Vec::new(), cut: 0, moves: 0 };
     let (mut batch, mut objects) = (Batch::default(), Vec::new());
     for first in (0..count).step_by(BLOCK) {
         let size = BLOCK.min(count - first);
@@ -106,7 +108,8 @@ fn in_blocks<'a, P: Policy>(
         batch.objects(policy, &mut objects);
         let paths = &mut batch.paths;
         paths.log_reward.resize(size, 0.0);
-        checked(reward, &objects, conditions, &|object| policy.describe(object), &mut paths.log_reward)?;
+        found.cut +=
+            reward_of_ends(policy, reward, &objects, &paths.cut, conditions, &mut paths.log_reward)?;
         found.log_weights.extend(paths.log_weights());
         found.log_rewards.extend_from_slice(&paths.log_reward);
         found.objects.extend_from_slice(&objects);
@@ -118,8 +121,47 @@ fn in_blocks<'a, P: Policy>(
     Ok(found)
 }
 
+/// Asks for the rewards of `objects`, `[count, cells]`, at which walks ended, but for those that were `cut` short, whose
+/// rewards are 0; answers how many these are.
+///
+/// # Errors
+/// If the reward fails.
+pub fn reward_of_ends<P: Policy>(
+    policy: &P,
+    reward: &dyn Reward<P::Cell>,
+    objects: &[P::Cell],
+    cut: &[bool],
+    conditions: &[f32],
+    log_rewards: &mut [f64],
+) -> Result<usize, Failure> {
+    let describe = |object: &[P::Cell]| policy.describe(object);
+    let given_up = cut.iter().filter(|cut| **cut).count();
+    if given_up == 0 {
+        checked(reward, objects, conditions, &describe, log_rewards)?;
+        return Ok(0);
+    }
+    let ends = ended(cut, objects);
+    let mut found = vec![0.0; cut.len() - given_up];
+    if !found.is_empty() {
+        checked(reward, &ends, &ended(cut, conditions), &describe, &mut found)?;
+    }
+    let mut found = found.into_iter();
+    for (log_reward, cut) in log_rewards.iter_mut().zip(cut) {
+        *log_reward = if *cut { f64::NEG_INFINITY } else { found.next().expect("one for each end") };
+    }
+    Ok(given_up)
+}
+
+/// The rows of `values` that belong to walks that came to their end.
+pub(crate) fn ended<T: Copy>(cut: &[bool], values: &[T]) -> Vec<T> {
+    let width = values.len() / cut.len().max(1);
+    let rows = values.chunks_exact(width.max(1)).zip(cut).filter(|(_, cut)| !**cut);
+    rows.flat_map(|(row, _)| row.iter().copied()).collect()
+}
+
 /// `log w` of one backward trajectory from each of `objects`, `[count, cells]`, whose log-rewards are known; with zeros for
-/// these it is the log-ratio of both directions alone.
+/// these it is the log-ratio of both directions alone. A walk that was cut short, which the forward chain does not make, has
+/// `inf`.
 ///
 /// # Errors
 /// [`Error::Interrupted`] where `seen` said so.
@@ -150,7 +192,9 @@ pub fn homeward<P: Policy>(
         batch.describe(policy);
         batch.paths.log_reward.clear();
         batch.paths.log_reward.extend_from_slice(&log_rewards[first..first + size]);
-        log_weights.extend(batch.paths.log_weights());
+        let paths = &batch.paths;
+        let weight = |b| if paths.is_cut(b) { f64::INFINITY } else { paths.log_weight(b) };
+        log_weights.extend((0..size).map(weight));
         if !seen(size) {
             return Err(Error::Interrupted);
         }

@@ -8,6 +8,7 @@ pub mod embedding;
 pub mod gate;
 pub mod lattice;
 pub(crate) mod layer;
+pub(crate) mod lu;
 pub mod math;
 pub mod matmul;
 pub mod network;

@@ -8,6 +8,8 @@
 //! A spline reads `3 K - 1` raw numbers per coordinate: K widths, K heights, K - 1 inner slopes. Equal widths and
 //! heights and inner slopes of one give the identity, which is where a zero network starts.
 
+use std::sync::Arc;
+
 use burn::tensor::{Int, Tensor, activation};
 
 use crate::chain::{LogWeight, State};
@@ -49,6 +51,20 @@ impl Transform {
     pub fn apply(self, x: State, raw: Tensor<2>, inverse: bool) -> (State, LogWeight) {
         let [rows, columns] = x.dims();
         let joined = crate::fused::transform::apply(self, x, raw, inverse);
+        let log_det = joined.clone().slice([0..rows, columns..columns + 1]).squeeze_dim(1);
+        (joined.slice([0..rows, 0..columns]), log_det)
+    }
+
+    /// Maps the coordinates `places` of `x`, `[rows, d]`, with parameters `raw`, `[rows, places * raw_len]`; the others stay.
+    pub fn apply_at(
+        self,
+        places: &Arc<[usize]>,
+        x: State,
+        raw: Tensor<2>,
+        inverse: bool,
+    ) -> (State, LogWeight) {
+        let [rows, columns] = x.dims();
+        let joined = crate::fused::transform::apply_at(self, places, x, raw, inverse);
         let log_det = joined.clone().slice([0..rows, columns..columns + 1]).squeeze_dim(1);
         (joined.slice([0..rows, 0..columns]), log_det)
     }

@@ -16,6 +16,7 @@ use crate::environment::{Cell, Edge, Environment, States};
 use crate::error::{Problem, Result};
 use crate::fused::math::exp;
 use crate::network::taped::Inputs;
+use crate::objective::balance::Risk;
 use crate::rng::Stream;
 
 /// Which law the removals follow.
@@ -76,7 +77,7 @@ impl Ways {
 }
 
 /// Where `log F` comes from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub enum FlowHead {
     /// No objective reads it.
     None,
@@ -84,6 +85,13 @@ pub enum FlowHead {
     Output,
     /// The logarithm of the sum of the exponentiated logits: logits are then edge flows, or soft Q-values.
     Logits,
+    /// The same of logits that are a risk measure of random edge flows, whose log-quantiles are the network's last outputs.
+    Quantiles {
+        /// How many quantiles each flow has.
+        count: usize,
+        /// How they are weighed.
+        risk: Risk,
+    },
 }
 
 /// The masked softmax policy of an environment.
@@ -178,11 +186,16 @@ impl Policy for Actions {
     }
 
     fn outputs(&self) -> usize {
-        self.backward_range().end + usize::from(self.flow != FlowHead::None)
+        let known = self.backward_range().end + usize::from(self.flow != FlowHead::None);
+        known + self.quantiles() * self.forward_range().len()
     }
 
     fn longest(&self) -> usize {
         self.environment.longest()
+    }
+
+    fn cyclic(&self) -> bool {
+        self.environment.cyclic()
     }
 
     fn source(&self, state: &mut [Cell]) {
@@ -207,6 +220,11 @@ impl Policy for Actions {
 
     fn prepare(&self, state: &[Cell], row: &mut [f32], work: &mut Work) {
         let moves = self.environment.moves();
+        if let FlowHead::Quantiles { risk, .. } = self.flow {
+            for action in self.forward_range() {
+                row[action] = risk.log_flow(&row[self.quantile_range(action)]) as f32;
+            }
+        }
         let total = if self.environment.chance(state, &mut row[..moves]) {
             row[moves..self.forward_range().end].fill(f32::NEG_INFINITY);
             0.0
@@ -214,7 +232,7 @@ impl Policy for Actions {
             self.mask_forward(state, work);
             log_softmax(&mut row[self.forward_range()], &work.mask)
         };
-        if self.flow == FlowHead::Logits
+        if matches!(self.flow, FlowHead::Logits | FlowHead::Quantiles { .. })
             && let Some(place) = self.flow_place()
         {
             row[place] = total;
@@ -367,6 +385,19 @@ impl Policy for Actions {
 
     fn moves(&self) -> usize {
         self.environment.moves()
+    }
+
+    fn quantiles(&self) -> usize {
+        match self.flow {
+            FlowHead::Quantiles { count, .. } => count,
+            _ => 0,
+        }
+    }
+
+    fn quantile_range(&self, action: usize) -> Range<usize> {
+        let (count, forward) = (self.quantiles(), self.forward_range().len());
+        let start = self.outputs() - count * (forward - action);
+        start..start + count
     }
 
     fn parents(&self, state: &[Cell], work: &mut Work, each: &mut dyn FnMut(&[Cell], Edge)) {

@@ -17,6 +17,7 @@ mod mixture;
 mod softmax;
 
 use std::fmt::Debug;
+use std::ops::Range;
 
 use crate::environment::Edge;
 use crate::network::taped::Inputs;
@@ -142,6 +143,11 @@ pub trait Policy: Send + Sync + Debug {
     /// The most moves of a trajectory.
     fn longest(&self) -> usize;
 
+    /// Whether a walk can come back to a state: one that has not stopped after the most moves is then cut short.
+    fn cyclic(&self) -> bool {
+        false
+    }
+
     /// Writes the source `s_0`.
     fn source(&self, state: &mut [Self::Cell]);
 
@@ -197,6 +203,16 @@ pub trait Policy: Send + Sync + Debug {
     /// How many of a row's first entries are log-probabilities of moves; 0 for continuous actions.
     fn moves(&self) -> usize {
         0
+    }
+
+    /// How many quantiles the flow of each action has in a row; 0 where flows are plain numbers.
+    fn quantiles(&self) -> usize {
+        0
+    }
+
+    /// Where in a row the log-quantiles of an action's flow stand; stopping is the action behind all moves.
+    fn quantile_range(&self, _action: usize) -> Range<usize> {
+        0..0
     }
 
     /// Hands every parent of a state with its edge to `each`; a continuous policy has none to name.

@@ -226,6 +226,14 @@ const KNOWN: &[Known] = &[
     ),
     ("log_z_learned_rmse", "Error of the learned log Z", "nats", Lower, "Root mean square over conditions."),
     ("mean_length", "Moves of a trajectory", "", Neither, "The mean number, stopping not counted."),
+    ("cut_share", "Walks given up", "fraction", Lower, "Forward paths that had not stopped after the most moves."),
+    (
+        "cut_trajectories",
+        "Walks given up in training",
+        "",
+        Neither,
+        "Trajectories that had not stopped after the most moves.",
+    ),
     (
         "modes_found",
         "Modes found",

@@ -18,6 +18,8 @@
 //! | [`Process`] | any | |
 //! | [`Classifier`] | words | |
 //! | [`Ahead`] | states of a rooted environment | |
+//! | [`Leading`] | states whose first numbers are an object | where the object's says it |
+//! | [`Gamble`], [`AtRisk`] | any; random, and as a risk measure sees it | |
 //! | [`Preference`], [`Tempered`], [`Entropic`] | those of the rewards they are made of | where theirs say it |
 //! | [`continuous`] | points of a box, the line, the torus | closed form |
 //!
@@ -25,16 +27,19 @@
 //! [`RewardRecipe`] names the discrete ones in a recipe.
 
 mod ahead;
+mod at_risk;
 mod checked;
 mod classifier;
 mod conditions;
 pub mod continuous;
 mod entropic;
 mod expression;
+mod gamble;
 mod graph;
 mod hypergrid;
 mod ising;
 mod items;
+mod leading;
 mod modes;
 mod multi;
 mod process;
@@ -47,16 +52,19 @@ use std::fmt::Debug;
 use rayon::prelude::*;
 
 pub use ahead::Ahead;
+pub use at_risk::AtRisk;
 pub use checked::checked;
 pub use classifier::{Classifier, ClassifierSettings};
 pub use conditions::{ConditionLaw, Conditions};
 pub use continuous::PointRewardRecipe;
 pub use entropic::Entropic;
 pub use expression::Expression;
+pub use gamble::Gamble;
 pub use graph::GraphReward;
 pub use hypergrid::GridReward;
 pub use ising::Ising;
 pub use items::{AdditiveEnergies, Counting, Items};
+pub use leading::Leading;
 pub use modes::PlantedModes;
 pub use multi::{Beta, Combination, Preference, Tempered};
 pub use process::{Process, ProcessSettings};
@@ -96,6 +104,30 @@ pub trait Reward<C = Cell>: Send + Sync + Debug {
     /// How many numbers a condition has; 0 where the reward depends on none.
     fn condition_width(&self) -> usize {
         0
+    }
+
+    /// Replaces the means in `log_rewards`, `[batch]`, by one observation each, from row `i` of `noise`, where the reward is
+    /// random; leaves them where it is not.
+    ///
+    /// # Errors
+    /// As [`Reward::log_rewards`].
+    fn observe(
+        &self,
+        _objects: &[C],
+        _conditions: &[f32],
+        _noise: &Noise,
+        _log_rewards: &mut [f64],
+    ) -> Result<(), Failure> {
+        Ok(())
+    }
+
+    /// Writes the quantiles of `log R(x)` at `levels` in (0, 1), `[batch, levels]`, where the reward is random; answers whether
+    /// it is.
+    ///
+    /// # Errors
+    /// As [`Reward::log_rewards`].
+    fn log_quantiles(&self, _objects: &[C], _levels: &[f64], _out: &mut [f64]) -> Result<bool, Failure> {
+        Ok(false)
     }
 
     /// Writes what is known of the reward on the way to an object, as `-E(s)`: at an object `log R(x)` less a constant that

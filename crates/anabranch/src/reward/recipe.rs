@@ -211,6 +211,15 @@ pub enum RewardRecipe {
         #[serde(default = "by_condition")]
         beta: BetaRecipe,
     },
+    /// A random reward: with some probability a multiple of another.
+    Gamble {
+        /// The other.
+        reward: Box<RewardRecipe>,
+        /// The probability, as a formula of the object.
+        probability: String,
+        /// What the reward is then multiplied by.
+        factor: f64,
+    },
     /// `-r log r` of a reward `r = R / scale` below 1: what a second flow is trained on that tells the entropy.
     Entropic {
         /// The reward.
@@ -386,6 +395,9 @@ impl RewardRecipe {
                 format!("preference: {sum} of [{}]", parts.join("; "))
             }
             Self::Tempered { reward, .. } => format!("tempered: r^beta, r = [{}]", reward.formula()),
+            Self::Gamble { reward, probability, factor } => {
+                format!("gamble: r, or {factor} r with probability {probability}, r = [{}]", reward.formula())
+            }
             Self::Entropic { reward, scale } => {
                 format!("entropic: -r log r, r = [{}] / {scale}", reward.formula())
             }

@@ -146,10 +146,16 @@ fn paths(
         let noise = noise.purpose(Purpose::Backward);
         let backward =
             homeward(&task.model.policy, evaluator.as_ref(), &objects, &[], &log_rewards, &noise, &seen)?;
-        insert(metrics, "eubo", upper_bound(&backward));
+        // A way back that was cut short says only that the bound is above some number.
+        if backward.iter().all(|log_weight| log_weight.is_finite()) {
+            insert(metrics, "eubo", upper_bound(&backward));
+        }
         metrics.insert("forward_ess".to_owned(), json!(forward_ess(&backward)));
     }
     metrics.insert("mean_length".to_owned(), json!(found.moves as f64 / count as f64));
+    if task.model.policy.cyclic() {
+        metrics.insert("cut_share".to_owned(), json!(found.cut as f64 / count as f64));
+    }
     let cells = task.model.policy.cells();
     let is_mode = |object: &&[Cell]| task.reward.is_mode(object);
     if found.objects.chunks_exact(cells).next().is_some_and(|object| is_mode(&object).is_some()) {

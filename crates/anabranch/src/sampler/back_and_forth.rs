@@ -12,6 +12,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::estimate::trajectories::reward_of_ends;
 use crate::model::gflownet::{Batch, Homeward, Outward};
 use crate::network::taped::Evaluator;
 use crate::policy::{Behaviour, Policy};
@@ -127,7 +128,8 @@ impl<P: Policy> BackAndForth<P> {
         self.forth.describe(policy);
         self.forth.objects(policy, &mut self.proposed);
         self.log_rewards.resize(log_rewards.len(), 0.0);
-        reward.log_rewards(&self.proposed, conditions, &mut self.log_rewards)?;
+        let cut: Vec<bool> = self.forth.cut().collect();
+        reward_of_ends(policy, reward, &self.proposed, &cut, conditions, &mut self.log_rewards)?;
         self.forth.paths.log_reward.clone_from(&self.log_rewards);
         self.back.paths.log_reward.clear();
         self.back.paths.log_reward.extend_from_slice(log_rewards);

@@ -95,6 +95,81 @@ fn fused_transforms_agree_with_burn() {
     }
 }
 
+/// The fused LU-factored mixing equals burn's composed form in both directions, in value and in every gradient.
+#[test]
+fn fused_mixing_agrees_with_burn() {
+    for (rows, dimension) in [(1, 1), (3, 2), (300, 5), (40, 17)] {
+        let mut mixing = LuLinear::new("lu", dimension);
+        stir(mixing.weights_mut(), 0.4);
+        mixing.weights_mut().into_iter().for_each(Weights::track);
+        let device = mixing.weights()[0].device();
+        let x = matrix(noise(91).normal(rows, dimension), dimension, &device).require_grad();
+        let weight = matrix(noise(92).normal(rows, dimension), dimension, &device);
+        let slope_weight = matrix(noise(93).normal(rows, 1), 1, &device).squeeze_dim::<1>(1);
+        for inverse in [false, true] {
+            let run = |fused: bool| {
+                let (y, log_det) = match (fused, inverse) {
+                    (true, false) => mixing.forward(x.clone()),
+                    (true, true) => mixing.inverse(x.clone()),
+                    (false, _) => mixing.apply_composed(x.clone(), inverse),
+                };
+                let values = [to_vec(y.clone()), to_vec(log_det.clone())];
+                let loss = (y * weight.clone()).sum() + (log_det * slope_weight.clone()).sum();
+                let mut gradients = loss.backward();
+                let [y, log_det] = values;
+                let theta = mixing.weights()[0].gradient(&mut gradients).expect("theta takes part");
+                [y, log_det, to_vec(x.grad(&gradients).expect("x takes part")), theta]
+            };
+            for (part, (fused, composed)) in run(true).iter().zip(run(false)).enumerate() {
+                assert_eq!(fused.len(), composed.len());
+                let scale = composed.iter().fold(1.0, |m: f32, v| m.max(v.abs()));
+                for (a, b) in fused.iter().zip(&composed) {
+                    let close = (a - b).abs() < 2e-4 * scale;
+                    assert!(close, "{rows} x {dimension}, inverse {inverse}, part {part}: {a} and {b}");
+                }
+            }
+        }
+    }
+}
+
+/// Mapping some coordinates of a row equals mapping them alone.
+#[test]
+fn fused_transforms_leave_other_coordinates() {
+    let device = burn::tensor::Device::flex().autodiff();
+    let transform = Transform::Spline { bins: 4, bound: 3.0 };
+    for (places, dimension) in [(vec![1, 3], 4), (vec![4, 0, 2], 5)] {
+        let (rows, width) = (150, places.len() * transform.raw_len());
+        let x = matrix(noise(94).normal(rows, dimension), dimension, &device).require_grad();
+        let raw = matrix(noise(95).normal(rows, width), width, &device).require_grad();
+        let weight = matrix(noise(96).normal(rows, dimension), dimension, &device);
+        let indices: Vec<i32> = places.iter().map(|place| *place as i32).collect();
+        let indices = Tensor::<1, burn::tensor::Int>::from_data(indices.as_slice(), &device);
+        let run = |whole: bool| {
+            let (y, log_det) = if whole {
+                transform.apply_at(&places.clone().into(), x.clone(), raw.clone(), true)
+            } else {
+                let part = x.clone().select(1, indices.clone());
+                let (part, log_det) = transform.apply(part, raw.clone(), true);
+                let change = part - x.clone().select(1, indices.clone());
+                (x.clone().select_assign(1, indices.clone(), change, burn::tensor::IndexingUpdateOp::Add), log_det)
+            };
+            let values = [to_vec(y.clone()), to_vec(log_det.clone())];
+            let gradients = ((y * weight.clone()).sum() + log_det.sum() * 0.7).backward();
+            let [y, log_det] = values;
+            let of = |input: &Tensor<2>| to_vec(input.grad(&gradients).expect("it takes part"));
+            [y, log_det, of(&x), of(&raw)]
+        };
+        for (part, (whole, alone)) in run(true).iter().zip(run(false)).enumerate() {
+            assert!(largest_difference_32(whole, &alone) < 1e-4, "{places:?}, part {part}");
+        }
+    }
+}
+
+fn largest_difference_32(a: &[f32], b: &[f32]) -> f32 {
+    assert_eq!(a.len(), b.len());
+    a.iter().zip(b).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max)
+}
+
 /// The sequential direction of an autoregressive map, a group of units at a time, equals a whole evaluation of the
 /// network per coordinate.
 #[test]

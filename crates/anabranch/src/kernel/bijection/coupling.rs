@@ -54,6 +54,8 @@ impl Split {
 #[derive(Debug, Clone)]
 pub struct Coupling {
     pass: usize,
+    /// The coordinates that change.
+    change: Arc<[usize]>,
     gather: Option<Arc<Permutation>>,
     transform: Transform,
     conditioner: Network,
@@ -74,7 +76,7 @@ impl Coupling {
         let order: Vec<usize> = pass.iter().chain(&change).copied().collect();
         let in_order = order.iter().enumerate().all(|(index, value)| index == *value);
         let gather = (!in_order).then(|| Arc::new(Permutation::new(order)));
-        Self { pass: pass.len(), gather, transform, conditioner, pass_parameters: None }
+        Self { pass: pass.len(), change: change.into(), gather, transform, conditioner, pass_parameters: None }
     }
 
     /// Sends the passing coordinates through a map of their own too, started at the identity.
@@ -91,6 +93,19 @@ impl Coupling {
     }
 
     fn apply(&self, state: State, inverse: bool) -> (State, LogWeight) {
+        if self.pass_parameters.is_some() {
+            return self.apply_to_both(state, inverse);
+        }
+        let rows = state.dims()[0];
+        let pass = match &self.gather {
+            Some(gather) => gather.inverse_head(state.clone(), self.pass),
+            None => state.clone().slice([0..rows, 0..self.pass]),
+        };
+        let raw = self.conditioner.apply(pass, None);
+        self.transform.apply_at(&self.change, state, raw, inverse)
+    }
+
+    fn apply_to_both(&self, state: State, inverse: bool) -> (State, LogWeight) {
         let [rows, dimension] = state.dims();
         let ordered = match &self.gather {
             Some(gather) => gather.inverse(state).0,

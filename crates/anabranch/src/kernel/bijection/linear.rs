@@ -13,6 +13,7 @@ use burn::tensor::{Int, Tensor, TensorData, activation};
 
 use super::Bijection;
 use crate::chain::{LogWeight, State};
+use crate::fused::lu::{self, SMALLEST};
 use crate::kernel::law::sum_rows;
 use crate::network::weights::{Weights, layout, matrix};
 use crate::rng::{Noise, Purpose};
@@ -49,6 +50,13 @@ impl Permutation {
     }
 }
 
+impl Permutation {
+    /// The first `count` coordinates of `z`.
+    pub(super) fn inverse_head(&self, x: State, count: usize) -> State {
+        select(x, &self.order[..count]).0
+    }
+}
+
 fn select(state: State, order: &[usize]) -> (State, LogWeight) {
     let device = state.device();
     let indices: Vec<i32> = order.iter().map(|i| *i as i32).collect();
@@ -80,7 +88,6 @@ pub struct LuLinear {
 
 /// The raw value whose softplus plus [`SMALLEST`] is one.
 const RAW_ONE: f32 = 0.539_742_4;
-const SMALLEST: f32 = 1e-3;
 
 impl LuLinear {
     /// The identity on `dimension` coordinates.
@@ -113,23 +120,32 @@ impl LuLinear {
         (lower, upper, diagonal)
     }
 
-    fn log_det(&self, diagonal: Tensor<2>, rows: usize) -> LogWeight {
-        sum_rows(diagonal.log()).expand([rows])
+    fn apply(&self, state: State, inverse: bool) -> (State, LogWeight) {
+        let [rows, d] = state.dims();
+        let joined = lu::apply(state, self.weights.tensor(), inverse);
+        let log_det = joined.clone().slice([0..rows, d..d + 1]).squeeze_dim(1);
+        (joined.slice([0..rows, 0..d]), log_det)
+    }
+
+    /// Either direction composed of burn's own operations: the oracle of the fused kernel.
+    pub fn apply_composed(&self, state: State, inverse: bool) -> (State, LogWeight) {
+        let (lower, upper, diagonal) = self.factors();
+        let log_det = sum_rows(diagonal.log()).expand([state.dims()[0]]);
+        if !inverse {
+            return (state.matmul(upper.matmul(lower)) + self.weights.matrix("shift"), log_det);
+        }
+        let product = inverse_unit_upper(lower).matmul(inverse_lower(upper));
+        ((state - self.weights.matrix("shift")).matmul(product), -log_det)
     }
 }
 
 impl Bijection for LuLinear {
     fn forward(&self, z: State) -> (State, LogWeight) {
-        let (lower, upper, diagonal) = self.factors();
-        let log_det = self.log_det(diagonal, z.dims()[0]);
-        (z.matmul(upper.matmul(lower)) + self.weights.matrix("shift"), log_det)
+        self.apply(z, false)
     }
 
     fn inverse(&self, x: State) -> (State, LogWeight) {
-        let (lower, upper, diagonal) = self.factors();
-        let log_det = self.log_det(diagonal, x.dims()[0]);
-        let product = inverse_unit_upper(lower).matmul(inverse_lower(upper));
-        ((x - self.weights.matrix("shift")).matmul(product), -log_det)
+        self.apply(x, true)
     }
 
     fn weights(&self) -> Vec<&Weights> {

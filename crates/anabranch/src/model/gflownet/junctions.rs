@@ -11,7 +11,7 @@ use super::lane::{Lane, encode};
 use crate::environment::Edge;
 use crate::fused::matmul::padded;
 use crate::network::taped::{Evaluator, NONE};
-use crate::objective::balance::{StateFlowSlopes, StateFlows};
+use crate::objective::balance::{QuantileFlows, Risk, StateFlows};
 use crate::policy::{Policy, SaidSlopes, Visit};
 
 /// Flows at states, ragged: those of junction `j` at `starts[j]..starts[j + 1]`. Nats.
@@ -29,12 +29,27 @@ pub struct Junctions {
     pub stops: Vec<f64>,
     /// Which row of the batch's paths each junction is.
     pub rows: Vec<usize>,
+    /// How many numbers each flow has: its log-quantiles, or 1.
+    width: usize,
+    /// The levels of each junction's quantiles; none where flows are plain numbers.
+    levels: Vec<f64>,
+}
+
+/// The slopes of a loss by the flows of [`Junctions`], entry by entry.
+#[derive(Debug, Clone, Copy)]
+pub struct JunctionSlopes<'a> {
+    /// By [`Junctions::inflows`].
+    pub inflows: &'a [f64],
+    /// By [`Junctions::outflows`].
+    pub outflows: &'a [f64],
+    /// By [`Junctions::stops`].
+    pub stops: &'a [f64],
 }
 
 impl Default for Junctions {
     fn default() -> Self {
-        let (inflows, outflows, stops, rows) = Default::default();
-        Self { in_starts: vec![0], inflows, out_starts: vec![0], outflows, stops, rows }
+        let (inflows, outflows, stops, rows, levels) = Default::default();
+        Self { in_starts: vec![0], inflows, out_starts: vec![0], outflows, stops, rows, width: 1, levels }
     }
 }
 
@@ -51,9 +66,25 @@ impl Junctions {
         }
     }
 
+    /// The quantiles of the flows with what was observed of `log R` at each junction.
+    pub fn with_observations<'a>(&'a self, log_rewards: &'a [Option<f64>]) -> QuantileFlows<'a> {
+        QuantileFlows {
+            quantiles: self.width,
+            levels: &self.levels,
+            in_starts: &self.in_starts,
+            inflows: &self.inflows,
+            out_starts: &self.out_starts,
+            outflows: &self.outflows,
+            stops: &self.stops,
+            log_rewards,
+        }
+    }
+
     /// Appends the junctions of another lane.
     pub(super) fn append(&mut self, other: &Self) {
-        let (ins, outs) = (self.inflows.len(), self.outflows.len());
+        self.width = other.width;
+        self.levels.extend_from_slice(&other.levels);
+        let (ins, outs) = (self.inflows.len() / self.width, self.outflows.len() / self.width);
         self.in_starts.extend(other.in_starts[1..].iter().map(|start| ins + start));
         self.out_starts.extend(other.out_starts[1..].iter().map(|start| outs + start));
         self.inflows.extend_from_slice(&other.inflows);
@@ -76,13 +107,25 @@ impl<P: Policy> Lane<P> {
     pub fn junctions(&mut self, policy: &P, evaluator: &dyn Evaluator, first: usize, out: &mut Junctions) {
         let (cells, outputs, moves) = (policy.cells(), policy.outputs(), policy.moves());
         self.add_parents(policy, evaluator);
+        let quantiles = policy.quantiles();
+        out.width = quantiles.max(1);
         self.visits(policy, |place, visit, _, row, work| {
             let own = policy.said(Visit { came: None, went: None, ..visit }, row, work);
             // A state without a row has no moves.
-            let possible = row.iter().take(moves).filter(|log_p| **log_p > f32::NEG_INFINITY);
-            out.outflows.extend(possible.map(|log_p| own.flow + f64::from(*log_p)));
-            out.out_starts.push(out.outflows.len());
-            out.stops.push(if row.is_empty() { f64::NEG_INFINITY } else { own.stop + own.flow });
+            for (action, log_p) in row.iter().take(moves).enumerate() {
+                match (*log_p > f32::NEG_INFINITY, quantiles) {
+                    (false, _) => {}
+                    (true, 0) => out.outflows.push(own.flow + f64::from(*log_p)),
+                    (true, _) => out.outflows.extend(log_quantiles(policy, row, action)),
+                }
+            }
+            out.out_starts.push(out.outflows.len() / out.width);
+            match (row.is_empty() || own.stop == f64::NEG_INFINITY, quantiles) {
+                (true, _) => out.stops.extend(std::iter::repeat_n(f64::NEG_INFINITY, out.width)),
+                (false, 0) => out.stops.push(own.stop + own.flow),
+                (false, _) => out.stops.extend(log_quantiles(policy, row, moves)),
+            }
+            out.levels.extend(Risk::midpoints(quantiles));
             out.rows.push(first + place);
         });
         let mut at = 0;
@@ -90,11 +133,16 @@ impl<P: Policy> Lane<P> {
             for Parent { row, edge } in &self.parents[at..at + count] {
                 let state = &self.parent_states[at * cells..][..cells];
                 let visit = Visit { state, came: None, went: Some((*edge, state)) };
-                let said = policy.said(visit, self.tape.output(*row as usize, outputs), &mut self.work);
-                out.inflows.push(said.flow + said.forward);
+                let row = self.tape.output(*row as usize, outputs);
+                if quantiles > 0 {
+                    out.inflows.extend(log_quantiles(policy, row, edge.action as usize));
+                } else {
+                    let said = policy.said(visit, row, &mut self.work);
+                    out.inflows.push(said.flow + said.forward);
+                }
                 at += 1;
             }
-            out.in_starts.push(out.inflows.len());
+            out.in_starts.push(out.inflows.len() / out.width);
         }
     }
 
@@ -131,12 +179,12 @@ impl<P: Policy> Lane<P> {
         policy: &P,
         evaluator: &dyn Evaluator,
         junctions: &Junctions,
-        slopes: &StateFlowSlopes,
+        slopes: JunctionSlopes<'_>,
         first: usize,
         gradient: &mut [f32],
     ) {
         let (cells, outputs, moves) = (policy.cells(), policy.outputs(), policy.moves());
-        let width = padded(outputs);
+        let (width, quantiles) = (padded(outputs), policy.quantiles());
         let mut out = std::mem::take(&mut self.slopes);
         out.clear();
         out.resize(self.tape.rows() * width, 0.0);
@@ -144,6 +192,16 @@ impl<P: Policy> Lane<P> {
         self.visits(policy, |place, visit, row, values, work| {
             let (Some(row), junction) = (row, first + place) else { return };
             let to = &mut out[row as usize * width..][..outputs];
+            if quantiles > 0 {
+                let possible = (0..moves).filter(|action| values[*action] > f32::NEG_INFINITY);
+                let flows = slopes.outflows[junctions.out_starts[junction] * quantiles..].chunks(quantiles);
+                possible.zip(flows).for_each(|(action, slopes)| add_slopes(policy, action, slopes, to));
+                let stop = &slopes.stops[junction * quantiles..][..quantiles];
+                if junctions.stops[junction * quantiles] > f64::NEG_INFINITY {
+                    add_slopes(policy, moves, stop, to);
+                }
+                return;
+            }
             let mut add = |went, slope: f64| {
                 if slope != 0.0 {
                     policy.slopes(Visit { came: None, went, ..visit }, values, &[], by_flow(slope), to, work);
@@ -155,17 +213,21 @@ impl<P: Policy> Lane<P> {
             }
             add(None, slopes.stops[junction]);
         });
-        let inflows = &slopes.inflows[junctions.in_starts[first]..];
-        for ((Parent { row, edge }, state), slope) in
+        let inflows = slopes.inflows[junctions.in_starts[first] * junctions.width..].chunks(junctions.width);
+        for ((Parent { row, edge }, state), slopes) in
             self.parents.iter().zip(self.parent_states.chunks_exact(cells)).zip(inflows)
         {
             let visit = Visit { state, came: None, went: Some((*edge, state)) };
             let to = &mut out[*row as usize * width..][..outputs];
+            if quantiles > 0 {
+                add_slopes(policy, edge.action as usize, slopes, to);
+                continue;
+            }
             policy.slopes(
                 visit,
                 self.tape.output(*row as usize, outputs),
                 &[],
-                by_flow(*slope),
+                by_flow(slopes[0]),
                 to,
                 &mut self.work,
             );
@@ -173,4 +235,12 @@ impl<P: Policy> Lane<P> {
         evaluator.backward(&self.tape, &out, gradient);
         self.slopes = out;
     }
+}
+
+fn log_quantiles<P: Policy>(policy: &P, row: &[f32], action: usize) -> impl Iterator<Item = f64> {
+    row[policy.quantile_range(action)].iter().map(|log| f64::from(*log))
+}
+
+fn add_slopes<P: Policy>(policy: &P, action: usize, slopes: &[f64], to: &mut [f32]) {
+    to[policy.quantile_range(action)].iter_mut().zip(slopes).for_each(|(to, slope)| *to += *slope as f32);
 }

@@ -40,6 +40,8 @@ pub struct Lane<P: Policy> {
     pub(super) width: usize,
     /// Trajectory `b` has the nodes `order[starts[b]..starts[b + 1]]`, from the source on.
     starts: Vec<usize>,
+    /// `[trajectories]`: whether the walk was given up before its end.
+    cut: Vec<bool>,
     pub(super) order: Vec<u32>,
     alive: Vec<u32>,
     moved: Vec<u32>,
@@ -64,6 +66,7 @@ impl<P: Policy> Default for Lane<P> {
             conditions: Vec::new(),
             width: 0,
             starts: vec![0],
+            cut: Vec::new(),
             order: Vec::new(),
             alive: Vec::new(),
             moved: Vec::new(),
@@ -93,8 +96,8 @@ impl<P: Policy> Lane<P> {
         &self.tape
     }
 
-    /// Walks forward from `sources`, `[trajectories, cells]`, until every trajectory has stopped; trajectory `i` draws row
-    /// `i` of `noise`.
+    /// Walks forward from `sources`, `[trajectories, cells]`, until every trajectory has stopped, or, where walks can come
+    /// back to a state, is cut short after the most moves; trajectory `i` draws row `i` of `noise`.
     pub fn forward(
         &mut self,
         policy: &P,
@@ -117,7 +120,8 @@ impl<P: Policy> Lane<P> {
         for time in 0u32.. {
             self.answer(policy, evaluator, first);
             first = self.tape.rows();
-            if self.alive.is_empty() || time as usize >= policy.longest() {
+            let spent = time as usize >= policy.longest();
+            if self.alive.is_empty() || (spent && !policy.cyclic()) {
                 break;
             }
             let noise = noise.step(time);
@@ -139,6 +143,11 @@ impl<P: Policy> Lane<P> {
                     self.states.truncate(start);
                     continue;
                 };
+                if spent {
+                    self.cut[trajectory as usize] = true;
+                    self.states.truncate(start);
+                    continue;
+                }
                 self.nodes[last as usize].edge = edge;
                 let silent = policy.must_stop(&self.states[start..]) && !policy.reads_last();
                 let row = if silent { NONE } else { self.row_of(policy, trajectory as usize, start, row) };
@@ -154,7 +163,8 @@ impl<P: Policy> Lane<P> {
     }
 
     /// Walks backward from `objects`, `[trajectories, cells]`, until every trajectory has reached the source, or has made
-    /// as many removals as `most` says, `[trajectories]` or empty.
+    /// as many removals as `most` says, `[trajectories]` or empty; where walks can come back to a state, one that is not at
+    /// the source after the most moves is cut short.
     pub fn backward(
         &mut self,
         policy: &P,
@@ -179,9 +189,10 @@ impl<P: Policy> Lane<P> {
                 self.answer(policy, evaluator, first);
                 first = self.tape.rows();
             }
-            if self.alive.is_empty() || time as usize > policy.longest() {
+            if self.alive.is_empty() {
                 break;
             }
+            let spent = time as usize >= policy.longest();
             let noise = noise.step(time);
             self.moved.clear();
             for at in 0..self.alive.len() {
@@ -203,6 +214,11 @@ impl<P: Policy> Lane<P> {
                     self.states.truncate(start);
                     continue;
                 };
+                if spent {
+                    self.cut[trajectory as usize] = true;
+                    self.states.truncate(start);
+                    continue;
+                }
                 self.nodes[last as usize].edge = edge;
                 let row = self.row_of(policy, trajectory as usize, start, NONE);
                 self.moved.push(self.nodes.len() as u32);
@@ -243,6 +259,8 @@ impl<P: Policy> Lane<P> {
         self.conditions.clear();
         self.conditions.extend_from_slice(conditions);
         self.width = conditions.len() / count.max(1);
+        self.cut.clear();
+        self.cut.resize(count, false);
         self.direction = direction;
         self.alive.clear();
         self.alive.extend(0..count as u32);
@@ -320,6 +338,11 @@ impl<P: Policy> Lane<P> {
         self.starts[b + 1] - self.starts[b] - 1
     }
 
+    /// Whether trajectory `b` was given up before it stopped, or before it was back at the source.
+    pub fn is_cut(&self, b: usize) -> bool {
+        self.cut[b]
+    }
+
     /// The object at which trajectory `b` ends.
     pub fn object(&self, policy: &P, b: usize) -> &[P::Cell] {
         let cells = policy.cells();
@@ -367,6 +390,7 @@ impl<P: Policy> Lane<P> {
             paths.starts.push(0);
         }
         paths.starts.extend(self.starts[1..].iter().map(|start| first + start));
+        paths.cut.extend_from_slice(&self.cut);
         self.visits(policy, |_, visit, _, row, work| {
             let Said { forward, backward, stop, flow } = policy.said(visit, row, work);
             if visit.came.is_some()

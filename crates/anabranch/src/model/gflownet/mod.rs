@@ -22,11 +22,11 @@ use std::sync::Arc;
 use rayon::prelude::*;
 
 use crate::network::taped::{Evaluator, Network};
-use crate::objective::balance::{Paths, Slopes, StateFlowSlopes};
+use crate::objective::balance::{Paths, QuantileFlowSlopes, Slopes, StateFlowSlopes};
 use crate::policy::{Behaviour, Number, Policy};
 use crate::rng::Noise;
 
-pub use junctions::Junctions;
+pub use junctions::{JunctionSlopes, Junctions};
 pub use lane::Lane;
 
 /// A policy with the network that it asks.
@@ -72,8 +72,10 @@ pub struct Batch<P: Policy> {
     gradients: Vec<Vec<f32>>,
     /// Flows at the visited states, where they were asked for.
     pub junctions: Junctions,
-    /// The slopes of a loss by these.
+    /// The slopes of a loss by these, where they are plain numbers.
     pub junction_slopes: StateFlowSlopes,
+    /// The slopes of a loss by these, where they are quantiles.
+    pub quantile_slopes: QuantileFlowSlopes,
     /// What the trajectories say, in the order in which they were walked.
     pub paths: Paths,
     /// The slopes of the loss.
@@ -88,6 +90,7 @@ impl<P: Policy> Default for Batch<P> {
             gradients: Vec::new(),
             junctions: Junctions::default(),
             junction_slopes: StateFlowSlopes::default(),
+            quantile_slopes: QuantileFlowSlopes::default(),
             paths: Paths::default(),
             slopes: Slopes::default(),
         }
@@ -162,6 +165,7 @@ impl<P: Policy> Batch<P> {
     pub fn describe(&mut self, policy: &P) {
         let paths = &mut self.paths;
         paths.starts.clear();
+        paths.cut.clear();
         paths.forced.clear();
         for by_row in [&mut paths.forward, &mut paths.backward, &mut paths.flow, &mut paths.stop] {
             by_row.clear();
@@ -214,6 +218,11 @@ impl<P: Policy> Batch<P> {
         for lane in self.lanes() {
             (0..lane.trajectories()).for_each(|b| out.extend_from_slice(lane.object(policy, b)));
         }
+    }
+
+    /// Whether each trajectory was given up before its end, in the order in which they were walked.
+    pub fn cut(&self) -> impl Iterator<Item = bool> {
+        self.lanes().iter().flat_map(|lane| (0..lane.trajectories()).map(|b| lane.is_cut(b)))
     }
 
     /// Writes the states at which the trajectories start, `[trajectories, cells]`.
@@ -290,15 +299,26 @@ impl<P: Policy> Batch<P> {
         self.slopes = slopes;
     }
 
-    /// The gradient of the loss whose slopes are [`Batch::junction_slopes`], by the network's weights, written to
-    /// `gradient`.
+    /// The gradient of the loss whose slopes are [`Batch::junction_slopes`], or of quantiles [`Batch::quantile_slopes`], by the
+    /// network's weights, written to `gradient`.
     pub fn differentiate_junctions(&mut self, policy: &P, evaluator: &dyn Evaluator, gradient: &mut [f32]) {
-        let (junctions, slopes) =
-            (std::mem::take(&mut self.junctions), std::mem::take(&mut self.junction_slopes));
+        let junctions = std::mem::take(&mut self.junctions);
+        let (plain, quantiles) =
+            (std::mem::take(&mut self.junction_slopes), std::mem::take(&mut self.quantile_slopes));
+        let slopes = match policy.quantiles() {
+            0 => {
+                JunctionSlopes { inflows: &plain.inflows, outflows: &plain.outflows, stops: &plain.stops }
+            }
+            _ => JunctionSlopes {
+                inflows: &quantiles.inflows,
+                outflows: &quantiles.outflows,
+                stops: &quantiles.stops,
+            },
+        };
         self.sum_gradients(gradient, |lane, first, own| {
-            lane.differentiate_junctions(policy, evaluator, &junctions, &slopes, first, own);
+            lane.differentiate_junctions(policy, evaluator, &junctions, slopes, first, own);
         });
-        (self.junctions, self.junction_slopes) = (junctions, slopes);
+        (self.junctions, self.junction_slopes, self.quantile_slopes) = (junctions, plain, quantiles);
     }
 
     /// The rows of the batch before each lane's first.

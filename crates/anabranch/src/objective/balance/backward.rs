@@ -38,7 +38,8 @@ pub struct TrajectoryLikelihood {
 impl TrajectoryLikelihood {
     /// `-mean_b sum_t log P_B`, the loss of `P_B`, nats.
     pub fn backward_loss(paths: &Paths) -> f64 {
-        -paths.backward.iter().sum::<f64>() / paths.trajectories() as f64
+        let rows = paths.whole().flat_map(|b| paths.trajectory(b));
+        -rows.map(|row| paths.backward[row]).sum::<f64>() / paths.whole().count().max(1) as f64
     }
 }
 
@@ -49,7 +50,11 @@ impl PathObjective for TrajectoryLikelihood {
 
     fn evaluate(&self, paths: &Paths, slopes: &mut Slopes) -> f64 {
         let loss = self.forward.evaluate(paths, slopes);
-        slopes.backward.fill(-1.0 / paths.trajectories() as f64);
+        slopes.backward.fill(0.0);
+        let share = 1.0 / paths.whole().count().max(1) as f64;
+        for b in paths.whole() {
+            slopes.backward[paths.trajectory(b)].fill(-share);
+        }
         loss
     }
 }

@@ -104,8 +104,8 @@ impl PathObjective for DetailedBalance {
         let mut loss = 0.0;
         for b in 0..paths.trajectories() {
             let (transitions, stop) = (paths.transitions(b), paths.trajectory(b).end - 1);
-            for row in transitions.clone() {
-                let child = Some(row + 1).filter(|child| transitions.contains(child));
+            for row in transitions {
+                let child = paths.child(b, row);
                 let flow = |head, row| paths.log_flow(head, self.forward_looking, row);
                 let here = flow(&paths.flow, row) + paths.forward[row];
                 let there =

@@ -58,6 +58,9 @@ pub use trajectory::{LogVariance, TrajectoryBalance};
 pub struct Paths {
     /// Trajectory `b` has the rows `starts[b]..starts[b + 1]`, one for each of its states `s_0 .. s_n`, never none.
     pub starts: Vec<usize>,
+    /// `[trajectories]`: whether the walk was given up before its end, which happens only where there are cycles: at its last
+    /// row it has not stopped. Empty: none was.
+    pub cut: Vec<bool>,
     /// `[rows]`: `log P_F(s_{t+1} | s_t)`, at a trajectory's last row `log P_F(s_f | x)`.
     pub forward: Vec<f64>,
     /// `[rows]`: `log P_B(s_t | s_{t+1})`, 0 at a trajectory's last row.
@@ -110,12 +113,28 @@ impl Paths {
         self.starts[b]..self.starts[b + 1]
     }
 
+    /// Whether trajectory `b` was given up before its end.
+    pub fn is_cut(&self, b: usize) -> bool {
+        self.cut.get(b) == Some(&true)
+    }
+
+    /// The trajectories that came to their end.
+    pub fn whole(&self) -> impl Iterator<Item = usize> {
+        (0..self.trajectories()).filter(|b| !self.is_cut(*b))
+    }
+
     /// The rows of trajectory `b` that have a transition with a residual: all but a last one that had to stop, at which
-    /// `log F(x)` is `log R(x)`.
+    /// `log F(x)` is `log R(x)`, or that was given up.
     fn transitions(&self, b: usize) -> Range<usize> {
         let rows = self.trajectory(b);
-        let forced = self.forced.get(rows.end - 1) == Some(&true);
-        rows.start..rows.end - usize::from(forced)
+        let none = self.forced.get(rows.end - 1) == Some(&true) || self.is_cut(b);
+        rows.start..rows.end - usize::from(none)
+    }
+
+    /// The row of the state that the transition at `row` leads to; none where its flow is `log R(x)`.
+    fn child(&self, b: usize, row: usize) -> Option<usize> {
+        let nodes = self.transitions(b).end + usize::from(self.is_cut(b));
+        Some(row + 1).filter(|child| *child < nodes)
     }
 
     /// How many transitions with a residual there are.
@@ -133,8 +152,12 @@ impl Paths {
         head[row] + if forward_looking { self.partial[row] } else { 0.0 }
     }
 
-    /// `v = log R(x) + sum_t [log P_B - log P_F]` of trajectory `b`, the path log-weight of the chain pair.
+    /// `v = log R(x) + sum_t [log P_B - log P_F]` of trajectory `b`, the path log-weight of the chain pair; `-inf` of a walk
+    /// that was given up, which is none of the backward chain's.
     pub fn log_weight(&self, b: usize) -> f64 {
+        if self.is_cut(b) {
+            return f64::NEG_INFINITY;
+        }
         let rows = self.trajectory(b);
         let steps = self.backward[rows.clone()].iter().zip(&self.forward[rows]);
         self.log_reward[b] + steps.map(|(backward, forward)| backward - forward).sum::<f64>()

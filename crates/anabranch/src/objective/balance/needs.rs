@@ -82,6 +82,8 @@ pub struct Needs {
     pub trains_backward: bool,
     /// The least number of trajectories that share a condition.
     pub per_condition: usize,
+    /// Whether it is an expectation over all trajectories, so that none may be given up before its end.
+    pub every_end: bool,
 }
 
 impl Default for Needs {
@@ -96,6 +98,7 @@ impl Default for Needs {
             on_policy: false,
             trains_backward: true,
             per_condition: 1,
+            every_end: false,
         }
     }
 }

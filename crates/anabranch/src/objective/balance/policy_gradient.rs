@@ -133,7 +133,7 @@ impl Default for Ppo {
 impl PathObjective for PolicyGradient {
     fn needs(&self) -> Needs {
         let flow = matches!(self.advantage, Advantage::Baseline | Advantage::Gae);
-        Needs { flow, on_policy: true, trains_backward: false, ..Needs::default() }
+        Needs { flow, on_policy: true, trains_backward: false, every_end: true, ..Needs::default() }
     }
 
     fn check(&self, place: &str) -> Result<()> {
@@ -172,6 +172,7 @@ impl PathObjective for Ppo {
             epochs: self.epochs,
             on_policy: true,
             trains_backward: false,
+            every_end: true,
             ..Needs::default()
         }
     }

@@ -255,15 +255,16 @@ impl Risk {
 
     /// The logarithm of the risk measure of a flow, from its log-quantiles at the levels `(i + 1/2) / n`. They need not be
     /// ascending, and where they are not they are not sorted: regression orders them.
-    pub fn log_flow(&self, log_quantiles: &[f64]) -> f64 {
+    pub fn log_flow<T: Copy + Into<f64>>(&self, log_quantiles: &[T]) -> f64 {
         let n = log_quantiles.len() as f64;
-        let largest = log_quantiles.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        let logs = || log_quantiles.iter().map(|log| (*log).into());
+        let largest = logs().fold(f64::NEG_INFINITY, f64::max);
         if largest == f64::NEG_INFINITY {
             return largest;
         }
         let weight = |i: usize| self.weight_below((i + 1) as f64 / n) - self.weight_below(i as f64 / n);
         let sum: f64 =
-            log_quantiles.iter().enumerate().map(|(i, log)| weight(i) * (log - largest).exp()).sum();
+            logs().enumerate().map(|(i, log)| weight(i) * (log - largest).exp()).sum();
         largest + sum.ln()
     }
 

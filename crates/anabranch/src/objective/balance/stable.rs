@@ -63,9 +63,8 @@ impl PathObjective for StableDetailedBalance {
         let share = 1.0 / paths.transition_count().max(1) as f64;
         let mut loss = 0.0;
         for b in 0..paths.trajectories() {
-            let transitions = paths.transitions(b);
-            for row in transitions.clone() {
-                let child = Some(row + 1).filter(|child| transitions.contains(child));
+            for row in paths.transitions(b) {
+                let child = paths.child(b, row);
                 let here = paths.flow[row] + paths.forward[row];
                 let there =
                     child.map_or(paths.log_reward[b], |child| paths.flow[child]) + paths.backward[row];

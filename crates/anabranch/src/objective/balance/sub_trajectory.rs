@@ -121,7 +121,8 @@ impl SubTrajectoryBalance {
                 *g = flow(row) - passed;
                 passed += forward[row] - paths.backward[row];
             }
-            g[count] = paths.log_reward[b] - passed;
+            let last = transitions.end;
+            g[count] = if paths.is_cut(b) { flow(last) } else { paths.log_reward[b] } - passed;
             loss += match (weights, self.regression.parabola()) {
                 (Weights::Geometric { weighting, pooled }, Some(factor)) => {
                     let scale = factor * pooled.unwrap_or_else(|| weighting.share(paths, count));
@@ -133,8 +134,11 @@ impl SubTrajectoryBalance {
                 }
                 (Weights::Table, _) => pairs(self.regression, g, |length| table[length - 1], pull),
             };
+            if paths.is_cut(b) {
+                slopes.flow[last] += pull[count];
+            }
             let mut before = 0.0;
-            for (row, pull) in transitions.zip(pull) {
+            for (row, pull) in transitions.zip(&*pull) {
                 before += *pull;
                 slopes.flow[row] += *pull;
                 slopes.forward[row] += before;

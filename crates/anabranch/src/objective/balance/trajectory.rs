@@ -82,9 +82,9 @@ pub(super) fn with_learned_log_z(
     slopes: &mut Slopes,
     add: impl Fn(&Paths, usize, f64, &mut Slopes),
 ) -> f64 {
-    let share = 1.0 / paths.trajectories() as f64;
+    let share = 1.0 / paths.whole().count().max(1) as f64;
     let mut loss = 0.0;
-    for b in 0..paths.trajectories() {
+    for b in paths.whole() {
         let delta = paths.log_z[b] - log_weight(b);
         let slope = share * regression.slope(delta);
         loss += share * regression.value(delta);
@@ -106,9 +106,9 @@ pub(super) fn with_mean_log_z(
     let Scratch { numbers: deltas, order, .. } = &mut scratch;
     let group = |b: u32| paths.group.get(b as usize).copied().unwrap_or(0);
     order.clear();
-    order.extend(0..paths.trajectories() as u32);
+    order.extend(paths.whole().map(|b| b as u32));
     order.sort_unstable_by_key(|b| (group(*b), *b));
-    let share = 1.0 / paths.trajectories() as f64;
+    let share = 1.0 / paths.whole().count().max(1) as f64;
     let mut loss = 0.0;
     for alike in order.chunk_by(|a, b| group(*a) == group(*b)) {
         let size = alike.len() as f64;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::settings::{objects, settings};
 use super::target::Objects;
-use super::{BackwardName, GFlowNetRecipe, GrowthName, NetworkRecipe, size};
+use super::{BackwardName, GFlowNetRecipe, GrowthName, NetworkRecipe, ObjectsRecipe, size};
 use crate::environment::continuous::Continuous;
 use crate::environment::{Cell, Environment, States};
 use crate::error::{Problem, Result};
@@ -12,7 +12,7 @@ use crate::model::gflownet::GFlowNet;
 use crate::network::taped::{Answers, Inputs, Mlp, Network, Shape, Table, Transformer};
 use crate::policy::{Actions, BackwardPolicy, Densities, FlowHead, Heads, Policy, Ways};
 use crate::recipe::evaluation_noise;
-use crate::reward::Reward;
+use crate::reward::{AtRisk, Reward};
 use crate::rng::{Noise, Purpose};
 use crate::train::gflownet::Settings;
 
@@ -90,6 +90,16 @@ fn discrete(
         }
     };
     let policy = Actions::new(environment.clone(), backward, recipe.flow_head());
+    let by_logits = matches!(recipe.flow_head(), FlowHead::Logits | FlowHead::Quantiles { .. });
+    if matches!(recipe.target, ObjectsRecipe::SlipperyGrid { .. }) && by_logits {
+        let found = "one whose flows are logits, where the environment itself makes moves";
+        let allowed = "one of trajectories or of transitions, such as \"detailed-balance\"";
+        return Err(Problem::new("objective.kind", found).allowed(allowed).into());
+    }
+    let reward = match recipe.flow_head() {
+        FlowHead::Quantiles { count, risk } => Arc::new(AtRisk::new(reward, risk, count)),
+        _ => reward,
+    };
     size::check(recipe, &policy)?;
     let inputs = inputs(&policy, reward.as_ref());
     let network: Arc<dyn Network> = match &recipe.policy.network {
@@ -161,7 +171,7 @@ fn continuous(
     let flow = match recipe.flow_head() {
         FlowHead::None => false,
         FlowHead::Output => true,
-        FlowHead::Logits => {
+        FlowHead::Logits | FlowHead::Quantiles { .. } => {
             let allowed = "one of trajectories or of transitions, such as \"trajectory-balance\"";
             return refused("objective.kind", "one that sums over all moves", allowed);
         }

@@ -6,7 +6,7 @@ use crate::recipe::papers::{
     ADAM, ATTENTION, AUGMENTED, BALANCE, CONTINUOUS, DISTILLATION, ENTROPIC_RL, FLOW_NETWORKS,
     FORWARD_LOOKING, FOUNDATIONS, LOCAL_SEARCH, MAXIMUM_ENTROPY, MULTI_OBJECTIVE, NON_ACYCLIC,
     PARTIAL_EPISODES, POLICY_GRADIENTS, PPO, PRIORITISED, QUANTILES, RELATIVE, REPLAY, SCHEDULING, SEQUENCES,
-    STRUCTURES, TRAJECTORY_LIKELIHOOD, TRUST_PCL, VARGRAD,
+    STOCHASTIC, STRUCTURES, TRAJECTORY_LIKELIHOOD, TRUST_PCL, VARGRAD,
 };
 use crate::reward::RewardRecipe;
 
@@ -14,6 +14,8 @@ use crate::reward::RewardRecipe;
 pub(in crate::recipe) fn citations(recipe: &GFlowNetRecipe) -> Vec<&'static str> {
     let mut entries = match recipe.target {
         ObjectsRecipe::Hypergrid { .. } => vec![FLOW_NETWORKS],
+        ObjectsRecipe::CyclicGrid { .. } => vec![NON_ACYCLIC],
+        ObjectsRecipe::SlipperyGrid { .. } => vec![STOCHASTIC],
         ObjectsRecipe::Box(_)
         | ObjectsRecipe::Line(_)
         | ObjectsRecipe::Torus(_)

@@ -26,7 +26,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{OptimizerRecipe, Overview, TrainingRecipe, positive, within};
 use crate::error::{Problem, Result};
-use crate::objective::balance::BalanceRecipe;
+use crate::objective::balance::{BalanceRecipe, QuantileFlowMatching};
 use crate::policy::FlowHead;
 use crate::reward::ConditionLaw;
 
@@ -138,6 +138,9 @@ impl GFlowNetRecipe {
     pub fn flow_head(&self) -> FlowHead {
         match &self.objective {
             BalanceRecipe::FlowMatching(_) | BalanceRecipe::SoftQ(_) => FlowHead::Logits,
+            BalanceRecipe::QuantileFlowMatching(QuantileFlowMatching { quantiles, risk, .. }) => {
+                FlowHead::Quantiles { count: *quantiles, risk: *risk }
+            }
             objective if objective.needs().flow => FlowHead::Output,
             // The flow at the start is the log Z of the condition.
             objective if objective.needs().log_z && !self.conditions.is_empty() => FlowHead::Output,

@@ -10,12 +10,12 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::environment::{
-    Cell, Environment, ExplicitGraph, Growth, Hypergrid, LabelledDags, Multisets, Permutations, Sets, States,
-    Strings, Trees,
+    Cell, CyclicGrid, Environment, ExplicitGraph, Growth, Hypergrid, LabelledDags, Multisets, Permutations,
+    Sets, SlipperyGrid, States, Strings, Trees,
 };
 use crate::error::{Error, Problem, Result, reason};
 use crate::network::taped;
-use crate::reward::{Describe, GraphReward, Reward, RewardRecipe, Shape, Space};
+use crate::reward::{Describe, GraphReward, Leading, Reward, RewardRecipe, Shape, Space};
 use points::Points;
 pub use points::{BoxRecipe, BoxSteps, ChartRecipe, DomainName, HybridRecipe, LineRecipe, TorusRecipe};
 
@@ -34,6 +34,36 @@ pub enum ObjectsRecipe {
         /// How many values each has.
         #[schemars(range(min = 2))]
         side: usize,
+        /// The reward.
+        #[serde(default)]
+        reward: RewardRecipe,
+    },
+    /// Points of a grid on which one walks in all directions, so that walks can come back.
+    CyclicGrid {
+        /// How many coordinates.
+        #[schemars(range(min = 1))]
+        dim: usize,
+        /// How many values each has.
+        #[schemars(range(min = 2))]
+        side: usize,
+        /// The moves after which a walk is given up; four times as many as there are points on the longest way, unless given.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        longest: Option<usize>,
+        /// The reward.
+        #[serde(default)]
+        reward: RewardRecipe,
+    },
+    /// Points of a grid, built by adding one to a coordinate, which may be another than the one that was chosen.
+    SlipperyGrid {
+        /// How many coordinates.
+        #[schemars(range(min = 1))]
+        dim: usize,
+        /// How many values each has.
+        #[schemars(range(min = 2))]
+        side: usize,
+        /// The probability that any coordinate with room grows, each alike.
+        #[schemars(range(min = 0.0, max = 1.0))]
+        slip: f64,
         /// The reward.
         #[serde(default)]
         reward: RewardRecipe,
@@ -220,18 +250,23 @@ impl ObjectsRecipe {
         }
         let (environment, shape) = self.environment()?;
         let Some(reward) = self.reward() else { unreachable!("a graph's own reward was built above") };
+        // What a reward reads, where states have more numbers than objects.
+        let read: Arc<dyn Environment> = match self {
+            Self::SlipperyGrid { dim, side, .. } => Arc::new(Hypergrid::new(*dim, *side)?),
+            _ => environment.clone(),
+        };
         let listed = matches!(reward, RewardRecipe::Table { .. })
-            .then(|| States::of(environment.as_ref(), MOST_LISTED).ok())
+            .then(|| States::of(read.as_ref(), MOST_LISTED).ok())
             .flatten();
         let objects: Option<Vec<Cell>> = listed.map(|states| {
             let objects = states.objects().iter();
             objects.flat_map(|i| states.state(*i as usize).iter().copied()).collect()
         });
-        let describes = environment.clone();
+        let describes = read.clone();
         let space = Space {
             shape,
             describe: Describe::new(move |object| describes.describe(object)),
-            parse: &|text, object| environment.parse(text, object),
+            parse: &|text, object| read.parse(text, object),
             objects: objects.as_deref(),
         };
         let reward = reward.build(&space).map_err(|error| match error {
@@ -241,6 +276,8 @@ impl ObjectsRecipe {
             }
             other => other,
         })?;
+        let (cells, width) = (read.cells(), environment.cells());
+        let reward = if cells < width { Arc::new(Leading::new(reward, cells, width)) } else { reward };
         Ok((environment, reward))
     }
 
@@ -248,6 +285,13 @@ impl ObjectsRecipe {
         let built = match self {
             Self::Hypergrid { dim, side, .. } => {
                 shared(Hypergrid::new(*dim, *side), Shape::Grid { dim: *dim, side: *side })
+            }
+            Self::CyclicGrid { dim, side, longest, .. } => {
+                let longest = longest.unwrap_or(4 * (1 + dim * side));
+                shared(CyclicGrid::new(*dim, *side, longest), Shape::Grid { dim: *dim, side: *side })
+            }
+            Self::SlipperyGrid { dim, side, slip, .. } => {
+                shared(SlipperyGrid::new(*dim, *side, *slip), Shape::Grid { dim: *dim, side: *side })
             }
             Self::Strings { alphabet, length, shortest, growth, .. } => {
                 let lengths = between(*shortest, *length);
@@ -315,6 +359,8 @@ impl ObjectsRecipe {
     fn reward(&self) -> Option<&RewardRecipe> {
         match self {
             Self::Hypergrid { reward, .. }
+            | Self::CyclicGrid { reward, .. }
+            | Self::SlipperyGrid { reward, .. }
             | Self::Strings { reward, .. }
             | Self::Bits { reward, .. }
             | Self::Spins { reward, .. }
@@ -373,6 +419,15 @@ impl ObjectsRecipe {
         match self {
             Self::Hypergrid { dim, side, .. } => {
                 format!("{{0, ..., {}}}^{dim}, from 0 by adding 1 to a coordinate", side - 1)
+            }
+            Self::CyclicGrid { dim, side, .. } => {
+                format!("{{0, ..., {}}}^{dim}, entered at 0, by adding 1 to a coordinate or taking it away", side - 1)
+            }
+            Self::SlipperyGrid { dim, side, slip, .. } => {
+                format!(
+                    "{{0, ..., {}}}^{dim}, from 0 by adding 1 to a coordinate; with probability {slip} to any, each alike",
+                    side - 1
+                )
             }
             Self::Strings { alphabet, length, shortest, growth, .. } => {
                 let letters = match alphabet {

@@ -78,7 +78,9 @@ pub(in crate::report) fn gather(
 /// How the states of a recipe's objects are drawn.
 fn form(target: &ObjectsRecipe) -> Form {
     match target {
-        ObjectsRecipe::Hypergrid { dim: 2, side, .. } => Form::Grid(*side),
+        ObjectsRecipe::Hypergrid { dim: 2, side, .. }
+        | ObjectsRecipe::CyclicGrid { dim: 2, side, .. }
+        | ObjectsRecipe::SlipperyGrid { dim: 2, side, .. } => Form::Grid(*side),
         ObjectsRecipe::Spins {
             sites,
             reward: RewardRecipe::Ising { lattice: Some(LatticeName::Torus), .. },

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::{DEFAULT_BETA, LatticeName, RewardRecipe};
 use crate::error::{Error, Problem, Result, quoted};
 use crate::reward::{
-    AdditiveEnergies, Classifier, ClassifierSettings, Counting, Entropic, Expression, GridReward, Ising,
+    AdditiveEnergies, Classifier, ClassifierSettings, Counting, Entropic, Expression, Gamble, GridReward, Ising,
     Items, LARGEST, LEAST, PlantedModes, Preference, Process, ProcessSettings, Reward, Shape, Space, Table,
     Tempered, Transform, within,
 };
@@ -80,6 +80,11 @@ impl RewardRecipe {
             Self::Tempered { reward, beta } => {
                 let part = reward.build_at(&format!("{place}.reward"), space)?;
                 shared(Tempered::new(part, (*beta).into()))
+            }
+            Self::Gamble { reward, probability, factor } => {
+                let part = reward.build_at(&format!("{place}.reward"), space)?;
+                let formula = Expression::log_reward("probability", probability, shape.cells());
+                formula.and_then(|formula| shared(Gamble::new(part, formula, *factor)))
             }
             Self::Entropic { reward, scale } => {
                 let part = reward.build_at(&format!("{place}.reward"), space)?;

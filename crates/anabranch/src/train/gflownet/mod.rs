@@ -19,7 +19,8 @@ use std::sync::Arc;
 use super::optimizer::{self, Moments, adam_step};
 use super::{State, StepInfo, Training};
 use crate::error::{Error, Problem, Result};
-use crate::estimate::trajectories::outward_from;
+use crate::estimate::evidence;
+use crate::estimate::trajectories::{ended, outward_from, reward_of_ends};
 use crate::model::gflownet::{self as walks, Batch, GFlowNet, Homeward, Outward};
 use crate::network::taped::Evaluator;
 use crate::objective::balance::{Needs, Objective, ReferenceKind};
@@ -62,6 +63,8 @@ pub struct FlowTrainer<P: Policy> {
     /// Batches that had no rewards, in all and since the last that had.
     skipped: u64,
     skipped_now: u64,
+    /// Trajectories that were given up before their end.
+    cut: u64,
     work: Work<P>,
 }
 
@@ -127,7 +130,7 @@ impl<P: Policy> FlowTrainer<P> {
             gradient: vec![0.0; state.weights[0].len()],
         };
         let places = Places { log_z, target, novelty: novelty_place };
-        let (skipped, skipped_now) = (0, 0);
+        let (skipped, skipped_now, cut) = (0, 0, 0);
         Ok(Self {
             model,
             reward,
@@ -140,6 +143,7 @@ impl<P: Policy> FlowTrainer<P> {
             novelty,
             skipped,
             skipped_now,
+            cut,
             work,
         })
     }
@@ -252,7 +256,13 @@ impl<P: Policy> FlowTrainer<P> {
                 batch.differentiate_junctions(policy, evaluator, gradient);
                 (loss, 0.0)
             }
-            Objective::Quantiles(_) => unreachable!("refused when the trainer was made"),
+            Objective::Quantiles(objective) => {
+                batch.ask_parents(policy, evaluator);
+                let flows = batch.junctions.with_observations(state_rewards);
+                let loss = objective.evaluate(&flows, &mut batch.quantile_slopes);
+                batch.differentiate_junctions(policy, evaluator, gradient);
+                (loss, 0.0)
+            }
         }
     }
 
@@ -350,14 +360,18 @@ impl<P: Policy> FlowTrainer<P> {
         self.work.batch.outward(policy, evaluator, outward);
         self.work.batch.objects(policy, &mut self.work.objects);
         let mut log_rewards = vec![0.0; count];
-        let describe = |object: &[P::Cell]| policy.describe(object);
-        checked(self.reward.as_ref(), &self.work.objects, &conditions, &describe, &mut log_rewards)?;
-        self.homeward(evaluator, &conditions, &log_rewards)?;
+        let cut: Vec<bool> = self.work.batch.cut().collect();
+        let (reward, objects) = (self.reward.as_ref(), &self.work.objects);
+        self.cut += reward_of_ends(policy, reward, objects, &cut, &conditions, &mut log_rewards)? as u64;
+        let noise = Noise::new(self.state.seed, Purpose::Reward).from_trajectory(self.state.step << 24);
+        self.reward.observe(&self.work.objects, &conditions, &noise, &mut log_rewards)?;
+        log_rewards.iter_mut().zip(&cut).filter(|(_, cut)| **cut).for_each(|(log, _)| *log = f64::NEG_INFINITY);
+        self.homeward(evaluator, &cut, &conditions, &log_rewards)?;
         let policy = &self.model.policy;
         let cells = policy.cells();
         if let Some(replay) = &mut self.replay {
             let width = conditions.len() / count.max(1);
-            for (i, object) in self.work.objects.chunks_exact(cells).enumerate() {
+            for (i, object) in self.work.objects.chunks_exact(cells).enumerate().filter(|(i, _)| !cut[*i]) {
                 replay.add(object, &conditions[i * width..][..width], log_rewards[i]);
             }
         }
@@ -369,14 +383,14 @@ impl<P: Policy> FlowTrainer<P> {
         self.work.batch.describe(policy);
         self.work.batch.paths.log_reward = log_rewards;
         self.work.batch.group_by_condition(policy);
-        if self.needs.partial || matches!(self.settings.objective, Objective::States(_)) {
+        if self.needs.partial || !matches!(self.settings.objective, Objective::Paths(_)) {
             self.rewards_on_the_way()?;
         }
         Ok(())
     }
 
     fn rewards_on_the_way(&mut self) -> Result<(), Failure> {
-        let policy = &self.model.policy;
+        let (policy, count) = (&self.model.policy, self.settings.training.batch);
         let Work { batch, states, state_rewards, .. } = &mut self.work;
         batch.states(policy, states);
         let conditions = batch.row_conditions();
@@ -389,7 +403,7 @@ impl<P: Policy> FlowTrainer<P> {
                 return Err(Problem::new("objective.kind", found).allowed(allowed).into());
             }
         }
-        if let Objective::States(_) = self.settings.objective {
+        if !matches!(self.settings.objective, Objective::Paths(_)) {
             let (cells, width) = (policy.cells(), conditions.len() / rows);
             let state = |row: usize| &states[row * cells..][..cells];
             let ends: Vec<usize> = (0..rows).filter(|row| policy.is_object(state(*row))).collect();
@@ -399,6 +413,9 @@ impl<P: Policy> FlowTrainer<P> {
             let mut found = vec![0.0; ends.len()];
             let describe = |object: &[P::Cell]| policy.describe(object);
             checked(self.reward.as_ref(), &objects, &theirs, &describe, &mut found)?;
+            let noise = Noise::new(self.state.seed, Purpose::Reward);
+            let noise = noise.from_trajectory((self.state.step << 24) + count as u64);
+            self.reward.observe(&objects, &theirs, &noise, &mut found)?;
             state_rewards.clear();
             state_rewards.resize(rows, None);
             ends.into_iter().zip(found).for_each(|(row, log_reward)| state_rewards[row] = Some(log_reward));
@@ -410,6 +427,7 @@ impl<P: Policy> FlowTrainer<P> {
     fn homeward(
         &mut self,
         evaluator: &dyn Evaluator,
+        cut: &[bool],
         conditions: &[f32],
         log_rewards: &[f64],
     ) -> Result<(), Failure> {
@@ -447,10 +465,11 @@ impl<P: Policy> FlowTrainer<P> {
         }
         if let Some(search) = exploration.search {
             let first = home.objects.len();
-            home.objects.extend_from_slice(&self.work.objects);
-            home.conditions.extend_from_slice(conditions);
             let known = home.log_rewards.len();
-            home.log_rewards.extend_from_slice(log_rewards);
+            let conditions = ended(cut, conditions);
+            home.objects.extend(ended(cut, &self.work.objects));
+            home.conditions.extend_from_slice(&conditions);
+            home.log_rewards.extend(ended(cut, log_rewards));
             for round in 0..search.rounds {
                 let moves =
                     (self.state.step * search.rounds as u64 + round as u64) * log_rewards.len() as u64;
@@ -458,7 +477,7 @@ impl<P: Policy> FlowTrainer<P> {
                 let particles = Particles {
                     objects: &mut home.objects[first..],
                     log_rewards: &mut home.log_rewards[known..],
-                    conditions,
+                    conditions: &conditions,
                 };
                 let reward = self.reward.as_ref();
                 self.work.search.round(
@@ -500,7 +519,8 @@ impl<P: Policy> Training for FlowTrainer<P> {
 
     fn memory(&self) -> Vec<(String, Vec<u8>)> {
         let replay = self.replay.iter().map(|replay| ("replay".to_owned(), replay.to_bytes()));
-        replay.chain([("skipped".to_owned(), self.skipped.to_le_bytes().to_vec())]).collect()
+        let counts = [("skipped", self.skipped), ("cut", self.cut)];
+        replay.chain(counts.map(|(name, count)| (name.to_owned(), count.to_le_bytes().to_vec()))).collect()
     }
 
     fn restore(&mut self, state: State, memory: Vec<(String, Vec<u8>)>) -> Result<(), String> {
@@ -510,8 +530,10 @@ impl<P: Policy> Training for FlowTrainer<P> {
             let bytes = kept("replay").unwrap_or_default();
             replay.restore(bytes).map_err(|words| format!("of another run (its replay buffer: {words})"))?;
         }
-        let skipped = kept("skipped").and_then(|bytes| bytes.first_chunk::<8>());
-        self.skipped = skipped.map_or(0, |bytes| u64::from_le_bytes(*bytes));
+        let count = |name: &str| {
+            kept(name).and_then(|bytes| bytes.first_chunk::<8>()).map_or(0, |bytes| u64::from_le_bytes(*bytes))
+        };
+        (self.skipped, self.cut) = (count("skipped"), count("cut"));
         self.state = state;
         Ok(())
     }
@@ -542,7 +564,7 @@ impl<P: Policy> Training for FlowTrainer<P> {
             });
         drop(evaluator);
         let score = match found {
-            Ok(found) => -found.log_weights.iter().sum::<f64>() / SCORED as f64,
+            Ok(found) => -evidence(&found.log_weights).elbo.value,
             Err(Failure::Skip(_)) => f64::NAN,
             Err(Failure::Stop(error)) => return Err(error),
         };
@@ -555,7 +577,7 @@ impl<P: Policy> Training for FlowTrainer<P> {
     }
 
     fn counted(&self) -> Vec<(&'static str, u64)> {
-        vec![("skipped_batches", self.skipped)]
+        vec![("skipped_batches", self.skipped), ("cut_trajectories", self.cut)]
     }
 
     fn finished(&self) -> bool {

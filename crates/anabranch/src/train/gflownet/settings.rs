@@ -87,9 +87,6 @@ impl<P: Policy> Settings<P> {
                 "a relative one; or no `policy.prior`",
             );
         }
-        if matches!(self.objective, Objective::Quantiles(_)) {
-            return problem("one of quantiles", "an objective of trajectories or of states");
-        }
         Ok(())
     }
 }
