@@ -250,3 +250,80 @@ fn shipped_recipes_of_points_and_conditions() {
         keys.iter().for_each(|key| assert!(number(&metrics, key).is_finite(), "{name}: {key}"));
     }
 }
+
+/// Walks in all directions, some given up: the exact terminating law, that of walks without an end, is near the target.
+#[test]
+fn a_grid_on_which_one_can_come_back() {
+    let uniform = "backward = 'uniform'";
+    for (name, backward, objective, bound, longest) in [
+        ("detailed", "", "kind = 'detailed-balance'\nstate_flow_regularisation = 1e-3", 0.02, 8.0),
+        ("trajectories", uniform, "kind = 'trajectory-balance'", 0.01, 90.0),
+        ("parts", uniform, "kind = 'sub-trajectory-balance'", 0.01, 90.0),
+        ("stable", uniform, "kind = 'stable-detailed-balance'", 0.05, 90.0),
+    ] {
+        let text = format!(
+            "name = 't'\nseed = 2\n[target]\nkind = 'cyclic-grid'\ndim = 2\nside = 4\nlongest = 200\n\
+             reward = {{ kind = 'expression', log_reward = '-(x0 - 1)^2 / 3 - (x1 - 2)^2 / 2' }}\n\
+             [policy]\n{backward}\nnetwork = {{ kind = 'mlp', hidden = [64, 64] }}\n[objective]\n{objective}\n\
+             [exploration]\nepsilon = 0.2\n[optimizer]\nlearning_rate = 2e-3\nschedule = 'cosine'\nlog_z_rate = 0.1\n\
+             [training]\nsteps = 4000\nbatch = 32\n"
+        );
+        let metrics = from_text(&format!("cyclic-{name}"), &text);
+        let exact = number(&metrics, "log_z_exact");
+        assert!(number(&metrics, "tv") < bound, "{name}: {metrics:?}");
+        assert!(number(&metrics, "mean_length") < longest, "{name}: {metrics:?}");
+        // What was given up is missing in log Z, and nothing else.
+        let share = 1.0 - number(&metrics, "cut_share");
+        assert!((number(&metrics, "log_z") - exact - share.ln()).abs() < 0.05, "{name}: {metrics:?}");
+        assert!(number(&metrics, "elbo") < exact + 0.01, "{name}: {metrics:?}");
+    }
+}
+
+#[test]
+fn expectations_over_walks_that_may_be_cut_are_refused() {
+    for objective in ["policy-gradient", "ppo"] {
+        let text = format!(
+            "name = 't'\n[target]\nkind = 'cyclic-grid'\ndim = 1\nside = 3\n[policy]\nbackward = 'uniform'\n\
+             [objective]\nkind = '{objective}'\n"
+        );
+        let scratch = Scratch::new("expectation");
+        let problem = Run::create(&scratch.0, read("test.toml", &text, &[]).unwrap()).err().expect("refused");
+        assert!(problem.to_string().starts_with("objective.kind: found an expectation over all"), "{problem}");
+    }
+}
+
+/// A reward that the environment's own chances allow: that of a policy that is known. Both chains then agree.
+#[test]
+fn a_grid_whose_moves_go_astray() {
+    let metrics = from_text(
+        "slippery",
+        "name = 't'\nseed = 2\n[target]\nkind = 'slippery-grid'\ndim = 1\nside = 5\nslip = 0.3\n\
+         reward = { kind = 'expression', log_reward = '-(x0 - 1)^2 / 2' }\n\
+         [policy]\nnetwork = { kind = 'mlp', hidden = [64] }\n[objective]\nkind = 'detailed-balance'\n\
+         [optimizer]\nlearning_rate = 3e-3\n[training]\nsteps = 1500\nbatch = 32\n",
+    );
+    assert!(number(&metrics, "tv") < 0.03, "{metrics:?}");
+    let (log_z, error) = (number(&metrics, "log_z"), number(&metrics, "log_z_se"));
+    assert!((log_z - number(&metrics, "log_z_exact")).abs() < 4.5 * error + 1e-5, "{metrics:?}");
+}
+
+/// Quantiles of flows where rewards are random: the terminating law is that of the risk measure of the rewards.
+#[test]
+fn policies_that_seek_and_shun_risk() {
+    let mut shares = Vec::new();
+    for risk in ["neutral' }", "cvar', eta = 0.5 }", "power', eta = 1.0 }"] {
+        let scratch = Scratch::new("risky");
+        let text = format!(
+            "name = 't'\nseed = 2\n[target]\nkind = 'hypergrid'\ndim = 2\nside = 4\n\
+             [target.reward]\nkind = 'gamble'\nprobability = '0.5 * (x0 > 1)'\nfactor = 0.1\n\
+             reward = {{ kind = 'expression', log_reward = '-(x0 - 2)^2 / 3 - (x1 - 1)^2 / 2' }}\n\
+             [policy]\nbackward = 'uniform'\nnetwork = {{ kind = 'mlp', hidden = [64, 64] }}\n\
+             [objective]\nkind = 'quantile-flow-matching'\nquantiles = 4\nkappa = 0.05\nrisk = {{ kind = '{risk}\n\
+             [optimizer]\nlearning_rate = 2e-3\nschedule = 'cosine'\n[training]\nsteps = 3000\nbatch = 32\n"
+        );
+        let metrics = trained(&scratch.0, read("test.toml", &text, &[]).unwrap());
+        assert!(number(&metrics, "tv") < 0.03, "{risk}: {metrics:?}");
+        shares.push(number(&metrics, "log_z_exact"));
+    }
+    assert!(shares[1] < shares[0] && shares[0] < shares[2], "{shares:?}");
+}

@@ -3,6 +3,7 @@
 
 mod chains;
 mod continuous;
+mod cycles;
 mod diffusion;
 mod enumeration;
 mod environments;

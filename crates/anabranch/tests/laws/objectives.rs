@@ -1,5 +1,6 @@
 //! Laws of flow networks' objectives, each over every objective: a new one is covered by being listed here.
 
+mod cut;
 mod graphs;
 mod identities;
 mod policies;
@@ -139,6 +140,7 @@ pub fn random_paths(seed: u64, lengths: &[(usize, bool)]) -> Paths {
     };
     Paths {
         starts,
+        cut: Vec::new(),
         forward,
         backward: draw(1, rows, 0.4, -0.9),
         flow: draw(2, rows, 0.7, 0.4),
@@ -274,6 +276,7 @@ fn chosen(paths: &Paths, order: &[usize]) -> Paths {
     order.iter().for_each(|b| starts.push(starts[starts.len() - 1] + paths.trajectory(*b).len()));
     Paths {
         starts,
+        cut: order.iter().map(|b| paths.is_cut(*b)).collect(),
         forward: by_row(&paths.forward),
         backward: by_row(&paths.backward),
         flow: by_row(&paths.flow),

@@ -4,10 +4,14 @@
 //! level:
 //!
 //! ```text
-//! in_i   = log sum_p F(p -> s)(q_i),     out_j = log(S(s)_j + sum_c F(s -> c)(q_j)),   S an observed R(s), else F(s -> s_f)(q_j)
+//! in_i   = log sum_p F(p -> s)(q_i),     out_j = log(F(s -> s_f)(q_j) + sum_c F(s -> c)(q_j))
 //! loss   = mean_s sum_i mean_j rho_{q_i}(out_j - in_i)  +  stop_weight mean_x sum_i rho_{q_i}(log R(x) - log F(x -> s_f)(q_i))
 //! rho_q(d) = |q - 1[d < 0]| h(d) / kappa,     h(d) = d^2 / 2 up to |d| = kappa, kappa (|d| - kappa / 2) beyond
 //! ```
+//!
+//! Where stopping is the only action no network says `F(s -> s_f)`, and an observed `R(s)` stands for it. Elsewhere the stop has
+//! quantiles of its own, regressed on observations: an observation in the sum would be one of another draw than its
+//! quantiles, and risk measures of the sum no longer the sum of those of its parts.
 //!
 //! The in-flows' quantiles are regressed on samples of the out-flow's law; for `kappa -> 0` the minimum is the quantile. A risk
 //! measure weighs quantiles by a distortion of the levels ([`Risk`]): `F = int_0^1 F(q) dw(q)`.
@@ -65,7 +69,8 @@ pub struct QuantileFlowMatching {
     /// Where the parabola of the regression ends, nats.
     #[schemars(range(min = 0.0))]
     pub kappa: f64,
-    /// Whether out-flows are held fixed.
+    /// Whether out-flows are held fixed. Where they are not, in-flows and out-flows draw each other together: the spread of both
+    /// is then too small, and the terminating law is another.
     pub fixed_outflows: bool,
     /// The weight of stops (leaf coefficient).
     #[schemars(range(min = 0.0))]
@@ -76,7 +81,7 @@ pub struct QuantileFlowMatching {
 
 impl Default for QuantileFlowMatching {
     fn default() -> Self {
-        Self { quantiles: 8, kappa: 1.0, fixed_outflows: false, stop_weight: 1.0, risk: Risk::default() }
+        Self { quantiles: 8, kappa: 1.0, fixed_outflows: true, stop_weight: 1.0, risk: Risk::default() }
     }
 }
 
@@ -93,23 +98,24 @@ impl QuantileFlowMatching {
         let ins = |i: usize| n * flows.in_starts[i]..n * flows.in_starts[i + 1];
         let outs = |i: usize| n * flows.out_starts[i]..n * flows.out_starts[i + 1];
         let own = |i: usize| n * i..n * (i + 1);
+        let said = |i: &usize| flows.stops[own(*i)].iter().all(|stop| *stop > f64::NEG_INFINITY);
         let share = 1.0 / (0..states).filter(|i| !ins(*i).is_empty()).count().max(1) as f64;
         let mut loss = 0.0;
         for i in (0..states).filter(|i| !ins(*i).is_empty()) {
             let (levels, stops) = (&flows.levels[own(i)], &flows.stops[own(i)]);
-            let ends = |j: usize| flows.log_rewards[i].unwrap_or(stops[j]);
+            let observed = flows.log_rewards[i].unwrap_or(f64::NEG_INFINITY);
+            let ends = |j: usize| if said(&i) { stops[j] } else { observed };
             add_flows(n, |_| f64::NEG_INFINITY, &flows.inflows[ins(i)], inside);
             add_flows(n, ends, &flows.outflows[outs(i)], outside);
             loss += self.regress(levels, inside, outside, share, by_in, by_out);
             pass_on(&flows.inflows[ins(i)], inside, by_in, &mut slopes.inflows[ins(i)]);
             if !self.fixed_outflows {
                 pass_on(&flows.outflows[outs(i)], outside, by_out, &mut slopes.outflows[outs(i)]);
-                if flows.log_rewards[i].is_none() {
+                if said(&i) {
                     pass_on(stops, outside, by_out, &mut slopes.stops[own(i)]);
                 }
             }
         }
-        let said = |i: &usize| flows.stops[own(*i)].iter().all(|stop| *stop > f64::NEG_INFINITY);
         let known = || (0..states).filter(said).filter_map(|i| Some((i, flows.log_rewards[i]?)));
         let share = self.stop_weight / known().count().max(1) as f64;
         for (i, log_reward) in known() {
