@@ -35,7 +35,14 @@ pub fn execute(command: Command) -> Result<()> {
         Command::Sample { directory, count, seed, sampler, steps, format, out } => {
             sample(&directory, count, seed, (sampler.as_deref(), steps), format.as_deref(), out)
         }
-        Command::Evaluate { directory, data, json } => evaluate(&directory, data.as_deref(), json),
+        Command::Evaluate { directory, data, from, to, json } => {
+            let what = match (&data, &from) {
+                (Some(path), _) => What::Data(path),
+                (None, Some(from)) => What::Ahead(from, to.as_deref()),
+                (None, None) => What::All,
+            };
+            evaluate(&directory, what, json)
+        }
         Command::Compare { recipes, set, seed, out, output } => compare(&recipes, &set, seed, out, &output),
         Command::List { json } => list(json),
         Command::Explain { recipe } => say(&recipe.plan()?.explain()),
@@ -146,21 +153,33 @@ fn compare(
     say(&format!("{}written to {}\n", table(&columns), out.display()))
 }
 
-fn evaluate(directory: &Path, data: Option<&Path>, as_json: bool) -> Result<()> {
+/// What is to be measured.
+enum What<'a> {
+    /// What a run measures at its end.
+    All,
+    /// The rows, or objects, of a file.
+    Data(&'a Path),
+    /// What lies ahead of a state, and how likely it comes to another.
+    Ahead(&'a str, Option<&'a str>),
+}
+
+fn evaluate(directory: &Path, what: What<'_>, as_json: bool) -> Result<()> {
     let stop = Stop::listen();
     let run = Run::open(directory)?;
     let start = Instant::now();
     let progress = Progress::new(run.plan.overview().name, false, &stop);
-    let metrics = match data {
-        None => run.evaluate(&progress)?,
-        Some(path) => match &run.plan {
-            Plan::Chain(plan) => score(&run, plan, path, &progress)?,
-            Plan::GFlowNet(_) => {
-                return Err(Problem::new("--data", "a file for a flow network, which learns from a reward")
-                    .allowed("it for runs of chains")
-                    .into());
-            }
-        },
+    let metrics = match (what, &run.plan) {
+        (What::All, _) => run.evaluate(&progress)?,
+        (What::Data(path), Plan::Chain(plan)) => score(&run, plan, path, &progress)?,
+        (What::Data(path), Plan::GFlowNet(plan)) => {
+            plan.score(&run.trained(&progress)?, path, &progress)?
+        }
+        (What::Ahead(from, to), Plan::GFlowNet(plan)) => plan.ahead(&run.trained(&progress)?, from, to)?,
+        (What::Ahead(..), Plan::Chain(_)) => {
+            return Err(Problem::new("--from", "a state, for a chain over data")
+                .allowed("it for runs of flow networks with `roots`")
+                .into());
+        }
     };
     let overview = run.plan.overview();
     let object = json!({

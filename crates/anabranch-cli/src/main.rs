@@ -93,9 +93,16 @@ enum Command {
     Evaluate {
         /// The run's directory.
         directory: PathBuf,
-        /// A CSV, NPY, NPZ, IDX or Parquet file of data to score in place of the recipe's test split.
+        /// A CSV, NPY, NPZ, IDX or Parquet file of data to score in place of the recipe's test split; for a flow network over
+        /// objects a text file with one a line.
         #[arg(long)]
         data: Option<PathBuf>,
+        /// A state: what lies ahead of it, where the recipe has roots.
+        #[arg(long, value_name = "STATE", conflicts_with = "data")]
+        from: Option<String>,
+        /// A state ahead of that one: how likely it is to be passed.
+        #[arg(long, value_name = "STATE", requires = "from")]
+        to: Option<String>,
         /// Prints exactly one JSON object to stdout.
         #[arg(long)]
         json: bool,

@@ -327,3 +327,91 @@ fn policies_that_seek_and_shun_risk() {
     }
     assert!(shares[1] < shares[0] && shares[0] < shares[2], "{shares:?}");
 }
+
+/// Flows of all subsets: learned and walked free energies, entropies, and the laws of the set without a root, beside the
+/// enumeration; what lies ahead of a state, and what is refused.
+#[test]
+fn flows_conditional_on_a_state() {
+    use anabranch::recipe::Plan;
+    let scratch = Scratch::new("roots");
+    let text = |roots: &str| {
+        format!(
+            "name = 't'\nseed = 1\n[target]\nkind = 'sets'\nitems = 4\nsize = 3\nsmallest = 0\n\
+             reward = {{ kind = 'expression', log_reward = '0.8 * x0 - x1 * x2 + 0.5 * x3' }}\n[roots]\nkind = '{roots}'\n\
+             [policy]\nbackward = 'uniform'\nnetwork = {{ kind = 'mlp', hidden = [64] }}\n\
+             [optimizer]\nlearning_rate = 3e-3\nschedule = 'cosine'\n[training]\nsteps = 2000\nbatch = 32\n"
+        )
+    };
+    let metrics = trained(&scratch.0, read("test.toml", &text("listed"), &[]).unwrap());
+    assert!(number(&metrics, "tv") < 0.03, "{metrics:?}");
+    assert!(number(&metrics, "free_energy_learned_rmse") < 0.05, "{metrics:?}");
+    assert!(number(&metrics, "free_energy_rmse") < 0.01, "{metrics:?}");
+    assert!(number(&metrics, "entropy_rmse") < 0.02, "{metrics:?}");
+    assert!((number(&metrics, "log_z_learned") - number(&metrics, "log_z_exact")).abs() < 0.05);
+    let rows = std::fs::read_to_string(scratch.0.join("roots.csv")).unwrap();
+    assert_eq!(rows.lines().count(), 1 + 15, "{rows}");
+    let run = Run::open(&scratch.0).unwrap();
+    let Plan::GFlowNet(plan) = &run.plan else { panic!("a flow network") };
+    let weights = run.trained(&Silent).unwrap();
+    let ahead = plan.ahead(&weights, "{1}", Some("{0, 1}")).unwrap();
+    // Sets with 1: alone, or with one or two of 0 (.8), 2 (-1), 3 (.5).
+    let [a, b, c] = [0.8f64, -1.0, 0.5].map(f64::exp);
+    let z = 1.0 + a + b + c + a * b + a * c + b * c;
+    let p = (a + a * b + a * c) / z;
+    let near = |name: &str, exact: f64| {
+        let (found, error) = (number(&ahead, name), number(&ahead, &format!("{name}_se")));
+        assert!((found - exact).abs() < 4.5 * error + 1e-3, "{name}: {found}, {error}, {exact}");
+    };
+    near("free_energy", -z.ln());
+    near("probability", p);
+    assert!((number(&ahead, "probability_learned") - p).abs() < 0.05, "{ahead:?}");
+    let refused = |from: &str, to| plan.ahead(&weights, from, to).unwrap_err().to_string();
+    assert_eq!(refused("{1}", Some("{0}")), "--to: found \"{0}\"; allowed: a state that \"{1}\" leads to");
+    assert!(refused("{7}", None).starts_with("--from: found"));
+
+    let walked = Scratch::new("walked-roots");
+    let metrics = trained(&walked.0, read("test.toml", &text("walked"), &[]).unwrap());
+    assert!(number(&metrics, "free_energy_learned_rmse") < 0.06, "{metrics:?}");
+}
+
+/// Given objects: the exact probability of each is known where the policy is.
+#[test]
+fn objects_of_a_file_are_scored() {
+    use anabranch::recipe::Plan;
+    let scratch = Scratch::new("scored");
+    let text = "name = 't'\n[target]\nkind = 'hypergrid'\ndim = 2\nside = 4\n\
+         reward = { kind = 'expression', log_reward = 'x0 / 2 - x1' }\n\
+         [policy]\nnetwork = { kind = 'mlp', hidden = [64] }\n[optimizer]\nlearning_rate = 3e-3\nlog_z_rate = 0.1\n\
+         [training]\nsteps = 2000\nbatch = 32\n";
+    let metrics = trained(&scratch.0, read("test.toml", text, &[]).unwrap());
+    let run = Run::open(&scratch.0).unwrap();
+    let Plan::GFlowNet(plan) = &run.plan else { panic!("a flow network") };
+    let weights = run.trained(&Silent).unwrap();
+    let file = scratch.0.join("objects.txt");
+    std::fs::write(&file, "(0, 0)\n(3, 1)\n\n(2, 2)\n").unwrap();
+    let scored = plan.score(&weights, &file, &Silent).unwrap();
+    let log_z = number(&metrics, "log_z_exact");
+    let exact = log_z - (0.0 + 0.5 - 1.0) / 3.0;
+    assert!((number(&scored, "nll") - exact).abs() < 0.05, "{scored:?}, {exact}");
+    assert!(number(&scored, "spearman") > 0.99 && number(&scored, "objects") == 3.0, "{scored:?}");
+    std::fs::write(&file, "(0, 0)\n(3, 4)\n").unwrap();
+    let problem = plan.score(&weights, &file, &Silent).unwrap_err().to_string();
+    assert!(problem.starts_with("--data, ") && problem.contains("objects.txt:2: found"), "{problem}");
+}
+
+/// Sets by the sum of their elements' vectors, with a trunk for each direction.
+#[test]
+fn deep_sets_with_separate_trunks() {
+    for (kind, size) in [("sets", "items = 6\nsize = 3"), ("multisets", "kinds = 3\nsize = 4\nsmallest = 0")] {
+        let metrics = from_text(
+            &format!("deep-{kind}"),
+            &format!(
+                "name = 't'\n[target]\nkind = '{kind}'\n{size}\nreward = {{ kind = 'expression', log_reward = 'x0 - x1 * x2 / 2' }}\n\
+                 [policy]\ntrunk = 'separate'\nnetwork = {{ kind = 'deep-sets', width = 16, hidden = [64] }}\n\
+                 [objective]\nkind = 'detailed-balance'\n[optimizer]\nlearning_rate = 3e-3\nschedule = 'cosine'\n\
+                 [training]\nsteps = 2000\nbatch = 32\n"
+            ),
+        );
+        assert!(number(&metrics, "tv") < 0.03, "{kind}: {metrics:?}");
+    }
+}

@@ -13,6 +13,8 @@
 //!
 //! Bengio et al., "GFlowNet Foundations" (2023), sections 4 to 6. Errors by the delta method.
 
+use std::collections::HashMap;
+
 use super::trajectories::outward_from;
 use super::{Evidence, evidence};
 use crate::environment::Cell;
@@ -102,6 +104,45 @@ impl FromRoot {
         let squares = terms.map(|(share, log_r)| (share * (log_z - log_r - value + 1.0) - 1.0).powi(2));
         Estimate { value, error: squares.sum::<f64>().sqrt() / n }
     }
+}
+
+impl FromRoot {
+    /// The mutual information of two parts of the objects ahead, `I(A; B) = sum p(a, b) log p(a, b) / (p(a) p(b))`, where each
+    /// part is known by a number: what is in a place, whether an item is there. Nats; too large on average by about half the
+    /// number of pairs that occur, divided by the effective number of walks.
+    pub fn mutual_information(
+        &self,
+        a: impl Fn(&[Cell]) -> u32,
+        b: impl Fn(&[Cell]) -> u32,
+    ) -> Estimate {
+        let cells = self.objects.len() / self.log_weights.len();
+        let pairs: Vec<(u32, u32)> =
+            self.objects.chunks_exact(cells).map(|object| (a(object), b(object))).collect();
+        let (mut of_a, mut of_b, mut of_both) = (HashMap::new(), HashMap::new(), HashMap::new());
+        for ((a, b), share) in pairs.iter().zip(self.shares()) {
+            *of_a.entry(*a).or_insert(0.0) += share;
+            *of_b.entry(*b).or_insert(0.0) += share;
+            *of_both.entry((*a, *b)).or_insert(0.0) += share;
+        }
+        let whole = self.log_weights.len() as f64;
+        self.mean(|i| {
+            let (a, b) = pairs[i];
+            let (both, alone): (f64, f64) = (of_both[&(a, b)], of_a[&a] * of_b[&b]);
+            // An object of no weight has no share in the mean.
+            if both > 0.0 { (both * whole / alone).ln() } else { 0.0 }
+        })
+    }
+}
+
+/// The entropy of `R / Z` from two flows at the source: that of `r = R / c` and that of `-r log r`
+/// ([`Entropic`](crate::reward::Entropic)), `H = F' / F + log F`. Nats.
+///
+/// Bengio et al. 2023, section 6.
+pub fn entropy_of_flows(log_f: Estimate, log_f_prime: Estimate) -> Estimate {
+    let ratio = (log_f_prime.value - log_f.value).exp();
+    // dH = (1 - F' / F) d log F + (F' / F) d log F'.
+    let error = ((1.0 - ratio) * log_f.error).hypot(ratio * log_f_prime.error);
+    Estimate { value: ratio + log_f.value, error }
 }
 
 /// `P(T >= s' | T >= s)` from walks from both, `s'` being ahead of `s`: for supersets too rare to be met from `s`.

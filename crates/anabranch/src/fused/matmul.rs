@@ -194,7 +194,8 @@ pub fn rows_times<S: Simd, const ROWS: usize, const VECTORS: usize>(
     b: &Panels,
     mut each: impl FnMut(Place, &[[f32; PANEL]]),
 ) {
-    let packed = pack_rows::<ROWS>(a, stride, rows, depth);
+    let left_factor = Left { a, stride, rows, depth };
+    let packed = if ROWS > FEW { left_factor.pack::<ROWS>() } else { Scratch::take(0) };
     for panel in 0..b.panels() {
         let column = panel * PANEL;
         let values = b.panel(panel, depth);
@@ -204,15 +205,110 @@ pub fn rows_times<S: Simd, const ROWS: usize, const VECTORS: usize>(
             let left = rows - row;
             let size = tile_rows::<ROWS>(left);
             let place = Place { row, column, rows: size.min(left), columns };
-            let strip = &packed[row * depth..][..size * depth];
             match size {
-                4 => each(place, &tile::<S, 4, VECTORS>(simd, strip, values)),
-                8 => each(place, &tile::<S, 8, VECTORS>(simd, strip, values)),
-                _ => each(place, &tile::<S, ROWS, VECTORS>(simd, strip, values)),
+                4 => each(place, &left_factor.tile::<S, 4, VECTORS>(simd, row, values)),
+                8 => each(place, &left_factor.tile::<S, 8, VECTORS>(simd, row, values)),
+                _ if ROWS > FEW => {
+                    let strip = &packed[row * depth..][..size * depth];
+                    each(place, &tile::<S, ROWS, VECTORS>(simd, strip, values));
+                }
+                _ => each(place, &left_factor.tile::<S, ROWS, VECTORS>(simd, row, values)),
             }
             row += size;
         }
     }
+}
+
+/// The most rows of a tile that are read where they are: of more, there are not enough registers for their addresses.
+const FEW: usize = 8;
+
+/// Numbers of a row that are read before the next row's.
+const STRETCH: usize = 8;
+
+/// A left factor, row-major.
+struct Left<'a> {
+    a: &'a [f32],
+    stride: usize,
+    rows: usize,
+    depth: usize,
+}
+
+impl Left<'_> {
+    /// A row; past the end it is the last.
+    #[inline(always)]
+    fn row(&self, row: usize) -> &[f32] {
+        if self.depth == 0 { &[] } else { &self.a[row.min(self.rows - 1) * self.stride..][..self.depth] }
+    }
+
+    /// The rows from `first` on times a panel `[depth, PANEL]`.
+    #[inline(always)]
+    fn tile<S: Simd, const ROWS: usize, const VECTORS: usize>(
+        &self,
+        simd: S,
+        first: usize,
+        panel: &[f32],
+    ) -> [[f32; PANEL]; ROWS] {
+        let mut sums = [[simd.splat_f32s(0.0); VECTORS]; ROWS];
+        let (vectors, _) = S::as_simd_f32s(panel);
+        let mut rows: [&[f32]; ROWS] = [&[]; ROWS];
+        rows.iter_mut().enumerate().for_each(|(i, row)| *row = self.row(first + i));
+        let (stretches, rest) = vectors.as_chunks::<VECTORS>().0.as_chunks::<STRETCH>();
+        for (at, b) in stretches.iter().enumerate() {
+            let mut x: [&[f32; STRETCH]; ROWS] = [&[0.0; STRETCH]; ROWS];
+            for (x, row) in x.iter_mut().zip(&rows) {
+                *x = &row.as_chunks::<STRETCH>().0[at];
+            }
+            for k in 0..STRETCH {
+                for i in 0..ROWS {
+                    let x = simd.splat_f32s(x[i][k]);
+                    for v in 0..VECTORS {
+                        sums[i][v] = simd.mul_add_f32s(x, b[k][v], sums[i][v]);
+                    }
+                }
+            }
+        }
+        for (k, b) in (stretches.len() * STRETCH..).zip(rest) {
+            for i in 0..ROWS {
+                let x = simd.splat_f32s(rows[i][k]);
+                for v in 0..VECTORS {
+                    sums[i][v] = simd.mul_add_f32s(x, b[v], sums[i][v]);
+                }
+            }
+        }
+        stored::<S, ROWS, VECTORS>(&sums)
+    }
+
+    /// The strips of whole tiles, each stored `[depth, ROWS]`, so that a tile reads one stream.
+    #[inline(always)]
+    fn pack<const ROWS: usize>(&self) -> Scratch {
+        let mut packed = Scratch::take((self.rows + ROWS) * self.depth);
+        let mut first = 0;
+        while first < self.rows && self.depth > 0 {
+            let size = tile_rows::<ROWS>(self.rows - first);
+            if size == ROWS {
+                let strip = &mut packed[first * self.depth..][..ROWS * self.depth];
+                for i in 0..ROWS {
+                    let to = strip[i..].iter_mut().step_by(ROWS);
+                    to.zip(self.row(first + i)).for_each(|(to, x)| *to = *x);
+                }
+            }
+            first += size;
+        }
+        packed
+    }
+}
+
+/// A tile's vectors as numbers.
+#[inline(always)]
+fn stored<S: Simd, const ROWS: usize, const VECTORS: usize>(
+    sums: &[[S::f32s; VECTORS]; ROWS],
+) -> [[f32; PANEL]; ROWS] {
+    let mut tile = [[0.0; PANEL]; ROWS];
+    for (row, sums) in tile.iter_mut().zip(sums) {
+        let (vectors, _) = S::as_mut_simd_f32s(row);
+        vectors.copy_from_slice(sums);
+    }
+    tile
 }
 
 /// One tile of a product: a strip `[depth, ROWS]` times a panel `[depth, PANEL]`.
@@ -232,30 +328,7 @@ fn tile<S: Simd, const ROWS: usize, const VECTORS: usize>(
             }
         }
     }
-    let mut tile = [[0.0; PANEL]; ROWS];
-    for (row, sums) in tile.iter_mut().zip(&sums) {
-        let (vectors, _) = S::as_mut_simd_f32s(row);
-        vectors.copy_from_slice(sums);
-    }
-    tile
-}
-
-/// A left factor cut into strips of as many rows as its tiles have, each stored `[depth, rows of the tile]`, so that a tile
-/// reads one stream; rows past the end are the last.
-#[inline(always)]
-fn pack_rows<const ROWS: usize>(a: &[f32], stride: usize, rows: usize, depth: usize) -> Scratch {
-    let mut packed = Scratch::take((rows + ROWS) * depth);
-    let mut row = 0;
-    while row < rows && depth > 0 {
-        let size = tile_rows::<ROWS>(rows - row);
-        let strip = &mut packed[row * depth..][..size * depth];
-        for i in 0..size {
-            let from = &a[(row + i).min(rows - 1) * stride..][..depth];
-            strip[i..].iter_mut().step_by(size).zip(from).for_each(|(to, x)| *to = *x);
-        }
-        row += size;
-    }
-    packed
+    stored::<S, ROWS, VECTORS>(&sums)
 }
 
 /// Writes `A^T B` to `out`, row-major `[columns of A, columns of B]`, with `A` row-major: `columns` numbers in each of

@@ -48,6 +48,7 @@ fn compared(runs: &[&Summary], suffix: &str) -> String {
     );
     let flows: Vec<(&str, &flow::Flow)> =
         runs.iter().filter_map(|run| Some((run.name.as_str(), run.flow.as_ref()?))).collect();
+    let flows: Vec<_> = flows.into_iter().filter(|(_, flow)| !flow.law.learned.is_empty()).collect();
     if !flows.is_empty() {
         out.push_str(&section(&format!("Distribution of objects{suffix}"), &flow::side_by_side(&flows)));
     } else {

@@ -67,10 +67,6 @@ fn gflownet(run: &Run, plan: &GFlowNetPlan, result: &Value) -> Result<Summary> {
     let target = serde_json::to_string(&plan.recipe.target).expect("a target is plain values");
     let summary = Summary { target, dimension: columns, samples, ..common(run, result)? };
     match &plan.task {
-        // A law of objects for each condition, or one that the prior is part of, has no picture.
-        Task::Discrete(_) if !plan.recipe.conditions.is_empty() || plan.recipe.policy.prior.is_some() => {
-            Ok(summary)
-        }
         Task::Discrete(task) => {
             let flow = flow::gather(plan, task, &run.trained(&Silent)?, &summary.samples)?;
             Ok(Summary { flow: Some(flow), ..summary })

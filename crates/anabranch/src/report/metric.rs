@@ -225,6 +225,21 @@ const KNOWN: &[Known] = &[
         "Root mean square over conditions, by importance weights.",
     ),
     ("log_z_learned_rmse", "Error of the learned log Z", "nats", Lower, "Root mean square over conditions."),
+    (
+        "free_energy_rmse",
+        "Error of free energies",
+        "nats",
+        Lower,
+        "Root mean square over roots, by walks from them.",
+    ),
+    (
+        "free_energy_learned_rmse",
+        "Error of learned free energies",
+        "nats",
+        Lower,
+        "Root mean square over all states as roots, of the flow that the network says.",
+    ),
+    ("entropy_rmse", "Error of entropies", "nats", Lower, "Root mean square over roots, by walks from them."),
     ("mean_length", "Moves of a trajectory", "", Neither, "The mean number, stopping not counted."),
     ("cut_share", "Walks given up", "fraction", Lower, "Forward paths that had not stopped after the most moves."),
     (

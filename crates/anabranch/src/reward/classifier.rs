@@ -252,7 +252,7 @@ fn fit(
                 let found = sigmoid(f64::from(tape.output(row, 1)[0]));
                 slopes[row * padded(1)] = ((found - wanted) / batch.len() as f64) as f32;
             }
-            evaluator.backward(&tape, &slopes, &mut gradient);
+            evaluator.backward(&mut tape, &slopes, &mut gradient);
             drop(evaluator);
             time += 1;
             let moments = Moments { first: &mut first, second: &mut second };

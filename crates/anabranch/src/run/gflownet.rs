@@ -1,10 +1,12 @@
 //! Measuring a flow network: bounds on log Z by paths, and where all states can be listed the learned distribution of
 //! objects itself beside the exact one.
 
-mod conditional;
+pub(crate) mod conditional;
 pub(crate) mod exact;
 mod points;
-mod relative;
+pub(crate) mod relative;
+mod rooted;
+mod scored;
 
 use std::collections::HashSet;
 use std::path::Path;
@@ -36,7 +38,11 @@ pub(super) fn evaluate(
     observer: &dyn Observer,
 ) -> Result<Map<String, Value>> {
     let mut metrics = match &plan.task {
-        Task::Discrete(task) if plan.recipe.conditions.is_empty() => objects(plan, task, trained, observer)?,
+        Task::Discrete(task) if plan.recipe.conditions.is_empty() => {
+            let mut metrics = objects(plan, task, trained, observer)?;
+            rooted::evaluate(plan, task, trained, directory, observer, &mut metrics)?;
+            metrics
+        }
         Task::Discrete(task) => conditional::evaluate(plan, task, trained, directory, observer)?,
         Task::Continuous(task) => points::evaluate(plan, task, trained, observer)?,
     };

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use anabranch::environment::{Cell, CyclicGrid, Environment, States};
+use anabranch::environment::{Cell, CyclicGrid, States};
 use anabranch::estimate::evidence;
 use anabranch::estimate::trajectories::{homeward, log_policy, outward};
 use anabranch::model::gflownet::GFlowNet;

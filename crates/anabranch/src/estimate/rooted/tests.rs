@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::*;
 use crate::environment::{Environment, Rooted, Sets, States};
-use crate::estimate::exact::{entropies, free_energies};
+use crate::estimate::exact::{Joint, entropies, free_energies};
 use crate::model::gflownet::GFlowNet;
 use crate::network::Activation;
 use crate::network::taped::{Mlp, Network};
@@ -89,6 +89,20 @@ fn compare(case: &Case, evaluator: &dyn Evaluator, largest_error: f64) {
             let has = |object: &[Cell]| object[item] == 1;
             near("marginal", walks.probability(has), exact(case, root, has));
         }
+        // Whether item 1 is there, and how many others.
+        let (a, b) = (|x: &[Cell]| u32::from(x[1]), |x: &[Cell]| u32::from(x[0] + x[2] + x[3] + x[4]));
+        let ahead = case.states.objects().iter().zip(&case.log_rewards);
+        let ahead = ahead.filter(|(i, _)| {
+            from.iter().zip(case.states.state(**i as usize)).all(|(root, cell)| root <= cell)
+        });
+        let (objects, log_rewards): (Vec<&[Cell]>, Vec<f64>) =
+            ahead.map(|(i, log_reward)| (case.states.state(*i as usize), *log_reward)).unzip();
+        let labels = |of: fn(&[Cell]) -> u32| objects.iter().map(|x| of(x)).collect::<Vec<u32>>();
+        let known = Joint::of(&log_rewards, &labels(a), &labels(b)).mutual_information;
+        let found = walks.mutual_information(a, b);
+        // Too large by half of the pairs that are free, a part of the walks.
+        let bias = 5.0 / (walks.evidence().ess * 4000.0);
+        assert!((found.value - known).abs() < 4.5 * found.error + bias, "information: {found:?}, {known}");
         if from[3] == 0 && from.iter().sum::<Cell>() < 4 {
             let mut more = from.to_vec();
             more[3] = 1;
@@ -137,4 +151,36 @@ fn a_network_learns_all_roots() {
         let exact = -case.free_energies[root];
         assert!((learned - exact).abs() < 0.1, "{:?}: {learned}, {exact}", case.states.state(root));
     }
+}
+
+/// Entropy from the flows of `r` and of `-r log r`, each estimated by walks of a policy that nobody trained.
+#[test]
+fn two_flows_tell_the_entropy() {
+    use crate::estimate::evidence;
+    use crate::estimate::trajectories::outward;
+    use crate::reward::{Describe, Entropic};
+    let case = case();
+    let inner = Actions::new(case.sets.clone(), BackwardPolicy::Uniform, FlowHead::None);
+    let network = Mlp::new(inner.inputs(), &[16], inner.outputs(), Activation::Relu);
+    let weights = network.initial(&Noise::new(4, Purpose::Weights));
+    let evaluator = network.with(&weights);
+    let scale = 20.0;
+    let items: Arc<dyn Reward> = Arc::new(
+        Items::new(
+            [0.2f64, 3.0, 1.0, 0.5, 1.7].iter().map(|weight| weight.ln()).collect(),
+            Counting::of(&Shape::Sets { items: 5, sizes: 0..=4 }).unwrap(),
+        )
+        .unwrap(),
+    );
+    let prime = Entropic::new(items.clone(), scale, Describe::new(|x| format!("{x:?}"))).unwrap();
+    let log_z = |reward: &dyn Reward, seed| {
+        let noise = Noise::new(seed, Purpose::Choice);
+        let found = outward(&inner, evaluator.as_ref(), reward, &[], 20_000, &noise, &|_| true).unwrap();
+        evidence(&found.log_weights).log_z
+    };
+    let mut log_f = log_z(items.as_ref(), 21);
+    log_f.value -= scale.ln();
+    let found = entropy_of_flows(log_f, log_z(&prime, 22));
+    let exact = case.entropies[0];
+    assert!((found.value - exact).abs() < 4.5 * found.error && found.error < 0.05, "{found:?}, {exact}");
 }

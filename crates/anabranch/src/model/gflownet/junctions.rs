@@ -232,7 +232,7 @@ impl<P: Policy> Lane<P> {
                 &mut self.work,
             );
         }
-        evaluator.backward(&self.tape, &out, gradient);
+        evaluator.backward(&mut self.tape, &out, gradient);
         self.slopes = out;
     }
 }

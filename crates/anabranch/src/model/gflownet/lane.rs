@@ -453,7 +453,7 @@ impl<P: Policy> Lane<P> {
             }
         });
         self.reference = reference;
-        evaluator.backward(&self.tape, &out, gradient);
+        evaluator.backward(&mut self.tape, &out, gradient);
         self.slopes = out;
     }
 }

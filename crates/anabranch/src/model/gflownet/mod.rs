@@ -344,9 +344,16 @@ impl<P: Policy> Batch<P> {
         let own = &self.gradients[..self.used];
         const BLOCK: usize = 1 << 12;
         gradient.par_chunks_mut(BLOCK).enumerate().for_each(|(index, out)| {
-            out.fill(0.0);
-            for lane in own {
-                out.iter_mut().zip(&lane[index * BLOCK..]).for_each(|(out, g)| *out += g);
+            let place = index * BLOCK..index * BLOCK + out.len();
+            let [first, rest @ ..] = own else { return out.fill(0.0) };
+            let (second, rest) = match rest {
+                [] => return out.copy_from_slice(&first[place]),
+                [second, rest @ ..] => (second, rest),
+            };
+            let both = first[place.clone()].iter().zip(&second[place.clone()]);
+            out.iter_mut().zip(both).for_each(|(out, (a, b))| *out = a + b);
+            for lane in rest {
+                out.iter_mut().zip(&lane[place.clone()]).for_each(|(out, g)| *out += g);
             }
         });
     }

@@ -7,6 +7,8 @@
 //! with `u` the real inputs. The first layer costs as much as there are features on, or as have changed since the state
 //! before: its sum is carried along a trajectory, and the gradient is summed along it from the other end.
 
+use std::borrow::Cow;
+
 use pulp::{Arch, NullaryFnOnce};
 
 use super::{Evaluator, Inputs, NONE, Network, Tape};
@@ -38,16 +40,37 @@ impl Mlp {
         if index == 0 { self.inputs.features + self.inputs.dense } else { self.widths[index - 1] }
     }
 
-    /// Weights and bias of each layer.
-    fn layers<'a>(&self, weights: &'a [f32]) -> Vec<(&'a [f32], &'a [f32])> {
-        let mut rest = weights;
-        (0..self.widths.len())
+    /// Weights and bias of each layer but the first, and the first's bias, from all that stands behind the first's weights.
+    fn deep_layers<'a>(&self, tail: &'a [f32]) -> (Vec<(&'a [f32], &'a [f32])>, &'a [f32]) {
+        let (bias, mut rest) = tail.split_at(self.widths[0]);
+        let deep = (1..self.widths.len())
             .map(|index| {
                 let (layer, tail) = rest.split_at((self.depth(index) + 1) * self.widths[index]);
                 rest = tail;
                 layer.split_at(self.depth(index) * self.widths[index])
             })
-            .collect()
+            .collect();
+        (deep, bias)
+    }
+
+    /// The network with its first layer's weights, and all that stands behind them.
+    pub(super) fn with_first<'a>(&'a self, first: Cow<'a, [f32]>, tail: &'a [f32]) -> WithWeights<'a> {
+        let (layers, bias) = self.deep_layers(tail);
+        let deep = || (1..).zip(&layers);
+        let pack =
+            || deep().map(|(index, (weight, bias))| Layer::pack(weight, bias, self.depth(index))).collect();
+        let pack_transposed = || {
+            deep()
+                .map(|(index, (weight, _))| {
+                    Panels::pack_transposed(weight, self.depth(index), self.widths[index])
+                })
+                .collect()
+        };
+        let (deep, transposed) = rayon::join(pack, pack_transposed);
+        let mut first_bias = bias.to_vec();
+        first_bias.resize(padded(bias.len()), 0.0);
+        let empty = Panels::pack(&[], self.widths[0], 0, self.widths[0]);
+        WithWeights { network: self, first, first_bias, empty, deep, transposed }
     }
 }
 
@@ -84,30 +107,15 @@ impl Network for Mlp {
 
     fn with<'a>(&'a self, weights: &'a [f32]) -> Box<dyn Evaluator + 'a> {
         assert_eq!(weights.len(), self.parameters(), "the weights of the perceptron");
-        let layers = self.layers(weights);
-        let deep = || layers.iter().enumerate().skip(1);
-        let pack =
-            || deep().map(|(index, (weight, bias))| Layer::pack(weight, bias, self.depth(index))).collect();
-        let pack_transposed = || {
-            deep()
-                .map(|(index, (weight, _))| {
-                    Panels::pack_transposed(weight, self.depth(index), self.widths[index])
-                })
-                .collect()
-        };
-        let (deep, transposed) = rayon::join(pack, pack_transposed);
-        let (first, bias) = layers[0];
-        let mut first_bias = bias.to_vec();
-        first_bias.resize(padded(bias.len()), 0.0);
-        let empty = Panels::pack(&[], self.widths[0], 0, self.widths[0]);
-        Box::new(WithWeights { network: self, first, first_bias, empty, deep, transposed })
+        let (first, tail) = weights.split_at(self.depth(0) * self.widths[0]);
+        Box::new(self.with_first(Cow::Borrowed(first), tail))
     }
 }
 
-struct WithWeights<'a> {
+pub(super) struct WithWeights<'a> {
     network: &'a Mlp,
     /// The first layer's weights, row-major as they are.
-    first: &'a [f32],
+    first: Cow<'a, [f32]>,
     /// Padded.
     first_bias: Vec<f32>,
     /// A factor of no rows: the first layer's sum has been gathered before.
@@ -141,7 +149,7 @@ impl Evaluator for WithWeights<'_> {
             tape,
             first,
             inputs: self.network.inputs,
-            weight: self.first,
+            weight: &self.first,
             columns: widths[0],
             sums: &mut buffers[2 * last],
             out: &mut gathered,
@@ -169,7 +177,7 @@ impl Evaluator for WithWeights<'_> {
         tape.buffers = buffers;
     }
 
-    fn backward(&self, tape: &Tape, slopes: &[f32], gradient: &mut [f32]) {
+    fn backward(&self, tape: &mut Tape, slopes: &[f32], gradient: &mut [f32]) {
         let widths = &self.network.widths;
         let rows = tape.rows();
         if rows == 0 {

@@ -7,11 +7,13 @@
 //! A state reaches a network as a few binary features that are on (a first layer *gathers* the rows of its weights that
 //! they choose, and multiplies nothing) and some real inputs, such as a condition or a point.
 
+mod deep_sets;
 mod mlp;
 mod table;
 #[cfg(test)]
 mod tests;
 mod transformer;
+mod trunks;
 mod words;
 
 use std::fmt::Debug;
@@ -20,9 +22,11 @@ use crate::fused::matmul::padded;
 use crate::network::weights::Slot;
 use crate::rng::Noise;
 
+pub use deep_sets::DeepSets;
 pub use mlp::Mlp;
 pub use table::Table;
 pub use transformer::{Answers, Shape, Transformer};
+pub use trunks::Trunks;
 pub use words::{Alphabet, Order};
 
 use words::Words;
@@ -55,6 +59,8 @@ pub struct Tape {
     outputs: Vec<f32>,
     /// The rows as words, where the network reads them so.
     words: Words,
+    /// What the parts of a network computed, where it is several side by side.
+    parts: Vec<Computed>,
 }
 
 impl Tape {
@@ -73,6 +79,7 @@ impl Tape {
         self.buffers.iter_mut().for_each(Vec::clear);
         self.outputs.clear();
         self.words.clear();
+        self.parts.iter_mut().for_each(Computed::clear);
     }
 
     /// Takes out what was computed, and keeps the rows' inputs.
@@ -81,6 +88,7 @@ impl Tape {
             buffers: std::mem::take(&mut self.buffers),
             outputs: std::mem::take(&mut self.outputs),
             words: std::mem::take(&mut self.words),
+            parts: std::mem::take(&mut self.parts),
         }
     }
 
@@ -89,6 +97,7 @@ impl Tape {
         self.buffers = computed.buffers;
         self.outputs = computed.outputs;
         self.words = computed.words;
+        self.parts = computed.parts;
     }
 
     /// Adds a row; `encode` appends its features and its real inputs. Answers its number.
@@ -139,11 +148,21 @@ impl Tape {
 }
 
 /// What a network computed for the rows of a tape.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Computed {
     buffers: Vec<Vec<f32>>,
     outputs: Vec<f32>,
     words: Words,
+    parts: Vec<Computed>,
+}
+
+impl Computed {
+    fn clear(&mut self) {
+        self.buffers.iter_mut().for_each(Vec::clear);
+        self.outputs.clear();
+        self.words.clear();
+        self.parts.iter_mut().for_each(Self::clear);
+    }
 }
 
 /// A function of states with trainable weights.
@@ -178,6 +197,6 @@ pub trait Evaluator: Send + Sync {
     fn evaluate(&self, tape: &mut Tape, first: usize);
 
     /// The gradient by the weights of `sum slopes * outputs` over all rows, written to `gradient`; `slopes` is
-    /// `[rows, padded(outputs)]`, zero beyond the outputs.
-    fn backward(&self, tape: &Tape, slopes: &[f32], gradient: &mut [f32]);
+    /// `[rows, padded(outputs)]`, zero beyond the outputs. The tape is left as it was.
+    fn backward(&self, tape: &mut Tape, slopes: &[f32], gradient: &mut [f32]);
 }

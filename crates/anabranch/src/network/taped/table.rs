@@ -84,7 +84,7 @@ impl Evaluator for WithWeights<'_> {
         }
     }
 
-    fn backward(&self, tape: &Tape, slopes: &[f32], gradient: &mut [f32]) {
+    fn backward(&self, tape: &mut Tape, slopes: &[f32], gradient: &mut [f32]) {
         gradient.fill(0.0);
         let outputs = self.table.outputs;
         for (row, slopes) in slopes.chunks_exact(padded(outputs)).enumerate() {

@@ -4,12 +4,14 @@ use std::sync::Arc;
 
 use super::settings::{objects, settings};
 use super::target::Objects;
-use super::{BackwardName, GFlowNetRecipe, GrowthName, NetworkRecipe, ObjectsRecipe, size};
+use super::{BackwardName, GFlowNetRecipe, GrowthName, NetworkRecipe, ObjectsRecipe, Trunk, size};
 use crate::environment::continuous::Continuous;
 use crate::environment::{Cell, Environment, States};
 use crate::error::{Problem, Result};
 use crate::model::gflownet::GFlowNet;
-use crate::network::taped::{Answers, Inputs, Mlp, Network, Shape, Table, Transformer};
+use crate::network::taped::{
+    Answers, DeepSets, Inputs, Mlp, Network, Shape, Table, Transformer, Trunks,
+};
 use crate::policy::{Actions, BackwardPolicy, Densities, FlowHead, Heads, Policy, Ways};
 use crate::recipe::evaluation_noise;
 use crate::reward::{AtRisk, Reward};
@@ -44,13 +46,27 @@ pub struct FlowTask<P: Policy> {
     pub reward: Arc<dyn Reward<P::Cell>>,
     /// How it is trained.
     pub settings: Settings<P>,
+    /// The environment that is rooted, with its own reward, where walks start from any of its states.
+    pub inner: Option<(Arc<dyn Environment>, Arc<dyn Reward>)>,
 }
 
 impl GFlowNetPlan {
     /// Builds what a checked recipe names.
     pub(in crate::recipe) fn new(recipe: GFlowNetRecipe) -> Result<Self> {
         let task = match recipe.target.build()? {
-            Objects::Discrete(environment, reward) => Task::Discrete(discrete(&recipe, environment, reward)?),
+            Objects::Discrete(environment, reward) => match recipe.roots {
+                None => Task::Discrete(discrete(&recipe, environment, reward)?),
+                Some(roots) => {
+                    let (rooted, ahead, starts) = roots.build(&recipe, environment.clone(), reward.clone())?;
+                    let mut task = discrete(&recipe, rooted, ahead)?;
+                    task.settings.sources = Some(starts);
+                    task.inner = Some((environment, reward));
+                    Task::Discrete(task)
+                }
+            },
+            Objects::Continuous(_) if recipe.roots.is_some() => {
+                return refused("roots", "states as roots", "none");
+            }
             Objects::Continuous((environment, reward)) => {
                 Task::Continuous(continuous(&recipe, environment, reward)?)
             }
@@ -102,9 +118,26 @@ fn discrete(
     };
     size::check(recipe, &policy)?;
     let inputs = inputs(&policy, reward.as_ref());
-    let network: Arc<dyn Network> = match &recipe.policy.network {
+    let network = match recipe.policy.trunk {
+        Trunk::Shared => network(recipe, &policy, inputs, policy.outputs())?,
+        Trunk::Separate => separate(recipe, &policy, inputs)?,
+    };
+    let settings = settings(recipe, &policy, reward.as_ref(), network.parameters(), &|path| {
+        objects("exploration.data.file", path, environment.as_ref())
+    })?;
+    Ok(FlowTask { model: GFlowNet { policy, network }, reward, settings, inner: None })
+}
+
+/// A network with so many outputs.
+fn network(
+    recipe: &GFlowNetRecipe,
+    policy: &Actions,
+    inputs: Inputs,
+    outputs: usize,
+) -> Result<Arc<dyn Network>> {
+    Ok(match &recipe.policy.network {
         NetworkRecipe::Mlp { hidden, activation } => {
-            Arc::new(Mlp::new(inputs, hidden, policy.outputs(), (*activation).into()))
+            Arc::new(Mlp::new(inputs, hidden, outputs, (*activation).into()))
         }
         NetworkRecipe::Transformer { layers, heads, width, inner, activation } => {
             let Some((alphabet, growth)) = recipe.target.words() else {
@@ -122,8 +155,16 @@ fn discrete(
             let places = slots && policy.learns_backward();
             let of_places =
                 if slots { policy.forward_range().len() + policy.backward_range().len() } else { 0 };
-            let answers = Answers { letters: slots, places, whole: policy.outputs() - of_places };
+            let answers = Answers { letters: slots, places, whole: outputs - of_places };
             Arc::new(Transformer::new(alphabet, inputs.dense, shape, answers))
+        }
+        NetworkRecipe::DeepSets { width, hidden, activation } => {
+            let Some(features) = recipe.target.elements().filter(|_| recipe.roots.is_none()) else {
+                return Err(Problem::new("policy.network.kind", "deep sets over objects that are no sets")
+                    .allowed("mlp; or a target of kind sets or multisets, without roots")
+                    .into());
+            };
+            Arc::new(DeepSets::new(features, inputs.dense, *width, hidden, outputs, (*activation).into()))
         }
         NetworkRecipe::Table {} => {
             if inputs.dense > 0 {
@@ -131,22 +172,37 @@ fn discrete(
                     .allowed("mlp")
                     .into());
             }
-            let states = States::of(environment.as_ref(), MOST_LISTED).map_err(|_| {
+            let states = States::of(policy.environment().as_ref(), MOST_LISTED).map_err(|_| {
                 Problem::new("policy.network.kind", "a table of more states than can be listed")
                     .allowed(format!("mlp; or an environment of at most {MOST_LISTED} states"))
             })?;
             let features = (0..states.len()).map(|i| {
                 let mut on = Vec::new();
-                environment.encode(states.state(i), &mut on);
+                policy.environment().encode(states.state(i), &mut on);
                 on
             });
-            Arc::new(Table::new(inputs, features, policy.outputs()))
+            Arc::new(Table::new(inputs, features, outputs))
         }
+    })
+}
+
+/// A network for the forward policy, one for the backward policy if it is learned, and one for flows if they are outputs.
+fn separate(recipe: &GFlowNetRecipe, policy: &Actions, inputs: Inputs) -> Result<Arc<dyn Network>> {
+    if matches!(recipe.policy.network, NetworkRecipe::Transformer { .. } | NetworkRecipe::Table {}) {
+        return Err(Problem::new("policy.trunk", "separate trunks of a transformer or a table")
+            .allowed("shared; or a network of kind mlp or deep-sets")
+            .into());
+    }
+    let (forward, backward) = (policy.forward_range(), policy.backward_range());
+    let rest = backward.end..policy.outputs();
+    let parts = match recipe.flow_head() {
+        FlowHead::Output => [forward.collect(), backward.collect(), rest.collect()],
+        // Flows are logits: what stands behind belongs to the forward policy.
+        _ => [forward.chain(rest).collect(), backward.collect(), Vec::new()],
     };
-    let settings = settings(recipe, &policy, reward.as_ref(), network.parameters(), &|path| {
-        objects(path, environment.as_ref())
-    })?;
-    Ok(FlowTask { model: GFlowNet { policy, network }, reward, settings })
+    let part = |places: Vec<usize>| Ok((network(recipe, policy, inputs, places.len())?, places));
+    let parts: Result<Vec<_>> = parts.into_iter().filter(|places| !places.is_empty()).map(part).collect();
+    Ok(Arc::new(Trunks::new(parts?)))
 }
 
 fn continuous(
@@ -156,6 +212,9 @@ fn continuous(
 ) -> Result<FlowTask<Densities>> {
     if reward.condition_width() > 0 {
         return refused("conditions", "a reward that depends on a condition", "one without `c0`, `c1`, ...");
+    }
+    if recipe.policy.trunk != Trunk::Shared {
+        return refused("policy.trunk", "separate trunks", "shared");
     }
     let backward = match recipe.policy.backward {
         BackwardName::Uniform => false,
@@ -186,12 +245,13 @@ fn continuous(
             Arc::new(Mlp::new(inputs, hidden, policy.outputs(), (*activation).into()))
         }
         NetworkRecipe::Table {} => return refused("policy.network.kind", "a table", "mlp"),
+        NetworkRecipe::DeepSets { .. } => return refused("policy.network.kind", "deep sets", "mlp"),
         NetworkRecipe::Transformer { .. } => return refused("policy.network.kind", "a transformer", "mlp"),
     };
     let settings = settings(recipe, &policy, reward.as_ref(), network.parameters(), &|_| {
         refused("exploration.data", "objects from a file", "replay, or the policy's own trajectories")
     })?;
-    Ok(FlowTask { model: GFlowNet { policy, network }, reward, settings })
+    Ok(FlowTask { model: GFlowNet { policy, network }, reward, settings, inner: None })
 }
 
 fn refused<T>(key: &str, found: &str, allowed: &str) -> Result<T> {

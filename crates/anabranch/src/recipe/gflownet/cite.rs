@@ -3,7 +3,7 @@
 use super::{BackwardName, ExplorationRecipe, GFlowNetRecipe, NetworkRecipe, ObjectsRecipe, ReplayRecipe};
 use crate::objective::balance::BalanceRecipe;
 use crate::recipe::papers::{
-    ADAM, ATTENTION, AUGMENTED, BALANCE, CONTINUOUS, DISTILLATION, ENTROPIC_RL, FLOW_NETWORKS,
+    ADAM, ATTENTION, AUGMENTED, BALANCE, CONTINUOUS, DEEP_SETS, DISTILLATION, ENTROPIC_RL, FLOW_NETWORKS,
     FORWARD_LOOKING, FOUNDATIONS, LOCAL_SEARCH, MAXIMUM_ENTROPY, MULTI_OBJECTIVE, NON_ACYCLIC,
     PARTIAL_EPISODES, POLICY_GRADIENTS, PPO, PRIORITISED, QUANTILES, RELATIVE, REPLAY, SCHEDULING, SEQUENCES,
     STOCHASTIC, STRUCTURES, TRAJECTORY_LIKELIHOOD, TRUST_PCL, VARGRAD,
@@ -27,6 +27,7 @@ pub(in crate::recipe) fn citations(recipe: &GFlowNetRecipe) -> Vec<&'static str>
     };
     entries.extend((!recipe.conditions.is_empty()).then_some(MULTI_OBJECTIVE));
     entries.extend(matches!(recipe.policy.network, NetworkRecipe::Transformer { .. }).then_some(ATTENTION));
+    entries.extend(matches!(recipe.policy.network, NetworkRecipe::DeepSets { .. }).then_some(DEEP_SETS));
     entries.push(FOUNDATIONS);
     entries.extend(objective(&recipe.objective));
     entries.extend((recipe.policy.backward == BackwardName::MaximumEntropy).then_some(MAXIMUM_ENTROPY));

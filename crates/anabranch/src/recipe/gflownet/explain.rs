@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::{BackwardName, FlowTask, GFlowNetPlan, NetworkRecipe, Task};
+use super::{BackwardName, FlowTask, GFlowNetPlan, NetworkRecipe, RootsRecipe, Task, Trunk};
 use crate::objective::balance::BalanceRecipe;
 use crate::policy::Policy as _;
 
@@ -38,12 +38,25 @@ pub(in crate::recipe) fn explain(plan: &GFlowNetPlan) -> String {
         NetworkRecipe::Mlp { hidden, activation } => {
             format!("a perceptron with hidden layers {hidden:?}, {activation:?}").to_lowercase()
         }
+        NetworkRecipe::DeepSets { width, hidden, activation } => {
+            let activation = format!("{activation:?}").to_lowercase();
+            format!("deep sets: {width} numbers an element, behind their sum hidden layers {hidden:?}, {activation}")
+        }
         NetworkRecipe::Table {} => "a table with a row for every state".to_owned(),
         NetworkRecipe::Transformer { layers, heads, width, .. } => {
             format!("a transformer of {layers} layers with {heads} heads and {width} numbers a token")
         }
     };
+    let network = match recipe.policy.trunk {
+        Trunk::Shared => network,
+        Trunk::Separate => format!("for either direction and for flows, {network}"),
+    };
     line("network", &network);
+    match recipe.roots {
+        None => {}
+        Some(RootsRecipe::Listed {}) => line("roots", "walks start at any state, each alike"),
+        Some(RootsRecipe::Walked {}) => line("roots", "walks start where a random number of random moves leads"),
+    }
     let objective = match &recipe.objective {
         BalanceRecipe::FlowMatching(_) => "flow matching: log sum_p F(p -> s) - log (R(s) + sum_c F(s -> c))",
         BalanceRecipe::QuantileFlowMatching(_) => "quantile flow matching: the same of random flows",

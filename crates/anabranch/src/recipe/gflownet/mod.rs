@@ -7,6 +7,7 @@ mod explain;
 mod exploration;
 mod policy;
 mod prior;
+mod roots;
 mod settings;
 mod size;
 mod target;
@@ -15,7 +16,9 @@ pub use build::{FlowTask, GFlowNetPlan, Task};
 pub(super) use cite::citations;
 pub(super) use explain::explain;
 pub use exploration::{DataRecipe, ExplorationRecipe, LocalSearchRecipe, ReplayRecipe, Schedule};
-pub use policy::{BackwardName, NetworkRecipe, PolicyRecipe};
+pub use policy::{BackwardName, NetworkRecipe, PolicyRecipe, Trunk};
+pub use roots::RootsRecipe;
+pub(crate) use settings::objects;
 pub use target::{
     Alphabet, BoxRecipe, BoxSteps, ChartRecipe, DomainName, GrowthName, HybridRecipe, LineRecipe,
     ObjectsRecipe, TorusRecipe,
@@ -48,6 +51,10 @@ pub struct GFlowNetRecipe {
     /// a condition.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub conditions: Vec<ConditionLaw>,
+    /// The states that walks start from, if not the source alone: one network then learns the flow of all objects ahead of any
+    /// of them, and with it free energies, probabilities of supersets and entropies.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub roots: Option<RootsRecipe>,
     /// How actions are chosen.
     #[serde(default)]
     pub policy: PolicyRecipe,
@@ -142,15 +149,15 @@ impl GFlowNetRecipe {
                 FlowHead::Quantiles { count: *quantiles, risk: *risk }
             }
             objective if objective.needs().flow => FlowHead::Output,
-            // The flow at the start is the log Z of the condition.
-            objective if objective.needs().log_z && !self.conditions.is_empty() => FlowHead::Output,
+            // The flow at the start is the log Z of the condition, or of the root.
+            objective if objective.needs().log_z && !self.learns_log_z() => FlowHead::Output,
             _ => FlowHead::None,
         }
     }
 
     /// Whether a log Z is learned as a weight of its own.
     pub fn learns_log_z(&self) -> bool {
-        self.objective.needs().log_z && self.conditions.is_empty()
+        self.objective.needs().log_z && self.conditions.is_empty() && self.roots.is_none()
     }
 
     pub(crate) fn overview(&self) -> Overview<'_> {

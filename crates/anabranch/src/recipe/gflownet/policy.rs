@@ -17,6 +17,9 @@ pub struct PolicyRecipe {
     pub backward: BackwardName,
     /// What answers for a state.
     pub network: NetworkRecipe,
+    /// Whether both directions, and flows, have a network each.
+    #[serde(skip_serializing_if = "Trunk::is_shared")]
+    pub trunk: Trunk,
     /// Over points: how many laws each coordinate of a move is a mixture of; 2 unless given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub components: Option<usize>,
@@ -31,6 +34,7 @@ impl Default for PolicyRecipe {
         Self {
             backward: BackwardName::Learned,
             network: NetworkRecipe::default(),
+            trunk: Trunk::Shared,
             components: None,
             prior: None,
         }
@@ -67,6 +71,23 @@ impl BackwardName {
     }
 }
 
+/// Which outputs share a network.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Trunk {
+    /// All of them.
+    #[default]
+    Shared,
+    /// Those of the forward policy, of the backward policy, and of flows each have their own.
+    Separate,
+}
+
+impl Trunk {
+    fn is_shared(&self) -> bool {
+        *self == Self::Shared
+    }
+}
+
 /// The network that answers for a state.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
@@ -77,6 +98,19 @@ pub enum NetworkRecipe {
         #[serde(default = "hidden")]
         hidden: Vec<usize>,
         /// Its activation.
+        #[serde(default = "activation")]
+        activation: ActivationName,
+    },
+    /// A function of the sum of a vector for each element of a set or multiset.
+    DeepSets {
+        /// Numbers of an element's vector.
+        #[serde(default = "token")]
+        #[schemars(range(min = 1))]
+        width: usize,
+        /// Widths of the hidden layers behind the sum.
+        #[serde(default = "hidden")]
+        hidden: Vec<usize>,
+        /// Their activation.
         #[serde(default = "activation")]
         activation: ActivationName,
     },
@@ -140,6 +174,15 @@ impl PolicyRecipe {
     pub(super) fn check(&self) -> Result<()> {
         match &self.network {
             NetworkRecipe::Mlp { hidden, .. } => widths("policy.network.hidden", hidden, false),
+            NetworkRecipe::DeepSets { width, hidden, .. } => {
+                within("policy.network.width", *width as f64, 1.0, 65_536.0)?;
+                if hidden.is_empty() {
+                    return Err(Problem::new("policy.network.hidden", "no layer")
+                        .allowed("at least one width")
+                        .into());
+                }
+                widths("policy.network.hidden", hidden, false)
+            }
             NetworkRecipe::Table {} => Ok(()),
             NetworkRecipe::Transformer { layers, heads, width, inner, .. } => {
                 within("policy.network.layers", *layers as f64, 1.0, 100.0)?;

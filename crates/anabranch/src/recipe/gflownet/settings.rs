@@ -86,11 +86,11 @@ fn known_on_the_way<P: Policy>(policy: &P, reward: &dyn Reward<P::Cell>) -> bool
     reward.partial(&source, &condition, &mut [0.0]).unwrap_or(true)
 }
 
-/// The objects of a file, one a line as the environment writes them; empty lines are passed over.
-pub(super) fn objects(path: &Path, environment: &dyn Environment) -> Result<Vec<Cell>> {
-    let place = |line: usize| format!("exploration.data.file, {}:{line}", path.display());
+/// The objects of a file that `key` names, one a line as the environment writes them; empty lines are passed over.
+pub(crate) fn objects(key: &str, path: &Path, environment: &dyn Environment) -> Result<Vec<Cell>> {
+    let place = |line: usize| format!("{key}, {}:{line}", path.display());
     let text = std::fs::read_to_string(path).map_err(|error| {
-        Problem::new("exploration.data.file", format!("{}: {}", path.display(), crate::error::reason(&error)))
+        Problem::new(key, format!("{}: {}", path.display(), crate::error::reason(&error)))
             .allowed("a text file with one object a line")
     })?;
     let mut state = vec![0; environment.cells()];
@@ -106,7 +106,7 @@ pub(super) fn objects(path: &Path, environment: &dyn Environment) -> Result<Vec<
     }
     if objects.is_empty() {
         let found = format!("{} without objects", path.display());
-        return Err(Problem::new("exploration.data.file", found).allowed("one object a line").into());
+        return Err(Problem::new(key, found).allowed("one object a line").into());
     }
     Ok(objects)
 }

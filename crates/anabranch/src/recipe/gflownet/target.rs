@@ -395,6 +395,18 @@ impl ObjectsRecipe {
         Some((taped::Alphabet { places, letters, order }, growth))
     }
 
+    /// What each feature of a state means, where objects are sets or multisets: which element, and how often it is there.
+    pub(super) fn elements(&self) -> Option<Vec<(u32, u32)>> {
+        match self {
+            Self::Sets { items, .. } => Some((0..*items as u32).map(|item| (item, 1)).collect()),
+            Self::Multisets { kinds, size, .. } => {
+                let counts = 1..=*size as u32;
+                Some((0..*kinds as u32).flat_map(|kind| counts.clone().map(move |n| (kind, n))).collect())
+            }
+            _ => None,
+        }
+    }
+
     /// How many coordinates a point has, where objects are points of one space.
     pub fn coordinates(&self) -> Option<usize> {
         match self {

@@ -13,8 +13,10 @@ use crate::recipe::GFlowNetPlan;
 use crate::recipe::gflownet::{FlowTask, ObjectsRecipe};
 use crate::reward::{LatticeName, RewardRecipe};
 use crate::rng::Purpose;
-use crate::run::gflownet::exact::Exact;
+use crate::run::gflownet::conditional::measured;
+use crate::run::gflownet::exact::{Exact, listed};
 use crate::run::gflownet::fatal;
+use crate::run::gflownet::relative::posterior;
 use crate::train::Trained;
 
 /// Objects whose probabilities are estimated, and by how many backward trajectories each.
@@ -31,6 +33,9 @@ const NAMED: usize = 32;
 const STATES: usize = 40;
 const EDGES: usize = 90;
 
+/// Conditions whose laws are shown.
+const CONDITIONS: usize = 4;
+
 /// Trajectories that are shown.
 const WALKS: usize = 6;
 
@@ -43,26 +48,27 @@ pub(in crate::report) fn gather(
 ) -> Result<Flow> {
     let form = form(&plan.recipe.target);
     let environment = task.model.policy.environment().as_ref();
+    if let Some(law) = &task.settings.conditions {
+        let conditional = conditional(plan, task, trained, form, law.width())?;
+        return Ok(Flow { form, conditional, ..Flow::default() });
+    }
     let walks = walks(plan, task, trained)?;
-    let Some(exact) = Exact::of(task, trained, plan.recipe.evaluation.exact_states)? else {
+    let exact = match &task.settings.prior {
+        Some(prior) => posterior(plan, task, trained, prior)?,
+        None => Exact::of(task, trained, plan.recipe.evaluation.exact_states)?,
+    };
+    let Some(exact) = exact else {
+        if task.settings.prior.is_some() {
+            return Ok(Flow { form, walks, ..Flow::default() });
+        }
         let (law, top) = estimated(plan, task, trained, samples)?;
-        return Ok(Flow { form, law, top, graph: None, walks });
+        return Ok(Flow { form, law, top, walks, ..Flow::default() });
     };
     let states = &exact.states;
     let object = |place: usize| states.state(states.objects()[place] as usize);
-    let mut places: Vec<usize> = (0..states.objects().len()).collect();
-    if let Form::Grid(_) = form {
-        places.sort_by_key(|place| (object(*place)[1], object(*place)[0]));
-    }
-    let of = |values: &[f64]| places.iter().map(|place| values[*place]).collect::<Vec<f64>>();
+    let law = law(&exact, form, environment);
     let name = |place: &usize| environment.describe(object(*place));
-    let law = Law {
-        whole: true,
-        learned: of(&exact.terminating.log_probs),
-        log_rewards: of(&exact.log_rewards),
-        log_z: Some(log_sum_exp(&exact.log_rewards)),
-        names: if places.len() <= NAMED { places.iter().map(name).collect() } else { Vec::new() },
-    };
+    let mut places: Vec<usize> = (0..states.objects().len()).collect();
     places.sort_by(|a, b| exact.log_rewards[*b].total_cmp(&exact.log_rewards[*a]));
     let top = places.iter().take(TOP).map(|place| Object {
         name: name(place),
@@ -72,7 +78,45 @@ pub(in crate::report) fn gather(
     let top = top.collect();
     let small = states.is_acyclic() && states.len() <= STATES && states.edges() <= EDGES;
     let graph = if small { Some(graph(&exact, task, trained)?) } else { None };
-    Ok(Flow { form, law, top, graph, walks })
+    Ok(Flow { form, law, top, graph, walks, conditional: Vec::new() })
+}
+
+/// All objects, on a grid row by row.
+fn law(exact: &Exact, form: Form, environment: &dyn Environment) -> Law {
+    let states = &exact.states;
+    let object = |place: usize| states.state(states.objects()[place] as usize);
+    let mut places: Vec<usize> = (0..states.objects().len()).collect();
+    if let Form::Grid(_) = form {
+        places.sort_by_key(|place| (object(*place)[1], object(*place)[0]));
+    }
+    let of = |values: &[f64]| places.iter().map(|place| values[*place]).collect::<Vec<f64>>();
+    let name = |place: &usize| environment.describe(object(*place));
+    Law {
+        whole: true,
+        learned: of(&exact.terminating.log_probs),
+        log_rewards: of(&exact.log_rewards),
+        log_z: Some(log_sum_exp(&exact.log_rewards)),
+        names: if places.len() <= NAMED { places.iter().map(name).collect() } else { Vec::new() },
+    }
+}
+
+/// The laws at the first of the conditions that are measured; none where objects cannot be listed.
+fn conditional(
+    plan: &GFlowNetPlan,
+    task: &FlowTask<Actions>,
+    trained: &Trained,
+    form: Form,
+    width: usize,
+) -> Result<Vec<(String, Law)>> {
+    let Some(states) = listed(task, plan.recipe.evaluation.exact_states) else { return Ok(Vec::new()) };
+    let environment = task.model.policy.environment().as_ref();
+    let conditions = measured(plan, task);
+    let of = |condition: &[f32]| {
+        let exact = Exact::of_states(task, trained, states.clone(), condition)?;
+        let parts: Vec<String> = condition.iter().map(|part| format!("{part:.2}")).collect();
+        Ok((format!("c = {}", parts.join(", ")), law(&exact, form, environment)))
+    };
+    conditions.chunks_exact(width).take(CONDITIONS).map(of).collect()
 }
 
 /// How the states of a recipe's objects are drawn.

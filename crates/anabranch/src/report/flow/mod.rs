@@ -17,8 +17,10 @@ pub(super) use pictures::{sections, side_by_side};
 pub struct Flow {
     /// How states are drawn.
     pub form: Form,
-    /// The learned law of objects beside the exact one.
+    /// The learned law of objects beside the exact one; empty where it depends on a condition, or is not known.
     pub law: Law,
+    /// The laws at some conditions, where they depend on one.
+    pub conditional: Vec<(String, Law)>,
     /// The objects with the highest rewards, the highest first.
     pub top: Vec<Object>,
     /// The flow through the states, where they are few.

@@ -45,7 +45,15 @@ fn probabilities(logs: &[f64]) -> Vec<f64> {
 
 /// The sections of a run's page.
 pub(in crate::report) fn sections(flow: &Flow) -> String {
-    let mut out = section("Distribution of objects", &distribution(flow));
+    let mut out = String::new();
+    if !flow.law.learned.is_empty() {
+        out.push_str(&section("Distribution of objects", &distribution(flow.form, &flow.law)));
+    }
+    if !flow.conditional.is_empty() {
+        let each = flow.conditional.iter();
+        let each = each.map(|(name, law)| note(name) + &distribution(flow.form, law));
+        out.push_str(&section("Distribution of objects at some conditions", &each.collect::<String>()));
+    }
     if let Some(graph) = &flow.graph {
         out.push_str(&section("Flow", &figure(&drawing(graph), FLOW_CAPTION)));
     }
@@ -82,12 +90,11 @@ fn largest<'a>(values: impl Iterator<Item = &'a f64>) -> f64 {
     values.copied().filter(|value| value.is_finite()).fold(0.0, f64::max)
 }
 
-fn distribution(flow: &Flow) -> String {
-    let law = &flow.law;
+fn distribution(form: Form, law: &Law) -> String {
     let mut figures = Vec::new();
     if let (Some(exact), true) = (law.exact(), law.whole) {
         let (learned, exact) = (probabilities(&law.learned), probabilities(&exact));
-        match flow.form {
+        match form {
             Form::Grid(side) => figures.extend(heat_maps(side, &learned, &exact)),
             _ if law.names.len() == exact.len() && exact.len() <= BARS => {
                 figures.push(figure(&bars(&law.names, &learned, &exact), ""));

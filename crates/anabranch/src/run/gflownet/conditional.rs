@@ -30,6 +30,12 @@ use crate::train::Trained;
 /// How many conditions are measured each for itself.
 const CONDITIONS: usize = 16;
 
+/// The conditions that are measured, `[16, width]`.
+pub(crate) fn measured(plan: &GFlowNetPlan, task: &FlowTask<Actions>) -> Vec<f32> {
+    let Some(law) = &task.settings.conditions else { return Vec::new() };
+    law.draw(CONDITIONS, &plan.evaluation_noise().purpose(Purpose::Source))
+}
+
 /// What was found at a condition. Nats.
 struct Measured {
     log_z: Estimate,
@@ -50,7 +56,7 @@ pub(super) fn evaluate(
 ) -> Result<Map<String, Value>> {
     let noise = plan.evaluation_noise();
     let Some(law) = &task.settings.conditions else { unreachable!("a plan with conditions") };
-    let (width, conditions) = (law.width(), law.draw(CONDITIONS, &noise.purpose(Purpose::Source)));
+    let (width, conditions) = (law.width(), measured(plan, task));
     observer.begin("listing all states", 0, 0);
     let states = listed(task, plan.recipe.evaluation.exact_states);
     let each = plan.recipe.evaluation.paths.div_ceil(CONDITIONS);

@@ -98,16 +98,28 @@ pub(super) fn distances(
     prior: &[f32],
     metrics: &mut Map<String, Value>,
 ) -> Result<()> {
-    let Some(states) = listed(task, plan.recipe.evaluation.exact_states) else { return Ok(()) };
+    let Some(exact) = posterior(plan, task, trained, prior)? else { return Ok(()) };
+    let Learned { comparison, .. } = exact.compared(None);
+    let named = [("tv", comparison.tv), ("l1", comparison.l1), ("jsd", comparison.jsd)];
+    metrics.extend(named.map(|(name, value)| (name.to_owned(), json!(value))));
+    metrics.insert("log_z_exact".to_owned(), json!(log_sum_exp(&exact.log_rewards)));
+    Ok(())
+}
+
+/// All states with what was learned of them, and `log P_prior(x) + beta log r(x)` in the place of rewards; none where they
+/// cannot be listed.
+pub(crate) fn posterior(
+    plan: &GFlowNetPlan,
+    task: &FlowTask<Actions>,
+    trained: &Trained,
+    prior: &[f32],
+) -> Result<Option<Exact>> {
+    let Some(states) = listed(task, plan.recipe.evaluation.exact_states) else { return Ok(None) };
     let before = Trained { names: vec!["policy".to_owned()], vectors: vec![prior.to_vec()] };
     let before = Exact::of_states(task, &before, states.clone(), &[])?;
     let after = Exact::of_states(task, trained, states, &[])?;
     let beta = beta(&plan.recipe.objective);
     let priors = before.terminating.log_probs.iter().zip(&before.log_rewards);
-    let target: Vec<f64> = priors.map(|(log_p, log_r)| log_p + beta * log_r).collect();
-    let Learned { comparison, .. } = Learned::of(&after.terminating.log_probs, &target, None);
-    let named = [("tv", comparison.tv), ("l1", comparison.l1), ("jsd", comparison.jsd)];
-    metrics.extend(named.map(|(name, value)| (name.to_owned(), json!(value))));
-    metrics.insert("log_z_exact".to_owned(), json!(log_sum_exp(&target)));
-    Ok(())
+    let log_rewards = priors.map(|(log_p, log_r)| log_p + beta * log_r).collect();
+    Ok(Some(Exact { log_rewards, ..after }))
 }

@@ -32,7 +32,7 @@ use crate::rng::{Noise, Purpose};
 use crate::sampler::back_and_forth::{BackAndForth, Particles};
 use novelty::Novelty;
 use replay::{Drawn, Replay};
-pub use roots::Roots;
+pub use roots::{Roots, WalkedRoots};
 pub use settings::{Conditions, Settings, Sources};
 
 /// Batches in a row that a reward may fail to answer before training stops.

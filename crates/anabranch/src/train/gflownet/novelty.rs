@@ -70,6 +70,6 @@ impl Novelty {
             let largest = log_reward.max(bonus);
             *log_reward = largest + ((*log_reward - largest).exp() + (bonus - largest).exp()).ln();
         }
-        learned.backward(&self.tape, &slopes, &mut self.gradient);
+        learned.backward(&mut self.tape, &slopes, &mut self.gradient);
     }
 }

@@ -312,7 +312,7 @@ impl Evaluator for WithWeights<'_> {
         (tape.words, tape.buffers) = (words, buffers);
     }
 
-    fn backward(&self, tape: &Tape, slopes: &[f32], gradient: &mut [f32]) {
+    fn backward(&self, tape: &mut Tape, slopes: &[f32], gradient: &mut [f32]) {
         gradient.fill(0.0);
         if tape.rows() == 0 {
             return;

@@ -1,0 +1,182 @@
+//! Measuring flows conditional on a state: what lies ahead of some roots, by walks, by the learned flow and exactly.
+
+use std::fmt::Write;
+use std::path::Path;
+
+use serde_json::{Map, Value, json};
+
+use crate::data::atomic::atomic_write;
+use crate::environment::{Cell, States};
+use crate::error::{Problem, Result, quoted};
+use crate::estimate::exact::{entropies, free_energies};
+use crate::estimate::rooted::{FromRoot, learned_log_flow, superset};
+use crate::policy::Actions;
+use crate::recipe::GFlowNetPlan;
+use crate::recipe::gflownet::{FlowTask, Task};
+use crate::reward::checked;
+use crate::rng::Purpose;
+use crate::run::{Observer, insert, watched};
+use crate::train::Trained;
+
+/// Roots that are measured each for itself, and walks from each.
+const ROOTS: usize = 32;
+const WALKS: usize = 2000;
+
+/// Adds what lies ahead of some roots, and writes `roots.csv`, a row for each.
+pub(super) fn evaluate(
+    plan: &GFlowNetPlan,
+    task: &FlowTask<Actions>,
+    trained: &Trained,
+    directory: &Path,
+    observer: &dyn Observer,
+    metrics: &mut Map<String, Value>,
+) -> Result<()> {
+    let Some((environment, reward)) = &task.inner else { return Ok(()) };
+    let environment = environment.as_ref();
+    let cells = environment.cells();
+    let limit = plan.recipe.evaluation.exact_states;
+    let small = limit > 0 && environment.objects().is_none_or(|objects| objects <= limit as f64);
+    let states = small.then(|| States::of(environment, limit).ok()).flatten();
+    let exact = match &states {
+        None => None,
+        Some(states) => {
+            let objects: Vec<Cell> =
+                states.objects().iter().flat_map(|i| states.state(*i as usize).iter().copied()).collect();
+            let mut log_rewards = vec![0.0; states.objects().len()];
+            let describe = |object: &[Cell]| environment.describe(object);
+            checked(reward.as_ref(), &objects, &[], &describe, &mut log_rewards).map_err(super::fatal)?;
+            Some((free_energies(states, &log_rewards)?, entropies(states, &log_rewards)?))
+        }
+    };
+    let noise = plan.evaluation_noise().purpose(Purpose::Source);
+    // Of listed states every so many, the source first.
+    let (roots, places): (Vec<Vec<Cell>>, Vec<Option<usize>>) = match &states {
+        Some(states) => {
+            let step = states.len().div_ceil(ROOTS);
+            (0..states.len()).step_by(step).map(|i| (states.state(i).to_vec(), Some(i))).unzip()
+        }
+        None => {
+            let mut starts = vec![0; ROOTS * 2 * cells];
+            if let Some(sources) = &task.settings.sources {
+                sources.draw(&noise, &mut starts);
+            }
+            environment.source(&mut starts[..cells]);
+            starts.chunks_exact(2 * cells).map(|start| (start[..cells].to_vec(), None)).unzip()
+        }
+    };
+    let evaluator = task.model.network.with(&trained.vectors[0]);
+    let policy = &task.model.policy;
+    let seen = watched(observer, "walks from roots", roots.len());
+    let mut rows = String::from(
+        "root,free_energy,free_energy_se,free_energy_learned,free_energy_exact,entropy,entropy_se,entropy_exact,ess\n",
+    );
+    let (mut of_walks, mut of_entropy, mut compared) = (0.0, 0.0, 0usize);
+    for (k, (root, place)) in roots.iter().zip(&places).enumerate() {
+        let noise = noise.purpose(Purpose::Choice).from_trajectory((k * WALKS) as u64);
+        let walks = FromRoot::walk(policy, evaluator.as_ref(), task.reward.as_ref(), root, WALKS, &noise)
+            .map_err(super::fatal)?;
+        let (free_energy, entropy) = (walks.free_energy(), walks.entropy());
+        let learned = learned_log_flow(policy, evaluator.as_ref(), root).map(|log_flow| -log_flow);
+        let known = exact.as_ref().zip(*place).map(|((free, entropies), i)| (free[i], entropies[i]));
+        if let Some((free, exact_entropy)) = known {
+            of_walks += (free_energy.value - free).powi(2);
+            of_entropy += (entropy.value - exact_entropy).powi(2);
+            compared += 1;
+        }
+        let or_none = |value: Option<f64>| value.map(|value| value.to_string()).unwrap_or_default();
+        let _ = writeln!(
+            rows,
+            "\"{}\",{},{},{},{},{},{},{},{}",
+            environment.describe(root).replace('"', "\"\""),
+            free_energy.value,
+            free_energy.error,
+            or_none(learned),
+            or_none(known.map(|known| known.0)),
+            entropy.value,
+            entropy.error,
+            or_none(known.map(|known| known.1)),
+            walks.evidence().ess,
+        );
+        if !seen(1) {
+            return Err(crate::error::Error::Interrupted);
+        }
+    }
+    atomic_write(&directory.join("roots.csv"), |out| out.write_all(rows.as_bytes()))?;
+    if compared > 0 {
+        let root_mean = |sum: f64| json!((sum / compared as f64).sqrt());
+        metrics.insert("free_energy_rmse".to_owned(), root_mean(of_walks));
+        metrics.insert("entropy_rmse".to_owned(), root_mean(of_entropy));
+    }
+    if let (Some(states), Some((free, _))) = (&states, &exact) {
+        let learned = |i: usize| learned_log_flow(policy, evaluator.as_ref(), states.state(i));
+        let squares: Option<f64> = (0..states.len()).map(|i| Some((learned(i)? + free[i]).powi(2))).sum();
+        if let Some(squares) = squares {
+            let rmse = (squares / states.len() as f64).sqrt();
+            metrics.insert("free_energy_learned_rmse".to_owned(), json!(rmse));
+        }
+    }
+    let source = &roots[0];
+    if let Some(log_flow) = learned_log_flow(policy, evaluator.as_ref(), source) {
+        metrics.insert("log_z_learned".to_owned(), json!(log_flow));
+    }
+    Ok(())
+}
+
+impl GFlowNetPlan {
+    /// What lies ahead of the state `from`, and with `to` how likely an object ahead of it has `to` on a way to it; both as
+    /// the environment writes its states.
+    ///
+    /// # Errors
+    /// If the recipe has no roots, a text is no state, or `from` does not lead to `to`.
+    pub fn ahead(
+        &self,
+        trained: &Trained,
+        from: &str,
+        to: Option<&str>,
+    ) -> Result<Map<String, Value>> {
+        let no_roots = || {
+            Problem::new("--from", "a run whose walks start at the source alone")
+                .allowed("a run of a recipe with `roots`")
+        };
+        let Task::Discrete(task) = &self.task else { return Err(no_roots().into()) };
+        let Some((environment, _)) = &task.inner else { return Err(no_roots().into()) };
+        let read = |key: &str, text: &str| {
+            let mut state = vec![0; environment.cells()];
+            environment.parse(text.trim(), &mut state).map_err(|found| Problem::new(key, found))?;
+            Ok::<_, crate::error::Error>(state)
+        };
+        let root = read("--from", from)?;
+        let (policy, evaluator) = (&task.model.policy, task.model.network.with(&trained.vectors[0]));
+        let count = self.recipe.evaluation.paths;
+        let noise = self.evaluation_noise();
+        let walk = |root: &[Cell], purpose| {
+            let noise = noise.purpose(purpose);
+            FromRoot::walk(policy, evaluator.as_ref(), task.reward.as_ref(), root, count, &noise)
+                .map_err(super::fatal)
+        };
+        let here = walk(&root, Purpose::Choice)?;
+        let mut metrics = Map::new();
+        insert(&mut metrics, "free_energy", here.free_energy());
+        if let Some(log_flow) = learned_log_flow(policy, evaluator.as_ref(), &root) {
+            metrics.insert("free_energy_learned".to_owned(), json!(-log_flow));
+        }
+        insert(&mut metrics, "entropy", here.entropy());
+        metrics.insert("ess".to_owned(), json!(here.evidence().ess));
+        if let Some(to) = to {
+            let target = read("--to", to)?;
+            let mut state = vec![0; 2 * environment.cells()];
+            let pair = format!("{} <= {}", environment.describe(&root), environment.describe(&target));
+            policy.environment().parse(&pair, &mut state).map_err(|_| {
+                Problem::new("--to", quoted(to)).allowed(format!("a state that {} leads to", quoted(from)))
+            })?;
+            let there = walk(&target, Purpose::Target)?;
+            insert(&mut metrics, "probability", superset(&here, &there));
+            if let Some((here, there)) = learned_log_flow(policy, evaluator.as_ref(), &root)
+                .zip(learned_log_flow(policy, evaluator.as_ref(), &target))
+            {
+                metrics.insert("probability_learned".to_owned(), json!((there - here).exp()));
+            }
+        }
+        Ok(metrics)
+    }
+}

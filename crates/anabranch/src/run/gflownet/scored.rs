@@ -1,0 +1,68 @@
+//! How likely given objects are to a flow network.
+//!
+//! ```text
+//! log P_T(x) >= E log mean_k [P_F(tau_k) / P_B(tau_k | x)]          tau_k ~ P_B(. | x), exact as k grows
+//! ```
+//!
+//! Beside it how well the learned probabilities follow the rewards.
+
+use std::path::Path;
+
+use serde_json::{Map, Value, json};
+
+use crate::error::{Problem, Result};
+use crate::estimate::trajectories::log_likelihoods;
+use crate::math::Estimate;
+use crate::metric::correlation::{pearson, spearman};
+use crate::policy::Policy;
+use crate::recipe::GFlowNetPlan;
+use crate::recipe::gflownet::{Task, objects};
+use crate::reward::checked;
+use crate::rng::Purpose;
+use crate::run::{Observer, insert, watched};
+use crate::train::Trained;
+
+/// Ways back from each object.
+const WAYS: usize = 128;
+
+impl GFlowNetPlan {
+    /// Scores the objects of a text file, one a line: the mean of `-log P_T(x)`, and correlations of `log P_T` with `log R`.
+    ///
+    /// # Errors
+    /// If the file cannot be read, a line is no object, the flow network is one over points, or it depends on conditions.
+    pub fn score(
+        &self,
+        trained: &Trained,
+        path: &Path,
+        observer: &dyn Observer,
+    ) -> Result<Map<String, Value>> {
+        let refused = |found: &str| Problem::new("--data", found).allowed("objects of one law over integers");
+        let Task::Discrete(task) = &self.task else {
+            return Err(refused("a file for a flow network over points").into());
+        };
+        if task.reward.condition_width() > 0 || task.inner.is_some() {
+            return Err(refused("a file for a flow network with conditions or roots").into());
+        }
+        let policy = &task.model.policy;
+        let given = objects("--data", path, policy.environment().as_ref())?;
+        let count = given.len() / policy.cells();
+        let mut log_rewards = vec![0.0; count];
+        checked(task.reward.as_ref(), &given, &[], &|object| policy.describe(object), &mut log_rewards)
+            .map_err(super::fatal)?;
+        let evaluator = task.model.network.with(&trained.vectors[0]);
+        let noise = self.evaluation_noise().purpose(Purpose::Backward);
+        let seen = watched(observer, "ways back", count * WAYS);
+        let log_p = log_likelihoods(policy, evaluator.as_ref(), &given, WAYS, &noise, &seen)?;
+        let mut metrics = Map::new();
+        let negative: Vec<f64> = log_p.iter().map(|log_p| -log_p).collect();
+        insert(&mut metrics, "nll", Estimate::mean(&negative));
+        metrics.insert("objects".to_owned(), json!(count));
+        for (name, value) in [("pearson", pearson(&log_p, &log_rewards)), ("spearman", spearman(&log_p, &log_rewards))]
+        {
+            if let Some(value) = value {
+                metrics.insert(name.to_owned(), json!(value));
+            }
+        }
+        Ok(metrics)
+    }
+}
