@@ -171,9 +171,7 @@ fn evaluate(directory: &Path, what: What<'_>, as_json: bool) -> Result<()> {
     let metrics = match (what, &run.plan) {
         (What::All, _) => run.evaluate(&progress)?,
         (What::Data(path), Plan::Chain(plan)) => score(&run, plan, path, &progress)?,
-        (What::Data(path), Plan::GFlowNet(plan)) => {
-            plan.score(&run.trained(&progress)?, path, &progress)?
-        }
+        (What::Data(path), Plan::GFlowNet(plan)) => plan.score(&run.trained(&progress)?, path, &progress)?,
         (What::Ahead(from, to), Plan::GFlowNet(plan)) => plan.ahead(&run.trained(&progress)?, from, to)?,
         (What::Ahead(..), Plan::Chain(_)) => {
             return Err(Problem::new("--from", "a state, for a chain over data")

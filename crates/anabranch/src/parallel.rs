@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 /// The most threads that are kept awake.
 const MOST: usize = 7;
 
-/// How long a thread waits for work before it may sleep: longer than the serial parts of a step, shorter than anything that is
-/// worth a processor, such as another program's answer.
+/// How long a thread waits for work before it may sleep: longer than the serial parts of a step, of which those of a deep flow
+/// take the better part of a millisecond, shorter than anything that is worth a processor, such as another program's answer.
 const PATIENCE: Duration = Duration::from_millis(5);
 
 thread_local! {

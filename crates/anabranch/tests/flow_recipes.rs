@@ -288,7 +288,10 @@ fn expectations_over_walks_that_may_be_cut_are_refused() {
         );
         let scratch = Scratch::new("expectation");
         let problem = Run::create(&scratch.0, read("test.toml", &text, &[]).unwrap()).err().expect("refused");
-        assert!(problem.to_string().starts_with("objective.kind: found an expectation over all"), "{problem}");
+        assert!(
+            problem.to_string().starts_with("objective.kind: found an expectation over all"),
+            "{problem}"
+        );
     }
 }
 
@@ -402,7 +405,8 @@ fn objects_of_a_file_are_scored() {
 /// Sets by the sum of their elements' vectors, with a trunk for each direction.
 #[test]
 fn deep_sets_with_separate_trunks() {
-    for (kind, size) in [("sets", "items = 6\nsize = 3"), ("multisets", "kinds = 3\nsize = 4\nsmallest = 0")] {
+    for (kind, size) in [("sets", "items = 6\nsize = 3"), ("multisets", "kinds = 3\nsize = 4\nsmallest = 0")]
+    {
         let metrics = from_text(
             &format!("deep-{kind}"),
             &format!(

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use crate::support::{Place, TINY};
+use crate::support::{KINDS, Place, TINY};
 
 fn recipe(target: &str) -> String {
     let (start, rest) =
@@ -139,6 +139,35 @@ fn data_to_evaluate_must_fit_the_model() {
     place.write("data.csv", "0.5,-1\n1.5,0.25\n");
     let result = place.run("evaluate run --data data.csv --json").json();
     assert!(result["metrics"]["nll"].as_f64().is_some_and(f64::is_finite), "{result}");
+}
+
+/// Objects of a flow network stand one a line; a state that is asked about must be one, of a run with roots.
+#[test]
+fn objects_and_states_of_flow_networks_must_be_ones() {
+    let place = Place::with(KINDS[1]);
+    place.run("run tiny.toml --out run --json").json();
+    let before = place.files("");
+    place.write("objects.txt", "(0, 0)\n(1, 99)\n");
+    let message = place.run("evaluate run --data objects.txt").refused(2);
+    assert!(message.starts_with("--data, objects.txt:2: found "), "{message}");
+    place.write("objects.txt", "\n");
+    assert!(place.run("evaluate run --data objects.txt").refused(2).contains("without objects"));
+    std::fs::remove_file(place.path("objects.txt")).expect("written above");
+    assert!(
+        place.run("evaluate run --data objects.txt").refused(2).starts_with("--data: found objects.txt: ")
+    );
+    let message = place.run("evaluate run --from (0,0)").refused(2);
+    assert!(message.starts_with("--from: found a run whose walks start at the source alone"), "{message}");
+    assert!(place.run("evaluate run --to (0,0)").refused(2).contains("--from"));
+    assert_eq!(place.files(""), before);
+    place.write("objects.txt", "(0, 0)\n(1, 0)\n");
+    let result = place.run("evaluate run --data objects.txt --json").json();
+    assert!(result["metrics"]["nll"].as_f64().is_some_and(f64::is_finite), "{result}");
+    let chain = Place::tiny();
+    chain.run("run tiny.toml --out run --json").json();
+    assert!(
+        chain.run("evaluate run --from (0,0)").refused(2).starts_with("--from: found a state, for a chain")
+    );
 }
 
 #[test]

@@ -110,11 +110,7 @@ impl FromRoot {
     /// The mutual information of two parts of the objects ahead, `I(A; B) = sum p(a, b) log p(a, b) / (p(a) p(b))`, where each
     /// part is known by a number: what is in a place, whether an item is there. Nats; too large on average by about half the
     /// number of pairs that occur, divided by the effective number of walks.
-    pub fn mutual_information(
-        &self,
-        a: impl Fn(&[Cell]) -> u32,
-        b: impl Fn(&[Cell]) -> u32,
-    ) -> Estimate {
+    pub fn mutual_information(&self, a: impl Fn(&[Cell]) -> u32, b: impl Fn(&[Cell]) -> u32) -> Estimate {
         let cells = self.objects.len() / self.log_weights.len();
         let pairs: Vec<(u32, u32)> =
             self.objects.chunks_exact(cells).map(|object| (a(object), b(object))).collect();

@@ -90,7 +90,8 @@ fn in_blocks<'a, P: Policy>(
     seen: &dyn Fn(usize) -> bool,
 ) -> Result<Found<P::Cell>, Failure> {
     let width = conditions.len() / count.max(1);
-    let mut found = Found { objects: Vec::new(), log_rewards: Vec::new(), log_weights: Vec::new(), cut: 0, moves: 0 };
+    let mut found =
+        Found { objects: Vec::new(), log_rewards: Vec::new(), log_weights: Vec::new(), cut: 0, moves: 0 };
     let (mut batch, mut objects) = (Batch::default(), Vec::new());
     for first in (0..count).step_by(BLOCK) {
         let size = BLOCK.min(count - first);
@@ -108,8 +109,7 @@ fn in_blocks<'a, P: Policy>(
         batch.objects(policy, &mut objects);
         let paths = &mut batch.paths;
         paths.log_reward.resize(size, 0.0);
-        found.cut +=
-            reward_of_ends(policy, reward, &objects, &paths.cut, conditions, &mut paths.log_reward)?;
+        found.cut += reward_of_ends(policy, reward, &objects, &paths.cut, conditions, &mut paths.log_reward)?;
         found.log_weights.extend(paths.log_weights());
         found.log_rewards.extend_from_slice(&paths.log_reward);
         found.objects.extend_from_slice(&objects);

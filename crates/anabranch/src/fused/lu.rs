@@ -13,7 +13,7 @@
 use std::sync::Arc;
 
 use burn::tensor::Tensor;
-use pulp::Arch;
+use pulp::{Arch, NullaryFnOnce};
 
 use super::bridge::{Fused, Saved, fused};
 
@@ -128,6 +128,69 @@ fn rows_times(x: &[f32], matrix: &[f32], d: usize, out: &mut [f32]) {
     }
 }
 
+/// The rows of a result.
+struct Map<'a> {
+    op: &'a LuOp,
+    factors: &'a Factors,
+    shift: &'a [f32],
+    x: &'a [f32],
+    out: &'a mut [f32],
+}
+
+impl NullaryFnOnce for Map<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn call(self) {
+        let Self { op, factors, shift, x, out } = self;
+        let d = op.dimension;
+        let mut moved = vec![0.0; d];
+        for (x, out) in x.chunks_exact(d).zip(out.chunks_exact_mut(d + 1)) {
+            out[d] = factors.log_det as f32;
+            if op.inverse {
+                moved.iter_mut().zip(x.iter().zip(shift)).for_each(|(to, (x, b))| *to = x - b);
+                rows_times(&moved, &factors.matrix, d, &mut out[..d]);
+            } else {
+                out[..d].copy_from_slice(shift);
+                rows_times(x, &factors.matrix, d, &mut out[..d]);
+            }
+        }
+    }
+}
+
+/// The gradients of the rows, of `M` and of the shift, but for their signs.
+struct Back<'a> {
+    op: &'a LuOp,
+    /// The transpose of the matrix of the direction taken.
+    matrix: &'a [f32],
+    x: &'a [f32],
+    out: &'a [f32],
+    grad: &'a [f32],
+    grad_x: &'a mut [f32],
+    of_matrix: &'a mut [f32],
+    of_shift: &'a mut [f32],
+}
+
+impl NullaryFnOnce for Back<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn call(self) {
+        let Self { op, matrix, x, out, grad, grad_x, of_matrix, of_shift } = self;
+        let d = op.dimension;
+        let rows = x.chunks_exact(d).zip(out.chunks_exact(d + 1)).zip(grad.chunks_exact(d + 1));
+        for (((x, out), grad), grad_x) in rows.zip(grad_x.chunks_exact_mut(d)) {
+            rows_times(&grad[..d], matrix, d, grad_x);
+            // The side of z, and the gradient on the side of x.
+            let (z, of_x) = if op.inverse { (&out[..d], &*grad_x) } else { (x, &grad[..d]) };
+            for (z, to) in z.iter().zip(of_matrix.chunks_exact_mut(d)) {
+                to.iter_mut().zip(of_x).for_each(|(to, g)| *to = z.mul_add(*g, *to));
+            }
+            of_shift.iter_mut().zip(of_x).for_each(|(to, g)| *to += g);
+        }
+    }
+}
+
 impl Fused for LuOp {
     fn shape(&self, [x, ..]: [&[f32]; 3]) -> [usize; 2] {
         [x.len() / self.dimension, self.dimension + 1]
@@ -137,22 +200,7 @@ impl Fused for LuOp {
         let d = self.dimension;
         let (factors, shift) = (self.factors(theta), parts(theta, d).shift);
         let mut out = vec![0.0; x.len() / d * (d + 1)];
-        Arch::new().dispatch(
-            #[inline(always)]
-            || {
-                let mut moved = vec![0.0; d];
-                for (x, out) in x.chunks_exact(d).zip(out.chunks_exact_mut(d + 1)) {
-                    out[d] = factors.log_det as f32;
-                    if self.inverse {
-                        moved.iter_mut().zip(x.iter().zip(shift)).for_each(|(to, (x, b))| *to = x - b);
-                        rows_times(&moved, &factors.matrix, d, &mut out[..d]);
-                    } else {
-                        out[..d].copy_from_slice(shift);
-                        rows_times(x, &factors.matrix, d, &mut out[..d]);
-                    }
-                }
-            },
-        );
+        Arch::new().dispatch(Map { op: self, factors: &factors, shift, x, out: &mut out });
         out
     }
 
@@ -173,23 +221,18 @@ impl Fused for LuOp {
         let out = saved.downcast_ref::<Vec<f32>>().expect("this operation's own results");
         let back: Vec<f32> = (0..d * d).map(|at| factors.matrix[at % d * d + at / d]).collect();
         let mut grad_x = vec![0.0; x.len()];
-        let (mut of_matrix, mut of_shift, mut of_log_det) = (vec![0.0f32; d * d], vec![0.0f32; d], 0.0);
-        Arch::new().dispatch(
-            #[inline(always)]
-            || {
-                let rows = x.chunks_exact(d).zip(out.chunks_exact(d + 1)).zip(grad.chunks_exact(d + 1));
-                for (((x, out), grad), grad_x) in rows.zip(grad_x.chunks_exact_mut(d)) {
-                    rows_times(&grad[..d], &back, d, grad_x);
-                    of_log_det += f64::from(grad[d]);
-                    // The side of z, and the gradient on the side of x.
-                    let (z, of_x) = if self.inverse { (&out[..d], &*grad_x) } else { (x, &grad[..d]) };
-                    for (z, to) in z.iter().zip(of_matrix.chunks_exact_mut(d)) {
-                        to.iter_mut().zip(of_x).for_each(|(to, g)| *to = z.mul_add(*g, *to));
-                    }
-                    of_shift.iter_mut().zip(of_x).for_each(|(to, g)| *to += g);
-                }
-            },
-        );
+        let (mut of_matrix, mut of_shift) = (vec![0.0f32; d * d], vec![0.0f32; d]);
+        Arch::new().dispatch(Back {
+            op: self,
+            matrix: &back,
+            x,
+            out,
+            grad,
+            grad_x: &mut grad_x,
+            of_matrix: &mut of_matrix,
+            of_shift: &mut of_shift,
+        });
+        let of_log_det: f64 = grad.chunks_exact(d + 1).map(|row| f64::from(row[d])).sum();
         let theta_gradient = wanted[1].then(|| {
             let sign = if self.inverse { -1.0 } else { 1.0 };
             let of_matrix: Vec<f64> = of_matrix.iter().map(|g| sign * f64::from(*g)).collect();

@@ -133,7 +133,8 @@ pub(super) struct Map<'a> {
 impl Map<'_> {
     /// Maps one column `x` with its parameters, into rows of the result and its log-slope.
     pub fn of(transform: Transform, x: &[f32], raw: &[f32], inverse: bool, out: &mut [f32]) {
-        TransformOp { transform, columns: 1, dimension: 1, places: None, inverse }.map(&Chunk { x, raw }, out);
+        TransformOp { transform, columns: 1, dimension: 1, places: None, inverse }
+            .map(&Chunk { x, raw }, out);
     }
 }
 

@@ -159,19 +159,40 @@ impl Layers {
             let small = format!("fill:{MUTED};font-size:10px");
             svg.text((x, y + 11.0), Anchor::Middle, &small, &drawn.number);
         }
+        let mut written: Vec<(Point, f64)> = Vec::new();
         for link in self.drawn().filter(|_| self.numbers) {
             let points = curve(centre(link.from), centre(link.to), node_width / 2.0);
-            // Not in the middle, where edges cross.
-            let at = points[points.len() / 3];
+            let text = format!("{} | {}", share(link.flow), share(link.reference));
+            let width = text_width(&text);
+            let at = free_place(&points, width, &written);
+            written.push((at, width));
             let style = format!(
                 "fill:{INK};font-size:10px;paint-order:stroke;stroke:var(--paper,#ffffff);stroke-width:3px"
             );
-            let text = format!("{} | {}", share(link.flow), share(link.reference));
             svg.text((at.0, at.1 + 3.5), Anchor::Middle, &style, &text);
         }
         let size = (size.0.max(260.0), top + size.1 + 4.0);
         svg.finish(size, &format!("{}: {} nodes in {layers} layers", self.title, self.nodes.len()))
     }
+}
+
+/// The height of a number on an edge, pixels.
+const NUMBER: f64 = 11.0;
+
+/// Where on a curve a text of some width is clear of those that are written, first tried where edges seldom cross; the place
+/// farthest from them where none is.
+fn free_place(points: &[Point], width: f64, written: &[(Point, f64)]) -> Point {
+    // How far apart, in units of their own size, the nearest text is; from 1 on it is clear.
+    let room = |at: Point| {
+        let apart = |((x, y), other): &(Point, f64)| {
+            ((at.0 - x).abs() / (0.5 * (width + other))).max((at.1 - y).abs() / NUMBER)
+        };
+        written.iter().map(apart).fold(f64::INFINITY, f64::min)
+    };
+    let last = (points.len() - 1) as f64;
+    let places = [0.33, 0.5, 0.25, 0.62, 0.42, 0.7].map(|share| points[(share * last).round() as usize]);
+    let clear = places.into_iter().find(|at| room(*at) >= 1.0);
+    clear.unwrap_or_else(|| places.into_iter().max_by(|a, b| room(*a).total_cmp(&room(*b))).expect("some"))
 }
 
 /// A share of the whole with two digits behind the point, or three where it is small.
@@ -212,6 +233,24 @@ mod tests {
             kinds: ["learned".to_owned(), "exact".to_owned()],
             numbers: true,
         }
+    }
+
+    /// Numbers of edges that leave one node side by side stand apart where there is room.
+    #[test]
+    fn numbers_stand_apart() {
+        let fan = |to: f64| curve((0.0, 0.0), (240.0, to), 10.0);
+        let mut written = Vec::new();
+        for to in [0.0, 8.0, 16.0] {
+            let at = free_place(&fan(to), 28.0, &written);
+            let clear = |((x, y), width): &(Point, f64)| {
+                (at.0 - x).abs() >= 0.5 * (28.0 + width) || (at.1 - y).abs() >= NUMBER
+            };
+            assert!(written.iter().all(clear), "{at:?}, {written:?}");
+            written.push((at, 28.0));
+        }
+        // Where there is none, it is as far away as can be.
+        let crowd: Vec<(Point, f64)> = fan(0.0).into_iter().map(|at| (at, 28.0)).collect();
+        assert!(free_place(&fan(0.0), 28.0, &crowd).0.is_finite());
     }
 
     #[test]

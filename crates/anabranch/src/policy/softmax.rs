@@ -57,12 +57,7 @@ const LANES: usize = 16;
 
 /// All values of a row's numbers joined, in an order that lets the machine join several at once.
 #[inline(always)]
-fn over_lanes(
-    row: &[f32],
-    start: f32,
-    join: impl Fn(f32, f32) -> f32,
-    value: impl Fn(f32) -> f32,
-) -> f32 {
+fn over_lanes(row: &[f32], start: f32, join: impl Fn(f32, f32) -> f32, value: impl Fn(f32) -> f32) -> f32 {
     let (whole, rest) = row.as_chunks::<LANES>();
     let mut lanes = [start; LANES];
     for numbers in whole {

@@ -42,10 +42,7 @@ const LIBRARY: &[Entry] = &[
     Entry { name: "bit-sequence", text: include_str!("../../../../recipes/bit-sequence.toml") },
     Entry { name: "ising", text: include_str!("../../../../recipes/ising.toml") },
     Entry { name: "set", text: include_str!("../../../../recipes/set.toml") },
-    Entry {
-        name: "set-free-energies",
-        text: include_str!("../../../../recipes/set-free-energies.toml"),
-    },
+    Entry { name: "set-free-energies", text: include_str!("../../../../recipes/set-free-energies.toml") },
     Entry { name: "box", text: include_str!("../../../../recipes/box.toml") },
     Entry { name: "torus", text: include_str!("../../../../recipes/torus.toml") },
     Entry { name: "tfbind8", text: include_str!("../../../../recipes/tfbind8.toml") },

@@ -296,8 +296,7 @@ mod tests {
         assert!(matches!(grid, Recipe::GFlowNet(_)));
         assert_eq!(read("again", &grid.to_toml(), &[]).unwrap(), grid);
         let slip = message(GRID, &["target.kind=hypergird"]);
-        let start =
-            "--set target.kind: found \"hypergird\"; allowed: table, toy, energy, hypergrid, cyclic-grid, slippery-grid, strings, ";
+        let start = "--set target.kind: found \"hypergird\"; allowed: table, toy, energy, hypergrid, cyclic-grid, slippery-grid, strings, ";
         assert!(slip.starts_with(start) && slip.ends_with("did you mean \"hypergrid\"?"), "{slip}");
         let none = message("name = \"g\"", &[]);
         let start = "t.toml, key target: found nothing; allowed: a table whose kind is one of table, toy, energy, hypergrid, ";

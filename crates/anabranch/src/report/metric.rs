@@ -69,6 +69,13 @@ const KNOWN: &[Known] = &[
         "The negative log-likelihood over the number of dimensions: what a lossless code would need for each.",
     ),
     (
+        "bits_per_dim_ode",
+        "Bits per dimension, along the ODE",
+        "bits",
+        Lower,
+        "The same of the likelihood along the probability-flow ODE.",
+    ),
+    (
         "bits_per_dim_gaussian",
         "Gaussian baseline",
         "bits",
@@ -240,8 +247,22 @@ const KNOWN: &[Known] = &[
         "Root mean square over all states as roots, of the flow that the network says.",
     ),
     ("entropy_rmse", "Error of entropies", "nats", Lower, "Root mean square over roots, by walks from them."),
+    (
+        "tv_samples",
+        "Total variation of samples",
+        "",
+        Lower,
+        "Of the empirical law of forward paths from R / Z; that of a perfect sampler is not 0.",
+    ),
+    ("distinct_samples", "Different objects", "", Higher, "Among the objects of forward paths."),
     ("mean_length", "Moves of a trajectory", "", Neither, "The mean number, stopping not counted."),
-    ("cut_share", "Walks given up", "fraction", Lower, "Forward paths that had not stopped after the most moves."),
+    (
+        "cut_share",
+        "Walks given up",
+        "fraction",
+        Lower,
+        "Forward paths that had not stopped after the most moves.",
+    ),
     (
         "cut_trajectories",
         "Walks given up in training",

@@ -81,7 +81,12 @@ mod tests {
     #[test]
     fn a_risk_measure_of_a_gamble() {
         let sure: Arc<dyn Reward> = Arc::new(Expression::log_reward("log_reward", "x0", 1).unwrap());
-        let gamble = Gamble::new(sure.clone(), Expression::log_reward("log_reward", "0.5 * (x0 > 1)", 1).unwrap(), 0.2).unwrap();
+        let gamble = Gamble::new(
+            sure.clone(),
+            Expression::log_reward("log_reward", "0.5 * (x0 > 1)", 1).unwrap(),
+            0.2,
+        )
+        .unwrap();
         let of = |reward: Arc<dyn Reward>, risk| {
             let mut out = [0.0; 2];
             AtRisk::new(reward, risk, 4).log_rewards(&[1, 2], &[], &mut out).unwrap();

@@ -88,7 +88,8 @@ mod tests {
 
     #[test]
     fn what_follows_an_object_is_passed_over() {
-        let inner: Arc<dyn Reward> = Arc::new(Expression::log_reward("log_reward", "x0 - 2 * x1", 2).unwrap());
+        let inner: Arc<dyn Reward> =
+            Arc::new(Expression::log_reward("log_reward", "x0 - 2 * x1", 2).unwrap());
         let reward = Leading::new(inner, 2, 3);
         let mut out = [0.0; 2];
         reward.log_rewards(&[1, 2, 9, 4, 1, 0], &[], &mut out).unwrap();

@@ -59,7 +59,11 @@ pub(super) fn evaluate(
                 insert(&mut metrics, "nll_importance", likelihood(bound, "importance")?);
             }
             if let Some(bound) = recipe.evaluation.ode() {
-                insert(&mut metrics, "nll_ode", likelihood(bound, "ODE likelihood")?);
+                let score = likelihood(bound, "ODE likelihood")?;
+                insert(&mut metrics, "nll_ode", score);
+                if recipe.target.levels() > 0 {
+                    insert(&mut metrics, "bits_per_dim_ode", bits_per_dim(score, dimension));
+                }
             }
         }
         TargetData::Energy(energy) => {

@@ -22,6 +22,7 @@ use crate::estimate::trajectories::{Found, homeward, outward};
 use crate::estimate::{evidence, forward_ess, upper_bound};
 use crate::math::log_sum_exp;
 use crate::metric::distribution::{Comparison, Learned};
+use crate::metric::empirical::Recent;
 use crate::policy::{Actions, Number, Policy};
 use crate::recipe::GFlowNetPlan;
 use crate::recipe::gflownet::{FlowTask, Task};
@@ -97,7 +98,17 @@ fn objects(
     if let Some(log_z) = log_z_learned {
         metrics.insert("log_z_learned".to_owned(), json!(log_z));
     }
-    paths(plan, task, trained, exact.as_ref(), observer, &mut metrics)?;
+    let summed = exact.as_ref().map(|exact| log_sum_exp(&exact.log_rewards));
+    let log_z = task.reward.log_z(&[]).or(summed);
+    let listed = exact.is_some();
+    let draw = |count, noise: &Noise| Ok(exact.map(|exact| exact.draw(count, noise)));
+    let found = paths(plan, task, trained, log_z, draw, observer, &mut metrics)?;
+    if found.cut == 0 {
+        empirical(task, &found, log_z, &mut metrics);
+        if !listed {
+            scored::correlations(plan, task, trained, &found, observer, &mut metrics)?;
+        }
+    }
     Ok(metrics)
 }
 
@@ -119,34 +130,42 @@ impl GFlowNetPlan {
         seen: &dyn Fn(usize) -> bool,
     ) -> Result<Vec<f32>> {
         match &self.task {
-            Task::Discrete(task) => Ok(numbers(&walked(task, trained, count, noise, seen)?.objects)),
+            Task::Discrete(task) => {
+                let objects = walked(task, trained, count, noise, seen)?.objects;
+                let Some((environment, _)) = &task.inner else { return Ok(numbers(&objects)) };
+                // Behind the root.
+                let states = objects.chunks_exact(2 * environment.cells());
+                Ok(states.flat_map(|state| numbers(&state[environment.cells()..])).collect())
+            }
             Task::Continuous(task) => Ok(numbers(&walked(task, trained, count, noise, seen)?.objects)),
         }
     }
 }
 
-/// What paths in both directions say.
-fn paths(
+/// Exact draws from a target with their log-rewards, or none where there is no way to them.
+type Draws<C> = Option<(Vec<C>, Vec<f64>)>;
+
+/// What paths in both directions say, with log Z where it is known and exact draws, as many as asked for, where there are such.
+fn paths<P: Policy>(
     plan: &GFlowNetPlan,
-    task: &FlowTask<Actions>,
+    task: &FlowTask<P>,
     trained: &Trained,
-    exact: Option<&Exact>,
+    log_z: Option<f64>,
+    draw: impl FnOnce(usize, &Noise) -> Result<Draws<P::Cell>>,
     observer: &dyn Observer,
     metrics: &mut Map<String, Value>,
-) -> Result<()> {
+) -> Result<Found<P::Cell>> {
     let count = plan.recipe.evaluation.paths;
     let noise = plan.evaluation_noise();
     let found = walked(task, trained, count, &noise, &watched(observer, "forward paths", count))?;
     let from_paths = evidence(&found.log_weights);
     insert(metrics, "elbo", from_paths.elbo);
     insert(metrics, "log_z", from_paths.log_z);
-    let listed = exact.map(|exact| log_sum_exp(&exact.log_rewards));
-    if let Some(log_z) = task.reward.log_z(&[]).or(listed) {
+    if let Some(log_z) = log_z {
         metrics.insert("log_z_exact".to_owned(), json!(log_z));
     }
     metrics.insert("ess".to_owned(), json!(from_paths.ess));
-    if let Some(exact) = exact {
-        let (objects, log_rewards) = exact.draw(count, &noise.purpose(Purpose::Target));
+    if let Some((objects, log_rewards)) = draw(count, &noise.purpose(Purpose::Target))? {
         let evaluator = task.model.network.with(&trained.vectors[0]);
         let seen = watched(observer, "backward paths", count);
         let noise = noise.purpose(Purpose::Backward);
@@ -162,26 +181,52 @@ fn paths(
     if task.model.policy.cyclic() {
         metrics.insert("cut_share".to_owned(), json!(found.cut as f64 / count as f64));
     }
+    modes(task, &found, metrics);
+    Ok(found)
+}
+
+/// How far the empirical law of objects is from `R / Z`, where log Z is known: no state has to be listed for that, but a perfect
+/// sampler has a distance, too.
+fn empirical(
+    task: &FlowTask<Actions>,
+    found: &Found<Cell>,
+    log_z: Option<f64>,
+    metrics: &mut Map<String, Value>,
+) {
     let cells = task.model.policy.cells();
-    let is_mode = |object: &&[Cell]| task.reward.is_mode(object);
-    if found.objects.chunks_exact(cells).next().is_some_and(|object| is_mode(&object).is_some()) {
-        let (mut numbers, mut unnumbered) = (HashSet::new(), HashSet::new());
-        for object in found.objects.chunks_exact(cells).filter(|object| is_mode(object) == Some(true)) {
-            let mut numbered = false;
-            task.reward.modes_of(object, &mut |mode| {
-                numbered = true;
-                numbers.insert(mode);
-            });
-            if !numbered {
-                unnumbered.insert(object);
-            }
-        }
-        metrics.insert("modes_found".to_owned(), json!(numbers.len() + unnumbered.len()));
-        if let Some(modes) = task.reward.modes() {
-            metrics.insert("modes".to_owned(), json!(modes));
+    let mut recent = Recent::new(cells, found.log_rewards.len().max(1));
+    for (object, log_reward) in found.objects.chunks_exact(cells).zip(&found.log_rewards) {
+        recent.push(object, *log_reward);
+    }
+    if let Some(Comparison { tv, .. }) = log_z.and_then(|log_z| recent.compare(log_z)) {
+        metrics.insert("tv_samples".to_owned(), json!(tv));
+    }
+    metrics.insert("distinct_samples".to_owned(), json!(recent.objects().count()));
+}
+
+/// How many modes of the reward the objects hit, where it has such.
+fn modes<P: Policy>(task: &FlowTask<P>, found: &Found<P::Cell>, metrics: &mut Map<String, Value>) {
+    let cells = task.model.policy.cells();
+    let reward = task.reward.as_ref();
+    let knows = found.objects.chunks_exact(cells).next().is_some_and(|first| reward.is_mode(first).is_some());
+    if !knows && reward.modes().is_none() {
+        return;
+    }
+    let (mut numbers, mut unnumbered) = (HashSet::new(), HashSet::new());
+    for object in found.objects.chunks_exact(cells) {
+        let mut numbered = false;
+        reward.modes_of(object, &mut |mode| {
+            numbered = true;
+            numbers.insert(mode);
+        });
+        if !numbered && reward.is_mode(object) == Some(true) {
+            unnumbered.insert(object.iter().map(|cell| cell.to_word()).collect::<Vec<u32>>());
         }
     }
-    Ok(())
+    metrics.insert("modes_found".to_owned(), json!(numbers.len() + unnumbered.len()));
+    if let Some(modes) = reward.modes() {
+        metrics.insert("modes".to_owned(), json!(modes));
+    }
 }
 
 /// Walks from the source on-policy, under conditions of their law if there are any; a reward that is not to be had is an error.

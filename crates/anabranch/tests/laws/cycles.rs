@@ -97,9 +97,8 @@ fn walks_stop_where_and_as_often_as_the_chain_does() {
     near(1.0 - found.cut as f64 / count as f64, all, count, "ended");
     for (i, p) in stopped.iter().enumerate().skip(1) {
         let rows = found.objects.chunks_exact(2).zip(&found.log_rewards);
-        let here = rows.filter(|(object, log_reward)| {
-            *object == states.state(i) && **log_reward > f64::NEG_INFINITY
-        });
+        let here = rows
+            .filter(|(object, log_reward)| *object == states.state(i) && **log_reward > f64::NEG_INFINITY);
         near(here.count() as f64 / count as f64, *p, count, "stopped at a state");
     }
 }

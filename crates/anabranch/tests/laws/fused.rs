@@ -151,7 +151,10 @@ fn fused_transforms_leave_other_coordinates() {
                 let part = x.clone().select(1, indices.clone());
                 let (part, log_det) = transform.apply(part, raw.clone(), true);
                 let change = part - x.clone().select(1, indices.clone());
-                (x.clone().select_assign(1, indices.clone(), change, burn::tensor::IndexingUpdateOp::Add), log_det)
+                (
+                    x.clone().select_assign(1, indices.clone(), change, burn::tensor::IndexingUpdateOp::Add),
+                    log_det,
+                )
             };
             let values = [to_vec(y.clone()), to_vec(log_det.clone())];
             let gradients = ((y * weight.clone()).sum() + log_det.sum() * 0.7).backward();

@@ -76,7 +76,14 @@ impl Coupling {
         let order: Vec<usize> = pass.iter().chain(&change).copied().collect();
         let in_order = order.iter().enumerate().all(|(index, value)| index == *value);
         let gather = (!in_order).then(|| Arc::new(Permutation::new(order)));
-        Self { pass: pass.len(), change: change.into(), gather, transform, conditioner, pass_parameters: None }
+        Self {
+            pass: pass.len(),
+            change: change.into(),
+            gather,
+            transform,
+            conditioner,
+            pass_parameters: None,
+        }
     }
 
     /// Sends the passing coordinates through a map of their own too, started at the identity.

@@ -306,9 +306,7 @@ impl<P: Policy> Batch<P> {
         let (plain, quantiles) =
             (std::mem::take(&mut self.junction_slopes), std::mem::take(&mut self.quantile_slopes));
         let slopes = match policy.quantiles() {
-            0 => {
-                JunctionSlopes { inflows: &plain.inflows, outflows: &plain.outflows, stops: &plain.stops }
-            }
+            0 => JunctionSlopes { inflows: &plain.inflows, outflows: &plain.outflows, stops: &plain.stops },
             _ => JunctionSlopes {
                 inflows: &quantiles.inflows,
                 outflows: &quantiles.outflows,

@@ -94,8 +94,7 @@ impl Network for DeepSets {
             noise.from_trajectory(index << 32).uniform(rows, columns).into_iter().map(|u| 2.0 * u - 1.0)
         };
         let first = uniform(1 << 10, rows, self.first).map(|u| bound * u);
-        let mut weights: Vec<f32> =
-            uniform(1 << 11, self.elements, self.width).chain(first).collect();
+        let mut weights: Vec<f32> = uniform(1 << 11, self.elements, self.width).chain(first).collect();
         weights.extend_from_slice(&self.rho.initial(noise)[self.rho_first()..]);
         weights
     }
@@ -115,7 +114,12 @@ impl Network for DeepSets {
             rows.extend(row.iter().map(|value| *count as f32 * value));
         }
         rows.extend_from_slice(&first[self.width * self.first..]);
-        Box::new(WithWeights { network: self, table, first, rho: self.rho.with_first(Cow::Owned(rows), rest) })
+        Box::new(WithWeights {
+            network: self,
+            table,
+            first,
+            rho: self.rho.with_first(Cow::Owned(rows), rest),
+        })
     }
 }
 

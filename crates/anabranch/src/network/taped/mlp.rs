@@ -19,6 +19,9 @@ use crate::network::Activation;
 use crate::network::weights::{Slot, layout};
 use crate::rng::Noise;
 
+/// The weight and the bias of a layer.
+type WeightAndBias<'a> = (&'a [f32], &'a [f32]);
+
 /// A multilayer perceptron.
 #[derive(Debug, Clone)]
 pub struct Mlp {
@@ -41,7 +44,7 @@ impl Mlp {
     }
 
     /// Weights and bias of each layer but the first, and the first's bias, from all that stands behind the first's weights.
-    fn deep_layers<'a>(&self, tail: &'a [f32]) -> (Vec<(&'a [f32], &'a [f32])>, &'a [f32]) {
+    fn deep_layers<'a>(&self, tail: &'a [f32]) -> (Vec<WeightAndBias<'a>>, &'a [f32]) {
         let (bias, mut rest) = tail.split_at(self.widths[0]);
         let deep = (1..self.widths.len())
             .map(|index| {

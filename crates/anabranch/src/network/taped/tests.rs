@@ -73,11 +73,8 @@ fn networks() -> Vec<(String, Arc<dyn Network>)> {
     let inputs = Inputs { features: 6, dense: 1 };
     let mlp = |outputs| Mlp::new(inputs, &[6], outputs, Activation::Silu);
     all.push(("deep sets".to_owned(), Arc::new(sets(3))));
-    let parts: Vec<(Arc<dyn Network>, Vec<usize>)> = vec![
-        (Arc::new(mlp(2)), vec![0, 4]),
-        (Arc::new(sets(2)), vec![3, 1]),
-        (Arc::new(mlp(1)), vec![2]),
-    ];
+    let parts: Vec<(Arc<dyn Network>, Vec<usize>)> =
+        vec![(Arc::new(mlp(2)), vec![0, 4]), (Arc::new(sets(2)), vec![3, 1]), (Arc::new(mlp(1)), vec![2])];
     all.push(("trunks".to_owned(), Arc::new(Trunks::new(parts))));
     all
 }
@@ -162,9 +159,7 @@ fn trunks_answer_as_they_do_alone() {
         (0..words().len()).map(|row| tape.output(row, network.outputs()).to_vec()).collect::<Vec<_>>()
     };
     let all = outputs(&trunks, &weights);
-    for ((all, left), right) in
-        all.iter().zip(outputs(&left, of_left)).zip(outputs(&right, of_right))
-    {
+    for ((all, left), right) in all.iter().zip(outputs(&left, of_left)).zip(outputs(&right, of_right)) {
         assert_eq!(*all, [left[1], right[0], right[1], right[2], left[0]]);
     }
 }

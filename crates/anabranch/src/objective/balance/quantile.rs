@@ -269,8 +269,7 @@ impl Risk {
             return largest;
         }
         let weight = |i: usize| self.weight_below((i + 1) as f64 / n) - self.weight_below(i as f64 / n);
-        let sum: f64 =
-            logs().enumerate().map(|(i, log)| weight(i) * (log - largest).exp()).sum();
+        let sum: f64 = logs().enumerate().map(|(i, log)| weight(i) * (log - largest).exp()).sum();
         largest + sum.ln()
     }
 

@@ -9,9 +9,7 @@ use crate::environment::continuous::Continuous;
 use crate::environment::{Cell, Environment, States};
 use crate::error::{Problem, Result};
 use crate::model::gflownet::GFlowNet;
-use crate::network::taped::{
-    Answers, DeepSets, Inputs, Mlp, Network, Shape, Table, Transformer, Trunks,
-};
+use crate::network::taped::{Answers, DeepSets, Inputs, Mlp, Network, Shape, Table, Transformer, Trunks};
 use crate::policy::{Actions, BackwardPolicy, Densities, FlowHead, Heads, Policy, Ways};
 use crate::recipe::evaluation_noise;
 use crate::reward::{AtRisk, Reward};
@@ -50,6 +48,13 @@ pub struct FlowTask<P: Policy> {
     pub inner: Option<(Arc<dyn Environment>, Arc<dyn Reward>)>,
 }
 
+impl FlowTask<Actions> {
+    /// The environment that the objects are states of: where walks start from any state, the one that is rooted.
+    pub fn objects(&self) -> &Arc<dyn Environment> {
+        self.inner.as_ref().map_or(self.model.policy.environment(), |(environment, _)| environment)
+    }
+}
+
 impl GFlowNetPlan {
     /// Builds what a checked recipe names.
     pub(in crate::recipe) fn new(recipe: GFlowNetRecipe) -> Result<Self> {
@@ -57,7 +62,8 @@ impl GFlowNetPlan {
             Objects::Discrete(environment, reward) => match recipe.roots {
                 None => Task::Discrete(discrete(&recipe, environment, reward)?),
                 Some(roots) => {
-                    let (rooted, ahead, starts) = roots.build(&recipe, environment.clone(), reward.clone())?;
+                    let (rooted, ahead, starts) =
+                        roots.build(&recipe, environment.clone(), reward.clone())?;
                     let mut task = discrete(&recipe, rooted, ahead)?;
                     task.settings.sources = Some(starts);
                     task.inner = Some((environment, reward));
@@ -279,7 +285,8 @@ impl Task {
         match self {
             Self::Discrete(task) => {
                 let cells = |row: &[f32]| row.iter().map(|cell| *cell as Cell).collect::<Vec<Cell>>();
-                rows.map(|row| task.model.policy.describe(&cells(row))).collect()
+                let environment = task.objects();
+                rows.map(|row| environment.describe(&cells(row))).collect()
             }
             Self::Continuous(task) => rows.map(|row| task.model.policy.describe(row)).collect(),
         }
@@ -288,7 +295,7 @@ impl Task {
     /// How many numbers an object has.
     pub fn columns(&self) -> usize {
         match self {
-            Self::Discrete(task) => task.model.policy.cells(),
+            Self::Discrete(task) => task.objects().cells(),
             Self::Continuous(task) => task.model.policy.cells(),
         }
     }

@@ -40,7 +40,9 @@ pub(in crate::recipe) fn explain(plan: &GFlowNetPlan) -> String {
         }
         NetworkRecipe::DeepSets { width, hidden, activation } => {
             let activation = format!("{activation:?}").to_lowercase();
-            format!("deep sets: {width} numbers an element, behind their sum hidden layers {hidden:?}, {activation}")
+            format!(
+                "deep sets: {width} numbers an element, behind their sum hidden layers {hidden:?}, {activation}"
+            )
         }
         NetworkRecipe::Table {} => "a table with a row for every state".to_owned(),
         NetworkRecipe::Transformer { layers, heads, width, .. } => {
@@ -55,7 +57,9 @@ pub(in crate::recipe) fn explain(plan: &GFlowNetPlan) -> String {
     match recipe.roots {
         None => {}
         Some(RootsRecipe::Listed {}) => line("roots", "walks start at any state, each alike"),
-        Some(RootsRecipe::Walked {}) => line("roots", "walks start where a random number of random moves leads"),
+        Some(RootsRecipe::Walked {}) => {
+            line("roots", "walks start where a random number of random moves leads")
+        }
     }
     let objective = match &recipe.objective {
         BalanceRecipe::FlowMatching(_) => "flow matching: log sum_p F(p -> s) - log (R(s) + sum_c F(s -> c))",

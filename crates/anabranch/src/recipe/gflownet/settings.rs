@@ -64,7 +64,8 @@ pub(super) fn settings<P: Policy>(
     };
     settings.check()?;
     if policy.cyclic() && settings.objective.needs().every_end {
-        let found = "an expectation over all trajectories, where walks that come back may have to be given up";
+        let found =
+            "an expectation over all trajectories, where walks that come back may have to be given up";
         return Err(Problem::new("objective.kind", found)
             .allowed("one that is 0 at every trajectory, such as \"stable-detailed-balance\"")
             .into());

@@ -42,7 +42,8 @@ pub(super) fn check(recipe: &GFlowNetRecipe, policy: &impl Policy) -> Result<()>
         // No word has more tokens than places.
         row += (policy.longest() + 1) as f64 * layers * (8.0 * width + 3.0 * inner);
     }
-    if let NetworkRecipe::Mlp { hidden, .. } | NetworkRecipe::DeepSets { hidden, .. } = &recipe.policy.network {
+    if let NetworkRecipe::Mlp { hidden, .. } | NetworkRecipe::DeepSets { hidden, .. } = &recipe.policy.network
+    {
         let mut weights = 0.0;
         let mut inputs = (inputs.features + inputs.dense) as f64;
         for width in hidden.iter().map(|width| *width as f64).chain([outputs]) {

@@ -433,7 +433,10 @@ impl ObjectsRecipe {
                 format!("{{0, ..., {}}}^{dim}, from 0 by adding 1 to a coordinate", side - 1)
             }
             Self::CyclicGrid { dim, side, .. } => {
-                format!("{{0, ..., {}}}^{dim}, entered at 0, by adding 1 to a coordinate or taking it away", side - 1)
+                format!(
+                    "{{0, ..., {}}}^{dim}, entered at 0, by adding 1 to a coordinate or taking it away",
+                    side - 1
+                )
             }
             Self::SlipperyGrid { dim, side, slip, .. } => {
                 format!(

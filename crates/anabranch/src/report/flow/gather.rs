@@ -58,7 +58,7 @@ pub(in crate::report) fn gather(
         None => Exact::of(task, trained, plan.recipe.evaluation.exact_states)?,
     };
     let Some(exact) = exact else {
-        if task.settings.prior.is_some() {
+        if task.settings.prior.is_some() || task.inner.is_some() {
             return Ok(Flow { form, walks, ..Flow::default() });
         }
         let (law, top) = estimated(plan, task, trained, samples)?;

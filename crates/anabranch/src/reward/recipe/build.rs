@@ -7,9 +7,9 @@ use std::time::Duration;
 use super::{DEFAULT_BETA, LatticeName, RewardRecipe};
 use crate::error::{Error, Problem, Result, quoted};
 use crate::reward::{
-    AdditiveEnergies, Classifier, ClassifierSettings, Counting, Entropic, Expression, Gamble, GridReward, Ising,
-    Items, LARGEST, LEAST, PlantedModes, Preference, Process, ProcessSettings, Reward, Shape, Space, Table,
-    Tempered, Transform, within,
+    AdditiveEnergies, Classifier, ClassifierSettings, Counting, Entropic, Expression, Gamble, GridReward,
+    Ising, Items, LARGEST, LEAST, PlantedModes, Preference, Process, ProcessSettings, Reward, Shape, Space,
+    Table, Tempered, Transform, within,
 };
 use crate::rng::{Noise, Purpose};
 

@@ -128,12 +128,7 @@ impl GFlowNetPlan {
     ///
     /// # Errors
     /// If the recipe has no roots, a text is no state, or `from` does not lead to `to`.
-    pub fn ahead(
-        &self,
-        trained: &Trained,
-        from: &str,
-        to: Option<&str>,
-    ) -> Result<Map<String, Value>> {
+    pub fn ahead(&self, trained: &Trained, from: &str, to: Option<&str>) -> Result<Map<String, Value>> {
         let no_roots = || {
             Problem::new("--from", "a run whose walks start at the source alone")
                 .allowed("a run of a recipe with `roots`")

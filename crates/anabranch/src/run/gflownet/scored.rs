@@ -6,17 +6,19 @@
 //!
 //! Beside it how well the learned probabilities follow the rewards.
 
+use std::collections::HashSet;
 use std::path::Path;
 
 use serde_json::{Map, Value, json};
 
+use crate::environment::Cell;
 use crate::error::{Problem, Result};
-use crate::estimate::trajectories::log_likelihoods;
+use crate::estimate::trajectories::{Found, log_likelihoods};
 use crate::math::Estimate;
 use crate::metric::correlation::{pearson, spearman};
-use crate::policy::Policy;
+use crate::policy::{Actions, Policy};
 use crate::recipe::GFlowNetPlan;
-use crate::recipe::gflownet::{Task, objects};
+use crate::recipe::gflownet::{FlowTask, Task, objects};
 use crate::reward::checked;
 use crate::rng::Purpose;
 use crate::run::{Observer, insert, watched};
@@ -24,6 +26,42 @@ use crate::train::Trained;
 
 /// Ways back from each object.
 const WAYS: usize = 128;
+
+/// Different objects at most whose probabilities are compared with their rewards, and ways back from each.
+const COMPARED: usize = 200;
+const FEW_WAYS: usize = 16;
+
+/// How well learned probabilities follow rewards, over the first different objects that were drawn.
+pub(super) fn correlations(
+    plan: &GFlowNetPlan,
+    task: &FlowTask<Actions>,
+    trained: &Trained,
+    found: &Found<Cell>,
+    observer: &dyn Observer,
+    metrics: &mut Map<String, Value>,
+) -> Result<()> {
+    let policy = &task.model.policy;
+    let mut known = HashSet::new();
+    let drawn = found.objects.chunks_exact(policy.cells()).zip(&found.log_rewards);
+    let drawn = drawn.filter(|(object, _)| known.insert(*object)).take(COMPARED);
+    let (objects, log_rewards): (Vec<&[Cell]>, Vec<f64>) = drawn.map(|(x, log_r)| (x, *log_r)).unzip();
+    let evaluator = task.model.network.with(&trained.vectors[0]);
+    let noise = plan.evaluation_noise().purpose(Purpose::Backward);
+    let seen = watched(observer, "ways back", objects.len() * FEW_WAYS);
+    let log_p = log_likelihoods(policy, evaluator.as_ref(), &objects.concat(), FEW_WAYS, &noise, &seen)?;
+    insert_correlations(&log_p, &log_rewards, metrics);
+    Ok(())
+}
+
+fn insert_correlations(log_p: &[f64], log_rewards: &[f64], metrics: &mut Map<String, Value>) {
+    for (name, value) in
+        [("pearson", pearson(log_p, log_rewards)), ("spearman", spearman(log_p, log_rewards))]
+    {
+        if let Some(value) = value {
+            metrics.insert(name.to_owned(), json!(value));
+        }
+    }
+}
 
 impl GFlowNetPlan {
     /// Scores the objects of a text file, one a line: the mean of `-log P_T(x)`, and correlations of `log P_T` with `log R`.
@@ -57,12 +95,7 @@ impl GFlowNetPlan {
         let negative: Vec<f64> = log_p.iter().map(|log_p| -log_p).collect();
         insert(&mut metrics, "nll", Estimate::mean(&negative));
         metrics.insert("objects".to_owned(), json!(count));
-        for (name, value) in [("pearson", pearson(&log_p, &log_rewards)), ("spearman", spearman(&log_p, &log_rewards))]
-        {
-            if let Some(value) = value {
-                metrics.insert(name.to_owned(), json!(value));
-            }
-        }
+        insert_correlations(&log_p, &log_rewards, &mut metrics);
         Ok(metrics)
     }
 }

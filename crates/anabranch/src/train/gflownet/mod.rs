@@ -365,7 +365,11 @@ impl<P: Policy> FlowTrainer<P> {
         self.cut += reward_of_ends(policy, reward, objects, &cut, &conditions, &mut log_rewards)? as u64;
         let noise = Noise::new(self.state.seed, Purpose::Reward).from_trajectory(self.state.step << 24);
         self.reward.observe(&self.work.objects, &conditions, &noise, &mut log_rewards)?;
-        log_rewards.iter_mut().zip(&cut).filter(|(_, cut)| **cut).for_each(|(log, _)| *log = f64::NEG_INFINITY);
+        log_rewards
+            .iter_mut()
+            .zip(&cut)
+            .filter(|(_, cut)| **cut)
+            .for_each(|(log, _)| *log = f64::NEG_INFINITY);
         self.homeward(evaluator, &cut, &conditions, &log_rewards)?;
         let policy = &self.model.policy;
         let cells = policy.cells();
@@ -531,7 +535,9 @@ impl<P: Policy> Training for FlowTrainer<P> {
             replay.restore(bytes).map_err(|words| format!("of another run (its replay buffer: {words})"))?;
         }
         let count = |name: &str| {
-            kept(name).and_then(|bytes| bytes.first_chunk::<8>()).map_or(0, |bytes| u64::from_le_bytes(*bytes))
+            kept(name)
+                .and_then(|bytes| bytes.first_chunk::<8>())
+                .map_or(0, |bytes| u64::from_le_bytes(*bytes))
         };
         (self.skipped, self.cut) = (count("skipped"), count("cut"));
         self.state = state;
