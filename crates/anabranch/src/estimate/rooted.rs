@@ -104,9 +104,7 @@ impl FromRoot {
         let squares = terms.map(|(share, log_r)| (share * (log_z - log_r - value + 1.0) - 1.0).powi(2));
         Estimate { value, error: squares.sum::<f64>().sqrt() / n }
     }
-}
 
-impl FromRoot {
     /// The mutual information of two parts of the objects ahead, `I(A; B) = sum p(a, b) log p(a, b) / (p(a) p(b))`, where each
     /// part is known by a number: what is in a place, whether an item is there. Nats; too large on average by about half the
     /// number of pairs that occur, divided by the effective number of walks.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::{Failure, Reward};
 use crate::environment::Cell;
+use crate::rng::Noise;
 
 /// The reward of the second half of a state of a [`Rooted`](crate::environment::Rooted) environment.
 #[derive(Debug, Clone)]
@@ -30,6 +31,26 @@ impl Reward for Ahead {
 
     fn condition_width(&self) -> usize {
         self.reward.condition_width()
+    }
+
+    fn observe(
+        &self,
+        objects: &[Cell],
+        conditions: &[f32],
+        noise: &Noise,
+        log_rewards: &mut [f64],
+    ) -> Result<(), Failure> {
+        self.reward.observe(&self.objects(objects), conditions, noise, log_rewards)
+    }
+
+    fn log_quantiles(
+        &self,
+        objects: &[Cell],
+        conditions: &[f32],
+        levels: &[f64],
+        out: &mut [f64],
+    ) -> Result<bool, Failure> {
+        self.reward.log_quantiles(&self.objects(objects), conditions, levels, out)
     }
 
     fn partial(&self, states: &[Cell], conditions: &[f32], out: &mut [f64]) -> Result<bool, Failure> {

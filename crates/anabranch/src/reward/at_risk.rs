@@ -34,7 +34,7 @@ impl AtRisk {
 impl Reward for AtRisk {
     fn log_rewards(&self, objects: &[Cell], conditions: &[f32], out: &mut [f64]) -> Result<(), Failure> {
         let mut quantiles = vec![0.0; out.len() * self.levels.len()];
-        if !self.reward.log_quantiles(objects, &self.levels, &mut quantiles)? {
+        if !self.reward.log_quantiles(objects, conditions, &self.levels, &mut quantiles)? {
             return self.reward.log_rewards(objects, conditions, out);
         }
         let rows = quantiles.chunks_exact(self.levels.len());
@@ -42,8 +42,8 @@ impl Reward for AtRisk {
         Ok(())
     }
 
-    fn condition_width(&self) -> usize {
-        self.reward.condition_width()
+    fn made_of(&self) -> Option<&dyn Reward> {
+        Some(self.reward.as_ref())
     }
 
     fn observe(
@@ -54,22 +54,6 @@ impl Reward for AtRisk {
         log_rewards: &mut [f64],
     ) -> Result<(), Failure> {
         self.reward.observe(objects, conditions, noise, log_rewards)
-    }
-
-    fn figures(&self) -> Vec<(&'static str, f64)> {
-        self.reward.figures()
-    }
-
-    fn is_mode(&self, object: &[Cell]) -> Option<bool> {
-        self.reward.is_mode(object)
-    }
-
-    fn modes(&self) -> Option<f64> {
-        self.reward.modes()
-    }
-
-    fn modes_of(&self, object: &[Cell], found: &mut dyn FnMut(usize)) {
-        self.reward.modes_of(object, found);
     }
 }
 

@@ -19,7 +19,7 @@ use crate::rng::Noise;
 #[derive(Debug)]
 pub struct Gamble {
     reward: Arc<dyn Reward>,
-    probability: Arc<Expression>,
+    probability: Expression,
     factor: f64,
 }
 
@@ -28,17 +28,21 @@ impl Gamble {
     /// 1 it is 1.
     ///
     /// # Errors
-    /// If the factor is not positive.
+    /// If the factor is not positive, or the probability depends on a condition.
     pub fn new(reward: Arc<dyn Reward>, probability: Expression, factor: f64) -> Result<Self, Problem> {
         within("factor", factor, LEAST, LARGEST)?;
-        Ok(Self { reward, probability: Arc::new(probability), factor })
+        if Reward::<Cell>::condition_width(&probability) > 0 {
+            let allowed = "a formula of the object alone, without `c0`, `c1`, ...";
+            return Err(Problem::new("probability", "one that depends on a condition").allowed(allowed));
+        }
+        Ok(Self { reward, probability, factor })
     }
 
     /// `log r(x)` and `p(x)`, `[batch]` each.
     fn both(&self, objects: &[Cell], conditions: &[f32], batch: usize) -> Result<[Vec<f64>; 2], Failure> {
         let (mut log_r, mut p) = (vec![0.0; batch], vec![0.0; batch]);
         self.reward.log_rewards(objects, conditions, &mut log_r)?;
-        self.probability.log_rewards(objects, conditions, &mut p)?;
+        self.probability.log_rewards(objects, &[], &mut p)?;
         if let Some(p) = p.iter().find(|p| p.is_nan()) {
             return Err(Problem::new("reward.probability", p.to_string()).allowed("a number").into());
         }
@@ -59,8 +63,8 @@ impl Reward for Gamble {
         Ok(())
     }
 
-    fn condition_width(&self) -> usize {
-        self.reward.condition_width()
+    fn made_of(&self) -> Option<&dyn Reward> {
+        Some(self.reward.as_ref())
     }
 
     fn observe(
@@ -78,8 +82,14 @@ impl Reward for Gamble {
         Ok(())
     }
 
-    fn log_quantiles(&self, objects: &[Cell], levels: &[f64], out: &mut [f64]) -> Result<bool, Failure> {
-        let [log_r, p] = self.both(objects, &[], out.len() / levels.len())?;
+    fn log_quantiles(
+        &self,
+        objects: &[Cell],
+        conditions: &[f32],
+        levels: &[f64],
+        out: &mut [f64],
+    ) -> Result<bool, Failure> {
+        let [log_r, p] = self.both(objects, conditions, out.len() / levels.len())?;
         for ((row, log_r), p) in out.chunks_exact_mut(levels.len()).zip(log_r).zip(p) {
             let (low, high) = (self.factor.ln().min(0.0), self.factor.ln().max(0.0));
             let below = if self.factor < 1.0 { p } else { 1.0 - p };
@@ -87,18 +97,6 @@ impl Reward for Gamble {
             row.iter_mut().zip(levels).for_each(|(to, q)| *to = at(*q));
         }
         Ok(true)
-    }
-
-    fn is_mode(&self, object: &[Cell]) -> Option<bool> {
-        self.reward.is_mode(object)
-    }
-
-    fn modes(&self) -> Option<f64> {
-        self.reward.modes()
-    }
-
-    fn modes_of(&self, object: &[Cell], found: &mut dyn FnMut(usize)) {
-        self.reward.modes_of(object, found);
     }
 }
 
@@ -130,9 +128,34 @@ mod tests {
             seen.sort_by(f64::total_cmp);
             let levels = [0.1, 0.3, 0.5, 0.7, 0.9];
             let mut quantiles = [0.0; 5];
-            assert!(reward.log_quantiles(&[2], &levels, &mut quantiles).unwrap());
+            assert!(reward.log_quantiles(&[2], &[], &levels, &mut quantiles).unwrap());
             let found = levels.map(|level| seen[(level * count as f64) as usize]);
             assert_eq!(found, quantiles);
+        }
+    }
+
+    /// Rewards of states that hold more than the object are as random as the object's.
+    #[test]
+    fn states_around_objects_are_as_random() {
+        use crate::reward::{Ahead, Leading};
+        let inner: Arc<dyn Reward> = Arc::new(gamble("0.2 * x0", 0.25));
+        let cases: [(Box<dyn Reward>, [Cell; 2]); 2] = [
+            (Box::new(Ahead::new(inner.clone(), 1)), [5, 2]),
+            (Box::new(Leading::new(inner.clone(), 1, 2)), [2, 5]),
+        ];
+        let levels = [0.3, 0.5];
+        let mut expected = [0.0; 2];
+        assert!(inner.log_quantiles(&[2], &[], &levels, &mut expected).unwrap());
+        for (reward, state) in cases {
+            let mut found = [0.0; 2];
+            assert!(reward.log_quantiles(&state, &[], &levels, &mut found).unwrap());
+            assert_eq!(found, expected);
+            let noise = Noise::new(8, Purpose::Reward);
+            let (states, mut observed, mut alone) = (state.repeat(50), [0.0; 50], [0.0; 50]);
+            reward.observe(&states, &[], &noise, &mut observed).unwrap();
+            inner.observe(&[2; 50], &[], &noise, &mut alone).unwrap();
+            assert_eq!(observed, alone);
+            assert!(alone.iter().any(|log| *log != alone[0]));
         }
     }
 
@@ -141,6 +164,10 @@ mod tests {
         let mut out = [0.0; 3];
         gamble("x0 - 1", 0.5).log_rewards(&[0, 1, 5], &[], &mut out).unwrap();
         assert_eq!(out, [0.0, 1.0, 5.0 + 0.5f64.ln()]);
+        let of_a_condition = Expression::log_reward("probability", "c0", 1).unwrap();
+        let sure = Arc::new(Expression::log_reward("log_reward", "x0", 1).unwrap());
+        let message = Gamble::new(sure, of_a_condition, 0.5).unwrap_err().to_string();
+        assert!(message.starts_with("probability: found one that depends on a condition"), "{message}");
         assert!(gamble("log(0 - x0)", 0.5).log_rewards(&[1], &[], &mut out[..1]).is_err());
     }
 }

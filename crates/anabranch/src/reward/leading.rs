@@ -48,8 +48,14 @@ impl Reward for Leading {
         self.reward.observe(&self.of(objects), conditions, noise, log_rewards)
     }
 
-    fn log_quantiles(&self, objects: &[Cell], levels: &[f64], out: &mut [f64]) -> Result<bool, Failure> {
-        self.reward.log_quantiles(&self.of(objects), levels, out)
+    fn log_quantiles(
+        &self,
+        objects: &[Cell],
+        conditions: &[f32],
+        levels: &[f64],
+        out: &mut [f64],
+    ) -> Result<bool, Failure> {
+        self.reward.log_quantiles(&self.of(objects), conditions, levels, out)
     }
 
     fn log_z_tempered(&self, beta: f64, condition: &[f32]) -> Option<f64> {

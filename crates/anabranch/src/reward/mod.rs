@@ -101,9 +101,15 @@ pub trait Reward<C = Cell>: Send + Sync + Debug {
     /// which object it belongs to ([`checked`] does).
     fn log_rewards(&self, objects: &[C], conditions: &[f32], out: &mut [f64]) -> Result<(), Failure>;
 
+    /// The reward of the same objects that this one is made of, where it is made of one: what is not said of this one is said
+    /// of that.
+    fn made_of(&self) -> Option<&dyn Reward<C>> {
+        None
+    }
+
     /// How many numbers a condition has; 0 where the reward depends on none.
     fn condition_width(&self) -> usize {
-        0
+        self.made_of().map_or(0, |reward| reward.condition_width())
     }
 
     /// Replaces the means in `log_rewards`, `[batch]`, by one observation each, from row `i` of `noise`, where the reward is
@@ -126,7 +132,13 @@ pub trait Reward<C = Cell>: Send + Sync + Debug {
     ///
     /// # Errors
     /// As [`Reward::log_rewards`].
-    fn log_quantiles(&self, _objects: &[C], _levels: &[f64], _out: &mut [f64]) -> Result<bool, Failure> {
+    fn log_quantiles(
+        &self,
+        _objects: &[C],
+        _conditions: &[f32],
+        _levels: &[f64],
+        _out: &mut [f64],
+    ) -> Result<bool, Failure> {
         Ok(false)
     }
 
@@ -166,22 +178,26 @@ pub trait Reward<C = Cell>: Send + Sync + Debug {
 
     /// What was measured of the reward itself when it was made, by the names of metrics.
     fn figures(&self) -> Vec<(&'static str, f64)> {
-        Vec::new()
+        self.made_of().map_or_else(Vec::new, |reward| reward.figures())
     }
 
     /// Whether the object belongs to one of the reward's modes, where it has such.
-    fn is_mode(&self, _object: &[C]) -> Option<bool> {
-        None
+    fn is_mode(&self, object: &[C]) -> Option<bool> {
+        self.made_of()?.is_mode(object)
     }
 
     /// How many modes there are, where it is known exactly.
     fn modes(&self) -> Option<f64> {
-        None
+        self.made_of()?.modes()
     }
 
     /// Tells `found` the numbers of the modes, below [`Reward::modes`], that the object belongs to. Nothing is told where
     /// each object that [`Reward::is_mode`] is a mode of its own.
-    fn modes_of(&self, _object: &[C], _found: &mut dyn FnMut(usize)) {}
+    fn modes_of(&self, object: &[C], found: &mut dyn FnMut(usize)) {
+        if let Some(reward) = self.made_of() {
+            reward.modes_of(object, found);
+        }
+    }
 }
 
 /// Fills `out` with a value of each row of `objects`, `[out.len(), cells]`; by several threads where there is much to do.

@@ -203,16 +203,8 @@ impl Reward for Tempered {
         self.reward.log_z_tempered(beta * self.beta.of(condition), &[])
     }
 
-    fn is_mode(&self, object: &[Cell]) -> Option<bool> {
-        self.reward.is_mode(object)
-    }
-
-    fn modes(&self) -> Option<f64> {
-        self.reward.modes()
-    }
-
-    fn modes_of(&self, object: &[Cell], found: &mut dyn FnMut(usize)) {
-        self.reward.modes_of(object, found);
+    fn made_of(&self) -> Option<&dyn Reward> {
+        Some(self.reward.as_ref())
     }
 }
 

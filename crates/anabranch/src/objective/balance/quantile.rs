@@ -104,14 +104,15 @@ impl QuantileFlowMatching {
         for i in (0..states).filter(|i| !ins(*i).is_empty()) {
             let (levels, stops) = (&flows.levels[own(i)], &flows.stops[own(i)]);
             let observed = flows.log_rewards[i].unwrap_or(f64::NEG_INFINITY);
-            let ends = |j: usize| if said(&i) { stops[j] } else { observed };
+            let has_stop = said(&i);
+            let ends = |j: usize| if has_stop { stops[j] } else { observed };
             add_flows(n, |_| f64::NEG_INFINITY, &flows.inflows[ins(i)], inside);
             add_flows(n, ends, &flows.outflows[outs(i)], outside);
             loss += self.regress(levels, inside, outside, share, by_in, by_out);
             pass_on(&flows.inflows[ins(i)], inside, by_in, &mut slopes.inflows[ins(i)]);
             if !self.fixed_outflows {
                 pass_on(&flows.outflows[outs(i)], outside, by_out, &mut slopes.outflows[outs(i)]);
-                if said(&i) {
+                if has_stop {
                     pass_on(stops, outside, by_out, &mut slopes.stops[own(i)]);
                 }
             }
