@@ -76,11 +76,11 @@ impl<A: Pointwise> Tiled for Forward<'_, A> {
     type Output = ();
 
     #[inline(always)]
-    fn call<S: Simd, const ROWS: usize, const VECTORS: usize>(self, simd: S) {
+    fn call<S: Simd, const ROWS: usize, const VECTORS: usize, const PANELS: usize>(self, simd: S) {
         let Input { x, depth, weight, bias, skip } = self.layer;
         let out = self.out;
         let width = padded(weight.columns());
-        rows_times::<S, ROWS, VECTORS>(
+        rows_times::<S, ROWS, VECTORS, PANELS>(
             simd,
             x.values,
             x.stride,
@@ -160,10 +160,10 @@ impl Tiled for Backward<'_> {
     type Output = ();
 
     #[inline(always)]
-    fn call<S: Simd, const ROWS: usize, const VECTORS: usize>(self, simd: S) {
+    fn call<S: Simd, const ROWS: usize, const VECTORS: usize, const PANELS: usize>(self, simd: S) {
         let Self { grad, transposed, slope, skip, out } = self;
         let width = padded(transposed.columns());
-        rows_times::<S, ROWS, VECTORS>(
+        rows_times::<S, ROWS, VECTORS, PANELS>(
             simd,
             grad.values,
             grad.stride,
@@ -218,10 +218,10 @@ impl Tiled for Tangent<'_> {
     type Output = ();
 
     #[inline(always)]
-    fn call<S: Simd, const ROWS: usize, const VECTORS: usize>(self, simd: S) {
+    fn call<S: Simd, const ROWS: usize, const VECTORS: usize, const PANELS: usize>(self, simd: S) {
         let Self { x, depth, weight, skip, slope, count, before, next } = self;
         let width = padded(weight.columns());
-        rows_times::<S, ROWS, VECTORS>(
+        rows_times::<S, ROWS, VECTORS, PANELS>(
             simd,
             x.values,
             x.stride,

@@ -6,9 +6,9 @@
 //! ```
 //!
 //! `B` is cut into panels of [`PANEL`] columns, each stored `[depth, PANEL]`, so that the innermost loop reads it in
-//! order. A tile of `C` has a few rows and [`PANEL`] columns and stays in registers while it is summed in the order of the
-//! depth; whoever asked for the product then adds a bias, applies an activation or scales
-//! by a slope before anything is stored. Plain safe code: the compiler makes fused multiply-adds of the inner loops.
+//! order. A tile of `C` has a few rows and one panel's columns, or two panels', and stays in registers while it is summed
+//! in the order of the depth; whoever asked for the product then adds a bias, applies an activation or scales by a slope
+//! before anything is stored. Plain safe code: the compiler makes fused multiply-adds of the inner loops.
 
 use super::scratch::Scratch;
 use pulp::{Arch, NullaryFnOnce, Scalar, Simd};
@@ -17,7 +17,8 @@ use rayon::prelude::*;
 /// Columns of a panel.
 pub const PANEL: usize = 16;
 
-/// A kernel that forms products in tiles of at most `ROWS` rows, a panel's row being `VECTORS` vectors.
+/// A kernel that forms products in tiles of at most `ROWS` rows and `PANELS` panels, a panel's row being `VECTORS`
+/// vectors.
 ///
 /// Everything that `call` calls must be inlined into it (`#[inline(always)]`), so that it is compiled for the machine's
 /// vectors: else tiles leave the registers.
@@ -26,35 +27,40 @@ pub trait Tiled {
     type Output;
 
     /// Runs the kernel.
-    fn call<S: Simd, const ROWS: usize, const VECTORS: usize>(self, simd: S) -> Self::Output;
+    fn call<S: Simd, const ROWS: usize, const VECTORS: usize, const PANELS: usize>(
+        self,
+        simd: S,
+    ) -> Self::Output;
 }
 
-/// Runs a kernel with vectors and tiles as the machine has them: a tile of 12 rows in AVX-512's 32 registers, one of 6 in
-/// AVX2's 16. Entries are summed in the same order either way, so that the machine changes no bit.
+/// Runs a kernel with vectors and tiles as the machine has them: 8 rows and two panels in AVX-512's 32 registers, 6 rows
+/// and one panel in AVX2's 16. Entries are summed in the same order either way, so that the machine changes no bit.
 pub fn dispatch<K: Tiled>(kernel: K) -> K::Output {
     match Arch::new() {
         #[cfg(target_arch = "x86_64")]
-        Arch::V4(simd) => simd.vectorize(On::<_, 12, 1, K> { simd, kernel }),
+        Arch::V4(simd) => simd.vectorize(On::<_, 8, 1, 2, K> { simd, kernel }),
         #[cfg(target_arch = "x86_64")]
-        Arch::V3(simd) => simd.vectorize(On::<_, 6, 2, K> { simd, kernel }),
+        Arch::V3(simd) => simd.vectorize(On::<_, 6, 2, 1, K> { simd, kernel }),
         #[cfg(target_arch = "aarch64")]
-        Arch::Neon(simd) => simd.vectorize(On::<_, 6, 4, K> { simd, kernel }),
-        _ => On::<_, 4, PANEL, K> { simd: Scalar, kernel }.call(),
+        Arch::Neon(simd) => simd.vectorize(On::<_, 6, 4, 1, K> { simd, kernel }),
+        _ => On::<_, 4, PANEL, 1, K> { simd: Scalar, kernel }.call(),
     }
 }
 
 /// A kernel on one kind of machine.
-struct On<S, const ROWS: usize, const VECTORS: usize, K> {
+struct On<S, const ROWS: usize, const VECTORS: usize, const PANELS: usize, K> {
     simd: S,
     kernel: K,
 }
 
-impl<S: Simd, const ROWS: usize, const VECTORS: usize, K: Tiled> NullaryFnOnce for On<S, ROWS, VECTORS, K> {
+impl<S: Simd, const ROWS: usize, const VECTORS: usize, const PANELS: usize, K: Tiled> NullaryFnOnce
+    for On<S, ROWS, VECTORS, PANELS, K>
+{
     type Output = K::Output;
 
     #[inline(always)]
     fn call(self) -> K::Output {
-        self.kernel.call::<S, ROWS, VECTORS>(self.simd)
+        self.kernel.call::<S, ROWS, VECTORS, PANELS>(self.simd)
     }
 }
 
@@ -64,8 +70,7 @@ impl<S: Simd, const ROWS: usize, const VECTORS: usize, K: Tiled> NullaryFnOnce f
 fn tile_rows<const ROWS: usize>(left: usize) -> usize {
     match left {
         0..=4 => 4,
-        5..=8 if ROWS >= 8 => 8,
-        7..=8 => 4,
+        7..=8 if ROWS < 8 => 4,
         _ => ROWS,
     }
 }
@@ -185,7 +190,7 @@ pub struct Place {
 /// # Panics
 /// If `B` has fewer rows than `depth`, or `A` is too short.
 #[inline(always)]
-pub fn rows_times<S: Simd, const ROWS: usize, const VECTORS: usize>(
+pub fn rows_times<S: Simd, const ROWS: usize, const VECTORS: usize, const PANELS: usize>(
     simd: S,
     a: &[f32],
     stride: usize,
@@ -194,33 +199,18 @@ pub fn rows_times<S: Simd, const ROWS: usize, const VECTORS: usize>(
     b: &Panels,
     mut each: impl FnMut(Place, &[[f32; PANEL]]),
 ) {
-    let left_factor = Left { a, stride, rows, depth };
-    let packed = if ROWS > FEW { left_factor.pack::<ROWS>() } else { Scratch::take(0) };
-    for panel in 0..b.panels() {
-        let column = panel * PANEL;
-        let values = b.panel(panel, depth);
-        let columns = PANEL.min(b.columns - column);
-        let mut row = 0;
-        while row < rows {
-            let left = rows - row;
-            let size = tile_rows::<ROWS>(left);
-            let place = Place { row, column, rows: size.min(left), columns };
-            match size {
-                4 => each(place, &left_factor.tile::<S, 4, VECTORS>(simd, row, values)),
-                8 => each(place, &left_factor.tile::<S, 8, VECTORS>(simd, row, values)),
-                _ if ROWS > FEW => {
-                    let strip = &packed[row * depth..][..size * depth];
-                    each(place, &tile::<S, ROWS, VECTORS>(simd, strip, values));
-                }
-                _ => each(place, &left_factor.tile::<S, ROWS, VECTORS>(simd, row, values)),
-            }
-            row += size;
+    let a = Left { a, stride, rows, depth };
+    let mut panel = 0;
+    while panel < b.panels() {
+        if panel + PANELS <= b.panels() {
+            a.strip::<S, ROWS, VECTORS, PANELS>(simd, b, panel, &mut each);
+            panel += PANELS;
+        } else {
+            a.strip::<S, ROWS, VECTORS, 1>(simd, b, panel, &mut each);
+            panel += 1;
         }
     }
 }
-
-/// The most rows of a tile that are read where they are: of more, there are not enough registers for their addresses.
-const FEW: usize = 8;
 
 /// Numbers of a row that are read before the next row's.
 const STRETCH: usize = 8;
@@ -240,61 +230,88 @@ impl Left<'_> {
         if self.depth == 0 { &[] } else { &self.a[row.min(self.rows - 1) * self.stride..][..self.depth] }
     }
 
-    /// The rows from `first` on times a panel `[depth, PANEL]`.
+    /// All rows times some panels.
     #[inline(always)]
-    fn tile<S: Simd, const ROWS: usize, const VECTORS: usize>(
+    fn strip<S: Simd, const ROWS: usize, const VECTORS: usize, const PANELS: usize>(
+        &self,
+        simd: S,
+        b: &Panels,
+        first: usize,
+        each: &mut impl FnMut(Place, &[[f32; PANEL]]),
+    ) {
+        let panels: [&[f32]; PANELS] = std::array::from_fn(|p| b.panel(first + p, self.depth));
+        let mut row = 0;
+        while row < self.rows {
+            let left = self.rows - row;
+            let size = tile_rows::<ROWS>(left);
+            let place = |panel: usize| {
+                let column = (first + panel) * PANEL;
+                Place { row, column, rows: size.min(left), columns: PANEL.min(b.columns - column) }
+            };
+            match size {
+                4 => {
+                    let tiles = self.tile::<S, 4, VECTORS, PANELS>(simd, row, panels);
+                    tiles.iter().enumerate().for_each(|(panel, tile)| each(place(panel), tile));
+                }
+                _ => {
+                    let tiles = self.tile::<S, ROWS, VECTORS, PANELS>(simd, row, panels);
+                    tiles.iter().enumerate().for_each(|(panel, tile)| each(place(panel), tile));
+                }
+            }
+            row += size;
+        }
+    }
+
+    /// The rows from `first` on times some panels `[depth, PANEL]`.
+    #[inline(always)]
+    fn tile<S: Simd, const ROWS: usize, const VECTORS: usize, const PANELS: usize>(
         &self,
         simd: S,
         first: usize,
-        panel: &[f32],
-    ) -> [[f32; PANEL]; ROWS] {
-        let mut sums = [[simd.splat_f32s(0.0); VECTORS]; ROWS];
-        let (vectors, _) = S::as_simd_f32s(panel);
+        panels: [&[f32]; PANELS],
+    ) -> [[[f32; PANEL]; ROWS]; PANELS] {
+        let mut sums = [[[simd.splat_f32s(0.0); VECTORS]; ROWS]; PANELS];
+        let panels = panels.map(
+            #[inline(always)]
+            |panel| S::as_simd_f32s(panel).0.as_chunks::<VECTORS>().0,
+        );
         let mut rows: [&[f32]; ROWS] = [&[]; ROWS];
         rows.iter_mut().enumerate().for_each(|(i, row)| *row = self.row(first + i));
-        let (stretches, rest) = vectors.as_chunks::<VECTORS>().0.as_chunks::<STRETCH>();
-        for (at, b) in stretches.iter().enumerate() {
+        let stretches = self.depth / STRETCH;
+        for at in 0..stretches {
             let mut x: [&[f32; STRETCH]; ROWS] = [&[0.0; STRETCH]; ROWS];
             for (x, row) in x.iter_mut().zip(&rows) {
                 *x = &row.as_chunks::<STRETCH>().0[at];
             }
+            let b = panels.map(
+                #[inline(always)]
+                |panel| &panel.as_chunks::<STRETCH>().0[at],
+            );
             for k in 0..STRETCH {
                 for i in 0..ROWS {
                     let x = simd.splat_f32s(x[i][k]);
-                    for v in 0..VECTORS {
-                        sums[i][v] = simd.mul_add_f32s(x, b[k][v], sums[i][v]);
+                    for p in 0..PANELS {
+                        for v in 0..VECTORS {
+                            sums[p][i][v] = simd.mul_add_f32s(x, b[p][k][v], sums[p][i][v]);
+                        }
                     }
                 }
             }
         }
-        for (k, b) in (stretches.len() * STRETCH..).zip(rest) {
+        for k in stretches * STRETCH..self.depth {
             for i in 0..ROWS {
                 let x = simd.splat_f32s(rows[i][k]);
-                for v in 0..VECTORS {
-                    sums[i][v] = simd.mul_add_f32s(x, b[v], sums[i][v]);
+                for p in 0..PANELS {
+                    for v in 0..VECTORS {
+                        sums[p][i][v] = simd.mul_add_f32s(x, panels[p][k][v], sums[p][i][v]);
+                    }
                 }
             }
         }
-        stored::<S, ROWS, VECTORS>(&sums)
-    }
-
-    /// The strips of whole tiles, each stored `[depth, ROWS]`, so that a tile reads one stream.
-    #[inline(always)]
-    fn pack<const ROWS: usize>(&self) -> Scratch {
-        let mut packed = Scratch::take((self.rows + ROWS) * self.depth);
-        let mut first = 0;
-        while first < self.rows && self.depth > 0 {
-            let size = tile_rows::<ROWS>(self.rows - first);
-            if size == ROWS {
-                let strip = &mut packed[first * self.depth..][..ROWS * self.depth];
-                for i in 0..ROWS {
-                    let to = strip[i..].iter_mut().step_by(ROWS);
-                    to.zip(self.row(first + i)).for_each(|(to, x)| *to = *x);
-                }
-            }
-            first += size;
-        }
-        packed
+        sums.map(
+            #[inline(always)]
+            |sums| stored::<S, ROWS, VECTORS>(&sums),
+        )
     }
 }
 
@@ -309,26 +326,6 @@ fn stored<S: Simd, const ROWS: usize, const VECTORS: usize>(
         vectors.copy_from_slice(sums);
     }
     tile
-}
-
-/// One tile of a product: a strip `[depth, ROWS]` times a panel `[depth, PANEL]`.
-#[inline(always)]
-fn tile<S: Simd, const ROWS: usize, const VECTORS: usize>(
-    simd: S,
-    strip: &[f32],
-    panel: &[f32],
-) -> [[f32; PANEL]; ROWS] {
-    let mut sums = [[simd.splat_f32s(0.0); VECTORS]; ROWS];
-    let (vectors, _) = S::as_simd_f32s(panel);
-    for (b, x) in vectors.as_chunks::<VECTORS>().0.iter().zip(strip.as_chunks::<ROWS>().0) {
-        for i in 0..ROWS {
-            let x = simd.splat_f32s(x[i]);
-            for v in 0..VECTORS {
-                sums[i][v] = simd.mul_add_f32s(x, b[v], sums[i][v]);
-            }
-        }
-    }
-    stored::<S, ROWS, VECTORS>(&sums)
 }
 
 /// Writes `A^T B` to `out`, row-major `[columns of A, columns of B]`, with `A` row-major: `columns` numbers in each of
@@ -352,18 +349,54 @@ impl Tiled for ColumnsTimes<'_> {
     type Output = ();
 
     #[inline(always)]
-    fn call<S: Simd, const ROWS: usize, const VECTORS: usize>(self, simd: S) {
-        let Self { a, stride, columns, b, out } = self;
-        let strips = pack_strips::<ROWS>(a, stride, columns, b.depth);
-        for panel in 0..b.panels() {
-            let column = panel * PANEL;
-            let width = PANEL.min(b.columns - column);
-            let values = b.panel(panel, b.depth);
-            for (s, strip) in strips.chunks_exact((b.depth * ROWS).max(1)).enumerate() {
-                let tile = tile::<S, ROWS, VECTORS>(simd, strip, values);
-                for (i, row) in tile.iter().enumerate().take(columns - s * ROWS) {
-                    out[(s * ROWS + i) * b.columns + column..][..width].copy_from_slice(&row[..width]);
+    fn call<S: Simd, const ROWS: usize, const VECTORS: usize, const PANELS: usize>(self, simd: S) {
+        let strips = pack_strips::<ROWS>(self.a, self.stride, self.columns, self.b.depth);
+        let Self { columns, b, out, .. } = self;
+        let mut panel = 0;
+        while panel < b.panels() {
+            if panel + PANELS <= b.panels() {
+                strips_times::<S, ROWS, VECTORS, PANELS>(simd, &strips, columns, b, panel, out);
+                panel += PANELS;
+            } else {
+                strips_times::<S, ROWS, VECTORS, 1>(simd, &strips, columns, b, panel, out);
+                panel += 1;
+            }
+        }
+    }
+}
+
+/// Strips `[depth, ROWS]` of so many columns in all, times some panels.
+#[inline(always)]
+fn strips_times<S: Simd, const ROWS: usize, const VECTORS: usize, const PANELS: usize>(
+    simd: S,
+    strips: &[f32],
+    columns: usize,
+    b: &Panels,
+    first: usize,
+    out: &mut [f32],
+) {
+    let panels: [&[[S::f32s; VECTORS]]; PANELS] = std::array::from_fn(
+        #[inline(always)]
+        |p| S::as_simd_f32s(b.panel(first + p, b.depth)).0.as_chunks().0,
+    );
+    for (s, strip) in strips.chunks_exact((b.depth * ROWS).max(1)).enumerate() {
+        let mut sums = [[[simd.splat_f32s(0.0); VECTORS]; ROWS]; PANELS];
+        for (k, x) in strip.as_chunks::<ROWS>().0.iter().enumerate() {
+            for i in 0..ROWS {
+                let x = simd.splat_f32s(x[i]);
+                for p in 0..PANELS {
+                    for v in 0..VECTORS {
+                        sums[p][i][v] = simd.mul_add_f32s(x, panels[p][k][v], sums[p][i][v]);
+                    }
                 }
+            }
+        }
+        for (p, sums) in sums.iter().enumerate() {
+            let column = (first + p) * PANEL;
+            let width = PANEL.min(b.columns - column);
+            let tile = stored::<S, ROWS, VECTORS>(sums);
+            for (i, values) in tile.iter().enumerate().take(columns - s * ROWS) {
+                out[(s * ROWS + i) * b.columns + column..][..width].copy_from_slice(&values[..width]);
             }
         }
     }
@@ -428,10 +461,10 @@ impl Tiled for RowsTimes<'_> {
     type Output = ();
 
     #[inline(always)]
-    fn call<S: Simd, const ROWS: usize, const VECTORS: usize>(self, simd: S) {
+    fn call<S: Simd, const ROWS: usize, const VECTORS: usize, const PANELS: usize>(self, simd: S) {
         let Self { a, b, out } = self;
         let (depth, columns) = (b.depth, b.columns);
-        rows_times::<S, ROWS, VECTORS>(
+        rows_times::<S, ROWS, VECTORS, PANELS>(
             simd,
             a,
             depth,
