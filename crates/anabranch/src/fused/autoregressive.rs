@@ -8,8 +8,8 @@ use std::sync::{Arc, OnceLock};
 
 use rayon::prelude::*;
 
-use super::layer::{Input, Layer, Outputs, Rows, forward};
-use super::matmul::padded;
+use super::layer::{Input, Layer, Outputs, forward};
+use super::matmul::{Rows, row_stride};
 use super::network::chunk_rows;
 use super::transform::Map;
 use crate::kernel::transformer::Transform;
@@ -135,7 +135,7 @@ fn evaluate(
     stride: usize,
     rows: usize,
 ) -> Vec<f32> {
-    let mut next = vec![0.0; rows * padded(layer.weight.columns())];
+    let mut next = vec![0.0; rows * row_stride(layer.weight.columns())];
     let x = Rows { values: known, stride, count: rows };
     let input =
         Input { x, depth: layer.weight.depth(), weight: &layer.weight, bias: &layer.bias, skip: None };
@@ -145,6 +145,6 @@ fn evaluate(
 
 /// Copies padded rows into columns `first ..` of rows of `width`.
 fn scatter(from: &[f32], columns: usize, to: &mut [f32], width: usize, first: usize) {
-    let rows = to.chunks_exact_mut(width).zip(from.chunks_exact(padded(columns)));
+    let rows = to.chunks_exact_mut(width).zip(from.chunks_exact(row_stride(columns)));
     rows.for_each(|(to, from)| to[first..first + columns].copy_from_slice(&from[..columns]));
 }

@@ -14,7 +14,7 @@ use std::marker::PhantomData;
 use pulp::{Arch, NullaryFnOnce, Simd};
 
 use super::activation::{Elu, Gelu, Identity, Pointwise, Relu, Silu, Tanh};
-use super::matmul::{PANEL, Panels, Tiled, dispatch, padded, rows_times};
+use super::matmul::{PANEL, Panels, Rows, Tiled, dispatch, padded, row_stride, rows_times};
 use crate::network::Activation;
 
 /// The weights of one layer, packed.
@@ -33,14 +33,6 @@ impl Layer {
         padded_bias.resize(padded(output), 0.0);
         Self { weight: Panels::pack(weight, output, input, output), bias: padded_bias }
     }
-}
-
-/// Rows of a buffer, `stride` numbers apart.
-#[derive(Clone, Copy)]
-pub(crate) struct Rows<'a> {
-    pub values: &'a [f32],
-    pub stride: usize,
-    pub count: usize,
 }
 
 /// What a layer's pass writes, all padded `[rows, padded(output)]`; what is empty is not wanted.
@@ -79,7 +71,7 @@ impl<A: Pointwise> Tiled for Forward<'_, A> {
     fn call<S: Simd, const ROWS: usize, const VECTORS: usize, const PANELS: usize>(self, simd: S) {
         let Input { x, depth, weight, bias, skip } = self.layer;
         let out = self.out;
-        let width = padded(weight.columns());
+        let width = row_stride(weight.columns());
         rows_times::<S, ROWS, VECTORS, PANELS>(
             simd,
             x.values,
@@ -162,7 +154,7 @@ impl Tiled for Backward<'_> {
     #[inline(always)]
     fn call<S: Simd, const ROWS: usize, const VECTORS: usize, const PANELS: usize>(self, simd: S) {
         let Self { grad, transposed, slope, skip, out } = self;
-        let width = padded(transposed.columns());
+        let width = row_stride(transposed.columns());
         rows_times::<S, ROWS, VECTORS, PANELS>(
             simd,
             grad.values,
@@ -220,7 +212,7 @@ impl Tiled for Tangent<'_> {
     #[inline(always)]
     fn call<S: Simd, const ROWS: usize, const VECTORS: usize, const PANELS: usize>(self, simd: S) {
         let Self { x, depth, weight, skip, slope, count, before, next } = self;
-        let width = padded(weight.columns());
+        let width = row_stride(weight.columns());
         rows_times::<S, ROWS, VECTORS, PANELS>(
             simd,
             x.values,
@@ -267,7 +259,7 @@ impl NullaryFnOnce for SumColumns<'_> {
 
     #[inline(always)]
     fn call(self) {
-        for row in self.values.chunks_exact(padded(self.out.len())) {
+        for row in self.values.chunks_exact(row_stride(self.out.len())) {
             self.out.iter_mut().zip(row).for_each(|(o, v)| *o += v);
         }
     }

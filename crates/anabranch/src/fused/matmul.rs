@@ -2,10 +2,10 @@
 //!
 //! ```text
 //! rows     C = A B,     A [rows, depth] row-major,   B packed      (layers, and gradients of their inputs)
-//! columns  C = A^T B,   A [depth, rows] row-major,   B packed      (gradients of weights)
+//! columns  C = A^T B,   A [depth, rows] and B row-major            (gradients of weights)
 //! ```
 //!
-//! `B` is cut into panels of [`PANEL`] columns, each stored `[depth, PANEL]`, so that the innermost loop reads it in
+//! A packed `B` is cut into panels of [`PANEL`] columns, each stored `[depth, PANEL]`, so that the innermost loop reads it in
 //! order. A tile of `C` has a few rows and one panel's columns, or two panels', and stays in registers while it is summed
 //! in the order of the depth; whoever asked for the product then adds a bias, applies an activation or scales by a slope
 //! before anything is stored. Plain safe code: the compiler makes fused multiply-adds of the inner loops.
@@ -78,6 +78,23 @@ fn tile_rows<const ROWS: usize>(left: usize) -> usize {
 /// `columns` rounded up to whole panels.
 pub fn padded(columns: usize) -> usize {
     columns.next_multiple_of(PANEL)
+}
+
+/// How far apart the rows of a buffer of `columns` columns lie: whole panels, and an odd number of cache lines. Of rows a
+/// power of two apart, a column's lines would share few sets of the cache and drive each other out.
+pub fn row_stride(columns: usize) -> usize {
+    (columns.div_ceil(PANEL) | 1) * PANEL
+}
+
+/// Rows of a buffer, `stride` numbers apart.
+#[derive(Debug, Clone, Copy)]
+pub struct Rows<'a> {
+    /// The numbers.
+    pub values: &'a [f32],
+    /// From the start of a row to the start of the next.
+    pub stride: usize,
+    /// How many rows.
+    pub count: usize,
 }
 
 /// A right factor `[depth, columns]`, cut into panels; columns past the end are zero.
@@ -328,20 +345,22 @@ fn stored<S: Simd, const ROWS: usize, const VECTORS: usize>(
     tile
 }
 
-/// Writes `A^T B` to `out`, row-major `[columns of A, columns of B]`, with `A` row-major: `columns` numbers in each of
-/// `B`'s depth rows that lie `stride` apart.
+/// Writes `A^T B` to `out`, row-major `[columns, width]`: of each row of `A` the first `columns` numbers count, of `B` the
+/// first `width`. Rows are read where they are, up to whole panels: they should lie a [`row_stride`] apart.
 ///
 /// # Panics
-/// If a slice is too short.
-pub fn columns_times(a: &[f32], stride: usize, columns: usize, b: &Panels, out: &mut [f32]) {
-    dispatch(ColumnsTimes { a, stride, columns, b, out });
+/// If there are not as many rows of both, rows are not whole panels apart, or a slice is too short.
+pub fn columns_times(a: Rows<'_>, columns: usize, b: Rows<'_>, width: usize, out: &mut [f32]) {
+    assert_eq!(a.count, b.count, "rows of both factors");
+    assert!(a.stride >= padded(columns) && b.stride >= padded(width), "room for whole panels in a row");
+    dispatch(ColumnsTimes { a, columns, b, width, out });
 }
 
 struct ColumnsTimes<'a> {
-    a: &'a [f32],
-    stride: usize,
+    a: Rows<'a>,
     columns: usize,
-    b: &'a Panels,
+    b: Rows<'a>,
+    width: usize,
     out: &'a mut [f32],
 }
 
@@ -349,76 +368,70 @@ impl Tiled for ColumnsTimes<'_> {
     type Output = ();
 
     #[inline(always)]
-    fn call<S: Simd, const ROWS: usize, const VECTORS: usize, const PANELS: usize>(self, simd: S) {
-        let strips = pack_strips::<ROWS>(self.a, self.stride, self.columns, self.b.depth);
-        let Self { columns, b, out, .. } = self;
+    fn call<S: Simd, const ROWS: usize, const VECTORS: usize, const PANELS: usize>(mut self, simd: S) {
+        let panels = self.width.div_ceil(PANEL);
         let mut panel = 0;
-        while panel < b.panels() {
-            if panel + PANELS <= b.panels() {
-                strips_times::<S, ROWS, VECTORS, PANELS>(simd, &strips, columns, b, panel, out);
+        while panel < panels {
+            if panel + PANELS <= panels {
+                self.strip::<S, ROWS, VECTORS, PANELS>(simd, panel);
                 panel += PANELS;
             } else {
-                strips_times::<S, ROWS, VECTORS, 1>(simd, &strips, columns, b, panel, out);
+                self.strip::<S, ROWS, VECTORS, 1>(simd, panel);
                 panel += 1;
             }
         }
     }
 }
 
-/// Strips `[depth, ROWS]` of so many columns in all, times some panels.
-#[inline(always)]
-fn strips_times<S: Simd, const ROWS: usize, const VECTORS: usize, const PANELS: usize>(
-    simd: S,
-    strips: &[f32],
-    columns: usize,
-    b: &Panels,
-    first: usize,
-    out: &mut [f32],
-) {
-    let panels: [&[[S::f32s; VECTORS]]; PANELS] = std::array::from_fn(
-        #[inline(always)]
-        |p| S::as_simd_f32s(b.panel(first + p, b.depth)).0.as_chunks().0,
-    );
-    for (s, strip) in strips.chunks_exact((b.depth * ROWS).max(1)).enumerate() {
-        let mut sums = [[[simd.splat_f32s(0.0); VECTORS]; ROWS]; PANELS];
-        for (k, x) in strip.as_chunks::<ROWS>().0.iter().enumerate() {
-            for i in 0..ROWS {
-                let x = simd.splat_f32s(x[i]);
-                for p in 0..PANELS {
-                    for v in 0..VECTORS {
-                        sums[p][i][v] = simd.mul_add_f32s(x, panels[p][k][v], sums[p][i][v]);
+impl ColumnsTimes<'_> {
+    /// All columns of `A` times some panels of `B`.
+    #[inline(always)]
+    fn strip<S: Simd, const ROWS: usize, const VECTORS: usize, const PANELS: usize>(
+        &mut self,
+        simd: S,
+        panel: usize,
+    ) {
+        let Self { a, columns, b, width, ref mut out } = *self;
+        let mut next = 0;
+        while next < columns {
+            // The last tile starts earlier, rather than read beyond a row.
+            let first = next.min(a.stride - ROWS);
+            let mut sums = [[[simd.splat_f32s(0.0); VECTORS]; ROWS]; PANELS];
+            let rows = a.values.chunks_exact(a.stride).zip(b.values.chunks_exact(b.stride)).take(a.count);
+            for (a, b) in rows {
+                let (vectors, _) = S::as_simd_f32s(&b[panel * PANEL..][..PANELS * PANEL]);
+                let b = vectors.as_chunks::<VECTORS>().0;
+                for (i, a) in a[first..][..ROWS].iter().enumerate() {
+                    let a = simd.splat_f32s(*a);
+                    for p in 0..PANELS {
+                        for v in 0..VECTORS {
+                            sums[p][i][v] = simd.mul_add_f32s(a, b[p][v], sums[p][i][v]);
+                        }
                     }
                 }
             }
-        }
-        for (p, sums) in sums.iter().enumerate() {
-            let column = (first + p) * PANEL;
-            let width = PANEL.min(b.columns - column);
-            let tile = stored::<S, ROWS, VECTORS>(sums);
-            for (i, values) in tile.iter().enumerate().take(columns - s * ROWS) {
-                out[(s * ROWS + i) * b.columns + column..][..width].copy_from_slice(&values[..width]);
+            let tiles = sums.map(
+                #[inline(always)]
+                |sums| stored::<S, ROWS, VECTORS>(&sums),
+            );
+            for (p, tile) in tiles.iter().enumerate() {
+                let column = (panel + p) * PANEL;
+                for (row, values) in (first..columns).zip(tile) {
+                    put(values, &mut out[row * width + column..(row + 1) * width]);
+                }
             }
+            next += ROWS;
         }
     }
 }
 
-/// A transposed left factor, cut into strips of `ROWS` columns, each stored `[depth, ROWS]`: read in place, its rows would
-/// lie in few sets of the cache and drive each other out.
+/// Writes as much of a tile's row as there is room for.
 #[inline(always)]
-fn pack_strips<const ROWS: usize>(matrix: &[f32], stride: usize, columns: usize, depth: usize) -> Scratch {
-    let mut values = Scratch::take(columns.div_ceil(ROWS) * depth * ROWS);
-    // A few rows at a time, so that they stay in cache for all strips.
-    const AT_ONCE: usize = 16;
-    for first in (0..depth).step_by(AT_ONCE) {
-        let rows = &matrix[first * stride..];
-        for (s, strip) in values.chunks_exact_mut(depth * ROWS).enumerate() {
-            let tiles = strip[first * ROWS..].as_chunks_mut::<ROWS>().0.iter_mut().take(AT_ONCE);
-            for (to, row) in tiles.zip(rows.chunks(stride)) {
-                *to = head(&row[s * ROWS..]);
-            }
-        }
+fn put(values: &[f32; PANEL], out: &mut [f32]) {
+    match out.first_chunk_mut() {
+        Some(out) => *out = *values,
+        None => out.copy_from_slice(&values[..out.len()]),
     }
-    values
 }
 
 /// One row times some columns of `B`.
@@ -474,8 +487,8 @@ impl Tiled for RowsTimes<'_> {
             #[inline(always)]
             |place, tile| {
                 for (i, row) in tile.iter().enumerate().take(place.rows) {
-                    let to = &mut out[(place.row + i) * columns + place.column..][..place.columns];
-                    to.copy_from_slice(&row[..place.columns]);
+                    let row_of_c = place.row + i;
+                    put(row, &mut out[row_of_c * columns + place.column..(row_of_c + 1) * columns]);
                 }
             },
         );
@@ -511,6 +524,21 @@ mod tests {
         (0..values.len()).map(|at| values[at % rows * columns + at / rows]).collect()
     }
 
+    /// Rows a stride apart, with nothing to be read between them.
+    fn apart(values: &[f32], columns: usize) -> Vec<f32> {
+        let row = |row: &[f32]| {
+            let mut row = row.to_vec();
+            row.resize(row_stride(columns), f32::NAN);
+            row
+        };
+        values.chunks(columns).flat_map(row).collect()
+    }
+
+    fn of(values: &[f32], columns: usize) -> Rows<'_> {
+        let stride = row_stride(columns);
+        Rows { values, stride, count: values.len() / stride }
+    }
+
     #[test]
     fn products_agree_with_the_definition() {
         for shape in [[1, 1, 1], [6, 16, 16], [7, 3, 17], [13, 40, 5], [200, 9, 33], [2, 64, 100], [5, 5, 1]]
@@ -528,7 +556,8 @@ mod tests {
             out.fill(f32::NAN);
             let panels = Panels::pack_transposed(&transposed(&b, columns), columns, depth);
             assert_eq!(panels.values[..], Panels::pack(&b, columns, depth, columns).values[..]);
-            columns_times(&transposed(&a, depth), rows, rows, &panels, &mut out);
+            let (a, b) = (apart(&transposed(&a, depth), rows), apart(&b, columns));
+            columns_times(of(&a, rows), rows, of(&b, columns), columns, &mut out);
             assert!(close(&out), "transposed, {shape:?}");
         }
     }

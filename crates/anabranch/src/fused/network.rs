@@ -20,8 +20,8 @@ use burn::tensor::Tensor;
 use rayon::prelude::*;
 
 use super::bridge::{Fused, Saved, fused};
-use super::layer::{self, Input, Layer, Outputs, Rows, forward, sum_columns};
-use super::matmul::{Panels, columns_times, padded};
+use super::layer::{self, Input, Layer, Outputs, forward, sum_columns};
+use super::matmul::{Panels, Rows, columns_times, row_stride};
 use super::scratch::Scratch;
 use crate::network::Activation;
 use crate::network::feedforward::Feedforward;
@@ -173,10 +173,10 @@ impl NetworkOp {
         let mut previous = Scratch::take(0);
         let mut skip = Scratch::take(0);
         for (index, layer) in layers[..end].iter().enumerate() {
-            let width = padded(layer.weight.columns());
+            let width = row_stride(layer.weight.columns());
             let source = match index {
                 0 => Rows { values: entry, stride: depth, count: rows },
-                _ => Rows { values: &previous, stride: padded(layer.weight.depth()), count: rows },
+                _ => Rows { values: &previous, stride: row_stride(layer.weight.depth()), count: rows },
             };
             let (depth, bias) =
                 if index == 0 { (depth, bias) } else { (layer.weight.depth(), &layer.bias[..]) };
@@ -195,7 +195,7 @@ impl NetworkOp {
             }
             if keep {
                 let source = match index {
-                    0 => copied(entry),
+                    0 => pad(entry, depth),
                     _ => std::mem::replace(&mut previous, Scratch::take(0)),
                 };
                 tape.inputs.push(source);
@@ -204,19 +204,19 @@ impl NetworkOp {
             previous = next;
         }
         let layer = &layers[end];
-        let mut wide = Scratch::take(rows * padded(layer.weight.columns()));
+        let mut wide = Scratch::take(rows * row_stride(layer.weight.columns()));
         let (source, depth, bias) = match end {
             0 => (Rows { values: entry, stride: depth, count: rows }, depth, bias),
             _ => {
                 let depth = layer.weight.depth();
-                (Rows { values: &previous, stride: padded(depth), count: rows }, depth, &layer.bias[..])
+                (Rows { values: &previous, stride: row_stride(depth), count: rows }, depth, &layer.bias[..])
             }
         };
         let outputs = Outputs { before: &mut [], next: &mut wide, slope: &mut [] };
         forward(None, Input { x: source, depth, weight: &layer.weight, bias, skip: None }, outputs);
         unpad(&wide, layer.weight.columns(), out);
         if keep {
-            tape.inputs.push(if end == 0 { copied(entry) } else { previous });
+            tape.inputs.push(if end == 0 { pad(entry, depth) } else { previous });
         }
         keep.then_some(tape)
     }
@@ -248,15 +248,17 @@ impl NetworkOp {
         let mut block: Option<Scratch> = None;
         for index in (0..=end).rev() {
             let linear = linears[index];
-            let width = padded(linear.output);
+            let width = row_stride(linear.output);
             let (weight, bias) = theta[linear.start..][..(linear.input + 1) * linear.output]
                 .split_at_mut(linear.input * linear.output);
-            let panels = Panels::pack(&grad, width, rows, linear.output);
+            let above = Rows { values: &grad, stride: width, count: rows };
             bias.fill(0.0);
             sum_columns(&grad, bias);
             if index == 0 {
-                let depth = tape.inputs[0].len() / rows;
-                columns_times(&tape.inputs[0], depth, depth, &panels, &mut weight[..depth * linear.output]);
+                let depth =
+                    if matches!(context, Context::Shared(_)) { self.shape.input } else { linear.input };
+                let x = Rows { values: &tape.inputs[0], stride: row_stride(depth), count: rows };
+                columns_times(x, depth, above, linear.output, &mut weight[..depth * linear.output]);
                 if let Context::Shared(context) = context {
                     let tail = weight[depth * linear.output..].chunks_exact_mut(linear.output);
                     for (row, c) in tail.zip(context) {
@@ -265,8 +267,9 @@ impl NetworkOp {
                 }
                 break;
             }
-            let stride = padded(linear.input);
-            columns_times(&tape.inputs[index], stride, linear.input, &panels, weight);
+            let stride = row_stride(linear.input);
+            let x = Rows { values: &tape.inputs[index], stride, count: rows };
+            columns_times(x, linear.input, above, linear.output, weight);
             let joins = self.joins(index, end);
             if joins {
                 block = Some(copied(&grad));
@@ -276,16 +279,15 @@ impl NetworkOp {
             let slope = &tape.slopes[index - 1];
             let slope = (!slope.is_empty()).then_some(&slope[..]);
             let mut below = Scratch::take(rows * stride);
-            let source = Rows { values: &grad, stride: width, count: rows };
             let transposed = &job.transposed[index - 1];
-            layer::Backward { grad: source, transposed, slope, skip: skip.as_deref(), out: &mut below }.run();
+            layer::Backward { grad: above, transposed, slope, skip: skip.as_deref(), out: &mut below }.run();
             grad = below;
         }
         let first = linears[0];
         let mut entry = Vec::new();
         if let Some(transposed) = &job.first {
-            let mut wide = Scratch::take(rows * padded(transposed.columns()));
-            let source = Rows { values: &grad, stride: padded(first.output), count: rows };
+            let mut wide = Scratch::take(rows * row_stride(transposed.columns()));
+            let source = Rows { values: &grad, stride: row_stride(first.output), count: rows };
             layer::Backward { grad: source, transposed, slope: None, skip: None, out: &mut wide }.run();
             entry = vec![0.0; rows * transposed.columns()];
             unpad(&wide, transposed.columns(), &mut entry);
@@ -321,7 +323,7 @@ fn join(a: &[f32], b: &[f32], rows: usize) -> Vec<f32> {
 }
 
 fn pad(values: &[f32], columns: usize) -> Scratch {
-    let width = padded(columns);
+    let width = row_stride(columns);
     let mut out = Scratch::take(values.len() / columns * width);
     let rows = out.chunks_exact_mut(width).zip(values.chunks_exact(columns));
     rows.for_each(|(to, from)| {
@@ -338,7 +340,7 @@ fn copied(values: &[f32]) -> Scratch {
 }
 
 fn unpad(values: &[f32], columns: usize, out: &mut [f32]) {
-    let rows = out.chunks_exact_mut(columns).zip(values.chunks_exact(padded(columns)));
+    let rows = out.chunks_exact_mut(columns).zip(values.chunks_exact(row_stride(columns)));
     rows.for_each(|(to, from)| to.copy_from_slice(&from[..columns]));
 }
 

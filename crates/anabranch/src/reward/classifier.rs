@@ -16,7 +16,7 @@ use super::{Describe, Failure, Reward, Shape, Space, fill_rows, within};
 use crate::data::{parse_text, read_text, records};
 use crate::environment::Cell;
 use crate::error::{Problem, Result, quoted};
-use crate::fused::matmul::padded;
+use crate::fused::matmul::row_stride;
 use crate::network::Activation;
 use crate::network::taped::{Inputs, Mlp, NONE, Network, Tape};
 use crate::recipe::OptimizerRecipe;
@@ -246,11 +246,11 @@ fn fit(
             }
             let evaluator = network.with(&weights);
             evaluator.evaluate(&mut tape, 0);
-            let mut slopes = vec![0.0; batch.len() * padded(1)];
+            let mut slopes = vec![0.0; batch.len() * row_stride(1)];
             for (row, i) in batch.iter().enumerate() {
                 let wanted = f64::from(u8::from(training[*i].1));
                 let found = sigmoid(f64::from(tape.output(row, 1)[0]));
-                slopes[row * padded(1)] = ((found - wanted) / batch.len() as f64) as f32;
+                slopes[row * row_stride(1)] = ((found - wanted) / batch.len() as f64) as f32;
             }
             evaluator.backward(&mut tape, &slopes, &mut gradient);
             drop(evaluator);

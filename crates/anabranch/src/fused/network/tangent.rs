@@ -94,7 +94,7 @@ struct Job<'a> {
 
 impl NetworkOp {
     fn entry_rows(&self, layer: &Layer) -> Vec<f32> {
-        let width = padded(layer.weight.columns());
+        let width = row_stride(layer.weight.columns());
         let mut rows = vec![0.0; self.shape.input * width];
         for (i, row) in rows.chunks_exact_mut(width).enumerate() {
             layer.weight.add_row(i, 1.0, row);
@@ -111,7 +111,7 @@ impl Job<'_> {
         let mut previous = Scratch::take(0);
         let mut skip = Scratch::take(0);
         for (index, layer) in self.layers[..end].iter().enumerate() {
-            let width = padded(layer.weight.columns());
+            let width = row_stride(layer.weight.columns());
             let slope = &tape.slopes[index];
             let slope = (!slope.is_empty()).then(|| &slope[first * width..][..rows * width]);
             let starts = op.shape.residual && index.is_multiple_of(2) && slope.is_some();
@@ -140,20 +140,20 @@ impl Job<'_> {
         match &self.entry {
             Some(entry) => {
                 let per = op.shape.output / count;
-                let width = padded(weight.columns());
+                let width = row_stride(weight.columns());
                 for (t, out) in out.chunks_exact_mut(per).enumerate() {
                     let i = t % count;
                     if end == 0 {
                         out.copy_from_slice(&entry[i * width + i * per..][..per]);
                     } else {
-                        let stride = padded(weight.depth());
+                        let stride = row_stride(weight.depth());
                         weight.row_times(&previous[t * stride..][..weight.depth()], i * per, out);
                     }
                 }
             }
             None => {
                 let (x, depth) = self.source(end, &previous, given, tangent_rows);
-                let mut wide = Scratch::take(tangent_rows * padded(weight.columns()));
+                let mut wide = Scratch::take(tangent_rows * row_stride(weight.columns()));
                 let next = &mut wide;
                 Tangent { x, depth, weight, skip: None, slope: None, count, before: &mut [], next }.run();
                 unpad(&wide, weight.columns(), out);
@@ -176,7 +176,7 @@ impl Job<'_> {
             }
             _ => {
                 let depth = self.layers[index].weight.depth();
-                (Rows { values: previous, stride: padded(depth), count }, depth)
+                (Rows { values: previous, stride: row_stride(depth), count }, depth)
             }
         }
     }

@@ -9,7 +9,7 @@
 
 use super::lane::{Lane, encode};
 use crate::environment::Edge;
-use crate::fused::matmul::padded;
+use crate::fused::matmul::row_stride;
 use crate::network::taped::{Evaluator, NONE};
 use crate::objective::balance::{QuantileFlows, Risk, StateFlows};
 use crate::policy::{Policy, SaidSlopes, Visit};
@@ -184,7 +184,7 @@ impl<P: Policy> Lane<P> {
         gradient: &mut [f32],
     ) {
         let (cells, outputs, moves) = (policy.cells(), policy.outputs(), policy.moves());
-        let (width, quantiles) = (padded(outputs), policy.quantiles());
+        let (width, quantiles) = (row_stride(outputs), policy.quantiles());
         let mut out = std::mem::take(&mut self.slopes);
         out.clear();
         out.resize(self.tape.rows() * width, 0.0);

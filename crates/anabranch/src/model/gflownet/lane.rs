@@ -6,7 +6,7 @@
 
 use super::junctions::Parent;
 use crate::environment::Edge;
-use crate::fused::matmul::padded;
+use crate::fused::matmul::row_stride;
 use crate::network::taped::{Evaluator, NONE, Tape};
 use crate::objective::balance::{Paths, Reference, Slopes};
 use crate::policy::{Behaviour, Policy, Said, SaidSlopes, Visit};
@@ -46,9 +46,9 @@ pub struct Lane<P: Policy> {
     alive: Vec<u32>,
     moved: Vec<u32>,
     pub(super) work: P::Work,
-    /// `[rows, padded(outputs)]`.
+    /// `[rows, row_stride(outputs)]`.
     pub(super) slopes: Vec<f32>,
-    /// What other weights answered at the same rows, `[rows, padded(outputs)]`, or empty.
+    /// What other weights answered at the same rows, `[rows, row_stride(outputs)]`, or empty.
     reference: Vec<f32>,
     /// The parents of every state in trajectory order, how many each has, and their states.
     pub(super) parents: Vec<Parent>,
@@ -408,7 +408,7 @@ impl<P: Policy> Lane<P> {
 
     /// Appends what the reference says of these trajectories.
     pub fn describe_reference(&mut self, policy: &P, out: &mut Reference) {
-        let (outputs, width) = (policy.outputs(), padded(policy.outputs()));
+        let (outputs, width) = (policy.outputs(), row_stride(policy.outputs()));
         let kept = std::mem::take(&mut self.reference);
         self.visits(policy, |_, visit, row, values, work| {
             let theirs = row.map_or(&[][..], |row| &kept[row as usize * width..][..outputs]);
@@ -430,7 +430,7 @@ impl<P: Policy> Lane<P> {
         first: usize,
         gradient: &mut [f32],
     ) {
-        let (outputs, width) = (policy.outputs(), padded(policy.outputs()));
+        let (outputs, width) = (policy.outputs(), row_stride(policy.outputs()));
         let mut out = std::mem::take(&mut self.slopes);
         let reference = std::mem::take(&mut self.reference);
         out.clear();

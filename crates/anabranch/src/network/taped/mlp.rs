@@ -12,8 +12,8 @@ use std::borrow::Cow;
 use pulp::{Arch, NullaryFnOnce};
 
 use super::{Evaluator, Inputs, NONE, Network, Tape};
-use crate::fused::layer::{Backward, Input, Layer, Outputs, Rows, forward, sum_columns};
-use crate::fused::matmul::{Panels, columns_times, padded};
+use crate::fused::layer::{Backward, Input, Layer, Outputs, forward, sum_columns};
+use crate::fused::matmul::{Panels, Rows, columns_times, padded, row_stride};
 use crate::fused::scratch::Scratch;
 use crate::network::Activation;
 use crate::network::weights::{Slot, layout};
@@ -145,7 +145,7 @@ impl Evaluator for WithWeights<'_> {
         }
         let mut buffers = std::mem::take(&mut tape.buffers);
         buffers.resize_with(2 * last + 1, Vec::new);
-        let width = padded(widths[0]);
+        let width = row_stride(widths[0]);
         let mut gathered = Scratch::take(rows * width);
         buffers[2 * last].resize(tape.rows() * width, 0.0);
         Arch::new().dispatch(Gather {
@@ -163,12 +163,12 @@ impl Evaluator for WithWeights<'_> {
                 let x = Rows { values: &[], stride: 0, count: rows };
                 Input { x, depth: 0, weight: &self.empty, bias: &self.first_bias, skip: Some(&gathered) }
             } else {
-                let stride = padded(widths[index - 1]);
+                let stride = row_stride(widths[index - 1]);
                 let x = Rows { values: &before[2 * (index - 1)][first * stride..], stride, count: rows };
                 let layer = &self.deep[index - 1];
                 Input { x, depth: widths[index - 1], weight: &layer.weight, bias: &layer.bias, skip: None }
             };
-            let width = padded(widths[index]);
+            let width = row_stride(widths[index]);
             if let [value, slope, ..] = here {
                 let (next, slope) = (grown(value, width, first, rows), grown(slope, width, first, rows));
                 forward(Some(self.network.activation), input, Outputs { before: &mut [], next, slope });
@@ -206,11 +206,12 @@ impl Evaluator for WithWeights<'_> {
                 break;
             }
             let below = &tape.buffers[2 * (index - 1)];
-            let stride = padded(depth);
-            columns_times(below, stride, depth, &Panels::pack(grad, padded(width), rows, width), weight);
+            let stride = row_stride(depth);
+            let grad = Rows { values: grad, stride: row_stride(width), count: rows };
+            columns_times(Rows { values: below, stride, count: rows }, depth, grad, width, weight);
             let mut out = Scratch::take(rows * stride);
             Backward {
-                grad: Rows { values: grad, stride: padded(width), count: rows },
+                grad,
                 transposed: &self.transposed[index - 1],
                 slope: Some(&tape.buffers[2 * (index - 1) + 1]),
                 skip: None,
@@ -261,7 +262,7 @@ impl Change {
     }
 }
 
-/// What the first layer adds up besides its bias, `[rows, padded(columns)]`.
+/// What the first layer adds up besides its bias, `[rows, row_stride(columns)]`.
 struct Gather<'a> {
     tape: &'a Tape,
     first: usize,
@@ -279,7 +280,7 @@ impl NullaryFnOnce for Gather<'_> {
     #[inline(always)]
     fn call(self) {
         let Self { tape, first, inputs, weight, columns, sums, out } = self;
-        let width = padded(columns);
+        let width = row_stride(columns);
         let mut change = Change::default();
         for (row, out) in (first..).zip(out.chunks_exact_mut(width)) {
             let (known, sum) = sums.split_at_mut(row * width);
@@ -328,7 +329,7 @@ impl NullaryFnOnce for Scatter<'_> {
     fn call(self) {
         let Self { tape, inputs, grad, sums, columns, weight } = self;
         let (sparse, dense) = weight.split_at_mut(inputs.features * columns);
-        let width = padded(columns);
+        let width = row_stride(columns);
         let mut change = Change::default();
         for row in (0..tape.rows()).rev() {
             let (before, own) = sums.split_at_mut(row * width);

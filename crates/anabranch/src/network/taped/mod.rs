@@ -18,7 +18,7 @@ mod words;
 
 use std::fmt::Debug;
 
-use crate::fused::matmul::padded;
+use crate::fused::matmul::row_stride;
 use crate::network::weights::Slot;
 use crate::rng::Noise;
 
@@ -55,7 +55,7 @@ pub struct Tape {
     parents: Vec<u32>,
     /// What the network keeps for its derivative, `[rows, ...]` each.
     buffers: Vec<Vec<f32>>,
-    /// `[rows, padded(outputs)]`.
+    /// `[rows, row_stride(outputs)]`.
     outputs: Vec<f32>,
     /// The rows as words, where the network reads them so.
     words: Words,
@@ -133,15 +133,15 @@ impl Tape {
 
     /// What the network answers at row `row`, where it has `outputs` outputs.
     pub fn output(&self, row: usize, outputs: usize) -> &[f32] {
-        &self.outputs[row * padded(outputs)..][..outputs]
+        &self.outputs[row * row_stride(outputs)..][..outputs]
     }
 
     /// The same, to be changed in place.
     pub fn output_mut(&mut self, row: usize, outputs: usize) -> &mut [f32] {
-        &mut self.outputs[row * padded(outputs)..][..outputs]
+        &mut self.outputs[row * row_stride(outputs)..][..outputs]
     }
 
-    /// All outputs, `[rows, padded(outputs)]`.
+    /// All outputs, `[rows, row_stride(outputs)]`.
     pub fn outputs(&self) -> &[f32] {
         &self.outputs
     }
@@ -197,6 +197,6 @@ pub trait Evaluator: Send + Sync {
     fn evaluate(&self, tape: &mut Tape, first: usize);
 
     /// The gradient by the weights of `sum slopes * outputs` over all rows, written to `gradient`; `slopes` is
-    /// `[rows, padded(outputs)]`, zero beyond the outputs. The tape is left as it was.
+    /// `[rows, row_stride(outputs)]`, zero beyond the outputs. The tape is left as it was.
     fn backward(&self, tape: &mut Tape, slopes: &[f32], gradient: &mut [f32]);
 }

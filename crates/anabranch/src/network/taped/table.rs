@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 
 use super::{Evaluator, Inputs, Network, Tape};
-use crate::fused::matmul::padded;
+use crate::fused::matmul::row_stride;
 use crate::network::weights::{Slot, layout};
 use crate::rng::Noise;
 
@@ -73,7 +73,7 @@ struct WithWeights<'a> {
 impl Evaluator for WithWeights<'_> {
     fn evaluate(&self, tape: &mut Tape, first: usize) {
         let outputs = self.table.outputs;
-        tape.outputs.resize(tape.rows() * padded(outputs), 0.0);
+        tape.outputs.resize(tape.rows() * row_stride(outputs), 0.0);
         for row in first..tape.rows() {
             let known = self.table.row(tape.features(row));
             let out = tape.output_mut(row, outputs);
@@ -87,7 +87,7 @@ impl Evaluator for WithWeights<'_> {
     fn backward(&self, tape: &mut Tape, slopes: &[f32], gradient: &mut [f32]) {
         gradient.fill(0.0);
         let outputs = self.table.outputs;
-        for (row, slopes) in slopes.chunks_exact(padded(outputs)).enumerate() {
+        for (row, slopes) in slopes.chunks_exact(row_stride(outputs)).enumerate() {
             if let Some(at) = self.table.row(tape.features(row)) {
                 let to = &mut gradient[at * outputs..][..outputs];
                 to.iter_mut().zip(slopes).for_each(|(to, slope)| *to += slope);

@@ -84,7 +84,7 @@ fn networks() -> Vec<(String, Arc<dyn Network>)> {
 fn gradients_agree_with_differences() {
     for (order, network) in networks() {
         let weights = network.initial(&Noise::new(2, Purpose::Weights));
-        let width = padded(network.outputs());
+        let width = row_stride(network.outputs());
         let mut slopes = Noise::new(3, Purpose::Data).normal(words().len(), width);
         slopes.chunks_exact_mut(width).for_each(|row| row[network.outputs()..].fill(0.0));
         let mut tape = Tape::default();

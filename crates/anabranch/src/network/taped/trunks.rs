@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{Computed, Evaluator, Inputs, Network, Tape};
-use crate::fused::matmul::padded;
+use crate::fused::matmul::row_stride;
 use crate::fused::scratch::Scratch;
 use crate::network::weights::{Slot, layout};
 use crate::rng::Noise;
@@ -84,7 +84,7 @@ impl Evaluator for WithWeights<'_> {
     fn evaluate(&self, tape: &mut Tape, first: usize) {
         let Computed { mut parts, mut outputs, buffers, words } = tape.set_aside();
         parts.resize_with(self.parts.len(), Computed::default);
-        let width = padded(self.outputs);
+        let width = row_stride(self.outputs);
         outputs.resize(tape.rows() * width, 0.0);
         for (part, computed) in self.parts.iter().zip(&mut parts) {
             tape.restore(std::mem::take(computed));
@@ -104,10 +104,10 @@ impl Evaluator for WithWeights<'_> {
         for (part, computed) in self.parts.iter().zip(&mut own.parts) {
             let (gradient, tail) = rest.split_at_mut(part.parameters);
             rest = tail;
-            let width = padded(part.places.len());
+            let width = row_stride(part.places.len());
             let mut of_part = Scratch::take(tape.rows() * width);
             of_part.fill(0.0);
-            let rows = slopes.chunks_exact(padded(self.outputs)).zip(of_part.chunks_exact_mut(width));
+            let rows = slopes.chunks_exact(row_stride(self.outputs)).zip(of_part.chunks_exact_mut(width));
             for (slopes, to) in rows {
                 part.places.iter().zip(to).for_each(|(place, to)| *to = slopes[*place]);
             }

@@ -8,7 +8,7 @@
 //! rewards at terminal states, Pan et al. (2023), section 4.
 
 use super::exploration::NoveltySettings;
-use crate::fused::matmul::padded;
+use crate::fused::matmul::row_stride;
 use crate::network::Activation;
 use crate::network::taped::{Mlp, NONE, Network, Tape};
 use crate::policy::Policy;
@@ -56,12 +56,12 @@ impl Novelty {
         learned.evaluate(&mut self.tape, 0);
         random.evaluate(&mut self.target, 0);
         let width = self.settings.width;
-        let mut slopes = vec![0.0; self.tape.rows() * padded(width)];
+        let mut slopes = vec![0.0; self.tape.rows() * row_stride(width)];
         let count = log_rewards.len() as f32;
         for (row, log_reward) in log_rewards.iter_mut().enumerate() {
             let pairs = self.tape.output(row, width).iter().zip(self.target.output(row, width));
             let mut novelty = 0.0;
-            for ((found, wanted), slope) in pairs.zip(&mut slopes[row * padded(width)..]) {
+            for ((found, wanted), slope) in pairs.zip(&mut slopes[row * row_stride(width)..]) {
                 let error = found - wanted;
                 novelty += f64::from(error * error) / width as f64;
                 *slope = 2.0 * error / (width as f32 * count);

@@ -5,8 +5,8 @@ use pulp::Arch;
 use super::attention::{Attend, AttendBack, Sizes};
 use super::norm::{Norm, NormBack};
 use super::{MAPS, Transformer};
-use crate::fused::layer::{Backward, Input, Layer, Outputs, Rows, forward, sum_columns};
-use crate::fused::matmul::{Panels, columns_times, padded};
+use crate::fused::layer::{Backward, Input, Layer, Outputs, forward, sum_columns};
+use crate::fused::matmul::{Panels, Rows, columns_times, row_stride};
 use crate::fused::scratch::Scratch;
 use crate::network::taped::words::Words;
 use crate::network::taped::{Evaluator, Tape};
@@ -46,7 +46,7 @@ fn two<'g>(gradient: &'g mut [f32], network: &Transformer, part: usize) -> (&'g 
 /// A linear map on rows without an activation.
 fn apply(map: &Layer, x: &[f32], count: usize, skip: Option<&[f32]>, next: &mut [f32]) {
     let depth = map.weight.depth();
-    let x = Rows { values: x, stride: padded(depth), count };
+    let x = Rows { values: x, stride: row_stride(depth), count };
     let input = Input { x, depth, weight: &map.weight, bias: &map.bias, skip };
     forward(None, input, Outputs { before: &mut [], next, slope: &mut [] });
 }
@@ -73,13 +73,13 @@ impl<'a> WithWeights<'a> {
 
     fn sizes(&self) -> Sizes {
         let (width, heads) = (self.network.shape.width, self.network.shape.heads);
-        Sizes { width, heads, stride: padded(3 * width), padded: padded(width) }
+        Sizes { width, heads, stride: row_stride(3 * width), padded: row_stride(width) }
     }
 
-    /// The embeddings of the tokens from `first` on, `[tokens, padded(width)]`.
+    /// The embeddings of the tokens from `first` on, `[tokens, row_stride(width)]`.
     fn embed(&self, tape: &Tape, words: &Words, first: usize) -> Scratch {
         let (width, dense) = (self.network.shape.width, self.network.dense);
-        let padded = padded(width);
+        let padded = row_stride(width);
         let mut x = Scratch::take((words.len() - first) * padded);
         let (tokens, positions, inputs) = (self.part(0), self.part(1), self.part(2));
         for (token, x) in (first..).zip(x.chunks_exact_mut(padded)) {
@@ -126,7 +126,7 @@ impl<'a> WithWeights<'a> {
             let normed = grown(normed_after, wide, first, count);
             norm(&x, normed, grown(scale_after, 1, first, count));
             let map = self.layer_map(layer, WIDEN);
-            let stride = padded(shape.inner);
+            let stride = row_stride(shape.inner);
             let (hidden, slope) = (grown(hidden, stride, first, count), grown(slope, stride, first, count));
             let rows = Rows { values: normed, stride: wide, count };
             let input =
@@ -172,21 +172,21 @@ impl<'a> WithWeights<'a> {
     fn answer(&self, tape: &mut Tape, words: &Words, normed: &[f32], first: usize, token: usize) {
         let outputs = self.network.alphabet.places * self.network.of_place();
         let whole = self.network.answers.whole;
-        let width = padded(outputs + whole);
+        let width = row_stride(outputs + whole);
         tape.outputs.resize(tape.rows() * width, 0.0);
         if whole > 0 {
             let rows = words.reads.len() - first;
             let read = self.read(words, normed, first);
-            let mut out = Scratch::take(rows * padded(whole));
+            let mut out = Scratch::take(rows * row_stride(whole));
             apply(self.head(WHOLE), &read, rows, None, &mut out);
             let to = tape.outputs[first * width..].chunks_exact_mut(width);
-            for (to, out) in to.zip(out.chunks_exact(padded(whole))) {
+            for (to, out) in to.zip(out.chunks_exact(row_stride(whole))) {
                 to[outputs..outputs + whole].copy_from_slice(&out[..whole]);
             }
         }
         if outputs > 0 {
             let count = words.len() - token;
-            let stride = padded(self.network.of_place());
+            let stride = row_stride(self.network.of_place());
             let mut out = Scratch::take(count * stride);
             apply(self.head(PLACE), &normed[token * self.sizes().padded..], count, None, &mut out);
             self.places(words, first, |at, row, letters, place| {
@@ -211,13 +211,17 @@ impl<'a> WithWeights<'a> {
     ) -> Scratch {
         let [rows, columns] = self.network.parts[at].shape[..] else { unreachable!("a map is a matrix") };
         let (weight, bias) = two(gradient, self.network, at);
-        let count = grad.len() / padded(columns);
-        columns_times(x, padded(rows), rows, &Panels::pack(grad, padded(columns), count, columns), weight);
+        let count = grad.len() / row_stride(columns);
+        let (x, above) = (
+            Rows { values: x, stride: row_stride(rows), count },
+            Rows { values: grad, stride: row_stride(columns), count },
+        );
+        columns_times(x, rows, above, columns, weight);
         bias.fill(0.0);
         sum_columns(grad, bias);
-        let mut out = Scratch::take(count * padded(rows));
+        let mut out = Scratch::take(count * row_stride(rows));
         Backward {
-            grad: Rows { values: grad, stride: padded(columns), count },
+            grad: above,
             transposed: &Panels::pack_transposed(self.part(at), rows, columns),
             slope,
             skip: None,
@@ -238,9 +242,9 @@ impl<'a> WithWeights<'a> {
         let wide = self.sizes().padded;
         let outputs = self.network.alphabet.places * self.network.of_place();
         let whole = self.network.answers.whole;
-        let width = padded(outputs + whole);
+        let width = row_stride(outputs + whole);
         let mut grad = if outputs > 0 {
-            let stride = padded(self.network.of_place());
+            let stride = row_stride(self.network.of_place());
             let mut of_places = Scratch::take(words.len() * stride);
             of_places.fill(0.0);
             self.places(words, 0, |at, row, letters, place| {
@@ -258,7 +262,7 @@ impl<'a> WithWeights<'a> {
             none
         };
         if whole > 0 {
-            let stride = padded(whole);
+            let stride = row_stride(whole);
             let mut of_words = Scratch::take(words.reads.len() * stride);
             of_words.fill(0.0);
             for (to, from) in of_words.chunks_exact_mut(stride).zip(slopes.chunks_exact(width)) {
@@ -277,7 +281,7 @@ impl<'a> WithWeights<'a> {
     /// The gradient of the embeddings, `grad` being that of their sums.
     fn back_to_embeddings(&self, tape: &Tape, words: &Words, grad: &[f32], gradient: &mut [f32]) {
         let (width, dense) = (self.network.shape.width, self.network.dense);
-        let wide = padded(width);
+        let wide = row_stride(width);
         let parts = &self.network.parts;
         let mut add = |part: usize, row: usize, factor: f32, token: usize| {
             let to = &mut gradient[parts[part].range.start + row * width..][..width];
