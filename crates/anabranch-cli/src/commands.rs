@@ -8,7 +8,7 @@ use anabranch::error::{Error, Problem, Result, quoted};
 use anabranch::estimate::likelihood::{bits_per_dim, nll_observed};
 use anabranch::recipe::{ChainPlan, Override, Plan, Recipe, library, locate, named};
 use anabranch::report::{Summary, write_comparison, write_report};
-use anabranch::run::{Ending, Observer, Run, watched};
+use anabranch::run::{Ending, Observer, Questions, Run, watched};
 use serde_json::{Map, Value, json};
 
 use crate::output::{say, tell};
@@ -35,10 +35,16 @@ pub fn execute(command: Command) -> Result<()> {
         Command::Sample { directory, count, seed, sampler, steps, format, out } => {
             sample(&directory, count, seed, (sampler.as_deref(), steps), format.as_deref(), out)
         }
-        Command::Evaluate { directory, data, from, to, json } => {
+        Command::Evaluate { directory, data, from, to, that, between, json } => {
             let what = match (&data, &from) {
                 (Some(path), _) => What::Data(path),
-                (None, Some(from)) => What::Ahead(from, to.as_deref()),
+                (None, Some(from)) => {
+                    let between = match between.as_slice() {
+                        [a, b] => Some([a.as_str(), b.as_str()]),
+                        _ => None,
+                    };
+                    What::Ahead(from, Questions { to: to.as_deref(), that: that.as_deref(), between })
+                }
                 (None, None) => What::All,
             };
             evaluate(&directory, what, json)
@@ -159,8 +165,8 @@ enum What<'a> {
     All,
     /// The rows, or objects, of a file.
     Data(&'a Path),
-    /// What lies ahead of a state, and how likely it comes to another.
-    Ahead(&'a str, Option<&'a str>),
+    /// What lies ahead of a state.
+    Ahead(&'a str, Questions<'a>),
 }
 
 fn evaluate(directory: &Path, what: What<'_>, as_json: bool) -> Result<()> {
@@ -172,7 +178,9 @@ fn evaluate(directory: &Path, what: What<'_>, as_json: bool) -> Result<()> {
         (What::All, _) => run.evaluate(&progress)?,
         (What::Data(path), Plan::Chain(plan)) => score(&run, plan, path, &progress)?,
         (What::Data(path), Plan::GFlowNet(plan)) => plan.score(&run.trained(&progress)?, path, &progress)?,
-        (What::Ahead(from, to), Plan::GFlowNet(plan)) => plan.ahead(&run.trained(&progress)?, from, to)?,
+        (What::Ahead(from, questions), Plan::GFlowNet(plan)) => {
+            plan.ahead(&run.trained(&progress)?, from, questions)?
+        }
         (What::Ahead(..), Plan::Chain(_)) => {
             return Err(Problem::new("--from", "a state, for a chain over data")
                 .allowed("it for runs of flow networks with `roots`")

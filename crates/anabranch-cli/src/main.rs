@@ -103,6 +103,12 @@ enum Command {
         /// A state ahead of that one: how likely it is to be passed.
         #[arg(long, value_name = "STATE", requires = "from")]
         to: Option<String>,
+        /// A formula, as of a reward: how likely it is not 0 for an object ahead of that state.
+        #[arg(long, value_name = "FORMULA", requires = "from")]
+        that: Option<String>,
+        /// Two formulas: the entropy of each, of each given the other, and their mutual information.
+        #[arg(long, num_args = 2, value_names = ["FORMULA", "FORMULA"], requires = "from")]
+        between: Vec<String>,
         /// Prints exactly one JSON object to stdout.
         #[arg(long)]
         json: bool,

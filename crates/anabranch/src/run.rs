@@ -7,6 +7,8 @@ mod chain;
 pub(crate) mod gflownet;
 mod log;
 
+pub use gflownet::Questions;
+
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anabranch::recipe::{Override, named, read};
-use anabranch::run::{Ending, Run, Silent};
+use anabranch::run::{Ending, Questions, Run, Silent};
 use serde_json::{Map, Value};
 
 /// A directory of its own, removed in the end.
@@ -356,7 +356,9 @@ fn flows_conditional_on_a_state() {
     let run = Run::open(&scratch.0).unwrap();
     let Plan::GFlowNet(plan) = &run.plan else { panic!("a flow network") };
     let weights = run.trained(&Silent).unwrap();
-    let ahead = plan.ahead(&weights, "{1}", Some("{0, 1}")).unwrap();
+    let questions =
+        Questions { to: Some("{0, 1}"), that: Some("x0 + x3 == 1"), between: Some(["x0", "x2 - x3"]) };
+    let ahead = plan.ahead(&weights, "{1}", questions).unwrap();
     // Sets with 1: alone, or with one or two of 0 (.8), 2 (-1), 3 (.5).
     let [a, b, c] = [0.8f64, -1.0, 0.5].map(f64::exp);
     let z = 1.0 + a + b + c + a * b + a * c + b * c;
@@ -367,10 +369,29 @@ fn flows_conditional_on_a_state() {
     };
     near("free_energy", -z.ln());
     near("probability", p);
+    near("probability_that", (a + c + a * b + b * c) / z);
+    // The label of (2, 3) is -1, 0 or 1: 0 is neither or both, and with 0 there is no room for both.
+    let joint = [[c, 1.0 + b * c, b], [a * c, a, a * b]].map(|row| row.map(|weight| weight / z));
+    let entropy = |p: &[f64]| -p.iter().map(|p| p * p.ln()).sum::<f64>();
+    let [of_a, of_b] = [
+        entropy(&joint.map(|row| row.iter().sum())),
+        entropy(&[0, 1, 2].map(|label| joint[0][label] + joint[1][label])),
+    ];
+    let of_both = entropy(joint.as_flattened());
+    near("entropy_a", of_a);
+    near("entropy_b", of_b);
+    near("entropy_a_given_b", of_both - of_b);
+    near("entropy_b_given_a", of_both - of_a);
+    near("mutual_information", of_a + of_b - of_both);
     assert!((number(&ahead, "probability_learned") - p).abs() < 0.05, "{ahead:?}");
-    let refused = |from: &str, to| plan.ahead(&weights, from, to).unwrap_err().to_string();
-    assert_eq!(refused("{1}", Some("{0}")), "--to: found \"{0}\"; allowed: a state that \"{1}\" leads to");
-    assert!(refused("{7}", None).starts_with("--from: found"));
+    let refused = |from: &str, questions| plan.ahead(&weights, from, questions).unwrap_err().to_string();
+    let to = Questions { to: Some("{0}"), ..Questions::default() };
+    assert_eq!(refused("{1}", to), "--to: found \"{0}\"; allowed: a state that \"{1}\" leads to");
+    assert!(refused("{7}", Questions::default()).starts_with("--from: found"));
+    let that = Questions { that: Some("x0 + c0"), ..Questions::default() };
+    assert_eq!(refused("{1}", that), "--that: found a formula of a condition; allowed: a formula of cells");
+    let between = Questions { between: Some(["x0", "x4"]), ..Questions::default() };
+    assert!(refused("{1}", between).starts_with("--between"));
 
     let walked = Scratch::new("walked-roots");
     let metrics = trained(&walked.0, read("test.toml", &text("walked"), &[]).unwrap());

@@ -8,12 +8,13 @@
 //! ```
 //!
 //! The policy is one over a [`Rooted`](crate::environment::Rooted) environment. The estimates are consistent whatever it has
-//! learned; the better it is, the smaller their errors. Where it is exact all w are equal, and FE has no error. Mutual
-//! information of two parts of an object follows from entropies, `I(A; B) = H(A) - H(A | B)`.
+//! learned; the better it is, the smaller their errors. Where it is exact all w are equal, and FE has no error. Of two parts of
+//! an object, [`FromRoot::between`] says entropies, conditional entropies and mutual information, `I(A; B) = H(A) - H(A | B)`.
 //!
 //! Bengio et al., "GFlowNet Foundations" (2023), sections 4 to 6. Errors by the delta method.
 
 use std::collections::HashMap;
+use std::hash::Hash;
 
 use super::trajectories::outward_from;
 use super::{Evidence, evidence};
@@ -105,27 +106,56 @@ impl FromRoot {
         Estimate { value, error: squares.sum::<f64>().sqrt() / n }
     }
 
-    /// The mutual information of two parts of the objects ahead, `I(A; B) = sum p(a, b) log p(a, b) / (p(a) p(b))`, where each
-    /// part is known by a number: what is in a place, whether an item is there. Nats; too large on average by about half the
-    /// number of pairs that occur, divided by the effective number of walks.
-    pub fn mutual_information(&self, a: impl Fn(&[Cell]) -> u32, b: impl Fn(&[Cell]) -> u32) -> Estimate {
+    /// What two parts of the objects ahead say of each other, where each part is known by a label: what is in a place, whether
+    /// an item is there.
+    pub fn between<L: Copy + Eq + Hash>(
+        &self,
+        a: impl Fn(&[Cell]) -> L,
+        b: impl Fn(&[Cell]) -> L,
+    ) -> Between {
         let cells = self.objects.len() / self.log_weights.len();
-        let pairs: Vec<(u32, u32)> =
-            self.objects.chunks_exact(cells).map(|object| (a(object), b(object))).collect();
         let (mut of_a, mut of_b, mut of_both) = (HashMap::new(), HashMap::new(), HashMap::new());
-        for ((a, b), share) in pairs.iter().zip(self.shares()) {
-            *of_a.entry(*a).or_insert(0.0) += share;
-            *of_b.entry(*b).or_insert(0.0) += share;
-            *of_both.entry((*a, *b)).or_insert(0.0) += share;
-        }
         let whole = self.log_weights.len() as f64;
-        self.mean(|i| {
-            let (a, b) = pairs[i];
-            let (both, alone): (f64, f64) = (of_both[&(a, b)], of_a[&a] * of_b[&b]);
-            // An object of no weight has no share in the mean.
-            if both > 0.0 { (both * whole / alone).ln() } else { 0.0 }
-        })
+        let mut pairs = Vec::with_capacity(self.log_weights.len());
+        for (object, share) in self.objects.chunks_exact(cells).zip(self.shares()) {
+            let (a, b) = (a(object), b(object));
+            *of_a.entry(a).or_insert(0.0) += share / whole;
+            *of_b.entry(b).or_insert(0.0) += share / whole;
+            *of_both.entry((a, b)).or_insert(0.0) += share / whole;
+            pairs.push((a, b));
+        }
+        let mean = |of: &dyn Fn(f64, f64, f64) -> f64| {
+            self.mean(|i| {
+                let (a, b) = pairs[i];
+                let both: f64 = of_both[&(a, b)];
+                // An object of no weight has no share in the mean.
+                if both > 0.0 { of(of_a[&a], of_b[&b], both) } else { 0.0 }
+            })
+        };
+        Between {
+            entropy_a: mean(&|a, _, _| -a.ln()),
+            entropy_b: mean(&|_, b, _| -b.ln()),
+            entropy_a_given_b: mean(&|_, b, both| (b / both).ln()),
+            entropy_b_given_a: mean(&|a, _, both| (a / both).ln()),
+            mutual_information: mean(&|a, b, both| (both / (a * b)).ln()),
+        }
     }
+}
+
+/// What two parts of the objects ahead of a root say of each other; nats. Mutual information is too large on average, and
+/// entropies too small, by about half the number of labels (or of pairs) that occur, divided by the effective number of walks.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Between {
+    /// `H(A)`.
+    pub entropy_a: Estimate,
+    /// `H(B)`.
+    pub entropy_b: Estimate,
+    /// `H(A | B)`.
+    pub entropy_a_given_b: Estimate,
+    /// `H(B | A)`.
+    pub entropy_b_given_a: Estimate,
+    /// `I(A; B) = sum p(a, b) log p(a, b) / (p(a) p(b))`.
+    pub mutual_information: Estimate,
 }
 
 /// The entropy of `R / Z` from two flows at the source: that of `r = R / c` and that of `-r log r`

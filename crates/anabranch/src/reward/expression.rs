@@ -84,6 +84,18 @@ impl Expression {
         Ok(formula)
     }
 
+    /// How many numbers of a condition it reads.
+    pub fn conditions(&self) -> usize {
+        self.conditions
+    }
+
+    /// Its value at one object, where it reads no condition.
+    pub fn value<C: Number>(&self, object: &[C]) -> f64 {
+        let mut out = [f64::NAN];
+        self.run(object, &[], &mut out);
+        out[0]
+    }
+
     /// The values of at most [`LANES`] objects.
     fn run<C: Number>(&self, objects: &[C], conditions: &[f32], out: &mut [f64]) {
         let batch = Batch { objects, cells: self.cells, conditions, width: self.conditions, rows: out.len() };
@@ -191,7 +203,7 @@ impl<C: Number> Reward<C> for Expression {
     }
 
     fn condition_width(&self) -> usize {
-        self.conditions
+        self.conditions()
     }
 }
 

@@ -8,6 +8,8 @@ pub(crate) mod relative;
 mod rooted;
 mod scored;
 
+pub use rooted::Questions;
+
 use std::collections::HashSet;
 use std::path::Path;
 use std::time::Instant;

@@ -6,14 +6,14 @@ use std::path::Path;
 use serde_json::{Map, Value, json};
 
 use crate::data::atomic::atomic_write;
-use crate::environment::{Cell, States};
+use crate::environment::{Cell, Environment, States};
 use crate::error::{Problem, Result, quoted};
 use crate::estimate::exact::{entropies, free_energies};
 use crate::estimate::rooted::{FromRoot, learned_log_flow, superset};
 use crate::policy::Actions;
 use crate::recipe::GFlowNetPlan;
 use crate::recipe::gflownet::{FlowTask, Task};
-use crate::reward::checked;
+use crate::reward::{Expression, checked};
 use crate::rng::Purpose;
 use crate::run::{Observer, insert, watched};
 use crate::train::Trained;
@@ -122,25 +122,57 @@ pub(super) fn evaluate(
     Ok(())
 }
 
+/// What is asked about the objects ahead of a state.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Questions<'a> {
+    /// How likely they have this state on a way to them, written as the environment writes its states.
+    pub to: Option<&'a str>,
+    /// How likely this formula is not 0.
+    pub that: Option<&'a str>,
+    /// What the values of these two formulas say of each other.
+    pub between: Option<[&'a str; 2]>,
+}
+
 impl GFlowNetPlan {
-    /// What lies ahead of the state `from`, and with `to` how likely an object ahead of it has `to` on a way to it; both as
-    /// the environment writes its states.
+    /// What lies ahead of the state `from`, written as the environment writes its states: its free energy, the entropy of the
+    /// objects, and what else is asked. Formulas are those of rewards ([`Expression`]).
     ///
     /// # Errors
-    /// If the recipe has no roots, a text is no state, or `from` does not lead to `to`.
-    pub fn ahead(&self, trained: &Trained, from: &str, to: Option<&str>) -> Result<Map<String, Value>> {
+    /// If the recipe has no roots, a text is no state or no formula, or `from` does not lead to `to`.
+    pub fn ahead(
+        &self,
+        trained: &Trained,
+        from: &str,
+        questions: Questions<'_>,
+    ) -> Result<Map<String, Value>> {
         let no_roots = || {
             Problem::new("--from", "a run whose walks start at the source alone")
                 .allowed("a run of a recipe with `roots`")
         };
         let Task::Discrete(task) = &self.task else { return Err(no_roots().into()) };
         let Some((environment, _)) = &task.inner else { return Err(no_roots().into()) };
-        let read = |key: &str, text: &str| {
-            let mut state = vec![0; environment.cells()];
-            environment.parse(text.trim(), &mut state).map_err(|found| Problem::new(key, found))?;
-            Ok::<_, crate::error::Error>(state)
+        let environment = environment.as_ref();
+        let root = state(environment, "--from", from)?;
+        let target = match questions.to {
+            None => None,
+            Some(to) => {
+                let target = state(environment, "--to", to)?;
+                let pair = format!("{} <= {}", environment.describe(&root), environment.describe(&target));
+                let mut both = vec![0; 2 * environment.cells()];
+                task.model.policy.environment().parse(&pair, &mut both).map_err(|_| {
+                    Problem::new("--to", quoted(to))
+                        .allowed(format!("a state that {} leads to", quoted(from)))
+                })?;
+                Some(target)
+            }
         };
-        let root = read("--from", from)?;
+        let formula = |place, text| formula(place, text, environment.cells());
+        let that = questions.that.map(|text| formula("--that", text)).transpose()?;
+        let between = match questions.between {
+            None => None,
+            Some([a, b]) => Some([formula("--between", a)?, formula("--between", b)?]),
+        };
+
         let (policy, evaluator) = (&task.model.policy, task.model.network.with(&trained.vectors[0]));
         let count = self.recipe.evaluation.paths;
         let noise = self.evaluation_noise();
@@ -149,29 +181,55 @@ impl GFlowNetPlan {
             FromRoot::walk(policy, evaluator.as_ref(), task.reward.as_ref(), root, count, &noise)
                 .map_err(super::fatal)
         };
+        let learned = |state: &[Cell]| learned_log_flow(policy, evaluator.as_ref(), state);
         let here = walk(&root, Purpose::Choice)?;
         let mut metrics = Map::new();
         insert(&mut metrics, "free_energy", here.free_energy());
-        if let Some(log_flow) = learned_log_flow(policy, evaluator.as_ref(), &root) {
+        if let Some(log_flow) = learned(&root) {
             metrics.insert("free_energy_learned".to_owned(), json!(-log_flow));
         }
         insert(&mut metrics, "entropy", here.entropy());
         metrics.insert("ess".to_owned(), json!(here.evidence().ess));
-        if let Some(to) = to {
-            let target = read("--to", to)?;
-            let mut state = vec![0; 2 * environment.cells()];
-            let pair = format!("{} <= {}", environment.describe(&root), environment.describe(&target));
-            policy.environment().parse(&pair, &mut state).map_err(|_| {
-                Problem::new("--to", quoted(to)).allowed(format!("a state that {} leads to", quoted(from)))
-            })?;
+        if let Some(target) = target {
             let there = walk(&target, Purpose::Target)?;
             insert(&mut metrics, "probability", superset(&here, &there));
-            if let Some((here, there)) = learned_log_flow(policy, evaluator.as_ref(), &root)
-                .zip(learned_log_flow(policy, evaluator.as_ref(), &target))
-            {
+            if let Some((here, there)) = learned(&root).zip(learned(&target)) {
                 metrics.insert("probability_learned".to_owned(), json!((there - here).exp()));
+            }
+        }
+        if let Some(that) = that {
+            insert(&mut metrics, "probability_that", here.probability(|object| that(object) != 0.0));
+        }
+        if let Some([a, b]) = between {
+            // One zero.
+            let found =
+                here.between(|object| (a(object) + 0.0).to_bits(), |object| (b(object) + 0.0).to_bits());
+            for (name, estimate) in [
+                ("entropy_a", found.entropy_a),
+                ("entropy_b", found.entropy_b),
+                ("entropy_a_given_b", found.entropy_a_given_b),
+                ("entropy_b_given_a", found.entropy_b_given_a),
+                ("mutual_information", found.mutual_information),
+            ] {
+                insert(&mut metrics, name, estimate);
             }
         }
         Ok(metrics)
     }
+}
+
+/// A state as the environment writes it; `place` names it in errors.
+fn state(environment: &dyn Environment, place: &str, text: &str) -> Result<Vec<Cell>> {
+    let mut state = vec![0; environment.cells()];
+    environment.parse(text.trim(), &mut state).map_err(|found| Problem::new(place, found))?;
+    Ok(state)
+}
+
+/// A formula of an object's cells; `place` names it in errors.
+fn formula(place: &str, text: &str, cells: usize) -> Result<impl Fn(&[Cell]) -> f64 + use<>> {
+    let formula = Expression::log_reward(place, text, cells)?;
+    if formula.conditions() > 0 {
+        return Err(Problem::new(place, "a formula of a condition").allowed("a formula of cells").into());
+    }
+    Ok(move |object: &[Cell]| formula.value(object))
 }
