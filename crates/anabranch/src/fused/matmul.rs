@@ -151,9 +151,9 @@ impl Panels {
         self.columns
     }
 
-    /// `out += factor * row`, with `out` padded.
+    /// `out += factor * row`, with `out` at least padded.
     pub fn add_row(&self, row: usize, factor: f32, out: &mut [f32]) {
-        for (panel, out) in out.chunks_exact_mut(PANEL).enumerate() {
+        for (panel, out) in out.chunks_exact_mut(PANEL).enumerate().take(self.panels()) {
             let values = &self.panel(panel, row + 1)[row * PANEL..];
             out.iter_mut().zip(values).for_each(|(o, v)| *o += factor * v);
         }

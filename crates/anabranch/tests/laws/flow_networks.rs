@@ -10,6 +10,8 @@ use anabranch::model::gflownet::{Batch, GFlowNet, Outward};
 use anabranch::network::Activation;
 use anabranch::network::taped::{Mlp, Network};
 use anabranch::policy::{Actions, BackwardPolicy, Behaviour, FlowHead, Policy, Ways};
+use anabranch::recipe::gflownet::{FlowTask, Task};
+use anabranch::recipe::{Plan, read};
 use anabranch::reward::{Failure, Reward};
 use anabranch::rng::{Noise, Purpose};
 use anabranch::sampler::back_and_forth::{Acceptance, BackAndForth, Particles, Removals};
@@ -110,7 +112,50 @@ fn cases() -> Vec<Case> {
         let model = GFlowNet { policy, network: Arc::new(network) };
         cases.push(Case { name, states, model, weights, log_rewards });
     }
+    cases.extend(networks().into_iter().map(|(target, policy)| of_recipe(target, policy)));
     cases
+}
+
+/// Targets and policies whose networks are of every other kind, as recipes have them.
+fn networks() -> Vec<(&'static str, &'static str)> {
+    let transformer = "network = { kind = 'transformer', layers = 1, width = 8, heads = 2 }";
+    let words = "kind = 'strings'\nalphabet = 'ABC'\nlength = 3\nshortest = 2";
+    let bits = "kind = 'bits'\nbits = 4\nword = 2\ngrowth = 'anywhere'";
+    let ends = "kind = 'strings'\nalphabet = 'AB'\nlength = 4\ngrowth = 'prepend-or-append'";
+    let sets = "kind = 'sets'\nitems = 5\nsize = 3\nsmallest = 1";
+    let multisets = "kind = 'multisets'\nkinds = 3\nsize = 4\nsmallest = 0";
+    let grid = "kind = 'hypergrid'\ndim = 2\nside = 4";
+    vec![
+        (words, transformer),
+        (bits, transformer),
+        (ends, transformer),
+        (sets, "network = { kind = 'deep-sets', width = 5, hidden = [7] }"),
+        (multisets, "trunk = 'separate'\nnetwork = { kind = 'deep-sets', width = 5, hidden = [7] }"),
+        (grid, "trunk = 'separate'\nnetwork = { kind = 'mlp', hidden = [9, 8] }"),
+        (grid, "network = { kind = 'table' }"),
+    ]
+}
+
+fn of_recipe(target: &str, policy: &str) -> Case {
+    let text = format!(
+        "name = 't'\n[target]\n{target}\nreward = {{ kind = 'expression', log_reward = '0' }}\n\
+         [policy]\nbackward = 'learned'\n{policy}\n[training]\nsteps = 1\n"
+    );
+    let plan = read("t.toml", &text, &[]).and_then(Plan::new);
+    let Plan::GFlowNet(plan) = plan.unwrap_or_else(|error| panic!("{text}{error}")) else {
+        panic!("a flow network: {text}")
+    };
+    let Task::Discrete(FlowTask { model, .. }) = plan.task else { panic!("objects are discrete: {text}") };
+    let states = States::of(model.policy.environment().as_ref(), 2000).expect("it is small");
+    let mut weights = model.network.initial(&Noise::new(77, Purpose::Weights));
+    // A table starts at 0.
+    if weights.iter().all(|weight| *weight == 0.0) {
+        let drawn = Noise::new(78, Purpose::Weights).normal(1, weights.len());
+        weights = drawn.into_iter().map(|e| 0.5 * e).collect();
+    }
+    let objects = states.objects().iter();
+    let log_rewards = objects.map(|i| Scrambled::log_reward(states.state(*i as usize))).collect();
+    Case { name: format!("{target} {policy}"), states, model, weights, log_rewards }
 }
 
 /// Law 2: `E exp(log w) = Z` and the sandwich of bounds, for a policy that nobody trained.

@@ -62,14 +62,7 @@ pub(super) fn settings<P: Policy>(
         sources: None,
         prior: prior::weights(recipe, parameters)?,
     };
-    settings.check()?;
-    if policy.cyclic() && settings.objective.needs().every_end {
-        let found =
-            "an expectation over all trajectories, where walks that come back may have to be given up";
-        return Err(Problem::new("objective.kind", found)
-            .allowed("one that is 0 at every trajectory, such as \"stable-detailed-balance\"")
-            .into());
-    }
+    settings.check(policy)?;
     if settings.objective.needs().partial && !known_on_the_way(policy, reward) {
         return Err(Problem::new("objective", "one that needs rewards on the way to an object")
             .allowed("a reward that is known on the way, or another objective")

@@ -92,7 +92,7 @@ impl<P: Policy> FlowTrainer<P> {
         settings: Settings<P>,
         seed: u64,
     ) -> Result<Self> {
-        settings.check()?;
+        settings.check(&model.policy)?;
         let needs = settings.objective.needs();
         let novelty = settings.exploration.novelty.map(|novelty| Novelty::new(&model.policy, novelty, seed));
         let policy = match &settings.prior {

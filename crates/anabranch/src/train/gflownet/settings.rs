@@ -60,11 +60,11 @@ impl<P: Policy> Settings<P> {
         self.conditions.is_some() || self.sources.is_some()
     }
 
-    /// Whether the objective fits all else.
+    /// Whether the objective fits the policy and all else.
     ///
     /// # Errors
     /// If it does not.
-    pub fn check(&self) -> Result<()> {
+    pub fn check(&self, policy: &P) -> Result<()> {
         let needs = self.objective.needs();
         let problem = |found: &str, allowed: &str| {
             Err(Problem::new("objective.kind", found.to_owned()).allowed(allowed.to_owned()).into())
@@ -85,6 +85,12 @@ impl<P: Policy> Settings<P> {
             return problem(
                 "one that does not read the prior policy",
                 "a relative one; or no `policy.prior`",
+            );
+        }
+        if needs.every_end && policy.cyclic() {
+            return problem(
+                "an expectation over all trajectories, where walks that come back may have to be given up",
+                "one that is 0 at every trajectory, such as \"stable-detailed-balance\"",
             );
         }
         Ok(())
