@@ -120,9 +120,9 @@ impl LuOp {
     }
 }
 
-/// `out += x M` for rows of `x` that lie `stride` apart, as do those of `out`.
+/// `out += x M` of one row.
 #[inline(always)]
-fn rows_times(x: &[f32], matrix: &[f32], d: usize, out: &mut [f32]) {
+fn row_times(x: &[f32], matrix: &[f32], d: usize, out: &mut [f32]) {
     for (x, matrix) in x.iter().zip(matrix.chunks_exact(d)) {
         out.iter_mut().zip(matrix).for_each(|(out, m)| *out = x.mul_add(*m, *out));
     }
@@ -149,10 +149,10 @@ impl NullaryFnOnce for Map<'_> {
             out[d] = factors.log_det as f32;
             if op.inverse {
                 moved.iter_mut().zip(x.iter().zip(shift)).for_each(|(to, (x, b))| *to = x - b);
-                rows_times(&moved, &factors.matrix, d, &mut out[..d]);
+                row_times(&moved, &factors.matrix, d, &mut out[..d]);
             } else {
                 out[..d].copy_from_slice(shift);
-                rows_times(x, &factors.matrix, d, &mut out[..d]);
+                row_times(x, &factors.matrix, d, &mut out[..d]);
             }
         }
     }
@@ -180,7 +180,7 @@ impl NullaryFnOnce for Back<'_> {
         let d = op.dimension;
         let rows = x.chunks_exact(d).zip(out.chunks_exact(d + 1)).zip(grad.chunks_exact(d + 1));
         for (((x, out), grad), grad_x) in rows.zip(grad_x.chunks_exact_mut(d)) {
-            rows_times(&grad[..d], matrix, d, grad_x);
+            row_times(&grad[..d], matrix, d, grad_x);
             // The side of z, and the gradient on the side of x.
             let (z, of_x) = if op.inverse { (&out[..d], &*grad_x) } else { (x, &grad[..d]) };
             for (z, to) in z.iter().zip(of_matrix.chunks_exact_mut(d)) {
@@ -191,22 +191,34 @@ impl NullaryFnOnce for Back<'_> {
     }
 }
 
+/// What a forward pass keeps.
+struct Tape {
+    out: Vec<f32>,
+    factors: Factors,
+}
+
+impl LuOp {
+    fn map(&self, [x, theta, _]: [&[f32]; 3]) -> (Vec<f32>, Factors) {
+        let d = self.dimension;
+        let (factors, shift) = (self.factors(theta), parts(theta, d).shift);
+        let mut out = vec![0.0; x.len() / d * (d + 1)];
+        Arch::new().dispatch(Map { op: self, factors: &factors, shift, x, out: &mut out });
+        (out, factors)
+    }
+}
+
 impl Fused for LuOp {
     fn shape(&self, [x, ..]: [&[f32]; 3]) -> [usize; 2] {
         [x.len() / self.dimension, self.dimension + 1]
     }
 
-    fn forward(&self, [x, theta, _]: [&[f32]; 3]) -> Vec<f32> {
-        let d = self.dimension;
-        let (factors, shift) = (self.factors(theta), parts(theta, d).shift);
-        let mut out = vec![0.0; x.len() / d * (d + 1)];
-        Arch::new().dispatch(Map { op: self, factors: &factors, shift, x, out: &mut out });
-        out
+    fn forward(&self, inputs: [&[f32]; 3]) -> Vec<f32> {
+        self.map(inputs).0
     }
 
     fn forward_saving(&self, inputs: [&[f32]; 3]) -> (Vec<f32>, Saved) {
-        let out = self.forward(inputs);
-        (out.clone(), Arc::new(out))
+        let (out, factors) = self.map(inputs);
+        (out.clone(), Arc::new(Tape { out, factors }))
     }
 
     fn backward(
@@ -217,8 +229,7 @@ impl Fused for LuOp {
         wanted: [bool; 3],
     ) -> [Option<Vec<f32>>; 3] {
         let d = self.dimension;
-        let factors = self.factors(theta);
-        let out = saved.downcast_ref::<Vec<f32>>().expect("this operation's own results");
+        let Tape { out, factors } = saved.downcast_ref().expect("this operation's own tape");
         let back: Vec<f32> = (0..d * d).map(|at| factors.matrix[at % d * d + at / d]).collect();
         let mut grad_x = vec![0.0; x.len()];
         let (mut of_matrix, mut of_shift) = (vec![0.0f32; d * d], vec![0.0f32; d]);

@@ -353,6 +353,8 @@ fn stored<S: Simd, const ROWS: usize, const VECTORS: usize>(
 pub fn columns_times(a: Rows<'_>, columns: usize, b: Rows<'_>, width: usize, out: &mut [f32]) {
     assert_eq!(a.count, b.count, "rows of both factors");
     assert!(a.stride >= padded(columns) && b.stride >= padded(width), "room for whole panels in a row");
+    let enough = |rows: Rows<'_>| rows.values.len() >= rows.count * rows.stride;
+    assert!(enough(a) && enough(b), "as many rows as are counted");
     dispatch(ColumnsTimes { a, columns, b, width, out });
 }
 
