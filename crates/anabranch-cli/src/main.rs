@@ -104,10 +104,16 @@ enum Command {
         #[arg(long, value_name = "STATE", requires = "from")]
         to: Option<String>,
         /// A formula, as of a reward: how likely it is not 0 for an object ahead of that state.
-        #[arg(long, value_name = "FORMULA", requires = "from")]
+        #[arg(long, value_name = "FORMULA", requires = "from", allow_hyphen_values = true)]
         that: Option<String>,
         /// Two formulas: the entropy of each, of each given the other, and their mutual information.
-        #[arg(long, num_args = 2, value_names = ["FORMULA", "FORMULA"], requires = "from")]
+        #[arg(
+            long,
+            num_args = 2,
+            value_names = ["FORMULA", "FORMULA"],
+            requires = "from",
+            allow_hyphen_values = true
+        )]
         between: Vec<String>,
         /// Prints exactly one JSON object to stdout.
         #[arg(long)]

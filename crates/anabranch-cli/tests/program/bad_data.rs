@@ -159,6 +159,8 @@ fn objects_and_states_of_flow_networks_must_be_ones() {
     let message = place.run("evaluate run --from (0,0)").refused(2);
     assert!(message.starts_with("--from: found a run whose walks start at the source alone"), "{message}");
     assert!(place.run("evaluate run --to (0,0)").refused(2).contains("--from"));
+    assert!(place.run("evaluate run --that x0").refused(2).contains("--from"));
+    assert!(place.run("evaluate run --from (0,0) --between x0").refused(2).contains("2 values"));
     assert_eq!(place.files(""), before);
     place.write("objects.txt", "(0, 0)\n(1, 0)\n");
     let result = place.run("evaluate run --data objects.txt --json").json();

@@ -10,6 +10,7 @@
 //! in the order of the depth; whoever asked for the product then adds a bias, applies an activation or scales by a slope
 //! before anything is stored. Plain safe code: the compiler makes fused multiply-adds of the inner loops.
 
+use super::network::chunk_rows;
 use super::scratch::Scratch;
 use pulp::{Arch, NullaryFnOnce, Scalar, Simd};
 use rayon::prelude::*;
@@ -504,8 +505,8 @@ impl Tiled for RowsTimes<'_> {
 pub fn multiply(a: &[f32], b: &[f32], [rows, depth, columns]: [usize; 3], out: &mut [f32]) {
     assert_eq!((a.len(), b.len(), out.len()), (rows * depth, depth * columns, rows * columns), "the shapes");
     let b = Panels::pack(b, columns, depth, columns);
-    const BLOCK: usize = 96;
-    let blocks = out.par_chunks_mut(BLOCK * columns).zip(a.par_chunks(BLOCK * depth));
+    let block = chunk_rows(rows);
+    let blocks = out.par_chunks_mut(block * columns).zip(a.par_chunks(block * depth));
     blocks.for_each(|(out, a)| dispatch(RowsTimes { a, b: &b, out }));
 }
 

@@ -380,6 +380,9 @@ pub fn with_error(value: f64, error: Option<f64>) -> String {
         let scale = 10f64.powi(exponent);
         let decimals = decimals_for(error / scale, 2);
         let inner = format!("{:.decimals$} \u{b1} {:.decimals$}", value / scale, error / scale);
+        if exponent == 0 {
+            return minus(&inner);
+        }
         return minus(&format!("({inner})\u{d7}10{}", superscript(exponent)));
     }
     let decimals = decimals_for(error, 2);
@@ -452,6 +455,7 @@ mod tests {
             (0.5, Some(f64::NAN), "0.5000"),
             (123_456_789.0, Some(1000.0), "(1.234568 \u{b1} 0.000010)\u{d7}10\u{2078}"),
             (2e-9, Some(3e-10), "(2.00 \u{b1} 0.30)\u{d7}10\u{207b}\u{2079}"),
+            (4.7, Some(4.8e-8), "4.700000000 \u{b1} 0.000000048"),
             (f64::NAN, Some(1.0), "not finite"),
             (f64::NEG_INFINITY, None, "\u{2212}\u{221e}"),
             (1.5e-5, None, "1.500\u{d7}10\u{207b}\u{2075}"),
