@@ -16,8 +16,15 @@ type Buffers = Vec<(Thread, Vec<f32>)>;
 
 static POOL: LazyLock<Mutex<HashMap<usize, Buffers>>> = LazyLock::new(Mutex::default);
 
-/// Buffers of one size class that are kept; more are given back to the system.
-const KEPT: usize = 64;
+/// Classes that are kept.
+const CLASSES: usize = 256;
+
+/// Buffers of one size class that are kept, more being given back to the system: as many as a deep network's tape has, as
+/// long as they are small.
+fn kept(class: usize) -> usize {
+    const NUMBERS: usize = 1 << 24;
+    (NUMBERS / class).clamp(8, 1024)
+}
 
 /// The length that a buffer of `length` is given: lengths that differ by little, as those of batches of trajectories do,
 /// share their memory.
@@ -75,11 +82,11 @@ impl Drop for Scratch {
         }
         let mut pool = POOL.lock().unwrap_or_else(PoisonError::into_inner);
         // Lengths come and go with batch sizes: those of long ago are not kept for ever.
-        if pool.len() > 4 * KEPT {
+        if pool.len() > CLASSES {
             pool.clear();
         }
         let same = pool.entry(values.len()).or_default();
-        if same.len() < KEPT {
+        if same.len() < kept(values.len()) {
             same.push((self.thread, values));
         }
     }
