@@ -6,8 +6,8 @@
 //! tangent   d = t W (+ skip),                next = d slope
 //! ```
 //!
-//! Buffers between layers are row-major with their rows padded to whole panels, so that only the first and the last
-//! layer of a network know of odd widths.
+//! Buffers between layers are row-major with rows a [`row_stride`] apart (here "padded"), so that only the first and the
+//! last layer of a network know of odd widths.
 
 use std::marker::PhantomData;
 
@@ -35,7 +35,7 @@ impl Layer {
     }
 }
 
-/// What a layer's pass writes, all padded `[rows, padded(output)]`; what is empty is not wanted.
+/// What a layer's pass writes, all padded `[rows, row_stride(output)]`; what is empty is not wanted.
 pub(crate) struct Outputs<'a> {
     /// `z`.
     pub before: &'a mut [f32],

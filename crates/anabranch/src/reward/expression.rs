@@ -89,7 +89,10 @@ impl Expression {
         self.conditions
     }
 
-    /// Its value at one object, where it reads no condition.
+    /// Its value at one object.
+    ///
+    /// # Panics
+    /// If it reads a condition, or the object has not its cells.
     pub fn value<C: Number>(&self, object: &[C]) -> f64 {
         let mut out = [f64::NAN];
         self.run(object, &[], &mut out);
