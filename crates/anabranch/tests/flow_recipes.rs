@@ -390,6 +390,8 @@ fn flows_conditional_on_a_state() {
     assert!(refused("{7}", Questions::default()).starts_with("--from: found"));
     let that = Questions { that: Some("x0 + c0"), ..Questions::default() };
     assert_eq!(refused("{1}", that), "--that: found a formula of a condition; allowed: a formula of cells");
+    let that = Questions { that: Some("ln(x0 - 1)"), ..Questions::default() };
+    assert!(refused("{1}", that).starts_with("--that: found no number at {1"));
     let between = Questions { between: Some(["x0", "x4"]), ..Questions::default() };
     assert!(refused("{1}", between).starts_with("--between"));
 

@@ -74,9 +74,7 @@ impl<A: Pointwise> Tiled for Forward<'_, A> {
         let width = row_stride(weight.columns());
         rows_times::<S, ROWS, VECTORS, PANELS>(
             simd,
-            x.values,
-            x.stride,
-            x.count,
+            x,
             depth,
             weight,
             #[inline(always)]
@@ -157,9 +155,7 @@ impl Tiled for Backward<'_> {
         let width = row_stride(transposed.columns());
         rows_times::<S, ROWS, VECTORS, PANELS>(
             simd,
-            grad.values,
-            grad.stride,
-            grad.count,
+            grad,
             transposed.depth(),
             transposed,
             #[inline(always)]
@@ -215,9 +211,7 @@ impl Tiled for Tangent<'_> {
         let width = row_stride(weight.columns());
         rows_times::<S, ROWS, VECTORS, PANELS>(
             simd,
-            x.values,
-            x.stride,
-            x.count,
+            x,
             depth,
             weight,
             #[inline(always)]

@@ -198,26 +198,21 @@ pub struct Place {
     pub column: usize,
     /// How many of the tile's rows are part of the product.
     pub rows: usize,
-    /// How many of the tile's columns are part of the product.
-    pub columns: usize,
 }
 
-/// `A B` with `A` row-major, `depth` numbers in each of `rows` rows that lie `stride` apart; only the first `depth` rows
-/// of `B` are read. `each` is given every tile, of which `Place::rows` rows count.
+/// `A B` with the first `depth` numbers of each row of `A`; only the first `depth` rows of `B` are read. `each` is given every tile, of which `Place::rows` rows count.
 ///
 /// # Panics
 /// If `B` has fewer rows than `depth`, or `A` is too short.
 #[inline(always)]
 pub fn rows_times<S: Simd, const ROWS: usize, const VECTORS: usize, const PANELS: usize>(
     simd: S,
-    a: &[f32],
-    stride: usize,
-    rows: usize,
+    a: Rows<'_>,
     depth: usize,
     b: &Panels,
     mut each: impl FnMut(Place, &[[f32; PANEL]]),
 ) {
-    let a = Left { a, stride, rows, depth };
+    let a = Left { rows: a, depth };
     let mut panel = 0;
     while panel < b.panels() {
         if panel + PANELS <= b.panels() {
@@ -235,9 +230,7 @@ const STRETCH: usize = 8;
 
 /// A left factor, row-major.
 struct Left<'a> {
-    a: &'a [f32],
-    stride: usize,
-    rows: usize,
+    rows: Rows<'a>,
     depth: usize,
 }
 
@@ -245,7 +238,8 @@ impl Left<'_> {
     /// A row; past the end it is the last.
     #[inline(always)]
     fn row(&self, row: usize) -> &[f32] {
-        if self.depth == 0 { &[] } else { &self.a[row.min(self.rows - 1) * self.stride..][..self.depth] }
+        let Rows { values, stride, count } = self.rows;
+        if self.depth == 0 { &[] } else { &values[row.min(count - 1) * stride..][..self.depth] }
     }
 
     /// All rows times some panels.
@@ -259,13 +253,10 @@ impl Left<'_> {
     ) {
         let panels: [&[f32]; PANELS] = std::array::from_fn(|p| b.panel(first + p, self.depth));
         let mut row = 0;
-        while row < self.rows {
-            let left = self.rows - row;
+        while row < self.rows.count {
+            let left = self.rows.count - row;
             let size = tile_rows::<ROWS>(left);
-            let place = |panel: usize| {
-                let column = (first + panel) * PANEL;
-                Place { row, column, rows: size.min(left), columns: PANEL.min(b.columns - column) }
-            };
+            let place = |panel: usize| Place { row, column: (first + panel) * PANEL, rows: size.min(left) };
             match size {
                 4 => {
                     let tiles = self.tile::<S, 4, VECTORS, PANELS>(simd, row, panels);
@@ -482,9 +473,7 @@ impl Tiled for RowsTimes<'_> {
         let (depth, columns) = (b.depth, b.columns);
         rows_times::<S, ROWS, VECTORS, PANELS>(
             simd,
-            a,
-            depth,
-            a.len() / depth,
+            Rows { values: a, stride: depth, count: a.len() / depth },
             depth,
             b,
             #[inline(always)]

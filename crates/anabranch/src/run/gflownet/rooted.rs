@@ -197,10 +197,20 @@ impl GFlowNetPlan {
                 metrics.insert("probability_learned".to_owned(), json!((there - here).exp()));
             }
         }
+        let numbers = |place: &str, formula: &dyn Fn(&[Cell]) -> f64| {
+            let mut objects = here.objects.chunks_exact(environment.cells());
+            objects.find(|object| formula(object).is_nan()).map_or(Ok(()), |object| {
+                Err(Problem::new(place, format!("no number at {}", environment.describe(object)))
+                    .allowed("a formula that is a number at every object"))
+            })
+        };
         if let Some(that) = that {
+            numbers("--that", &that)?;
             insert(&mut metrics, "probability_that", here.probability(|object| that(object) != 0.0));
         }
         if let Some([a, b]) = between {
+            numbers("--between", &a)?;
+            numbers("--between", &b)?;
             // One zero.
             let found =
                 here.between(|object| (a(object) + 0.0).to_bits(), |object| (b(object) + 0.0).to_bits());
