@@ -21,7 +21,6 @@ pub mod plot;
 pub mod policy;
 pub mod recipe;
 pub mod report;
-pub mod reward;
 pub mod rng;
 pub mod run;
 pub mod sampler;

@@ -6,8 +6,8 @@ use std::time::Instant;
 use anabranch::environment::Cell;
 use anabranch::recipe::gflownet::Task;
 use anabranch::recipe::{Plan, read};
-use anabranch::reward::{Failure, Reward};
 use anabranch::rng::{Noise, Purpose};
+use anabranch::target::{Failure, Target};
 use anabranch::train::Training;
 use anabranch::train::gflownet::FlowTrainer;
 
@@ -66,7 +66,7 @@ pub fn case(name: &str) -> Option<Case> {
 #[derive(Debug)]
 struct Cubed(Vec<f32>);
 
-impl Reward for Cubed {
+impl Target<Cell> for Cubed {
     fn log_rewards(&self, objects: &[Cell], _: &[f32], out: &mut [f64]) -> Result<(), Failure> {
         for (word, out) in objects.chunks_exact(8).zip(out) {
             let place = word.iter().fold(0, |place, letter| 4 * place + usize::from(letter - 1));
@@ -85,7 +85,7 @@ impl Case {
             Plan::new(read("bench", &text, &[]).expect("the recipe reads")).expect("the recipe builds");
         let Plan::GFlowNet(plan) = plan else { panic!("the target is an environment") };
         let Task::Discrete(task) = plan.task else { panic!("the objects are integers") };
-        let reward: Arc<dyn Reward> = match name {
+        let reward: Arc<dyn Target<Cell>> = match name {
             "gfn_tfbind8_16" => Arc::new(Cubed(Noise::new(0, Purpose::Target).uniform(1 << 16, 1))),
             _ => task.reward,
         };

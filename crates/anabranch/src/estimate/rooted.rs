@@ -22,8 +22,8 @@ use crate::environment::Cell;
 use crate::math::Estimate;
 use crate::network::taped::Evaluator;
 use crate::policy::{Actions, Policy};
-use crate::reward::{Failure, Reward};
 use crate::rng::Noise;
+use crate::target::{Failure, Target};
 
 /// Walks from one root.
 #[derive(Debug, Clone, PartialEq)]
@@ -38,7 +38,7 @@ pub struct FromRoot {
 
 impl FromRoot {
     /// Walks `count` times from `root`, which is a state of the environment that is rooted; `reward` is one of rooted states
-    /// ([`Ahead`](crate::reward::Ahead)).
+    /// ([`Ahead`](crate::target::Ahead)).
     ///
     /// # Errors
     /// If the reward fails.
@@ -48,7 +48,7 @@ impl FromRoot {
     pub fn walk(
         policy: &Actions,
         evaluator: &dyn Evaluator,
-        reward: &dyn Reward,
+        reward: &dyn Target<Cell>,
         root: &[Cell],
         count: usize,
         noise: &Noise,
@@ -159,7 +159,7 @@ pub struct Between {
 }
 
 /// The entropy of `R / Z` from two flows at the source: that of `r = R / c` and that of `-r log r`
-/// ([`Entropic`](crate::reward::Entropic)), `H = F' / F + log F`. Nats.
+/// ([`Entropic`](crate::target::Entropic)), `H = F' / F + log F`. Nats.
 ///
 /// Bengio et al. 2023, section 6.
 pub fn entropy_of_flows(log_f: Estimate, log_f_prime: Estimate) -> Estimate {

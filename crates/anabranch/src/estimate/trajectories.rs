@@ -16,8 +16,8 @@ use crate::math::log_sum_exp;
 use crate::model::gflownet::{Batch, Homeward, Outward};
 use crate::network::taped::{Evaluator, NONE, Tape};
 use crate::policy::{Actions, Behaviour, Policy};
-use crate::reward::{Failure, Reward, checked};
 use crate::rng::Noise;
+use crate::target::{Failure, Target, checked};
 
 /// Trajectories walked together.
 const BLOCK: usize = 512;
@@ -45,7 +45,7 @@ pub struct Found<C> {
 pub fn outward<P: Policy>(
     policy: &P,
     evaluator: &dyn Evaluator,
-    reward: &dyn Reward<P::Cell>,
+    reward: &dyn Target<P::Cell>,
     conditions: &[f32],
     count: usize,
     noise: &Noise,
@@ -66,7 +66,7 @@ pub fn outward<P: Policy>(
 pub fn outward_from<P: Policy>(
     policy: &P,
     evaluator: &dyn Evaluator,
-    reward: &dyn Reward<P::Cell>,
+    reward: &dyn Target<P::Cell>,
     sources: &[P::Cell],
     conditions: &[f32],
     count: usize,
@@ -82,7 +82,7 @@ pub fn outward_from<P: Policy>(
 fn in_blocks<'a, P: Policy>(
     policy: &P,
     evaluator: &dyn Evaluator,
-    reward: &dyn Reward<P::Cell>,
+    reward: &dyn Target<P::Cell>,
     sources: &dyn Fn(Range<usize>) -> &'a [P::Cell],
     conditions: &[f32],
     count: usize,
@@ -128,7 +128,7 @@ fn in_blocks<'a, P: Policy>(
 /// If the reward fails.
 pub fn reward_of_ends<P: Policy>(
     policy: &P,
-    reward: &dyn Reward<P::Cell>,
+    reward: &dyn Target<P::Cell>,
     objects: &[P::Cell],
     cut: &[bool],
     conditions: &[f32],

@@ -28,8 +28,8 @@ use crate::metric::empirical::Recent;
 use crate::policy::{Actions, Number, Policy};
 use crate::recipe::GFlowNetPlan;
 use crate::recipe::gflownet::{FlowTask, Task};
-use crate::reward::Failure;
 use crate::rng::{Noise, Purpose};
+use crate::target::Failure;
 use crate::train::Trained;
 use exact::Exact;
 

@@ -16,8 +16,8 @@ use crate::estimate::trajectories::reward_of_ends;
 use crate::model::gflownet::{Batch, Homeward, Outward};
 use crate::network::taped::Evaluator;
 use crate::policy::{Behaviour, Policy};
-use crate::reward::{Failure, Reward};
 use crate::rng::{Noise, Purpose};
+use crate::target::{Failure, Target};
 
 /// When a new object takes the place of the old.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -104,7 +104,7 @@ impl<P: Policy> BackAndForth<P> {
         &mut self,
         policy: &P,
         evaluator: &dyn Evaluator,
-        reward: &dyn Reward<P::Cell>,
+        reward: &dyn Target<P::Cell>,
         particles: Particles<'_, P::Cell>,
         removals: Removals,
         acceptance: Acceptance,

@@ -1,59 +1,239 @@
-//! Targets: what a chain is to end in.
+//! Targets: what a model samples in proportion to.
 //!
 //! ```text
-//! gaussian    N(mean, covariance), times e^{log_z}                           log Z = log_z
-//! mixture     sum_k w_k N(m_k, diag s_k^2); gmm9, gmm25, gmm40               log Z = 0
-//! funnel      N(x_0; 0, s^2) prod_i N(x_i; 0, e^{x_0})   (Neal 2003)         log Z = 0
-//! many-well   sum over pairs -d^4 + 6 d^2 + d / 2 - v^2 / 2                  log Z = pairs (ln 11784.50927 + ln(2 pi) / 2)
-//! toy         seven densities in the plane, see [`toy`]                      log Z = 0
+//! R(x) = exp(-E(x)),     P(x) = R(x) / Z,     Z = sum_x R(x), or the integral
 //! ```
 //!
-//! Every one has an exact sampler, so each can stand for data too.
+//! All is in log space: a target answers `log R(x)` in nats, for a batch at once. A condition `c` (temperature,
+//! preference, context) is a row of numbers beside each object.
+//!
+//! | target | objects | log Z |
+//! |---|---|---|
+//! | [`GridReward`] | points of a grid | closed form |
+//! | [`Ising`] | spins | ring, torus: transfer matrices |
+//! | [`PlantedModes`] | bit sequences | of one mode |
+//! | [`Items`], [`AdditiveEnergies`] | sets, multisets, bits | closed form, at any condition |
+//! | [`Table`] | any that can be written in a file | the sum of all rows |
+//! | [`Expression`] | any | |
+//! | [`Process`] | any | |
+//! | [`Classifier`] | words | |
+//! | [`Ahead`] | states of a rooted environment | |
+//! | [`Leading`] | states whose first numbers are an object | where the object's says it |
+//! | [`Gamble`], [`AtRisk`] | any; random, and as a risk measure sees it | |
+//! | [`Preference`], [`Tempered`], [`Entropic`] | those of the rewards they are made of | where theirs say it |
+//! | [`continuous`] | real vectors, points of a box, the torus | closed form |
+//!
+//! [`checked`] asks a reward and says which object has one that is no number; [`Conditions`] draws conditions;
+//! [`RewardRecipe`] names the discrete ones in a recipe.
 
-pub mod funnel;
-pub mod gaussian;
-mod mersenne;
-pub mod mixture;
+mod ahead;
+mod at_risk;
+mod checked;
+mod classifier;
+mod conditions;
+pub mod continuous;
+mod entropic;
+mod expression;
+mod gamble;
+mod graph;
+mod hypergrid;
+mod ising;
+mod items;
+mod leading;
+mod modes;
+mod multi;
+mod process;
 mod recipe;
-mod scored;
-pub mod toy;
-pub mod well;
+mod space;
+mod table;
 
-pub use funnel::Funnel;
-pub use gaussian::{DiagonalGaussian, FullGaussian};
-pub use mixture::Mixture;
-pub use recipe::EnergyRecipe;
-pub use toy::Toy;
-pub use well::ManyWell;
+use std::fmt::Debug;
 
-use crate::chain::{LogWeight, State};
+use rayon::prelude::*;
+
+pub use ahead::Ahead;
+pub use at_risk::AtRisk;
+pub use checked::checked;
+pub use classifier::{Classifier, ClassifierSettings};
+pub use conditions::{ConditionLaw, Conditions};
+pub use continuous::gaussians::Mixture;
+pub use continuous::{
+    DiagonalGaussian, Energy, EnergyRecipe, FullGaussian, Funnel, ManyWell, PointRewardRecipe, Toy, toy,
+};
+pub use entropic::Entropic;
+pub use expression::Expression;
+pub use gamble::Gamble;
+pub use graph::GraphReward;
+pub use hypergrid::GridReward;
+pub use ising::Ising;
+pub use items::{AdditiveEnergies, Counting, Items};
+pub use leading::Leading;
+pub use modes::PlantedModes;
+pub use multi::{Beta, Combination, Preference, Tempered};
+pub use process::{Process, ProcessSettings};
+pub use recipe::{BetaRecipe, ByCondition, LatticeName, RewardRecipe};
+pub use space::{Describe, Parse, Shape, Space};
+pub use table::{Table, Transform};
+
+use crate::error::{Error, Problem};
 use crate::rng::Noise;
 
-/// An unnormalised density `R(x) = exp(-energy(x))`.
-pub trait Energy: std::fmt::Debug + Send + Sync {
-    /// The dimension of its space.
-    fn dimension(&self) -> usize;
+/// Why a batch of objects got no rewards.
+#[derive(Debug)]
+pub enum Failure {
+    /// This batch has none, another may: it is left out and counted.
+    Skip(String),
+    /// There will be none.
+    Stop(Error),
+}
 
-    /// `log R(x)`, `[batch]`, nats, differentiable (once) in `x`.
-    fn log_density(&self, x: &State) -> LogWeight;
+impl<E: Into<Error>> From<E> for Failure {
+    fn from(error: E) -> Self {
+        Self::Stop(error.into())
+    }
+}
 
-    /// `log` of the integral of `R`, where it is known exactly.
-    fn log_z(&self) -> Option<f64>;
+/// A reward over objects whose states are rows of `C`: [`Cell`](crate::environment::Cell) for discrete, `f32` for continuous ones.
+pub trait Target<C = f32>: Send + Sync + Debug {
+    /// Writes `log R(x | c)` of each object, nats. `objects` is `[batch, cells]`, `conditions` `[batch, width]` or empty,
+    /// `out` `[batch]`.
+    ///
+    /// # Errors
+    /// If the reward could not be found. A value that is no number or infinite is written as it is: the caller says
+    /// which object it belongs to ([`checked`] does).
+    fn log_rewards(&self, objects: &[C], conditions: &[f32], out: &mut [f64]) -> Result<(), Failure>;
 
-    /// The entropy of `R / Z`, nats, where it has a closed form.
-    fn entropy(&self) -> Option<f64> {
+    /// The reward of the same objects that this one is made of, where it is made of one: what is not said of this one is said
+    /// of that.
+    fn made_of(&self) -> Option<&dyn Target<C>> {
         None
     }
 
-    /// Whether `log R` is finite everywhere. Where it is not, its gradient says nothing, and means of `log w` over
-    /// forward paths are minus infinity: no objective can learn from it.
-    fn positive_everywhere(&self) -> bool {
-        true
+    /// How many numbers a condition has; 0 where the reward depends on none.
+    fn condition_width(&self) -> usize {
+        self.made_of().map_or(0, |reward| reward.condition_width())
     }
 
-    /// Exact independent samples, row-major, where there is an exact sampler.
-    fn sample(&self, rows: usize, noise: &Noise) -> Option<Vec<f32>>;
+    /// Replaces the means in `log_rewards`, `[batch]`, by one observation each, from row `i` of `noise`, where the reward is
+    /// random; leaves them where it is not.
+    ///
+    /// # Errors
+    /// As [`Target::log_rewards`].
+    fn observe(
+        &self,
+        _objects: &[C],
+        _conditions: &[f32],
+        _noise: &Noise,
+        _log_rewards: &mut [f64],
+    ) -> Result<(), Failure> {
+        Ok(())
+    }
+
+    /// Writes the quantiles of `log R(x)` at `levels` in (0, 1), `[batch, levels]`, where the reward is random; answers whether
+    /// it is.
+    ///
+    /// # Errors
+    /// As [`Target::log_rewards`].
+    fn log_quantiles(
+        &self,
+        _objects: &[C],
+        _conditions: &[f32],
+        _levels: &[f64],
+        _out: &mut [f64],
+    ) -> Result<bool, Failure> {
+        Ok(false)
+    }
+
+    /// Writes what is known of the reward on the way to an object, as `-E(s)`: at an object `log R(x)` less a constant that
+    /// is the same for all of them, so that only differences matter. Answers whether it is known. Where every state is an
+    /// object it is `log R(s)`.
+    ///
+    /// # Errors
+    /// As [`Target::log_rewards`].
+    fn partial(&self, _states: &[C], _conditions: &[f32], _out: &mut [f64]) -> Result<bool, Failure> {
+        Ok(false)
+    }
+
+    /// `log Z` of the whole space at a condition (empty for none), where it is known exactly. Nats.
+    fn log_z(&self, condition: &[f32]) -> Option<f64> {
+        self.log_z_tempered(1.0, condition)
+    }
+
+    /// `log sum_x R(x)^beta` for `beta > 0`, where it is known exactly: the `log Z` of [`Tempered`]. Nats.
+    fn log_z_tempered(&self, _beta: f64, _condition: &[f32]) -> Option<f64> {
+        None
+    }
+
+    /// Exact draws from `R / Z`, `[count, cells]`, where there is a direct way to them: draw `i` from row `i` of `noise`.
+    fn draw(&self, _count: usize, _noise: &Noise) -> Option<Vec<C>> {
+        None
+    }
+
+    /// Appends the rewards `r_k(x)` that a preference weighs, `[batch, count]`, and answers their count: 0 where the reward
+    /// is of one piece.
+    ///
+    /// # Errors
+    /// As [`Target::log_rewards`].
+    fn parts(&self, _objects: &[C], _batch: usize, _out: &mut Vec<f64>) -> Result<usize, Failure> {
+        Ok(0)
+    }
+
+    /// What was measured of the reward itself when it was made, by the names of metrics.
+    fn figures(&self) -> Vec<(&'static str, f64)> {
+        self.made_of().map_or_else(Vec::new, |reward| reward.figures())
+    }
+
+    /// Whether the object belongs to one of the reward's modes, where it has such.
+    fn is_mode(&self, object: &[C]) -> Option<bool> {
+        self.made_of()?.is_mode(object)
+    }
+
+    /// How many modes there are, where it is known exactly.
+    fn modes(&self) -> Option<f64> {
+        self.made_of()?.modes()
+    }
+
+    /// Tells `found` the numbers of the modes, below [`Target::modes`], that the object belongs to. Nothing is told where
+    /// each object that [`Target::is_mode`] is a mode of its own.
+    fn modes_of(&self, object: &[C], found: &mut dyn FnMut(usize)) {
+        if let Some(reward) = self.made_of() {
+            reward.modes_of(object, found);
+        }
+    }
 }
 
-#[cfg(test)]
-mod tests;
+/// Fills `out` with a value of each row of `objects`, `[out.len(), cells]`; by several threads where there is much to do.
+fn fill_rows<C: Sync>(objects: &[C], out: &mut [f64], value: impl Fn(&[C]) -> f64 + Sync) {
+    if objects.is_empty() {
+        return out.fill_with(|| value(&[]));
+    }
+    let cells = objects.len() / out.len();
+    let fill = |(out, objects): (&mut [f64], &[C])| {
+        out.iter_mut().zip(objects.chunks_exact(cells)).for_each(|(out, row)| *out = value(row));
+    };
+    // Rows that one thread fills at a time.
+    let rows = 4096_usize.div_ceil(cells);
+    if out.len() <= rows {
+        return fill((out, objects));
+    }
+    out.par_chunks_mut(rows).zip(objects.par_chunks(rows * cells)).for_each(fill);
+}
+
+/// Refuses a number outside of `least..=most`, or one that is none.
+pub(crate) fn within(key: &str, value: f64, least: f64, most: f64) -> Result<(), Problem> {
+    if (least..=most).contains(&value) {
+        return Ok(());
+    }
+    let range = format!("a number from {} to {}", short(least), short(most));
+    Err(Problem::new(key, short(value)).allowed(range))
+}
+
+/// A number without a long row of zeros.
+fn short(value: f64) -> String {
+    let plain = value == 0.0 || !value.is_finite() || (1e-5..1e9).contains(&value.abs());
+    if plain { value.to_string() } else { format!("{value:e}") }
+}
+
+/// The least and the largest reward, weight or exponent that may be given.
+pub(crate) const LEAST: f64 = 1e-300;
+pub(crate) const LARGEST: f64 = 1e300;

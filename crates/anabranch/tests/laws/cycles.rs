@@ -9,14 +9,14 @@ use anabranch::model::gflownet::GFlowNet;
 use anabranch::network::Activation;
 use anabranch::network::taped::{Mlp, Network};
 use anabranch::policy::{Actions, BackwardPolicy, FlowHead, Policy};
-use anabranch::reward::{Failure, Reward};
 use anabranch::rng::{Noise, Purpose};
+use anabranch::target::{Failure, Target};
 
 /// `log R(x) = x_0 - x_1 / 2`.
 #[derive(Debug)]
 struct Tilted;
 
-impl Reward for Tilted {
+impl Target<Cell> for Tilted {
     fn log_rewards(&self, objects: &[Cell], _: &[f32], out: &mut [f64]) -> Result<(), Failure> {
         for (object, out) in objects.chunks_exact(2).zip(out) {
             assert!(object[0] < 3, "only objects are asked about");

@@ -12,9 +12,9 @@ use anabranch::network::taped::{Mlp, Network};
 use anabranch::policy::{Actions, BackwardPolicy, Behaviour, FlowHead, Policy, Ways};
 use anabranch::recipe::gflownet::{FlowTask, Task};
 use anabranch::recipe::{Plan, read};
-use anabranch::reward::{Failure, Reward};
 use anabranch::rng::{Noise, Purpose};
 use anabranch::sampler::back_and_forth::{Acceptance, BackAndForth, Particles, Removals};
+use anabranch::target::{Failure, Target};
 
 use crate::environments::environments;
 
@@ -29,7 +29,7 @@ impl Scrambled {
     }
 }
 
-impl Reward for Scrambled {
+impl Target<Cell> for Scrambled {
     fn log_rewards(&self, objects: &[Cell], _: &[f32], out: &mut [f64]) -> Result<(), Failure> {
         let cells = objects.len() / out.len();
         out.iter_mut().zip(objects.chunks_exact(cells)).for_each(|(out, x)| *out = Self::log_reward(x));

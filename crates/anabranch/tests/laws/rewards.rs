@@ -6,12 +6,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use anabranch::environment::Cell;
 use anabranch::math::log_sum_exp;
-use anabranch::reward::{Describe, Reward, RewardRecipe, Shape, Space, checked};
+use anabranch::target::{Describe, RewardRecipe, Shape, Space, Target, checked};
 
 /// A reward over all objects of a small space.
 struct Instance {
     name: &'static str,
-    reward: Arc<dyn Reward>,
+    reward: Arc<dyn Target<Cell>>,
     /// `[count, cells]`.
     objects: Vec<Cell>,
     cells: usize,

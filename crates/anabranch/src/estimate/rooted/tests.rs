@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::*;
-use crate::environment::{Environment, Rooted, Sets, States};
+use crate::environment::{Cell, Environment, Rooted, Sets, States};
 use crate::estimate::exact::{Joint, entropies, free_energies};
 use crate::model::gflownet::GFlowNet;
 use crate::network::Activation;
@@ -11,8 +11,8 @@ use crate::network::taped::{Mlp, Network};
 use crate::objective::balance::{BackwardObjective, BalanceRecipe};
 use crate::policy::{BackwardPolicy, FlowHead};
 use crate::recipe::{OptimizerRecipe, TrainingRecipe};
-use crate::reward::{Ahead, Counting, Items, Shape};
 use crate::rng::Purpose;
+use crate::target::{Ahead, Counting, Items, Shape};
 use crate::train::Training;
 use crate::train::gflownet::exploration::{Exploration, Ramp};
 use crate::train::gflownet::{FlowTrainer, Roots, Settings};
@@ -22,7 +22,7 @@ struct Case {
     sets: Arc<Sets>,
     policy: Actions,
     network: Arc<dyn Network>,
-    reward: Arc<dyn Reward>,
+    reward: Arc<dyn Target<Cell>>,
     states: States,
     free_energies: Vec<f64>,
     entropies: Vec<f64>,
@@ -40,7 +40,7 @@ fn case() -> Case {
         Counting::of(&Shape::Sets { items: 5, sizes: 0..=4 }).unwrap(),
     )
     .unwrap();
-    let items: Arc<dyn Reward> = Arc::new(items);
+    let items: Arc<dyn Target<Cell>> = Arc::new(items);
     let states = States::of(sets.as_ref(), 1000).unwrap();
     let objects: Vec<Cell> =
         states.objects().iter().flat_map(|i| states.state(*i as usize).iter().copied()).collect();
@@ -166,14 +166,14 @@ fn a_network_learns_all_roots() {
 fn two_flows_tell_the_entropy() {
     use crate::estimate::evidence;
     use crate::estimate::trajectories::outward;
-    use crate::reward::{Describe, Entropic};
+    use crate::target::{Describe, Entropic};
     let case = case();
     let inner = Actions::new(case.sets.clone(), BackwardPolicy::Uniform, FlowHead::None);
     let network = Mlp::new(inner.inputs(), &[16], inner.outputs(), Activation::Relu);
     let weights = network.initial(&Noise::new(4, Purpose::Weights));
     let evaluator = network.with(&weights);
     let scale = 20.0;
-    let items: Arc<dyn Reward> = Arc::new(
+    let items: Arc<dyn Target<Cell>> = Arc::new(
         Items::new(
             [0.2f64, 3.0, 1.0, 0.5, 1.7].iter().map(|weight| weight.ln()).collect(),
             Counting::of(&Shape::Sets { items: 5, sizes: 0..=4 }).unwrap(),
@@ -181,7 +181,7 @@ fn two_flows_tell_the_entropy() {
         .unwrap(),
     );
     let prime = Entropic::new(items.clone(), scale, Describe::new(|x| format!("{x:?}"))).unwrap();
-    let log_z = |reward: &dyn Reward, seed| {
+    let log_z = |reward: &dyn Target<Cell>, seed| {
         let noise = Noise::new(seed, Purpose::Choice);
         let found = outward(&inner, evaluator.as_ref(), reward, &[], 20_000, &noise, &|_| true).unwrap();
         evidence(&found.log_weights).log_z

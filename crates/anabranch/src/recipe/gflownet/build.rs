@@ -12,8 +12,8 @@ use crate::model::gflownet::GFlowNet;
 use crate::network::taped::{Answers, DeepSets, Inputs, Mlp, Network, Shape, Table, Transformer, Trunks};
 use crate::policy::{Actions, BackwardPolicy, Densities, FlowHead, Heads, Policy, Ways};
 use crate::recipe::evaluation_noise;
-use crate::reward::{AtRisk, Reward};
 use crate::rng::{Noise, Purpose};
+use crate::target::{AtRisk, Target};
 use crate::train::gflownet::Settings;
 
 /// The most states of an environment that a table, or the counting of ways, may list.
@@ -41,11 +41,11 @@ pub struct FlowTask<P: Policy> {
     /// The network.
     pub model: GFlowNet<P>,
     /// The reward.
-    pub reward: Arc<dyn Reward<P::Cell>>,
+    pub reward: Arc<dyn Target<P::Cell>>,
     /// How it is trained.
     pub settings: Settings<P>,
     /// The environment that is rooted, with its own reward, where walks start from any of its states.
-    pub inner: Option<(Arc<dyn Environment>, Arc<dyn Reward>)>,
+    pub inner: Option<(Arc<dyn Environment>, Arc<dyn Target<Cell>>)>,
 }
 
 impl FlowTask<Actions> {
@@ -94,7 +94,7 @@ impl GFlowNetPlan {
 fn discrete(
     recipe: &GFlowNetRecipe,
     environment: Arc<dyn Environment>,
-    reward: Arc<dyn Reward>,
+    reward: Arc<dyn Target<Cell>>,
 ) -> Result<FlowTask<Actions>> {
     if let Some(components) = recipe.policy.components {
         return Err(Problem::new(
@@ -214,7 +214,7 @@ fn separate(recipe: &GFlowNetRecipe, policy: &Actions, inputs: Inputs) -> Result
 fn continuous(
     recipe: &GFlowNetRecipe,
     environment: Arc<dyn Continuous>,
-    reward: Arc<dyn Reward<f32>>,
+    reward: Arc<dyn Target>,
 ) -> Result<FlowTask<Densities>> {
     if reward.condition_width() > 0 {
         return refused("conditions", "a reward that depends on a condition", "one without `c0`, `c1`, ...");
@@ -265,7 +265,7 @@ fn refused<T>(key: &str, found: &str, allowed: &str) -> Result<T> {
 }
 
 /// What a network reads of a state and of its condition.
-fn inputs<P: Policy>(policy: &P, reward: &dyn Reward<P::Cell>) -> Inputs {
+fn inputs<P: Policy>(policy: &P, reward: &dyn Target<P::Cell>) -> Inputs {
     let Inputs { features, dense } = policy.inputs();
     Inputs { features, dense: dense + reward.condition_width() }
 }

@@ -8,7 +8,7 @@ use crate::recipe::papers::{
     PARTIAL_EPISODES, POLICY_GRADIENTS, PPO, PRIORITISED, QUANTILES, RELATIVE, REPLAY, SCHEDULING, SEQUENCES,
     STOCHASTIC, STRUCTURES, TRAJECTORY_LIKELIHOOD, TRUST_PCL, VARGRAD,
 };
-use crate::reward::RewardRecipe;
+use crate::target::RewardRecipe;
 
 /// The BibTeX entries of the target and the methods a recipe uses.
 pub(in crate::recipe) fn citations(recipe: &GFlowNetRecipe) -> Vec<&'static str> {

@@ -31,7 +31,7 @@ use super::{OptimizerRecipe, Overview, TrainingRecipe, positive, within};
 use crate::error::{Problem, Result};
 use crate::objective::balance::{BalanceRecipe, QuantileFlowMatching};
 use crate::policy::FlowHead;
-use crate::reward::ConditionLaw;
+use crate::target::ConditionLaw;
 
 /// A recipe of a flow network.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]

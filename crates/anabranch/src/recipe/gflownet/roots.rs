@@ -6,9 +6,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{BackwardName, GFlowNetRecipe, NetworkRecipe};
-use crate::environment::{Environment, Rooted, States};
+use crate::environment::{Cell, Environment, Rooted, States};
 use crate::error::{Problem, Result};
-use crate::reward::{Ahead, Reward};
+use crate::target::{Ahead, Target};
 use crate::train::gflownet::{Roots, Sources, WalkedRoots};
 
 /// The most states that are listed as roots.
@@ -25,7 +25,7 @@ pub enum RootsRecipe {
 }
 
 /// A rooted environment, its reward and its starts.
-pub(super) type RootedParts = (Arc<dyn Environment>, Arc<dyn Reward>, Arc<dyn Sources<u16>>);
+pub(super) type RootedParts = (Arc<dyn Environment>, Arc<dyn Target<Cell>>, Arc<dyn Sources<u16>>);
 
 impl RootsRecipe {
     /// The rooted environment over an environment, with its reward and where its walks start.
@@ -33,7 +33,7 @@ impl RootsRecipe {
         self,
         recipe: &GFlowNetRecipe,
         environment: Arc<dyn Environment>,
-        reward: Arc<dyn Reward>,
+        reward: Arc<dyn Target<Cell>>,
     ) -> Result<RootedParts> {
         let refused =
             |key: &str, found: &str, allowed: &str| Err(Problem::new(key, found).allowed(allowed).into());

@@ -7,8 +7,8 @@ use super::{GFlowNetRecipe, prior};
 use crate::environment::{Cell, Environment};
 use crate::error::{Error, Problem, Result};
 use crate::policy::Policy;
-use crate::reward::{Conditions, Reward};
 use crate::sampler::back_and_forth::Removals;
+use crate::target::{Conditions, Target};
 use crate::train::gflownet::Settings;
 use crate::train::gflownet::exploration::{DataSettings, Exploration, ReplaySettings, SearchSettings};
 
@@ -16,7 +16,7 @@ use crate::train::gflownet::exploration::{DataSettings, Exploration, ReplaySetti
 pub(super) fn settings<P: Policy>(
     recipe: &GFlowNetRecipe,
     policy: &P,
-    reward: &dyn Reward<P::Cell>,
+    reward: &dyn Target<P::Cell>,
     parameters: usize,
     objects: &dyn Fn(&Path) -> Result<Vec<P::Cell>>,
 ) -> Result<Settings<P>> {
@@ -72,7 +72,7 @@ pub(super) fn settings<P: Policy>(
 }
 
 /// Whether the reward says something of the source.
-fn known_on_the_way<P: Policy>(policy: &P, reward: &dyn Reward<P::Cell>) -> bool {
+fn known_on_the_way<P: Policy>(policy: &P, reward: &dyn Target<P::Cell>) -> bool {
     let mut source = vec![P::Cell::default(); policy.cells()];
     policy.source(&mut source);
     let condition = vec![1.0; reward.condition_width()];

@@ -15,7 +15,7 @@ use crate::environment::{
 };
 use crate::error::{Error, Problem, Result, reason};
 use crate::network::taped;
-use crate::reward::{Describe, GraphReward, Leading, Reward, RewardRecipe, Shape, Space};
+use crate::target::{Describe, GraphReward, Leading, RewardRecipe, Shape, Space, Target};
 use points::Points;
 pub use points::{BoxRecipe, BoxSteps, ChartRecipe, DomainName, HybridRecipe, LineRecipe, TorusRecipe};
 
@@ -181,7 +181,7 @@ pub enum ObjectsRecipe {
 /// What a target is made of.
 pub(super) enum Objects {
     /// Integers.
-    Discrete(Arc<dyn Environment>, Arc<dyn Reward>),
+    Discrete(Arc<dyn Environment>, Arc<dyn Target<Cell>>),
     /// Real numbers.
     Continuous(Points),
 }
@@ -243,7 +243,7 @@ impl ObjectsRecipe {
         Ok(Objects::Continuous(points))
     }
 
-    fn discrete(&self) -> Result<(Arc<dyn Environment>, Arc<dyn Reward>)> {
+    fn discrete(&self) -> Result<(Arc<dyn Environment>, Arc<dyn Target<Cell>>)> {
         if let Self::Graph { file, reward: None } = self {
             let graph = Arc::new(graph(file.as_deref())?);
             return Ok((graph.clone(), Arc::new(GraphReward(graph))));

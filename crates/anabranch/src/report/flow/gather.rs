@@ -11,12 +11,12 @@ use crate::model::gflownet::{Batch, Outward};
 use crate::policy::{Actions, Behaviour, Policy};
 use crate::recipe::GFlowNetPlan;
 use crate::recipe::gflownet::{FlowTask, ObjectsRecipe};
-use crate::reward::{LatticeName, RewardRecipe};
 use crate::rng::Purpose;
 use crate::run::gflownet::conditional::measured;
 use crate::run::gflownet::exact::{Exact, listed};
 use crate::run::gflownet::fatal;
 use crate::run::gflownet::relative::posterior;
+use crate::target::{LatticeName, RewardRecipe};
 use crate::train::Trained;
 
 /// Objects whose probabilities are estimated, and by how many backward trajectories each.

@@ -10,8 +10,8 @@ use crate::metric::distribution::Learned;
 use crate::network::taped::{NONE, Tape};
 use crate::policy::{Actions, Policy, Visit};
 use crate::recipe::gflownet::FlowTask;
-use crate::reward::checked;
 use crate::rng::Noise;
+use crate::target::checked;
 use crate::train::Trained;
 
 /// States that the policy is asked about at once.

@@ -6,9 +6,9 @@ use crate::error::Result;
 use crate::policy::{Densities, Policy as _};
 use crate::recipe::GFlowNetPlan;
 use crate::recipe::gflownet::FlowTask;
-use crate::reward::checked;
 use crate::rng::Noise;
 use crate::run::Observer;
+use crate::target::checked;
 use crate::train::Trained;
 
 use super::{fatal, paths, relative};

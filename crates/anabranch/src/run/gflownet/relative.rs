@@ -17,8 +17,8 @@ use crate::objective::balance::BalanceRecipe;
 use crate::policy::{Actions, Behaviour, Policy};
 use crate::recipe::GFlowNetPlan;
 use crate::recipe::gflownet::FlowTask;
-use crate::reward::checked;
 use crate::run::{Observer, insert, watched};
+use crate::target::checked;
 use crate::train::Trained;
 
 /// Trajectories walked together.

@@ -13,9 +13,9 @@ use crate::estimate::rooted::{FromRoot, learned_log_flow, superset};
 use crate::policy::Actions;
 use crate::recipe::GFlowNetPlan;
 use crate::recipe::gflownet::{FlowTask, Task};
-use crate::reward::{Expression, checked};
 use crate::rng::Purpose;
 use crate::run::{Observer, insert, watched};
+use crate::target::{Expression, checked};
 use crate::train::Trained;
 
 /// Roots that are measured each for itself, and walks from each.

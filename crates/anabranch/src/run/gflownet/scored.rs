@@ -19,9 +19,9 @@ use crate::metric::correlation::{pearson, spearman};
 use crate::policy::{Actions, Policy};
 use crate::recipe::GFlowNetPlan;
 use crate::recipe::gflownet::{FlowTask, Task, objects};
-use crate::reward::checked;
 use crate::rng::Purpose;
 use crate::run::{Observer, insert, watched};
+use crate::target::checked;
 use crate::train::Trained;
 
 /// Ways back from each object.

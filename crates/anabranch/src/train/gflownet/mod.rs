@@ -27,9 +27,9 @@ use crate::objective::balance::{Needs, Objective, ReferenceKind};
 use crate::parallel::awake;
 use crate::policy::Policy;
 use crate::recipe::evaluation_noise;
-use crate::reward::{Failure, Reward, checked};
 use crate::rng::{Noise, Purpose};
 use crate::sampler::back_and_forth::{BackAndForth, Particles};
+use crate::target::{Failure, Target, checked};
 use novelty::Novelty;
 use replay::{Drawn, Replay};
 pub use roots::{Roots, WalkedRoots};
@@ -52,7 +52,7 @@ struct Places {
 /// A flow network being trained.
 pub struct FlowTrainer<P: Policy> {
     model: GFlowNet<P>,
-    reward: Arc<dyn Reward<P::Cell>>,
+    reward: Arc<dyn Target<P::Cell>>,
     settings: Settings<P>,
     needs: Needs,
     state: State,
@@ -88,7 +88,7 @@ impl<P: Policy> FlowTrainer<P> {
     /// If the objective does not fit the settings.
     pub fn new(
         model: GFlowNet<P>,
-        reward: Arc<dyn Reward<P::Cell>>,
+        reward: Arc<dyn Target<P::Cell>>,
         settings: Settings<P>,
         seed: u64,
     ) -> Result<Self> {

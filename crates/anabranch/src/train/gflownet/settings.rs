@@ -7,8 +7,8 @@ use crate::error::{Problem, Result};
 use crate::objective::balance::{Objective, ReferenceKind};
 use crate::policy::Policy;
 use crate::recipe::{OptimizerRecipe, TrainingRecipe};
-use crate::reward;
 use crate::rng::Noise;
+use crate::target;
 
 /// Where conditions come from.
 pub trait Conditions: Send + Sync + std::fmt::Debug {
@@ -19,7 +19,7 @@ pub trait Conditions: Send + Sync + std::fmt::Debug {
     fn draw(&self, rows: usize, noise: &Noise) -> Vec<f32>;
 }
 
-impl Conditions for reward::Conditions {
+impl Conditions for target::Conditions {
     fn width(&self) -> usize {
         self.width()
     }

@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::environment::continuous::{CartesianBox, Continuous, Domain, Hybrid, PolarBox, Walk};
 use crate::error::{Problem, Result};
-use crate::reward::continuous::{ChartReward, OnCharts, OnPoints, PointRewardRecipe};
-use crate::reward::{LARGEST, LEAST, Reward, within};
+use crate::target::continuous::{ChartReward, OnCharts, OnPoints, PointRewardRecipe};
+use crate::target::{LARGEST, LEAST, Target, within};
 
 /// Points of the unit box, built by steps away from the origin.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -139,7 +139,7 @@ fn one() -> f64 {
 }
 
 /// A continuous environment and a reward of its objects.
-pub(crate) type Points = (Arc<dyn Continuous>, Arc<dyn Reward<f32>>);
+pub(crate) type Points = (Arc<dyn Continuous>, Arc<dyn Target>);
 
 /// Environments say `environment.KEY`, which in a recipe is `target.KEY`.
 fn environment(built: Result<impl Continuous + 'static>) -> Result<Arc<dyn Continuous>> {
@@ -152,7 +152,7 @@ fn environment(built: Result<impl Continuous + 'static>) -> Result<Arc<dyn Conti
     })
 }
 
-fn reward(recipe: &PointRewardRecipe, place: &str, domains: &[Domain]) -> Result<Arc<dyn Reward<f32>>> {
+fn reward(recipe: &PointRewardRecipe, place: &str, domains: &[Domain]) -> Result<Arc<dyn Target>> {
     Ok(recipe.build(domains).map_err(|problem| {
         let key = format!("{place}.{}", problem.place());
         problem.at(key)

@@ -1,0 +1,296 @@
+//! A reward by a formula, such as `-(x0 - 3)^2 / 2 + sin(x1)`.
+//!
+//! | | |
+//! |---|---|
+//! | numbers | `2`, `.5`, `1e-3`, `pi`, `e` |
+//! | cells | `x0`, `x1`, ...; `n` their sum, `d` how many there are |
+//! | condition | `c0`, `c1`, ... |
+//! | operators, tightest first | `^` (from the right), `-` before a term, `* /`, `+ -`, `< <= > >= == !=` (1 or 0) |
+//! | functions | `abs acos asin atan ceil cos cosh exp floor ln log log10 log2 round sigmoid sign sin sinh sqrt tan tanh` of one, `min max` of two or more |
+//! | choice | `if(condition, then, otherwise)`: `then` where the condition is not 0 |
+//! | over cells | `sum(..)`, `prod(..)` of a formula in which `x` is each cell and `i` its number from 0 |
+//!
+//! `log` and `ln` are both the natural logarithm. Precedence climbing (Pratt 1973) turns the text into a program for a stack,
+//! which is run on sixteen objects at a time; nothing nests deeper than that stack.
+
+mod parse;
+
+use rayon::prelude::*;
+
+use super::{Failure, Target};
+use crate::error::Problem;
+use crate::policy::Number;
+
+/// A reward by a formula.
+#[derive(Debug)]
+pub struct Expression {
+    program: Vec<Op>,
+    cells: usize,
+    conditions: usize,
+}
+
+/// Objects that the program is run on at a time.
+const LANES: usize = 16;
+
+/// The most values on the stack, and how deep a formula may nest.
+const DEPTH: usize = 64;
+
+/// A function of one value, and one of two.
+type Unary = fn(f64) -> f64;
+type Binary = fn(f64, f64) -> f64;
+
+/// One step of the program: takes its operands from the stack and puts its value there.
+#[derive(Debug, Clone, Copy)]
+enum Op {
+    Constant(f64),
+    Cell(usize),
+    Condition(usize),
+    /// The sum of all cells.
+    Total,
+    /// The cell that a fold is at.
+    Each,
+    /// Its number.
+    Index,
+    Unary(Unary),
+    Binary(Binary),
+    /// The second of three where the first is not 0, the third otherwise.
+    Select,
+    /// Runs the next `body` steps for each cell, and joins their values, from `start`.
+    Fold {
+        start: f64,
+        join: Binary,
+        body: usize,
+    },
+}
+
+impl Expression {
+    /// Reads the formula of `log R` over objects of `cells` cells; `place` names it in errors.
+    ///
+    /// # Errors
+    /// If the text is no formula, with the character where it stops being one; if it names a cell that is not there, is too
+    /// long or nests too deep.
+    pub fn log_reward(place: &str, text: &str, cells: usize) -> Result<Self, Problem> {
+        let (program, conditions) = parse::program(place, text, cells)?;
+        Ok(Self { program, cells, conditions })
+    }
+
+    /// Reads the formula of `R`.
+    ///
+    /// # Errors
+    /// As [`Expression::log_reward`].
+    pub fn reward(place: &str, text: &str, cells: usize) -> Result<Self, Problem> {
+        let mut formula = Self::log_reward(place, text, cells)?;
+        formula.program.push(Op::Unary(f64::ln));
+        Ok(formula)
+    }
+
+    /// How many numbers of a condition it reads.
+    pub fn conditions(&self) -> usize {
+        self.conditions
+    }
+
+    /// Its value at one object.
+    ///
+    /// # Panics
+    /// If it reads a condition, or the object has not its cells.
+    pub fn value<C: Number>(&self, object: &[C]) -> f64 {
+        let mut out = [f64::NAN];
+        self.run(object, &[], &mut out);
+        out[0]
+    }
+
+    /// The values of at most [`LANES`] objects.
+    fn run<C: Number>(&self, objects: &[C], conditions: &[f32], out: &mut [f64]) {
+        let batch = Batch { objects, cells: self.cells, conditions, width: self.conditions, rows: out.len() };
+        let mut stack = Stack { values: [[0.0; LANES]; DEPTH], height: 0 };
+        batch.run(&self.program, &mut stack, ([0.0; LANES], 0.0));
+        out.copy_from_slice(&stack.values[0][..out.len()]);
+    }
+}
+
+/// The objects that a program is run on.
+struct Batch<'a, C> {
+    objects: &'a [C],
+    cells: usize,
+    conditions: &'a [f32],
+    width: usize,
+    rows: usize,
+}
+
+type Lanes = [f64; LANES];
+
+struct Stack {
+    values: [Lanes; DEPTH],
+    height: usize,
+}
+
+impl Stack {
+    fn push(&mut self, value: Lanes) {
+        self.values[self.height] = value;
+        self.height += 1;
+    }
+
+    fn pop(&mut self) -> Lanes {
+        self.height -= 1;
+        self.values[self.height]
+    }
+}
+
+impl<C: Number> Batch<'_, C> {
+    /// `each` is the cell that a fold is at and its number.
+    fn run(&self, program: &[Op], stack: &mut Stack, each: (Lanes, f64)) {
+        let mut at = 0;
+        while let Some(op) = program.get(at) {
+            at += 1;
+            match *op {
+                Op::Constant(value) => stack.push([value; LANES]),
+                Op::Cell(cell) => stack.push(self.column(cell)),
+                Op::Condition(c) => {
+                    stack.push(self.rows_of(|row| f64::from(self.conditions[row * self.width + c])))
+                }
+                Op::Total => stack.push(self.rows_of(|row| {
+                    let object = &self.objects[row * self.cells..][..self.cells];
+                    object.iter().map(|cell| cell.number()).sum()
+                })),
+                Op::Each => stack.push(each.0),
+                Op::Index => stack.push([each.1; LANES]),
+                Op::Unary(of) => {
+                    let a = stack.pop();
+                    stack.push(a.map(of));
+                }
+                Op::Binary(of) => {
+                    let (b, a) = (stack.pop(), stack.pop());
+                    stack.push(std::array::from_fn(|lane| of(a[lane], b[lane])));
+                }
+                Op::Select => {
+                    let (no, yes, condition) = (stack.pop(), stack.pop(), stack.pop());
+                    let choose = |lane| if condition[lane] != 0.0 { yes[lane] } else { no[lane] };
+                    stack.push(std::array::from_fn(choose));
+                }
+                Op::Fold { start, join, body } => {
+                    let mut joined = [start; LANES];
+                    for cell in 0..self.cells {
+                        self.run(&program[at..at + body], stack, (self.column(cell), cell as f64));
+                        let value = stack.pop();
+                        joined = std::array::from_fn(|lane| join(joined[lane], value[lane]));
+                    }
+                    stack.push(joined);
+                    at += body;
+                }
+            }
+        }
+    }
+
+    fn column(&self, cell: usize) -> Lanes {
+        self.rows_of(|row| self.objects[row * self.cells + cell].number())
+    }
+
+    fn rows_of(&self, value: impl Fn(usize) -> f64) -> Lanes {
+        std::array::from_fn(|lane| if lane < self.rows { value(lane) } else { 0.0 })
+    }
+}
+
+impl<C: Number> Target<C> for Expression {
+    fn log_rewards(&self, objects: &[C], conditions: &[f32], out: &mut [f64]) -> Result<(), Failure> {
+        let run = |(chunk, out): (usize, &mut [f64])| {
+            let (first, rows) = (chunk * LANES, out.len());
+            let objects = &objects[first * self.cells..][..rows * self.cells];
+            self.run(objects, &conditions[first * self.conditions..][..rows * self.conditions], out);
+        };
+        if out.len() <= 4 * LANES {
+            out.chunks_mut(LANES).enumerate().for_each(run);
+        } else {
+            out.par_chunks_mut(LANES).with_min_len(4).enumerate().for_each(run);
+        }
+        Ok(())
+    }
+
+    fn condition_width(&self) -> usize {
+        self.conditions()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::environment::Cell;
+
+    /// The value at the cells 3, 0, 7, 2 under the conditions 0.5 and -2.
+    fn value(text: &str) -> f64 {
+        let formula = Expression::log_reward("f", text, 4).unwrap_or_else(|problem| panic!("{problem}"));
+        let mut out = [f64::NAN];
+        let conditions = [0.5, -2.0];
+        formula.log_rewards(&[3 as Cell, 0, 7, 2], &conditions[..formula.conditions], &mut out).unwrap();
+        out[0]
+    }
+
+    #[test]
+    fn formulas_have_their_values() {
+        for (text, exact) in [
+            ("-(x0 - 3)^2 / 2 + sin(x2)", 7f64.sin()),
+            ("2 + 3 * 4 - 5", 9.0),
+            ("8 - 4 - 2", 2.0),
+            ("8 / 4 / 2", 1.0),
+            ("2^3^2", 512.0),
+            ("-2^2", -4.0),
+            ("2^-1", 0.5),
+            ("-x0^2 * -1", 9.0),
+            ("--3 - -+1", 4.0),
+            ("2 * (3 + 4)", 14.0),
+            ("1e-3 + .5 + 2.", 2.501),
+            ("1E+2e", f64::NAN),
+            ("pi + e", std::f64::consts::PI + std::f64::consts::E),
+            ("n + 10 * d", 52.0),
+            ("c0 * c1", -1.0),
+            ("exp(ln(x2)) + log(e) + log10(100) + log2(8)", 13.0),
+            ("sqrt(abs(-16)) + floor(2.7) + ceil(2.2) + round(2.5)", 12.0),
+            ("sign(-3) + sign(0) + sign(5) * 10", 9.0),
+            ("tanh(0.3) - sinh(0.3) / cosh(0.3)", 0.0),
+            ("sigmoid(-2) - 1 / (1 + exp(2))", 0.0),
+            ("asin(1) + acos(1) + atan(1) * 2 - tan(0)", std::f64::consts::PI),
+            ("min(4, x1, 2) + 10 * max(x0, x2)", 70.0),
+            (
+                "(x0 < x2) + 2 * (x0 >= 3) + 4 * (x0 == 3) + 8 * (x0 != 3) + 16 * (x0 > 3) + 32 * (x0 <= 3)",
+                39.0,
+            ),
+            ("1 + 1 < 3", 1.0),
+            ("if(x1, 1 / x1, -7)", -7.0),
+            ("if(x0 > 2, x2, ln(-1))", 7.0),
+            ("sum(x)", 12.0),
+            ("sum((x - 1)^2)", 42.0),
+            ("sum(i * x) + 1", 21.0),
+            ("prod(x + 1) - x2", 89.0),
+            ("sum(x) * prod(if(i == 1, 5, c0))", 7.5),
+            ("cos(x1)", 1.0),
+        ] {
+            if exact.is_nan() {
+                assert!(Expression::log_reward("f", text, 4).is_err(), "{text}");
+            } else {
+                assert!((value(text) - exact).abs() < 1e-13, "{text}: {}, {exact}", value(text));
+            }
+        }
+        assert!(
+            value("ln(x1 - 1)").is_nan()
+                && value("max(ln(-1), 1)").is_nan()
+                && value("min(1, ln(-1))").is_nan()
+        );
+        assert_eq!(value("ln(x1)"), f64::NEG_INFINITY);
+    }
+
+    #[test]
+    fn batches_of_any_size_are_rows() {
+        let formula = Expression::reward("f", "1 + x0 + c1 * sum(i * x)", 3).unwrap();
+        assert_eq!(formula.conditions, 2);
+        for rows in [0, 1, 15, 16, 17, 100, 1000] {
+            let objects: Vec<Cell> = (0..rows * 3).map(|i| (i * i % 11) as Cell).collect();
+            let conditions: Vec<f32> = (0..rows * 2).map(|i| i as f32).collect();
+            let mut out = vec![f64::NAN; rows];
+            formula.log_rewards(&objects, &conditions, &mut out).unwrap();
+            for (row, (found, x)) in out.iter().zip(objects.chunks(3)).enumerate() {
+                let weighted = f64::from(x[1]) + 2.0 * f64::from(x[2]);
+                let exact = (1.0 + f64::from(x[0]) + (2 * row + 1) as f64 * weighted).ln();
+                assert_eq!(*found, exact);
+            }
+        }
+    }
+}
