@@ -7,7 +7,7 @@
 
 use std::time::Instant;
 
-use anabranch::fused::matmul::multiply;
+use anabranch::array::matmul::multiply;
 use anabranch::policy::Policy;
 use anabranch::recipe::gflownet::Task;
 use anabranch::recipe::{Plan, read};

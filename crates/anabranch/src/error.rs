@@ -171,6 +171,43 @@ pub fn nearest<'a>(name: &str, candidates: &[&'a str]) -> Option<&'a str> {
         .map(|(_, candidate)| candidate)
 }
 
+/// Why a step, or a batch of objects, got no numbers.
+#[derive(Debug)]
+pub enum Failure {
+    /// This one has none, another may: it is left out and counted.
+    Skip(String),
+    /// There will be none.
+    Stop(Error),
+}
+
+impl<E: Into<Error>> From<E> for Failure {
+    fn from(error: E) -> Self {
+        Self::Stop(error.into())
+    }
+}
+
+/// Refuses 0 at `key`.
+pub(crate) fn positive(key: &str, value: u64) -> Result<()> {
+    if value == 0 {
+        return Err(Problem::new(key, "0").allowed("an integer of at least 1").into());
+    }
+    Ok(())
+}
+
+/// Refuses what is not from `low` to `high` at `key`; [`f64::MIN_POSITIVE`] and [`f64::MAX`] stand for no bound.
+pub(crate) fn within(key: &str, value: f64, low: f64, high: f64) -> Result<()> {
+    if !(low..=high).contains(&value) {
+        let allowed = match (low == f64::MIN_POSITIVE, high == f64::MAX) {
+            (true, true) => "a positive number".to_owned(),
+            (true, false) => format!("a positive number up to {high}"),
+            (false, true) => format!("a number from {low}"),
+            (false, false) => format!("a number from {low} to {high}"),
+        };
+        return Err(Problem::new(key, value.to_string()).allowed(allowed).into());
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,10 +1,11 @@
 //! Sums in log space, estimates with their standard errors, triangular systems, quadrature, interpolation.
 
+mod risk;
 pub mod special;
 
-use burn::tensor::Tensor;
+pub use risk::Risk;
 
-use crate::chain::LogWeight;
+use burn::tensor::Tensor;
 
 /// `log sum exp(x)`, `-inf` for no terms. Stable for any finite or `-inf` terms.
 pub fn log_sum_exp(values: &[f64]) -> f64 {
@@ -33,7 +34,7 @@ pub fn ln_factorial(n: u64) -> f64 {
 }
 
 /// `log mean exp(x)` over each row of `[rows, samples]`, differentiable.
-pub fn log_mean_exp_rows(values: Tensor<2>) -> LogWeight {
+pub fn log_mean_exp_rows(values: Tensor<2>) -> Tensor<1> {
     let samples = values.dims()[1] as f64;
     let largest = values.clone().max_dim(1).detach();
     let sum = (values - largest.clone()).exp().sum_dim(1).log() + largest;

@@ -83,6 +83,11 @@ impl Noise {
         Self { seed, purpose, step: 0, rows: Rows::From(0) }
     }
 
+    /// The stream of evaluations, set apart from that of training.
+    pub fn of_evaluation(seed: u64, purpose: Purpose) -> Self {
+        Self::new(seed ^ 0x9E37_79B9_7F4A_7C15, purpose)
+    }
+
     /// The same address for another purpose.
     pub fn purpose(&self, purpose: Purpose) -> Self {
         Self { purpose, ..self.clone() }

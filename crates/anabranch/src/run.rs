@@ -16,12 +16,12 @@ use serde_json::{Map, Value, json};
 
 use crate::data::atomic::{atomic_write, remove_torn};
 use crate::data::lock::Lock;
-use crate::error::{Error, Problem, Result, reason};
+use crate::error::{Error, Problem, Result};
 use crate::math::Estimate;
-use crate::recipe::{Plan, Recipe, Source};
+use crate::recipe::{Plan, Recipe, saved};
 use crate::train::checkpoint::Checkpoints;
 use crate::train::tensorboard::EventLog;
-use crate::train::{self, StepInfo, Trained, Training};
+use crate::train::{StepInfo, Trained, Training};
 use log::MetricsLog;
 
 /// Watches a run; every method does nothing unless overridden.
@@ -79,21 +79,6 @@ pub struct Run {
     _lock: Option<Lock>,
 }
 
-/// The text of `recipe.toml`: a damaged one is told by the checksum in its first line.
-fn sealed(recipe: &Recipe) -> String {
-    let text = recipe.to_toml();
-    format!("{SEAL}{:08x}\n{text}", crc32c::crc32c(text.as_bytes()))
-}
-
-/// What the first line of `recipe.toml` begins with.
-const SEAL: &str = "# What this run was started with, which later steps rely on. Checksum of the rest: ";
-
-/// Whether a text is as [`sealed`] made it.
-fn is_whole(text: &str) -> bool {
-    let sealed = text.strip_prefix(SEAL).and_then(|rest| rest.split_once('\n'));
-    sealed.is_some_and(|(sum, rest)| sum == format!("{:08x}", crc32c::crc32c(rest.as_bytes())))
-}
-
 impl Run {
     /// Makes a directory for a new run.
     ///
@@ -123,7 +108,7 @@ impl Run {
         let lock = Lock::take(directory)?;
         // Another process may have been faster.
         taken()?;
-        let text = sealed(&plan.recipe());
+        let text = saved::sealed(&plan.recipe());
         if let Err(error) = atomic_write(&path, |out| out.write_all(text.as_bytes())) {
             // Nothing is left behind, unless the directory had something in it before.
             let _ = std::fs::remove_file(directory.join("lock"));
@@ -141,29 +126,7 @@ impl Run {
     /// # Errors
     /// If the directory holds no run, or its recipe is damaged or wrong.
     pub fn open(directory: &Path) -> Result<Self> {
-        let path = directory.join("recipe.toml");
-        let origin = path.display().to_string();
-        let text = std::fs::read(&path).map_err(|error| {
-            Problem::new(directory.display().to_string(), format!("no recipe.toml ({})", reason(&error)))
-                .allowed("a run directory, as `anabranch run` makes it")
-        })?;
-        let text = String::from_utf8_lossy(&text);
-        let source = Source { origin: &origin, text: &text, overrides: &[] };
-        let recipe = source.read();
-        if !is_whole(&text) {
-            let problem = Problem::new(
-                &*origin,
-                match &recipe {
-                    Ok(_) => "a recipe that is not the one the run was started with".to_owned(),
-                    Err(error) => format!("a damaged recipe ({error})"),
-                },
-            );
-            return Err(problem
-                .allowed("the file as it was written; to train with other values, start another run")
-                .into());
-        }
-        let plan = Plan::new(recipe?).map_err(|error| source.locate(error))?;
-        Ok(Self { directory: directory.to_owned(), plan, _lock: None })
+        Ok(Self { directory: directory.to_owned(), plan: saved::open(directory)?, _lock: None })
     }
 
     /// Opens an existing run to go on with: no other process can do so meanwhile.
@@ -184,17 +147,14 @@ impl Run {
     /// As those two.
     pub fn start_or_reopen(directory: &Path, plan: Plan) -> Result<Self> {
         match std::fs::read_to_string(directory.join("recipe.toml")) {
-            Ok(text) if text == sealed(&plan.recipe()) => Self::reopen(directory),
+            Ok(text) if text == saved::sealed(&plan.recipe()) => Self::reopen(directory),
             _ => Self::start(directory, plan),
         }
     }
 
     /// The newest whole state.
     fn newest(&self, observer: &dyn Observer) -> Result<Box<dyn Training + '_>> {
-        let mut trainer = train::start(&self.plan)?;
-        let passed = Checkpoints::of(&self.directory).restore(trainer.as_mut())?;
-        passed.iter().for_each(|message| observer.note(&format!("passed over {message}")));
-        Ok(trainer)
+        saved::newest(&self.plan, &self.directory, &|message| observer.note(message))
     }
 
     /// The trained weights.
@@ -202,8 +162,7 @@ impl Run {
     /// # Errors
     /// If no checkpoint is whole.
     pub fn trained(&self, observer: &dyn Observer) -> Result<Trained> {
-        let trainer = self.newest(observer)?;
-        Ok(Trained { names: trainer.names(), vectors: trainer.trained().to_vec() })
+        Ok(Trained::of(self.newest(observer)?.as_ref()))
     }
 
     /// How many steps were made: fewer than the recipe's where training stopped early.
@@ -221,7 +180,7 @@ impl Run {
     pub fn train(&self, observer: &mut dyn Observer) -> Result<Ending> {
         let mut trainer = match Checkpoints::of(&self.directory).any()? {
             true => self.newest(observer)?,
-            false => train::start(&self.plan)?,
+            false => self.plan.start()?,
         };
         let ending = self.steps(trainer.as_mut(), observer);
         if let Err(Error::Io { .. }) = ending {

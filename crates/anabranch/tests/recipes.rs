@@ -8,7 +8,7 @@ use anabranch::estimate::likelihood::{Bound, nll};
 use anabranch::estimate::paths::{backward_weights, forward_weights};
 use anabranch::recipe::{Override, Plan, Recipe, TargetData, library, read};
 use anabranch::rng::{Noise, Purpose};
-use anabranch::train::{Trained, Trainer, Training, start};
+use anabranch::train::{Trained, Training};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -326,7 +326,7 @@ fn flow_networks_that_pass_the_checks_train_and_sample() {
             let plan = Plan::new(recipe).map_err(|error| TestCaseError::fail(error.to_string()))?;
             let Plan::GFlowNet(flow) = &plan else { return Err(TestCaseError::fail("a flow network")) };
             built.set(built.get() + 1);
-            let mut trainer = start(&plan).map_err(|error| TestCaseError::fail(error.to_string()))?;
+            let mut trainer = plan.start().map_err(|error| TestCaseError::fail(error.to_string()))?;
             while !trainer.finished() {
                 let info = trainer.step().map_err(|error| TestCaseError::fail(error.to_string()))?;
                 prop_assert!(info.loss.is_finite() && info.gradient_norm.is_finite());
@@ -354,7 +354,7 @@ fn what_passes_the_checks_trains_scores_and_samples() {
                 Err(error) => return is_message(&error),
             };
             built.set(built.get() + 1);
-            let mut trainer = Trainer::new(&plan);
+            let mut trainer = plan.start();
             while !trainer.finished() {
                 match trainer.step() {
                     Ok(info) => prop_assert!(info.loss.is_finite() && info.gradient_norm.is_finite()),

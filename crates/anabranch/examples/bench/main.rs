@@ -4,10 +4,10 @@ mod gflownets;
 
 use std::time::Instant;
 
-use anabranch::fused::matmul::multiply;
+use anabranch::array::matmul::multiply;
 use anabranch::recipe::{ChainPlan, Plan, read};
 use anabranch::rng::{Noise, Purpose};
-use anabranch::train::{Trainer, Training};
+use anabranch::train::Training;
 use serde_json::json;
 
 #[global_allocator]
@@ -79,7 +79,7 @@ fn measure(blocks: usize, inner: usize, mut call: impl FnMut()) -> Vec<f64> {
 
 fn train(text: &str, batch: usize, blocks: usize, inner: usize) -> (Vec<f64>, f64) {
     let plan = plan(text, batch);
-    let mut trainer = Trainer::new(&plan);
+    let mut trainer = plan.start();
     let mut loss = f64::NAN;
     let times = measure(blocks, inner, || loss = trainer.step().expect("a finite step").loss);
     (times, loss)
@@ -87,7 +87,7 @@ fn train(text: &str, batch: usize, blocks: usize, inner: usize) -> (Vec<f64>, f6
 
 fn sample(text: &str, rows: usize, blocks: usize, inner: usize) -> (Vec<f64>, f64) {
     let plan = plan(text, 16);
-    let mut trainer = Trainer::new(&plan);
+    let mut trainer = plan.start();
     // A few steps away from the start, where a flow is the identity.
     for _ in 0..20 {
         trainer.step().expect("a finite step");

@@ -16,6 +16,7 @@ mod png;
 mod read;
 mod split;
 mod thrift;
+mod unpack;
 mod write;
 
 pub use columns::Column;

@@ -2,7 +2,7 @@
 
 use std::io::Cursor;
 
-use super::read::{MOST_UNPACKED, too_large, unpack};
+use super::unpack::{MOST_UNPACKED, too_large, unpack};
 use super::{Column, Table, npy};
 use crate::error::{Problem, Result};
 

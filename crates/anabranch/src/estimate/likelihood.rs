@@ -2,10 +2,10 @@
 
 use rayon::prelude::*;
 
+use crate::array::weights::{matrix, to_vec_f64};
 use crate::math::Estimate;
 use crate::model::Model;
 use crate::model::ode::Divergence;
-use crate::network::weights::{matrix, to_vec_f64};
 use crate::rng::Noise;
 
 /// Rows evaluated together; also the unit of parallelism.

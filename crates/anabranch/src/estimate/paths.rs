@@ -7,10 +7,10 @@
 
 use rayon::prelude::*;
 
+use crate::array::weights::{matrix, to_vec_f64};
 use crate::chain::double;
 use crate::model::Model;
-use crate::network::weights::{matrix, to_vec_f64};
-use crate::objective::forward_log_weights;
+use crate::model::path::forward_log_weights;
 use crate::rng::Noise;
 use crate::target::Energy;
 

@@ -18,8 +18,8 @@ use std::sync::Arc;
 
 use burn::tensor::{Tensor, activation};
 
+use crate::array::weights::{matrix, sum_rows, to_vec};
 use crate::chain::{LogWeight, State};
-use crate::network::weights::{matrix, to_vec};
 use crate::rng::Noise;
 
 /// A law over states `[batch, dimension]`, one row per trajectory.
@@ -29,11 +29,6 @@ pub trait Law {
 
     /// The log-density (or log-mass) of one value per row, summed over coordinates, `[batch]`, nats.
     fn log_density(&self, value: &State) -> LogWeight;
-}
-
-/// Sums the coordinates of each row: `[batch, dimension]` to `[batch]`.
-pub fn sum_rows(values: Tensor<2>) -> LogWeight {
-    values.sum_dim(1).squeeze_dim(1)
 }
 
 /// Standard normals in the shape and on the device of `like`.

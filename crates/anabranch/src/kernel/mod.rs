@@ -4,4 +4,3 @@ pub mod bijection;
 pub mod law;
 pub mod pair;
 pub mod quantise;
-pub mod transformer;

@@ -11,12 +11,12 @@
 use burn::tensor::activation;
 
 use super::{Points, Stream, noise, same_dimension};
+use crate::array::weights::{matrix, to_vec};
 use crate::error::Result;
-use crate::network::weights::{matrix, to_vec};
 use crate::network::{Activation, Feedforward, Network};
-use crate::recipe::OptimizerRecipe;
+use crate::optim::adam::{Moments, Update, adam_step};
+use crate::optim::{OptimizerRecipe, learning_rate};
 use crate::rng::Noise;
-use crate::train::optimizer::{Moments, adam_step, learning_rate};
 
 const HIDDEN: [usize; 2] = [64, 64];
 /// Rows of each sample in one step.
@@ -94,6 +94,7 @@ impl Classifier {
         let signs = matrix([vec![1.0; batch], vec![-1.0; batch]].concat(), 1, &device);
         let mut values = self.network.weights().values();
         let (mut first, mut second) = (vec![0.0; values.len()], vec![0.0; values.len()]);
+        let all = 0..values.len();
         let mut orders = [Vec::new(), Vec::new()];
         for step in 0..steps {
             let mut rows = Vec::with_capacity(2 * batch * dimension);
@@ -114,7 +115,9 @@ impl Classifier {
             let gradient = weights.gradient(&mut gradients).expect("every weight takes part in the loss");
             let moments = Moments { first: &mut first, second: &mut second };
             let rate = learning_rate(&recipe, step as u64, steps as u64);
-            adam_step(&recipe, rate, step as u64 + 1, 1.0, &mut values, &gradient, moments);
+            let update =
+                Update { rate, time: step as u64 + 1, scale: 1.0, decayed: std::slice::from_ref(&all) };
+            adam_step(&recipe, update, &mut values, &gradient, moments);
             weights.set(values.clone());
         }
         self.network.weights_mut().freeze();

@@ -25,8 +25,8 @@ use super::mmd::Kernel;
 use super::pairs::Pairs;
 use super::wasserstein::{Order, directions, project, transport};
 use super::{Points, Stream, at_least, noise, same_dimension};
+use crate::array::matmul::multiply;
 use crate::error::{Problem, Result};
-use crate::fused::matmul::multiply;
 
 /// Matrix rows of one parallel block.
 const BLOCK: usize = 64;

@@ -20,11 +20,11 @@ use std::sync::Arc;
 use burn::tensor::Tensor;
 
 use super::schedule::Level;
+use crate::array::lattice;
+use crate::array::weights::{Weights, matrix, to_vec};
 use crate::chain::State;
-use crate::fused::lattice;
 use crate::network::Network;
 use crate::network::embedding::sinusoidal;
-use crate::network::weights::{Weights, matrix, to_vec};
 
 /// What a denoiser answers.
 #[derive(Debug, Clone, PartialEq)]

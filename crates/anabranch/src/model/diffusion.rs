@@ -21,13 +21,13 @@ use burn::tensor::Tensor;
 use super::denoiser::{Coefficient, Denoiser, Factors, Prediction};
 use super::schedule::{LearnedGamma, Level};
 use super::{Goal, Segment};
+use crate::array::gate::Gate;
+use crate::array::noising::{noised, squared_error};
+use crate::array::weights::{Weights, matrix, sum_rows, to_vec};
 use crate::chain::{LogWeight, State, Transition};
-use crate::fused::gate::Gate;
-use crate::fused::noising::{noised, squared_error};
-use crate::kernel::law::{DiscretisedGaussian, Gaussian, Law, LogStd, level_centres, normal_like, sum_rows};
+use crate::kernel::law::{DiscretisedGaussian, Gaussian, Law, LogStd, level_centres, normal_like};
 use crate::kernel::pair::{Conditional, Pair};
 use crate::math::monotone_cubic;
-use crate::network::weights::{Weights, matrix, to_vec};
 use crate::rng::{Noise, Purpose};
 
 /// The noise schedule of a diffusion.

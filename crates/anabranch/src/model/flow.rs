@@ -1,11 +1,11 @@
 //! Normalizing flows and the fixed maps around data: segments made of bijections, and dequantisation.
 
 use super::Segment;
+use crate::array::weights::Weights;
 use crate::chain::{State, Transition};
 use crate::kernel::bijection::{Bijection, BijectionStep};
 use crate::kernel::pair::Pair;
 use crate::kernel::quantise::{Rounding, UniformNoise, dequantisation};
-use crate::network::weights::Weights;
 
 /// Bijections one after the other, the first next to the source.
 pub struct Flow {

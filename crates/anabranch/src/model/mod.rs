@@ -18,14 +18,16 @@ pub mod diffusion;
 pub mod flow;
 pub mod gflownet;
 pub mod ode;
+pub mod path;
 pub mod schedule;
+pub mod state_flow;
 pub mod vae;
 
 use burn::tensor::{Device, Tensor};
 
+use crate::array::weights::{Weights, matrix};
 use crate::chain::{Chain, LogWeight, Source, State, Transition, double};
 use crate::kernel::law::{Gaussian, Law, LogStd};
-use crate::network::weights::{Weights, matrix};
 use crate::rng::Noise;
 
 /// What a simulation-free estimate is for.
@@ -211,7 +213,7 @@ impl Model {
     /// Where the segment at the source has a simulation-free estimate it is used; otherwise the whole chain runs
     /// backward.
     pub fn bound(&self, x: State, noise: &Noise) -> LogWeight {
-        crate::objective::path::Path::backward(self, x, noise, Goal::Bound).total()
+        path::Path::backward(self, x, noise, Some(Goal::Bound)).total()
     }
 
     /// The importance-weighted bound with `samples` backward paths per row, `[batch]`, nats, f64:

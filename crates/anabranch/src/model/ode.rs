@@ -24,11 +24,11 @@ use burn::tensor::{DType, Tensor, TensorData};
 use super::denoiser::{Factors, Prediction};
 use super::diffusion::Diffusion;
 use super::schedule::Level;
+use crate::array::lattice;
+use crate::array::weights::{matrix, to_vec, to_vec_f64};
 use crate::chain::{State, Step, Transition, double, ratio_step};
-use crate::fused::lattice;
 use crate::kernel::law::{Gaussian, Law, LogStd};
 use crate::math::Estimate;
-use crate::network::weights::{matrix, to_vec, to_vec_f64};
 use crate::rng::{Noise, Purpose};
 
 /// How the trace of the right side's Jacobian is found.

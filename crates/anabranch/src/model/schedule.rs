@@ -12,8 +12,8 @@
 
 use burn::tensor::{Tensor, activation};
 
-use crate::fused::gate::Gate;
-use crate::network::weights::{Weights, layout, matrix, to_vec};
+use crate::array::gate::Gate;
+use crate::array::weights::{Weights, layout, matrix, to_vec};
 use crate::rng::{Noise, Purpose};
 
 /// Signal and noise at one level, in f64.

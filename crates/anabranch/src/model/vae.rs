@@ -11,11 +11,11 @@
 use burn::tensor::Tensor;
 
 use super::Segment;
+use crate::array::weights::Weights;
 use crate::chain::{State, Transition};
 use crate::kernel::law::{Bernoulli, DiscretisedLogistic, Gaussian, Law, LogStd, level_centres};
 use crate::kernel::pair::{Conditional, Pair};
 use crate::network::Network;
-use crate::network::weights::Weights;
 
 /// The law of the data given `z_1`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -11,8 +11,8 @@ use std::sync::Arc;
 
 use burn::tensor::Tensor;
 
-use super::weights::matrix;
-use crate::fused::embedding::sines_and_cosines;
+use crate::array::embedding::sines_and_cosines;
+use crate::array::weights::matrix;
 
 fn frequencies(width: usize) -> Arc<[f64]> {
     assert!(width > 0 && width.is_multiple_of(2), "a sine and a cosine per frequency");

@@ -10,107 +10,12 @@
 
 use std::sync::Arc;
 
-use burn::tensor::{Tensor, TensorData, activation};
+use burn::tensor::{Tensor, TensorData};
 
-use super::weights::{Slot, Weights, layout, matrix, to_vec};
-use crate::chain::{LogWeight, State};
-use crate::fused::autoregressive::{self, PackedStages};
-use crate::fused::network::{Directions, PackedWeights, push_forward};
-use crate::kernel::transformer::Transform;
-use crate::rng::{Noise, Purpose};
-
-/// An activation function.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Activation {
-    /// `max(x, 0)`.
-    Relu,
-    /// `x sigmoid(x)`.
-    Silu,
-    /// The tanh form of GELU.
-    Gelu,
-    /// The hyperbolic tangent.
-    Tanh,
-    /// `x` above 0, `e^x - 1` below.
-    Elu,
-}
-
-impl Activation {
-    fn apply(self, x: Tensor<2>) -> Tensor<2> {
-        match self {
-            Self::Relu => activation::relu(x),
-            Self::Silu => activation::silu(x),
-            Self::Gelu => {
-                let inner = (x.clone() + x.clone().powi_scalar(3) * 0.044_715) * 0.797_884_6;
-                x * (inner.tanh() + 1.0) * 0.5
-            }
-            Self::Tanh => x.tanh(),
-            Self::Elu => activation::relu(x.clone()) + (x.clamp_max(0.0).exp() - 1.0),
-        }
-    }
-}
-
-/// The shape of a feed-forward network.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Feedforward {
-    /// Columns of `x`.
-    pub input: usize,
-    /// Columns of the context `c`; 0 for none.
-    pub context: usize,
-    /// Widths of the hidden layers; with `residual`, one block of two layers per entry, all equal.
-    pub hidden: Vec<usize>,
-    /// Columns of `y`.
-    pub output: usize,
-    /// The activation.
-    pub activation: Activation,
-    /// Whether hidden layers are residual blocks.
-    pub residual: bool,
-}
-
-impl Feedforward {
-    /// Inputs and outputs of every linear layer, in order.
-    pub(crate) fn linears(&self) -> Vec<(usize, usize)> {
-        let entry = self.input + self.context;
-        let mut linears = Vec::new();
-        if self.residual {
-            let width = self.hidden[0];
-            linears.push((entry, width));
-            linears.extend(std::iter::repeat_n((width, width), 2 * self.hidden.len()));
-            linears.push((width, self.output));
-        } else {
-            let sizes: Vec<usize> =
-                [entry].into_iter().chain(self.hidden.iter().copied()).chain([self.output]).collect();
-            linears.extend(sizes.windows(2).map(|pair| (pair[0], pair[1])));
-        }
-        linears
-    }
-
-    fn layout(&self) -> Vec<Slot> {
-        let names: Vec<[String; 2]> =
-            (0..self.linears().len()).map(|i| [format!("{i}.weight"), format!("{i}.bias")]).collect();
-        let linears = self.linears();
-        let parts = names.iter().zip(&linears).flat_map(|([weight, bias], (input, output))| {
-            [(weight.as_str(), vec![*input, *output]), (bias.as_str(), vec![*output])]
-        });
-        layout(parts)
-    }
-
-    /// Uniform on `+-1 / sqrt(inputs)` per layer; the last layer zero where `zero_last`.
-    fn initial(&self, seed: u64, stream: u32, zero_last: bool) -> Vec<f32> {
-        let linears = self.linears();
-        let mut values = Vec::new();
-        for (index, (input, output)) in linears.iter().enumerate() {
-            let count = (input + 1) * output;
-            if zero_last && index + 1 == linears.len() {
-                values.resize(values.len() + count, 0.0);
-                continue;
-            }
-            let bound = (*input as f32).sqrt().recip();
-            let noise = Noise::new(seed, Purpose::Weights).step(stream << 8 | index as u32);
-            values.extend(noise.uniform(1, count).into_iter().map(|u| bound * (2.0 * u - 1.0)));
-        }
-        values
-    }
-}
+use crate::array::autoregressive::{self, PackedStages};
+use crate::array::network::{Directions, PackedWeights, push_forward};
+use crate::array::shape::{Activation, Feedforward, Transform};
+use crate::array::weights::{Weights, matrix, to_vec};
 
 /// A feed-forward network with its weights.
 #[derive(Debug, Clone)]
@@ -161,7 +66,7 @@ impl Network {
     pub fn apply(&self, x: Tensor<2>, context: Option<Tensor<2>>) -> Tensor<2> {
         // Weights in training are other ones at every step.
         let packed = (!self.weights.is_tracked()).then_some(&self.packed);
-        crate::fused::network::apply(
+        crate::array::network::apply(
             &self.shape,
             self.mask.as_ref(),
             packed,
@@ -178,7 +83,7 @@ impl Network {
     /// If the columns do not fit, a context is missing, or tangents are not a whole number per row.
     pub fn push_forward(
         &self,
-        x: &State,
+        x: &Tensor<2>,
         context: Option<Tensor<2>>,
         tangents: &Tensor<2>,
     ) -> (Tensor<2>, Tensor<2>) {
@@ -191,13 +96,13 @@ impl Network {
     ///
     /// # Panics
     /// If the columns do not fit, a context is missing, or outputs are not a whole number per input.
-    pub fn own_derivatives(&self, x: &State, context: Option<Tensor<2>>) -> (Tensor<2>, Tensor<2>) {
+    pub fn own_derivatives(&self, x: &Tensor<2>, context: Option<Tensor<2>>) -> (Tensor<2>, Tensor<2>) {
         self.derivatives(x, context, &Directions::Own)
     }
 
     fn derivatives(
         &self,
-        x: &State,
+        x: &Tensor<2>,
         context: Option<Tensor<2>>,
         directions: &Directions,
     ) -> (Tensor<2>, Tensor<2>) {
@@ -306,7 +211,7 @@ impl MaskedNetwork {
     /// Finds `u` with `h(u_i; theta_i(u_<i)) = v_i`, and the log-determinant of `v -> u`.
     ///
     /// Untracked weights take the cost of one evaluation; where a gradient is recorded it is [`Self::invert_composed`].
-    pub fn invert(&self, transform: &Transform, v: State) -> (State, LogWeight) {
+    pub fn invert(&self, transform: &Transform, v: Tensor<2>) -> (Tensor<2>, Tensor<1>) {
         if self.weights().is_tracked() || v.is_autodiff() {
             return self.invert_composed(transform, v);
         }
@@ -320,7 +225,7 @@ impl MaskedNetwork {
     }
 
     /// [`Self::invert`] by one evaluation of the whole network per coordinate, differentiable: the oracle of the other.
-    pub fn invert_composed(&self, transform: &Transform, v: State) -> (State, LogWeight) {
+    pub fn invert_composed(&self, transform: &Transform, v: Tensor<2>) -> (Tensor<2>, Tensor<1>) {
         let [rows, dimension] = v.dims();
         let raw_len = self.outputs_per_input;
         let mut u = Tensor::zeros([rows, dimension], &v.device());

@@ -3,6 +3,6 @@
 pub mod embedding;
 pub mod feedforward;
 pub mod taped;
-pub mod weights;
 
-pub use feedforward::{Activation, Feedforward, MaskedNetwork, Network};
+pub use crate::array::shape::{Activation, Feedforward};
+pub use feedforward::{MaskedNetwork, Network};

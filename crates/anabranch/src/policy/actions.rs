@@ -12,11 +12,11 @@ use std::sync::Arc;
 
 use super::softmax::{choose, log_softmax, spread, weigh};
 use super::{Behaviour, Policy, Said, SaidSlopes, Visit, unit};
+use crate::array::math::exp;
 use crate::environment::{Cell, Edge, Environment, States};
 use crate::error::{Problem, Result};
-use crate::fused::math::exp;
+use crate::math::Risk;
 use crate::network::taped::Inputs;
-use crate::objective::balance::Risk;
 use crate::rng::Stream;
 
 /// Which law the removals follow.

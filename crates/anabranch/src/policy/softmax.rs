@@ -2,7 +2,7 @@
 
 use pulp::{Arch, NullaryFnOnce};
 
-use crate::fused::math::exp;
+use crate::array::math::exp;
 
 /// The first place at which the running sum passes `u` of the whole; never one of weight 0.
 pub(super) fn choose(weights: &[f32], u: f64) -> usize {

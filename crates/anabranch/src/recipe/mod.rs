@@ -7,26 +7,29 @@
 mod chain;
 pub mod gflownet;
 mod library;
-mod papers;
 mod read;
+pub mod saved;
 mod shape;
-mod training;
 
+pub(crate) use crate::error::{positive, within};
+pub use crate::objective::ObjectiveRecipe;
+pub use crate::optim::{OptimizerKind, OptimizerRecipe, RateSchedule};
+pub use crate::train::TrainingRecipe;
 pub use chain::{
     ActivationName, ChainPlan, ChainRecipe, CouplingKind, DiffusionRecipe, EvaluationRecipe, FlowRecipe,
-    LogitRecipe, Mixing, ObjectiveRecipe, ObservationName, PredictionName, ScheduleName, SegmentRecipe,
+    LogitRecipe, Mixing, ObservationName, PredictionName, ScheduleName, SegmentRecipe, StateFlowRecipe,
     TableRecipe, TargetData, TargetRecipe, ToyDataRecipe, TransformerName, VaeRecipe, WeightingName,
 };
 pub use gflownet::{GFlowNetPlan, GFlowNetRecipe};
 pub use library::{Entry, library, locate, named};
 pub use read::{Override, Source, read};
-pub use training::{OptimizerKind, OptimizerRecipe, RateSchedule, TrainingRecipe};
 
 use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::error::{Problem, Result, quoted};
-use crate::rng::{Noise, Purpose};
+use crate::train::Training;
+use gflownet::Task;
 
 /// A whole recipe. `target.kind` says of which kind it is.
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
@@ -158,6 +161,20 @@ impl Plan {
         }
     }
 
+    /// A run at its first step.
+    ///
+    /// # Errors
+    /// If the objective does not fit the rest of the recipe.
+    pub fn start(&self) -> Result<Box<dyn Training + '_>> {
+        Ok(match self {
+            Self::Chain(plan) => Box::new(plan.start()),
+            Self::GFlowNet(plan) => match &plan.task {
+                Task::Discrete(task) => Box::new(task.start(plan.recipe.seed)?),
+                Task::Continuous(task) => Box::new(task.start(plan.recipe.seed)?),
+            },
+        })
+    }
+
     /// What the validation score is: lower is better.
     pub fn score(&self) -> &'static str {
         match self {
@@ -173,29 +190,4 @@ impl Plan {
             Self::GFlowNet(plan) => gflownet::explain(plan),
         }
     }
-}
-
-pub(crate) fn positive(key: &str, value: u64) -> Result<()> {
-    if value == 0 {
-        return Err(Problem::new(key, "0").allowed("an integer of at least 1").into());
-    }
-    Ok(())
-}
-
-pub(crate) fn within(key: &str, value: f64, low: f64, high: f64) -> Result<()> {
-    if !(low..=high).contains(&value) {
-        let allowed = match (low == f64::MIN_POSITIVE, high == f64::MAX) {
-            (true, true) => "a positive number".to_owned(),
-            (true, false) => format!("a positive number up to {high}"),
-            (false, true) => format!("a number from {low}"),
-            (false, false) => format!("a number from {low} to {high}"),
-        };
-        return Err(Problem::new(key, value.to_string()).allowed(allowed).into());
-    }
-    Ok(())
-}
-
-/// The noise of evaluations, set apart from that of training.
-pub(crate) fn evaluation_noise(seed: u64, purpose: Purpose) -> Noise {
-    Noise::new(seed ^ 0x9E37_79B9_7F4A_7C15, purpose)
 }

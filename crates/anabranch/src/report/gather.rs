@@ -6,9 +6,9 @@ use serde_json::{Map, Value};
 
 use super::pictures::square;
 use super::{Density, Frame, ImageShape, Logged, Reference, Summary, flow};
+use crate::array::weights::{matrix, to_vec, to_vec_f64};
 use crate::chain::double;
 use crate::error::{Error, Problem, Result};
-use crate::network::weights::{matrix, to_vec, to_vec_f64};
 use crate::plot::Point;
 use crate::policy::Densities;
 use crate::recipe::gflownet::{FlowTask, Task};

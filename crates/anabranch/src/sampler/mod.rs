@@ -4,11 +4,11 @@ pub mod back_and_forth;
 
 use rayon::prelude::*;
 
+use crate::array::weights::to_vec;
 use crate::chain::{Chain, State};
 use crate::model::Model;
 use crate::model::ode::Divergence;
 use crate::model::schedule::Level;
-use crate::network::weights::to_vec;
 use crate::rng::Noise;
 
 /// Rows drawn together; also the unit of parallelism. Small enough for a network's activations to stay in cache.

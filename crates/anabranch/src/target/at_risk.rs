@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use super::{Failure, Target};
 use crate::environment::Cell;
-use crate::objective::balance::Risk;
+use crate::math::Risk;
 use crate::rng::Noise;
 
 /// The risk measure of a random reward, by so many of its quantiles; of one that is not random, the reward itself.

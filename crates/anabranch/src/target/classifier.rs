@@ -13,15 +13,15 @@
 use std::path::Path;
 
 use super::{Describe, Failure, Shape, Space, Target, fill_rows, within};
+use crate::array::matmul::row_stride;
 use crate::data::{parse_text, read_text, records};
 use crate::environment::Cell;
 use crate::error::{Problem, Result, quoted};
-use crate::fused::matmul::row_stride;
 use crate::network::Activation;
 use crate::network::taped::{Inputs, Mlp, NONE, Network, Tape};
-use crate::recipe::OptimizerRecipe;
+use crate::optim::OptimizerRecipe;
+use crate::optim::adam::{Moments, Update, adam_step};
 use crate::rng::{Noise, Purpose};
-use crate::train::optimizer::{Moments, adam_step};
 
 /// The peptides that come with the program: 2540 with antimicrobial activity, 2080 others.
 const PEPTIDES: &[u8] = include_bytes!("../../../../data/peptides.csv.gz");
@@ -235,6 +235,7 @@ fn fit(
     let optimizer = OptimizerRecipe { weight_decay: 1e-2, ..OptimizerRecipe::default() };
     let mut weights = network.initial(&Noise::new(seed, Purpose::Network));
     let [mut first, mut second, mut gradient] = [0; 3].map(|_| vec![0.0; weights.len()]);
+    let all = 0..weights.len();
     let mut tape = Tape::default();
     let (mut best, mut kept, mut time) = (f64::INFINITY, weights.clone(), 0);
     for epoch in 0..EPOCHS {
@@ -256,7 +257,8 @@ fn fit(
             drop(evaluator);
             time += 1;
             let moments = Moments { first: &mut first, second: &mut second };
-            adam_step(&optimizer, 1e-3, time, 1.0, &mut weights, &gradient, moments);
+            let update = Update { rate: 1e-3, time, scale: 1.0, decayed: std::slice::from_ref(&all) };
+            adam_step(&optimizer, update, &mut weights, &gradient, moments);
         }
         let found = logits(network, &weights, features, validation);
         let losses = found.iter().zip(validation);

@@ -75,23 +75,9 @@ pub use recipe::{BetaRecipe, ByCondition, LatticeName, RewardRecipe};
 pub use space::{Describe, Parse, Shape, Space};
 pub use table::{Table, Transform};
 
-use crate::error::{Error, Problem};
+pub use crate::error::Failure;
+use crate::error::Problem;
 use crate::rng::Noise;
-
-/// Why a batch of objects got no rewards.
-#[derive(Debug)]
-pub enum Failure {
-    /// This batch has none, another may: it is left out and counted.
-    Skip(String),
-    /// There will be none.
-    Stop(Error),
-}
-
-impl<E: Into<Error>> From<E> for Failure {
-    fn from(error: E) -> Self {
-        Self::Stop(error.into())
-    }
-}
 
 /// A reward over objects whose states are rows of `C`: [`Cell`](crate::environment::Cell) for discrete, `f32` for continuous ones.
 pub trait Target<C = f32>: Send + Sync + Debug {

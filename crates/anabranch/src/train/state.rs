@@ -1,7 +1,7 @@
 //! What a run must keep to go on, whatever it trains.
 
-use super::optimizer;
-use crate::recipe::TrainingRecipe;
+use super::TrainingRecipe;
+use crate::optim::adam;
 
 /// All numbers that a run needs to go on, but for what its family keeps besides ([`super::Training::memory`]).
 #[derive(Debug, Clone, PartialEq)]
@@ -45,6 +45,11 @@ pub struct Trained {
 }
 
 impl Trained {
+    /// Those of a run.
+    pub fn of(training: &dyn super::Training) -> Self {
+        Self { names: training.names(), vectors: training.trained().to_vec() }
+    }
+
     /// The vector of a name.
     pub fn get(&self, name: &str) -> Option<&[f32]> {
         let place = self.names.iter().position(|known| known == name)?;
@@ -66,7 +71,7 @@ impl State {
             // The average's decay grows from 1/11 towards its final value, so that early weights are soon forgotten.
             let decay = decay.min((step + 1) as f64 / (step + 11) as f64);
             for (average, weights) in self.average.iter_mut().zip(&self.weights) {
-                optimizer::average(average, weights, decay as f32);
+                adam::average(average, weights, decay as f32);
             }
         }
     }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use anabranch::fused::noising::{noised, squared_error};
+use anabranch::array::noising::{noised, squared_error};
 
 use super::instances::*;
 

@@ -1,27 +1,27 @@
 //! The instances that the laws run over, and the names that all of them use.
 
+pub use anabranch::array::lattice;
+pub use anabranch::array::shape::Transform;
+pub use anabranch::array::weights::{Weights, matrix, to_vec, to_vec_f64};
 pub use anabranch::chain::{State, Transition, double};
 pub use anabranch::estimate::evidence;
-pub use anabranch::fused::lattice;
 pub use anabranch::kernel::bijection::{
     ActNorm, Autoregressive, Bijection, BijectionStep, Coupling, Direction, Logit, LuLinear, Permutation,
     Split, Standardise,
 };
 pub use anabranch::kernel::law::centres;
-pub use anabranch::kernel::transformer::Transform;
 pub use anabranch::math::Estimate;
 pub use anabranch::model::denoiser::{Denoiser, Factors, NetworkDenoiser, Prediction};
 pub use anabranch::model::diffusion::{Diffusion, LastMean, Observation, Schedule, Weighting};
 pub use anabranch::model::flow::{Dequantise, Flow};
 pub use anabranch::model::ode::Divergence;
+pub use anabranch::model::path::forward_log_weights;
+pub use anabranch::model::path::{Path, States};
 pub use anabranch::model::schedule::{LearnedGamma, cosine, linear, log_linear};
 pub use anabranch::model::vae::{ObservationModel, Vae};
 pub use anabranch::model::{Goal, Model, Segment};
 pub use anabranch::network::embedding::{sinusoidal, sinusoidal_composed};
-pub use anabranch::network::weights::{Weights, matrix, to_vec, to_vec_f64};
 pub use anabranch::network::{Activation, Feedforward, MaskedNetwork, Network};
-pub use anabranch::objective::forward_log_weights;
-pub use anabranch::objective::path::Path;
 pub use anabranch::rng::{Noise, Purpose};
 pub use anabranch::sampler::Sampler;
 pub use anabranch::target::{DiagonalGaussian, Energy, FullGaussian, Funnel, ManyWell, Mixture, Toy};

@@ -1,6 +1,7 @@
 //! Laws of flow networks' objectives, each over every objective: a new one is covered by being listed here.
 
 mod cut;
+pub mod divergences;
 mod graphs;
 mod identities;
 mod policies;
@@ -15,7 +16,7 @@ use anabranch::objective::balance::*;
 use graphs::{graphs, normals};
 
 /// Every objective of paths, at several hyper-parameters.
-pub fn recipes() -> Vec<BalanceRecipe> {
+pub fn recipes() -> Vec<ObjectiveRecipe> {
     use SubTrajectoryWeighting::{Db, Equal, EqualWithin, Geometric, GeometricWithin, ModifiedDb, Tb};
     let regressions = [
         Regression::Squared {},
@@ -32,52 +33,56 @@ pub fn recipes() -> Vec<BalanceRecipe> {
     let part = SubTrajectoryBalance::default();
     let gradient = PolicyGradient::default();
     let sub_eb = Critic::SubEb { weighting: GeometricWithin, lambda: 0.8 };
-    let mut all: Vec<BalanceRecipe> = Vec::new();
+    let mut all: Vec<ObjectiveRecipe> = Vec::new();
     for regression in regressions {
-        all.push(BalanceRecipe::TrajectoryBalance(TrajectoryBalance { regression }));
-        all.push(BalanceRecipe::LogVariance(LogVariance { regression }));
-        all.push(BalanceRecipe::DetailedBalance(DetailedBalance { regression, ..detailed }));
-        all.push(BalanceRecipe::SubTrajectoryBalance(SubTrajectoryBalance { regression, ..part }));
+        all.push(ObjectiveRecipe::TrajectoryBalance(TrajectoryBalance { regression }));
+        all.push(ObjectiveRecipe::LogVariance(LogVariance { regression }));
+        all.push(ObjectiveRecipe::DetailedBalance(DetailedBalance { regression, ..detailed }));
+        all.push(ObjectiveRecipe::SubTrajectoryBalance(SubTrajectoryBalance { regression, ..part }));
     }
     for weighting in [GeometricWithin, Geometric, EqualWithin, Equal, Tb, Db, ModifiedDb] {
         for lambda in [0.0, 0.4, 1.0, 1.9] {
-            all.push(BalanceRecipe::SubTrajectoryBalance(SubTrajectoryBalance { weighting, lambda, ..part }));
+            all.push(ObjectiveRecipe::SubTrajectoryBalance(SubTrajectoryBalance {
+                weighting,
+                lambda,
+                ..part
+            }));
         }
         let other = SubTrajectoryBalance { weighting, regression: cosh, forward_looking: true, ..part };
-        all.push(BalanceRecipe::SubTrajectoryBalance(other));
+        all.push(ObjectiveRecipe::SubTrajectoryBalance(other));
     }
     for advantage in [Advantage::Total, Advantage::RewardToGo, Advantage::Baseline, Advantage::Gae] {
-        all.push(BalanceRecipe::PolicyGradient(PolicyGradient { advantage, ..gradient }));
+        all.push(ObjectiveRecipe::PolicyGradient(PolicyGradient { advantage, ..gradient }));
     }
     all.extend([
-        BalanceRecipe::DetailedBalance(DetailedBalance { forward_looking: true, ..detailed }),
-        BalanceRecipe::DetailedBalance(DetailedBalance { target, stop_weight: 5.0, ..detailed }),
-        BalanceRecipe::DetailedBalance(DetailedBalance { target, forward_looking: true, ..detailed }),
-        BalanceRecipe::StableDetailedBalance(stable),
-        BalanceRecipe::StableDetailedBalance(StableDetailedBalance { epsilon: 0.2, eta: 0.7, ..stable }),
-        BalanceRecipe::ModifiedDetailedBalance(ModifiedDetailedBalance::default()),
-        BalanceRecipe::ModifiedDetailedBalance(ModifiedDetailedBalance { regression: cosh, target }),
-        BalanceRecipe::RelativeTrajectoryBalance(RelativeTrajectoryBalance {
+        ObjectiveRecipe::DetailedBalance(DetailedBalance { forward_looking: true, ..detailed }),
+        ObjectiveRecipe::DetailedBalance(DetailedBalance { target, stop_weight: 5.0, ..detailed }),
+        ObjectiveRecipe::DetailedBalance(DetailedBalance { target, forward_looking: true, ..detailed }),
+        ObjectiveRecipe::StableDetailedBalance(stable),
+        ObjectiveRecipe::StableDetailedBalance(StableDetailedBalance { epsilon: 0.2, eta: 0.7, ..stable }),
+        ObjectiveRecipe::ModifiedDetailedBalance(ModifiedDetailedBalance::default()),
+        ObjectiveRecipe::ModifiedDetailedBalance(ModifiedDetailedBalance { regression: cosh, target }),
+        ObjectiveRecipe::RelativeTrajectoryBalance(RelativeTrajectoryBalance {
             beta: 1.7,
             ..Default::default()
         }),
-        BalanceRecipe::RelativeLogVariance(RelativeLogVariance { beta: 0.6, regression: cosh }),
-        BalanceRecipe::TrustPcl(TrustPcl { alpha: 0.5, ..Default::default() }),
-        BalanceRecipe::SoftQ(SoftQ::default()),
-        BalanceRecipe::SoftQ(SoftQ {
+        ObjectiveRecipe::RelativeLogVariance(RelativeLogVariance { beta: 0.6, regression: cosh }),
+        ObjectiveRecipe::TrustPcl(TrustPcl { alpha: 0.5, ..Default::default() }),
+        ObjectiveRecipe::SoftQ(SoftQ::default()),
+        ObjectiveRecipe::SoftQ(SoftQ {
             regression: Regression::Squared {},
             stop_weight: 3.0,
             ..Default::default()
         }),
-        BalanceRecipe::PolicyGradient(PolicyGradient { critic: sub_eb, critic_weight: 0.3, ..gradient }),
-        BalanceRecipe::Ppo(Ppo::default()),
-        BalanceRecipe::Ppo(Ppo { clip: 0.5, critic: sub_eb, critic_weight: 0.7, ..Ppo::default() }),
+        ObjectiveRecipe::PolicyGradient(PolicyGradient { critic: sub_eb, critic_weight: 0.3, ..gradient }),
+        ObjectiveRecipe::Ppo(Ppo::default()),
+        ObjectiveRecipe::Ppo(Ppo { clip: 0.5, critic: sub_eb, critic_weight: 0.7, ..Ppo::default() }),
     ]);
     all
 }
 
 /// The objective of a recipe.
-pub fn objective(recipe: &BalanceRecipe, backward: BackwardObjective) -> Arc<dyn PathObjective> {
+pub fn objective(recipe: &ObjectiveRecipe, backward: BackwardObjective) -> Arc<dyn PathObjective> {
     match recipe.check("objective", backward) {
         Ok(Objective::Paths(objective)) => objective,
         other => panic!("{recipe:?}: {other:?}"),
@@ -85,8 +90,8 @@ pub fn objective(recipe: &BalanceRecipe, backward: BackwardObjective) -> Arc<dyn
 }
 
 /// Every objective of paths with its recipe.
-pub fn objectives() -> Vec<(BalanceRecipe, Arc<dyn PathObjective>)> {
-    let checked = |recipe: BalanceRecipe| (recipe, objective(&recipe, BackwardObjective::Joint));
+pub fn objectives() -> Vec<(ObjectiveRecipe, Arc<dyn PathObjective>)> {
+    let checked = |recipe: ObjectiveRecipe| (recipe, objective(&recipe, BackwardObjective::Joint));
     recipes().into_iter().map(checked).collect()
 }
 
@@ -161,17 +166,18 @@ pub const LENGTHS: [(usize, bool); 8] =
 /// The list names every kind that a recipe can.
 #[test]
 fn every_kind_of_objective_is_listed() {
-    let schema = schemars::schema_for!(BalanceRecipe).to_value();
+    let schema = schemars::schema_for!(ObjectiveRecipe).to_value();
     let variants = schema["oneOf"].as_array().expect("a tagged union").iter();
     let known =
         variants.map(|variant| variant["properties"]["kind"]["const"].as_str().expect("a kind").to_owned());
     let of_states = ["flow-matching", "quantile-flow-matching"];
     let expected: BTreeSet<String> = known.filter(|kind| !of_states.contains(&kind.as_str())).collect();
-    let kind = |recipe: BalanceRecipe| {
+    let kind = |recipe: ObjectiveRecipe| {
         let value = serde_json::to_value(recipe).expect("plain values");
         value["kind"].as_str().expect("a kind").to_owned()
     };
-    assert_eq!(recipes().into_iter().map(kind).collect::<BTreeSet<_>>(), expected);
+    let listed = recipes().into_iter().chain(divergences::divergences());
+    assert_eq!(listed.map(kind).collect::<BTreeSet<_>>(), expected);
 }
 
 /// Law 5: at the exact flows of any backward policy, on every trajectory, the loss is zero and so is every slope. (A policy
@@ -216,11 +222,11 @@ fn law_5_objectives_are_zero_at_exact_flows() {
 }
 
 /// The power of the reward in the objectives of a posterior.
-fn beta(recipe: &BalanceRecipe) -> f64 {
+fn beta(recipe: &ObjectiveRecipe) -> f64 {
     match recipe {
-        BalanceRecipe::RelativeTrajectoryBalance(o) => o.beta,
-        BalanceRecipe::RelativeLogVariance(o) => o.beta,
-        BalanceRecipe::TrustPcl(o) => 1.0 / o.alpha,
+        ObjectiveRecipe::RelativeTrajectoryBalance(o) => o.beta,
+        ObjectiveRecipe::RelativeLogVariance(o) => o.beta,
+        ObjectiveRecipe::TrustPcl(o) => 1.0 / o.alpha,
         other => panic!("{other:?} has no prior"),
     }
 }

@@ -8,7 +8,7 @@ use crate::estimate::exact::{Joint, entropies, free_energies};
 use crate::model::gflownet::GFlowNet;
 use crate::network::Activation;
 use crate::network::taped::{Mlp, Network};
-use crate::objective::balance::{BackwardObjective, BalanceRecipe};
+use crate::objective::balance::{BackwardObjective, ObjectiveRecipe};
 use crate::policy::{BackwardPolicy, FlowHead};
 use crate::recipe::{OptimizerRecipe, TrainingRecipe};
 use crate::rng::Purpose;
@@ -139,7 +139,7 @@ fn a_network_learns_all_roots() {
     let settings = Settings {
         training,
         optimizer,
-        objective: BalanceRecipe::TrajectoryBalance(Default::default())
+        objective: ObjectiveRecipe::TrajectoryBalance(Default::default())
             .check("objective", BackwardObjective::Joint)
             .unwrap(),
         exploration: Exploration { epsilon: Ramp::constant(0.1), ..Exploration::default() },

@@ -9,9 +9,9 @@
 use burn::tensor::{Tensor, activation};
 
 use super::Bijection;
+use crate::array::weights::sum_rows;
+use crate::array::weights::{Weights, layout, matrix, to_vec};
 use crate::chain::{LogWeight, State};
-use crate::kernel::law::sum_rows;
-use crate::network::weights::{Weights, layout, matrix, to_vec};
 
 /// `x = mean + std z`, undoing the standardisation of data: densities stay those of the original units.
 #[derive(Debug, Clone)]

@@ -10,10 +10,10 @@
 //! gradient is recorded it costs one evaluation per coordinate.
 
 use super::Bijection;
+use crate::array::shape::Transform;
+use crate::array::weights::Weights;
 use crate::chain::{LogWeight, State};
-use crate::kernel::transformer::Transform;
 use crate::network::MaskedNetwork;
-use crate::network::weights::Weights;
 
 /// Which direction is parallel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

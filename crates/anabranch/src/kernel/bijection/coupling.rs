@@ -13,11 +13,11 @@ use std::sync::Arc;
 use burn::tensor::Tensor;
 
 use super::Bijection;
+use crate::array::shape::Transform;
+use crate::array::weights::{Weights, layout};
 use crate::chain::{LogWeight, State};
 use crate::kernel::bijection::linear::Permutation;
-use crate::kernel::transformer::Transform;
 use crate::network::Network;
-use crate::network::weights::{Weights, layout};
 
 /// Which coordinates pass unchanged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -12,10 +12,10 @@ use std::sync::Arc;
 use burn::tensor::{Int, Tensor, TensorData, activation};
 
 use super::Bijection;
+use crate::array::lu::{self, SMALLEST};
+use crate::array::weights::sum_rows;
+use crate::array::weights::{Weights, layout, matrix};
 use crate::chain::{LogWeight, State};
-use crate::fused::lu::{self, SMALLEST};
-use crate::kernel::law::sum_rows;
-use crate::network::weights::{Weights, layout, matrix};
 use crate::rng::{Noise, Purpose};
 
 /// A fixed permutation of the coordinates: `x[order[i]] = z[i]`.

@@ -20,8 +20,8 @@ pub use linear::{LuLinear, Permutation};
 
 use std::fmt::Debug;
 
+use crate::array::weights::Weights;
 use crate::chain::{LogWeight, State, Step, Transition, ratio_step};
-use crate::network::weights::Weights;
 use crate::rng::Noise;
 
 /// An invertible, differentiable map between states of equal dimension.

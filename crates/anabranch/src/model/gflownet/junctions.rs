@@ -7,11 +7,12 @@
 //!
 //! Parents get rows of their own on the lane's tape.
 
-use super::lane::{Lane, encode};
+use super::lane::{Lane, Parent, encode};
+use crate::array::matmul::row_stride;
+use crate::chain::{QuantileFlows, StateFlows};
 use crate::environment::Edge;
-use crate::fused::matmul::row_stride;
+use crate::math::Risk;
 use crate::network::taped::{Evaluator, NONE};
-use crate::objective::balance::{QuantileFlows, Risk, StateFlows};
 use crate::policy::{Policy, SaidSlopes, Visit};
 
 /// Flows at states, ragged: those of junction `j` at `starts[j]..starts[j + 1]`. Nats.
@@ -92,13 +93,6 @@ impl Junctions {
         self.stops.extend_from_slice(&other.stops);
         self.rows.extend_from_slice(&other.rows);
     }
-}
-
-/// A parent: its row, and the edge that leads from it.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Parent {
-    row: u32,
-    edge: Edge,
 }
 
 impl<P: Policy> Lane<P> {

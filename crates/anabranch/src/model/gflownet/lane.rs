@@ -4,11 +4,10 @@
 //! [`Lane::finish`] lists them trajectory by trajectory, in the order from the source. A node's *row* is where the network
 //! answered at it: trajectories that start alike share their first row, and a state at which nothing is asked has none.
 
-use super::junctions::Parent;
+use crate::array::matmul::row_stride;
+use crate::chain::{Paths, Reference, Slopes};
 use crate::environment::Edge;
-use crate::fused::matmul::row_stride;
 use crate::network::taped::{Evaluator, NONE, Tape};
-use crate::objective::balance::{Paths, Reference, Slopes};
 use crate::policy::{Behaviour, Policy, Said, SaidSlopes, Visit};
 use crate::rng::Noise;
 
@@ -26,6 +25,13 @@ pub(super) struct Node {
     row: u32,
     /// The edge to the next state of the walk.
     edge: Edge,
+}
+
+/// A parent: its row, and the edge that leads from it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Parent {
+    pub(super) row: u32,
+    pub(super) edge: Edge,
 }
 
 /// Trajectories that share a tape.

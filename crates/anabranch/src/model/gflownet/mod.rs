@@ -21,8 +21,8 @@ use std::sync::Arc;
 
 use rayon::prelude::*;
 
+use crate::chain::{Paths, QuantileFlowSlopes, Slopes, StateFlowSlopes};
 use crate::network::taped::{Evaluator, Network};
-use crate::objective::balance::{Paths, QuantileFlowSlopes, Slopes, StateFlowSlopes};
 use crate::policy::{Behaviour, Number, Policy};
 use crate::rng::Noise;
 

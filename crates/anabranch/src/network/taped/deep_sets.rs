@@ -13,9 +13,9 @@ use std::borrow::Cow;
 
 use super::mlp::{self, Mlp};
 use super::{Evaluator, Inputs, Network, Tape};
-use crate::fused::scratch::Scratch;
+use crate::array::scratch::Scratch;
+use crate::array::weights::{Slot, layout};
 use crate::network::Activation;
-use crate::network::weights::{Slot, layout};
 use crate::rng::Noise;
 
 /// A function of a sum over elements.

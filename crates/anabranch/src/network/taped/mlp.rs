@@ -12,11 +12,11 @@ use std::borrow::Cow;
 use pulp::{Arch, NullaryFnOnce};
 
 use super::{Evaluator, Inputs, NONE, Network, Tape};
-use crate::fused::layer::{Backward, Input, Layer, Outputs, forward, sum_columns};
-use crate::fused::matmul::{Panels, Rows, columns_times, padded, row_stride};
-use crate::fused::scratch::Scratch;
+use crate::array::layer::{Backward, Input, Layer, Outputs, forward, sum_columns};
+use crate::array::matmul::{Panels, Rows, columns_times, padded, row_stride};
+use crate::array::scratch::Scratch;
+use crate::array::weights::{Slot, layout};
 use crate::network::Activation;
-use crate::network::weights::{Slot, layout};
 use crate::rng::Noise;
 
 /// The weight and the bias of a layer.

@@ -18,8 +18,8 @@ mod words;
 
 use std::fmt::Debug;
 
-use crate::fused::matmul::row_stride;
-use crate::network::weights::Slot;
+use crate::array::matmul::row_stride;
+use crate::array::weights::Slot;
 use crate::rng::Noise;
 
 pub use deep_sets::DeepSets;

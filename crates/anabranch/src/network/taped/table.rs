@@ -6,8 +6,8 @@
 use std::collections::HashMap;
 
 use super::{Evaluator, Inputs, Network, Tape};
-use crate::fused::matmul::row_stride;
-use crate::network::weights::{Slot, layout};
+use crate::array::matmul::row_stride;
+use crate::array::weights::{Slot, layout};
 use crate::rng::Noise;
 
 /// A table over states.

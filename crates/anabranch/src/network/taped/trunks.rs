@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use super::{Computed, Evaluator, Inputs, Network, Tape};
-use crate::fused::matmul::row_stride;
-use crate::fused::scratch::Scratch;
-use crate::network::weights::{Slot, layout};
+use crate::array::matmul::row_stride;
+use crate::array::scratch::Scratch;
+use crate::array::weights::{Slot, layout};
 use crate::rng::Noise;
 
 /// Networks that share their inputs and nothing else.

@@ -17,36 +17,8 @@ use serde::{Deserialize, Serialize};
 
 use super::Regression;
 use super::check::Check;
+use crate::chain::{StateFlowSlopes, StateFlows};
 use crate::error::Result;
-
-/// Log-flows at visited states, ragged. Nats.
-#[derive(Debug, Clone, Copy)]
-pub struct StateFlows<'a> {
-    /// State `i` has the in-flows `in_starts[i]..in_starts[i + 1]`; only the source has none.
-    pub in_starts: &'a [usize],
-    /// `log F(p -> s)`.
-    pub inflows: &'a [f64],
-    /// State `i` has the out-flows `out_starts[i]..out_starts[i + 1]`.
-    pub out_starts: &'a [usize],
-    /// `log F(s -> c)`, stopping not counted.
-    pub outflows: &'a [f64],
-    /// `[states]`: `log F(s -> s_f)`, `-inf` where the state is no object or no network says it because stopping is the only
-    /// action.
-    pub stops: &'a [f64],
-    /// `[states]`: `log R(s)` where it was asked for; none where the state is no object.
-    pub log_rewards: &'a [Option<f64>],
-}
-
-/// The derivatives of a loss with respect to [`StateFlows`], entry by entry.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct StateFlowSlopes {
-    /// By [`StateFlows::inflows`].
-    pub inflows: Vec<f64>,
-    /// By [`StateFlows::outflows`].
-    pub outflows: Vec<f64>,
-    /// By [`StateFlows::stops`].
-    pub stops: Vec<f64>,
-}
 
 /// Flow matching.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -114,20 +86,6 @@ impl FlowMatching {
         self.regression.check(check)?;
         check.weight("epsilon", self.epsilon)?;
         check.weight("stop_weight", self.stop_weight)
-    }
-}
-
-impl StateFlowSlopes {
-    /// Sets all slopes to 0, as many as the flows need.
-    fn reset(&mut self, flows: &StateFlows<'_>) {
-        for (slopes, flows) in [
-            (&mut self.inflows, flows.inflows),
-            (&mut self.outflows, flows.outflows),
-            (&mut self.stops, flows.stops),
-        ] {
-            slopes.clear();
-            slopes.resize(flows.len(), 0.0);
-        }
     }
 }
 

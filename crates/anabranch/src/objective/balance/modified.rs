@@ -33,7 +33,7 @@ pub struct ModifiedDetailedBalance {
 impl PathObjective for ModifiedDetailedBalance {
     fn needs(&self) -> Needs {
         let reference = TargetNetwork::reference(self.target);
-        Needs { partial: true, reference, ..Needs::default() }
+        Needs { partial: true, stops: true, reference, ..Needs::default() }
     }
 
     fn check(&self, place: &str) -> Result<()> {

@@ -84,6 +84,27 @@ pub struct Needs {
     pub per_condition: usize,
     /// Whether it is an expectation over all trajectories, so that none may be given up before its end.
     pub every_end: bool,
+    /// From which end paths are drawn.
+    pub drawn: Drawn,
+    /// Whether the loss is differentiated through the states of a path, and not only by the numbers at given states.
+    pub through_states: bool,
+    /// Whether it reads the chance of stopping at every state.
+    pub stops: bool,
+}
+
+/// From which end paths are drawn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Drawn {
+    /// From the source, by the forward chain: learns from `log R`.
+    Forward,
+    /// From a datum, by the backward chain, so many paths from each; a simulation-free estimate may stand for the stretch next
+    /// to the source where `local` says so.
+    Backward {
+        /// Paths from every datum.
+        samples: usize,
+        /// Whether an estimate without simulation will do.
+        local: bool,
+    },
 }
 
 impl Default for Needs {
@@ -99,6 +120,9 @@ impl Default for Needs {
             trains_backward: true,
             per_condition: 1,
             every_end: false,
+            drawn: Drawn::Forward,
+            through_states: false,
+            stops: false,
         }
     }
 }
@@ -114,6 +138,11 @@ pub trait PathObjective: Send + Sync + std::fmt::Debug {
     /// The first of them.
     fn check(&self, _place: &str) -> Result<()> {
         Ok(())
+    }
+
+    /// The objective that stands for this one at `step`, where it changes as training goes on.
+    fn at_step(&self, _step: u64) -> Option<Box<dyn PathObjective>> {
+        None
     }
 
     /// The loss, a mean over the batch; fills all `slopes`.

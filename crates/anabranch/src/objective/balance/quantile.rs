@@ -23,41 +23,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::check::Check;
+use crate::chain::{QuantileFlowSlopes, QuantileFlows};
 use crate::error::Result;
-
-/// Quantiles of log-flows at visited states, ragged. Nats.
-#[derive(Debug, Clone, Copy)]
-pub struct QuantileFlows<'a> {
-    /// How many quantiles every flow has.
-    pub quantiles: usize,
-    /// `[states, quantiles]`: the levels `q_i` in (0, 1) at which a state's in-flows and its stopping flow are given.
-    pub levels: &'a [f64],
-    /// State `i` has the in-flows `in_starts[i]..in_starts[i + 1]`; only the source has none.
-    pub in_starts: &'a [usize],
-    /// `[in-flows, quantiles]`.
-    pub inflows: &'a [f64],
-    /// State `i` has the out-flows `out_starts[i]..out_starts[i + 1]`.
-    pub out_starts: &'a [usize],
-    /// `[out-flows, quantiles]`, stopping not counted; at any levels, alike for all out-flows of a state.
-    pub outflows: &'a [f64],
-    /// `[states, quantiles]`: `log F(s -> s_f)`, `-inf` where the state is no object or no network says it.
-    pub stops: &'a [f64],
-    /// `[states]`: the observed `log R(s)`; none where the state is no object, or was not asked about.
-    pub log_rewards: &'a [Option<f64>],
-}
-
-/// The derivatives of a loss with respect to [`QuantileFlows`], entry by entry.
-#[derive(Debug, Clone, Default)]
-pub struct QuantileFlowSlopes {
-    /// By [`QuantileFlows::inflows`].
-    pub inflows: Vec<f64>,
-    /// By [`QuantileFlows::outflows`]; 0 where they are a target.
-    pub outflows: Vec<f64>,
-    /// By [`QuantileFlows::stops`].
-    pub stops: Vec<f64>,
-    /// A state's in-flow and out-flow, and the slopes by them.
-    sums: [Vec<f64>; 4],
-}
+use crate::math::Risk;
 
 /// Quantile flow matching.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -176,20 +144,6 @@ impl QuantileFlowMatching {
     }
 }
 
-impl QuantileFlowSlopes {
-    /// Sets all slopes to 0, as many as the flows need.
-    fn reset(&mut self, flows: &QuantileFlows<'_>) {
-        for (slopes, flows) in [
-            (&mut self.inflows, flows.inflows),
-            (&mut self.outflows, flows.outflows),
-            (&mut self.stops, flows.stops),
-        ] {
-            slopes.clear();
-            slopes.resize(flows.len(), 0.0);
-        }
-    }
-}
-
 /// `log(e^{first_j} + sum over the rows of e^{flows_j})` for each of `n` columns, written to `out`.
 fn add_flows(n: usize, first: impl Fn(usize) -> f64, flows: &[f64], out: &mut Vec<f64>) {
     out.clear();
@@ -211,71 +165,5 @@ fn pass_on(flows: &[f64], sums: &[f64], slopes: &[f64], out: &mut [f64]) {
         for j in 0..n {
             to[j] += slopes[j] * (row[j] - sums[j]).exp();
         }
-    }
-}
-
-/// A distortion `w` of levels: the risk measure `int_0^1 F(q) dw(q)` of a flow's quantile function.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
-pub enum Risk {
-    /// The mean.
-    Neutral {},
-    /// Conditional value at risk: the mean below level `eta`, `w(q) = min(q / eta, 1)`.
-    Cvar {
-        /// In (0, 1]; 1 is the mean.
-        #[schemars(range(min = 0.0, max = 1.0))]
-        eta: f64,
-    },
-    /// A power: `w(q) = q^(1 + eta)` seeks risk for `eta > 0`; `w(q) = 1 - (1 - q)^(1 - eta)` shuns it for `eta < 0`.
-    Power {
-        /// 0 is the mean.
-        eta: f64,
-    },
-}
-
-impl Default for Risk {
-    fn default() -> Self {
-        Self::Neutral {}
-    }
-}
-
-impl Risk {
-    /// `w(q)`: the weight of all levels up to `q`.
-    pub fn weight_below(&self, q: f64) -> f64 {
-        match *self {
-            Self::Neutral {} => q,
-            Self::Cvar { eta } => (q / eta).min(1.0),
-            Self::Power { eta } if eta >= 0.0 => q.powf(1.0 + eta),
-            Self::Power { eta } => 1.0 - (1.0 - q).powf(1.0 - eta),
-        }
-    }
-
-    /// The level at which to read a quantile function so that uniform `u` give the risk measure as a mean: `w^{-1}(u)`.
-    pub fn level(&self, u: f64) -> f64 {
-        match *self {
-            Self::Neutral {} => u,
-            Self::Cvar { eta } => eta * u,
-            Self::Power { eta } if eta >= 0.0 => u.powf(1.0 / (1.0 + eta)),
-            Self::Power { eta } => 1.0 - (1.0 - u).powf(1.0 / (1.0 - eta)),
-        }
-    }
-
-    /// The logarithm of the risk measure of a flow, from its log-quantiles at the levels `(i + 1/2) / n`. They need not be
-    /// ascending, and where they are not they are not sorted: regression orders them.
-    pub fn log_flow<T: Copy + Into<f64>>(&self, log_quantiles: &[T]) -> f64 {
-        let n = log_quantiles.len() as f64;
-        let logs = || log_quantiles.iter().map(|log| (*log).into());
-        let largest = logs().fold(f64::NEG_INFINITY, f64::max);
-        if largest == f64::NEG_INFINITY {
-            return largest;
-        }
-        let weight = |i: usize| self.weight_below((i + 1) as f64 / n) - self.weight_below(i as f64 / n);
-        let sum: f64 = logs().enumerate().map(|(i, log)| weight(i) * (log - largest).exp()).sum();
-        largest + sum.ln()
-    }
-
-    /// The levels `(i + 1/2) / n` of `n` quantiles.
-    pub fn midpoints(n: usize) -> impl Iterator<Item = f64> {
-        (0..n).map(move |i| (i as f64 + 0.5) / n as f64)
     }
 }

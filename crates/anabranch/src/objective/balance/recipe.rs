@@ -1,4 +1,4 @@
-//! Every objective of flow networks, as a recipe names it.
+//! Every objective, as a recipe names it.
 
 use std::sync::Arc;
 
@@ -7,16 +7,21 @@ use serde::{Deserialize, Serialize};
 
 use super::check::Check;
 use super::{
-    BackwardObjective, DetailedBalance, FlowMatching, LogVariance, ModifiedDetailedBalance, Needs,
-    PathObjective, PolicyGradient, Ppo, QuantileFlowMatching, RelativeLogVariance, RelativeTrajectoryBalance,
-    SoftQ, StableDetailedBalance, SubTrajectoryBalance, TrajectoryBalance, TrajectoryLikelihood, TrustPcl,
+    BackwardObjective, DetailedBalance, Drawn, FlowMatching, ForwardKl, ImportanceWeighted, LogVariance,
+    ModifiedDetailedBalance, Needs, PathObjective, PolicyGradient, Ppo, QuantileFlowMatching,
+    RelativeLogVariance, RelativeTrajectoryBalance, ReverseKl, SoftQ, StableDetailedBalance,
+    SubTrajectoryBalance, TrajectoryBalance, TrajectoryLikelihood, TrustPcl,
 };
 use crate::error::{Problem, Result};
+use crate::papers::{
+    BALANCE, ENTROPIC_RL, FLOW_NETWORKS, FORWARD_LOOKING, FOUNDATIONS, IWAE, NON_ACYCLIC, PARTIAL_EPISODES,
+    POLICY_GRADIENTS, PPO, QUANTILES, RELATIVE, SCHEDULING, STRUCTURES, TRUST_PCL, VARGRAD,
+};
 
-/// The objective of a flow network.
+/// The training objective.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
-pub enum BalanceRecipe {
+pub enum ObjectiveRecipe {
     /// What flows into a state flows out of it.
     FlowMatching(FlowMatching),
     /// The same for flows that are random, given by their quantiles.
@@ -45,6 +50,12 @@ pub enum BalanceRecipe {
     PolicyGradient(PolicyGradient),
     /// Entropic proximal policy optimisation.
     Ppo(Ppo),
+    /// Maximum likelihood of the data, or of the bound where the likelihood is not tractable.
+    ForwardKl(ForwardKl),
+    /// The importance-weighted bound (IWAE).
+    ImportanceWeighted(ImportanceWeighted),
+    /// Reverse KL from a target: maximises the ELBO on log Z, through the states.
+    ReverseKl(ReverseKl),
 }
 
 /// A checked objective.
@@ -71,13 +82,13 @@ impl Objective {
     }
 }
 
-impl Default for BalanceRecipe {
+impl Default for ObjectiveRecipe {
     fn default() -> Self {
         Self::TrajectoryBalance(TrajectoryBalance::default())
     }
 }
 
-impl BalanceRecipe {
+impl ObjectiveRecipe {
     /// Checks all values; `place` is the key below which they stand, such as `objective`.
     ///
     /// # Errors
@@ -108,6 +119,71 @@ impl BalanceRecipe {
         self.objective().needs()
     }
 
+    /// Its name and what it compares, in one line.
+    pub fn formula(&self) -> &'static str {
+        match self {
+            Self::FlowMatching(_) => "flow matching: log sum_p F(p -> s) - log (R(s) + sum_c F(s -> c))",
+            Self::QuantileFlowMatching(_) => "quantile flow matching: the same of random flows",
+            Self::DetailedBalance(_) => {
+                "detailed balance: log F(s) + log P_F(s' | s) - log F(s') - log P_B(s | s')"
+            }
+            Self::StableDetailedBalance(_) => {
+                "stable detailed balance: log(1 + eps d^2) (1 + eta F(s)), d on the scale of flows"
+            }
+            Self::ModifiedDetailedBalance(_) => {
+                "modified detailed balance: log R(s) + log P_F(s' | s) + log P_F(s_f | s') - log R(s') - log P_B(s | s') - \
+             log P_F(s_f | s)"
+            }
+            Self::SubTrajectoryBalance(_) => {
+                "sub-trajectory balance: log F(s_i) + sum_i^j (log P_F - log P_B) - log F(s_j), all i < j"
+            }
+            Self::TrajectoryBalance(_) => "trajectory balance: log Z + sum (log P_F - log P_B) - log R(x)",
+            Self::LogVariance(_) => "log-variance: Var(log R + sum (log P_B - log P_F))",
+            Self::RelativeTrajectoryBalance(_) => {
+                "relative trajectory balance: log Z + sum (log P_F - log P_prior) - beta log R(x)"
+            }
+            Self::RelativeLogVariance(_) => {
+                "relative log-variance: Var(beta log R + sum (log P_prior - log P_F))"
+            }
+            Self::TrustPcl(_) => "trust-PCL: relative trajectory balance at temperature alpha",
+            Self::SoftQ(_) => "soft Q-learning: Q(s, s') - log P_B(s | s') - V_target(s')",
+            Self::PolicyGradient(_) => {
+                "policy gradient of E[log R + sum (log P_B - log P_F)], in an entropic decision process"
+            }
+            Self::Ppo(_) => "proximal policy optimisation of E[log R + sum (log P_B - log P_F)]",
+            Self::ForwardKl(_) => "forward KL: -E_backward[log mu + sum (log P_F - log P_B)]",
+            Self::ImportanceWeighted(_) => "importance-weighted bound: -E log mean_k exp(log p - log q)",
+            Self::ReverseKl(_) => "reverse KL: -E_forward[log w]",
+        }
+    }
+
+    /// The papers that it comes from, as BibTeX.
+    pub fn papers(&self) -> Vec<&'static str> {
+        match self {
+            Self::FlowMatching(_) => vec![FLOW_NETWORKS],
+            Self::QuantileFlowMatching(_) => vec![QUANTILES],
+            Self::DetailedBalance(balance) if balance.forward_looking => vec![FORWARD_LOOKING],
+            Self::DetailedBalance(_) => vec![FOUNDATIONS],
+            Self::StableDetailedBalance(_) => vec![NON_ACYCLIC],
+            Self::ModifiedDetailedBalance(_) => vec![STRUCTURES],
+            Self::SubTrajectoryBalance(_) => vec![PARTIAL_EPISODES],
+            Self::TrajectoryBalance(_) => vec![BALANCE],
+            Self::LogVariance(_) => vec![VARGRAD, SCHEDULING],
+            Self::RelativeTrajectoryBalance(_) | Self::RelativeLogVariance(_) => vec![RELATIVE],
+            Self::TrustPcl(_) => vec![TRUST_PCL, RELATIVE],
+            Self::SoftQ(_) => vec![ENTROPIC_RL],
+            Self::PolicyGradient(_) => vec![POLICY_GRADIENTS],
+            Self::Ppo(_) => vec![POLICY_GRADIENTS, PPO],
+            Self::ForwardKl(_) | Self::ReverseKl(_) => Vec::new(),
+            Self::ImportanceWeighted(_) => vec![IWAE],
+        }
+    }
+
+    /// Whether it learns from `log R`, and not from data.
+    pub fn needs_target(&self) -> bool {
+        self.needs().drawn == Drawn::Forward
+    }
+
     fn objective(&self) -> Objective {
         fn paths(objective: impl PathObjective + 'static) -> Objective {
             Objective::Paths(Arc::new(objective))
@@ -127,6 +203,9 @@ impl BalanceRecipe {
             Self::SoftQ(objective) => paths(objective),
             Self::PolicyGradient(objective) => paths(objective),
             Self::Ppo(objective) => paths(objective),
+            Self::ForwardKl(objective) => paths(objective),
+            Self::ImportanceWeighted(objective) => paths(objective),
+            Self::ReverseKl(objective) => paths(objective),
         }
     }
 }
@@ -135,7 +214,7 @@ impl BalanceRecipe {
 mod tests {
     use super::*;
 
-    fn read(json: &str) -> Result<BalanceRecipe, String> {
+    fn read(json: &str) -> Result<ObjectiveRecipe, String> {
         serde_json::from_str(json).map_err(|error| error.to_string())
     }
 
@@ -146,7 +225,7 @@ mod tests {
 
     /// The kinds that the schema offers.
     fn kinds() -> Vec<String> {
-        let schema = schemars::schema_for!(BalanceRecipe).to_value();
+        let schema = schemars::schema_for!(ObjectiveRecipe).to_value();
         let variants = schema["oneOf"].as_array().expect("a tagged union");
         let kind =
             |variant: &serde_json::Value| variant["properties"]["kind"]["const"].as_str().map(str::to_owned);
@@ -166,7 +245,7 @@ mod tests {
 
     #[test]
     fn unknown_keys_are_refused_and_the_schema_knows_them() {
-        let schema = schemars::schema_for!(BalanceRecipe).to_value();
+        let schema = schemars::schema_for!(ObjectiveRecipe).to_value();
         for (kind, variant) in kinds().iter().zip(schema["oneOf"].as_array().expect("a tagged union")) {
             let found = read(&format!("{{\"kind\": \"{kind}\", \"lamda\": 1.0}}")).expect_err("a slip");
             assert!(found.contains("unknown field `lamda`"), "{kind}: {found}");

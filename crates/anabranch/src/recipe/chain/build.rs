@@ -1,10 +1,14 @@
 //! From a checked recipe to data, a model and an energy.
 
+use std::sync::Arc;
+
 use super::segment::{
     CouplingKind, DiffusionRecipe, FlowRecipe, Mixing, ObservationName, PredictionName, ScheduleName,
     SegmentRecipe, TransformerName, VaeRecipe, WeightingName,
 };
-use super::{ChainRecipe, TargetRecipe, size};
+use super::{ChainRecipe, StateFlowRecipe, TargetRecipe, size};
+use crate::array::shape::Transform;
+use crate::array::weights::to_vec_f64;
 use crate::data::Dataset;
 use crate::error::{Problem, Result};
 use crate::estimate::likelihood::{Bound, nll};
@@ -12,18 +16,19 @@ use crate::kernel::bijection::{
     ActNorm, Autoregressive, Bijection, Coupling, Direction, Logit, LuLinear, Permutation, Split, Standardise,
 };
 use crate::kernel::law::centres;
-use crate::kernel::transformer::Transform;
 use crate::model::denoiser::{NetworkDenoiser, Prediction};
 use crate::model::diffusion::{Diffusion, LastMean, Observation, Schedule, Weighting};
 use crate::model::flow::{Dequantise, Flow};
 use crate::model::schedule::{LearnedGamma, cosine, linear, log_linear};
+use crate::model::state_flow::StateFlow;
 use crate::model::vae::{ObservationModel, Vae};
 use crate::model::{Model, Segment};
-use crate::network::weights::to_vec_f64;
 use crate::network::{Feedforward, MaskedNetwork, Network};
-use crate::recipe::evaluation_noise;
+use crate::objective::balance::{BackwardObjective, Objective};
 use crate::rng::{Noise, Purpose};
 use crate::target::Energy;
+use crate::train::Trainer;
+use crate::train::chain::{ChainLearner, ChainTask, Ends};
 
 /// What a model learns from.
 #[derive(Debug)]
@@ -31,7 +36,7 @@ pub enum TargetData {
     /// Rows, split in three.
     Rows(Dataset),
     /// An energy.
-    Energy(Box<dyn Energy>),
+    Energy(Arc<dyn Energy>),
 }
 
 /// A checked recipe of a chain with all that it names.
@@ -42,6 +47,8 @@ pub struct ChainPlan {
     pub data: TargetData,
     /// The model with its initial weights.
     pub model: Model,
+    /// `log F` of the states on the way, where the objective needs it.
+    pub flow: Option<StateFlow>,
 }
 
 impl ChainPlan {
@@ -50,14 +57,14 @@ impl ChainPlan {
         let data = match &recipe.target {
             TargetRecipe::Table(table) => TargetData::Rows(table.load()?),
             TargetRecipe::Toy(toy) => TargetData::Rows(toy.load(recipe.seed)?),
-            TargetRecipe::Energy { energy } => TargetData::Energy(energy.build()?),
+            TargetRecipe::Energy { energy } => TargetData::Energy(energy.build()?.into()),
         };
         let dimension = match &data {
             TargetData::Rows(data) => data.columns,
             TargetData::Energy(energy) => energy.dimension(),
         };
         size::check(&recipe, dimension)?;
-        if let (TargetData::Energy(energy), false) = (&data, recipe.objective.needs_energy())
+        if let (TargetData::Energy(energy), false) = (&data, recipe.objective.needs_target())
             && energy.sample(1, &Noise::new(0, Purpose::Target)).is_none()
         {
             return Err(Problem::new("objective.kind", "an objective that learns from samples")
@@ -66,7 +73,7 @@ impl ChainPlan {
                 )
                 .into());
         }
-        if let (TargetData::Energy(energy), true) = (&data, recipe.objective.needs_energy())
+        if let (TargetData::Energy(energy), true) = (&data, recipe.objective.needs_target())
             && !energy.positive_everywhere()
         {
             return Err(Problem::new(
@@ -79,7 +86,32 @@ impl ChainPlan {
             .into());
         }
         let model = build_model(&recipe, &data, dimension)?;
-        Ok(Self { recipe, data, model })
+        let flow = recipe.objective.needs().flow.then(|| state_flow(&recipe, &model)).transpose()?;
+        Ok(Self { recipe, data, model, flow })
+    }
+
+    /// A run at its first step.
+    pub fn start(&self) -> Trainer<ChainLearner<'_>> {
+        let recipe = &self.recipe;
+        let Ok(Objective::Paths(objective)) = recipe.objective.check("objective", BackwardObjective::Joint)
+        else {
+            unreachable!("the recipe was checked");
+        };
+        let ends = match &self.data {
+            TargetData::Rows(data) => Ends::Rows { rows: &data.train, columns: data.columns },
+            TargetData::Energy(energy) => Ends::Target(energy.as_ref()),
+        };
+        Trainer::<ChainLearner<'_>>::new(ChainTask {
+            model: self.model.clone(),
+            ends,
+            objective,
+            flow: self.flow.clone(),
+            prior: None,
+            score: Box::new(|model| self.validation_score(model)),
+            training: recipe.training.clone(),
+            optimizer: recipe.optimizer.clone(),
+            seed: recipe.seed,
+        })
     }
 
     /// The dimension of the target's space.
@@ -89,7 +121,7 @@ impl ChainPlan {
 
     /// The noise of evaluations.
     pub fn evaluation_noise(&self) -> Noise {
-        evaluation_noise(self.recipe.seed, Purpose::Backward)
+        Noise::of_evaluation(self.recipe.seed, Purpose::Backward)
     }
 
     /// The noise of the samples that a run writes.
@@ -113,11 +145,24 @@ impl ChainPlan {
             TargetData::Energy(energy) => {
                 let noise = self.evaluation_noise();
                 let weights =
-                    crate::objective::forward_log_weights(&model.frozen(), energy.as_ref(), 2000, &noise);
+                    crate::model::path::forward_log_weights(&model.frozen(), energy.as_ref(), 2000, &noise);
                 -to_vec_f64(weights.mean())[0]
             }
         }
     }
+}
+
+/// The network of state flows, which all states of a chain share.
+fn state_flow(recipe: &ChainRecipe, model: &Model) -> Result<StateFlow> {
+    let dimension = model.dimension();
+    if let Some(other) = model.segments().iter().find(|segment| segment.inner_dimension() != dimension) {
+        let found = format!("state flows of {} and of {dimension} coordinates", other.inner_dimension());
+        return Err(Problem::new("objective.kind", found)
+            .allowed("an objective without state flows, such as \"trajectory-balance\"; or segments of one dimension")
+            .into());
+    }
+    let StateFlowRecipe { hidden, activation } = recipe.state_flow.clone().unwrap_or_default();
+    Ok(StateFlow::new(dimension, &hidden, activation.into(), recipe.seed))
 }
 
 fn build_model(recipe: &ChainRecipe, data: &TargetData, dimension: usize) -> Result<Model> {

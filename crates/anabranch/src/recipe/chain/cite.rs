@@ -1,11 +1,9 @@
 //! The papers behind a chain's recipe.
 
-use super::{
-    ChainRecipe, CouplingKind, ObjectiveRecipe, ScheduleName, SegmentRecipe, TargetRecipe, TransformerName,
-};
-use crate::recipe::papers::{
-    ADAM, BALANCE, CONTINUOUS, DDIM, DDPM, DEQUANTISE, DOUBLE_WELL, FAB, FUNNEL, HUTCHINSON, IAF, INDM, IWAE,
-    MAF, NSF, PINWHEEL, PIS, REALNVP, SCORE_SDE, TOYS, VAE, VARGRAD, VDM,
+use super::{ChainRecipe, CouplingKind, ScheduleName, SegmentRecipe, TargetRecipe, TransformerName};
+use crate::papers::{
+    ADAM, CONTINUOUS, DDIM, DDPM, DEQUANTISE, DOUBLE_WELL, FAB, FUNNEL, HUTCHINSON, IAF, INDM, MAF, NSF,
+    PINWHEEL, PIS, REALNVP, SCORE_SDE, TOYS, VAE, VDM,
 };
 use crate::sampler::Sampler;
 use crate::target::EnergyRecipe;
@@ -53,12 +51,7 @@ pub(in crate::recipe) fn citations(recipe: &ChainRecipe) -> Vec<&'static str> {
     }
     let has = |kind: &str| recipe.model.iter().any(|segment| segment.kind() == kind);
     entries.extend((has("diffusion") && has("flow")).then_some(INDM));
-    match recipe.objective {
-        ObjectiveRecipe::ImportanceWeighted { .. } => entries.push(IWAE),
-        ObjectiveRecipe::TrajectoryBalance { .. } => entries.push(BALANCE),
-        ObjectiveRecipe::LogVariance {} => entries.push(VARGRAD),
-        ObjectiveRecipe::ForwardKl { .. } | ObjectiveRecipe::ReverseKl {} => {}
-    }
+    entries.extend(recipe.objective.papers());
     entries.extend(matches!(recipe.sampler, Sampler::Ddim { .. }).then_some(DDIM));
     let ode = matches!(recipe.sampler, Sampler::Ode { .. }) || recipe.evaluation.ode_steps > 0;
     entries.extend(ode.then_some(SCORE_SDE));

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::{ChainPlan, ObjectiveRecipe, SegmentRecipe, TargetData, TargetRecipe};
+use super::{ChainPlan, SegmentRecipe, TargetData, TargetRecipe};
 
 /// The target with its constants.
 fn target(plan: &ChainPlan) -> String {
@@ -47,16 +47,7 @@ pub(in crate::recipe) fn explain(plan: &ChainPlan) -> String {
         };
         line("kernel", &format!("{}: log P_B - log P_F = {formula}", segment.kind()));
     }
-    let objective = match &recipe.objective {
-        ObjectiveRecipe::ForwardKl { .. } => "forward KL: -E_backward[log mu + sum (log P_F - log P_B)]",
-        ObjectiveRecipe::ImportanceWeighted { .. } => {
-            "importance-weighted bound: -E log mean_k exp(log p - log q)"
-        }
-        ObjectiveRecipe::ReverseKl {} => "reverse KL: -E_forward[log w]",
-        ObjectiveRecipe::TrajectoryBalance { .. } => "trajectory balance: E (log Z - log w)^2",
-        ObjectiveRecipe::LogVariance {} => "log-variance: Var(log w)",
-    };
-    line("objective", objective);
+    line("objective", recipe.objective.formula());
     let estimators = if recipe.target.is_energy() {
         "ELBO, EUBO, importance-weighted log Z, ESS, each with its standard error"
     } else {

@@ -24,6 +24,8 @@ use super::{OptimizerRecipe, Overview, TrainingRecipe, positive, within};
 use crate::error::{Problem, Result};
 use crate::estimate::likelihood::Bound;
 use crate::model::ode::Divergence;
+use crate::objective::ObjectiveRecipe;
+use crate::objective::balance::{BackwardObjective, ForwardKl, Objective, ReferenceKind};
 use crate::sampler::Sampler;
 
 /// A recipe of a chain.
@@ -43,8 +45,11 @@ pub struct ChainRecipe {
     /// The chain's segments, from the source to the target.
     pub model: Vec<SegmentRecipe>,
     /// The training objective.
-    #[serde(default)]
+    #[serde(default = "forward_kl")]
     pub objective: ObjectiveRecipe,
+    /// The network of state flows, where the objective needs them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub state_flow: Option<StateFlowRecipe>,
     /// How weights are updated.
     #[serde(default)]
     pub optimizer: OptimizerRecipe,
@@ -59,50 +64,23 @@ pub struct ChainRecipe {
     pub evaluation: EvaluationRecipe,
 }
 
-/// The training objective.
+fn forward_kl() -> ObjectiveRecipe {
+    ObjectiveRecipe::ForwardKl(ForwardKl::default())
+}
+
+/// The network that answers `log F` of the states between source and target.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
-pub enum ObjectiveRecipe {
-    /// Maximum likelihood of the data, or of the bound where the likelihood is not tractable.
-    ForwardKl {
-        /// The final factor of a latent variable model's divergences (1 is the bound; above, beta-VAE).
-        #[serde(default = "one")]
-        kl_weight: f32,
-        /// Steps over which that factor rises from 0.
-        #[serde(default)]
-        kl_warm_up: u64,
-        /// Nats per latent level below which its divergence is not pushed.
-        #[serde(default)]
-        free_nats: f32,
-    },
-    /// The importance-weighted bound (IWAE).
-    ImportanceWeighted {
-        /// Paths per datum.
-        #[schemars(range(min = 1))]
-        samples: usize,
-    },
-    /// Reverse KL from an energy: maximises the ELBO on log Z.
-    ReverseKl {},
-    /// Trajectory balance with a learned log Z.
-    TrajectoryBalance {},
-    /// The variance of the path log-weight (VarGrad).
-    LogVariance {},
+#[serde(deny_unknown_fields, default)]
+pub struct StateFlowRecipe {
+    /// Widths of its hidden layers.
+    pub hidden: Vec<usize>,
+    /// Its activation.
+    pub activation: ActivationName,
 }
 
-fn one() -> f32 {
-    1.0
-}
-
-impl Default for ObjectiveRecipe {
+impl Default for StateFlowRecipe {
     fn default() -> Self {
-        Self::ForwardKl { kl_weight: 1.0, kl_warm_up: 0, free_nats: 0.0 }
-    }
-}
-
-impl ObjectiveRecipe {
-    /// Whether the objective learns from an energy, and not from data.
-    pub fn needs_energy(&self) -> bool {
-        matches!(self, Self::ReverseKl {} | Self::TrajectoryBalance {} | Self::LogVariance {})
+        Self { hidden: vec![64, 64], activation: ActivationName::Silu }
     }
 }
 
@@ -173,18 +151,7 @@ impl ChainRecipe {
         within("evaluation.samples", self.evaluation.samples as f64, 1.0, 1e8)?;
         within("evaluation.draws", self.evaluation.draws as f64, 1.0, 10_000.0)?;
         within("evaluation.paths", self.evaluation.paths as f64, 1.0, 1e8)?;
-        match &self.objective {
-            ObjectiveRecipe::ForwardKl { kl_weight, free_nats, .. } => {
-                within("objective.kl_weight", f64::from(*kl_weight), 0.0, 1e6)?;
-                within("objective.free_nats", f64::from(*free_nats), 0.0, 1e6)?;
-            }
-            ObjectiveRecipe::ImportanceWeighted { samples } => {
-                positive("objective.samples", *samples as u64)?
-            }
-            ObjectiveRecipe::ReverseKl {}
-            | ObjectiveRecipe::TrajectoryBalance {}
-            | ObjectiveRecipe::LogVariance {} => {}
-        }
+        self.check_objective()?;
         match self.sampler {
             Sampler::Ancestral => {}
             Sampler::Ddim { steps, eta } => {
@@ -209,10 +176,46 @@ impl ChainRecipe {
             segment.check(&format!("model.{index}"), index == 0, &after)?;
         }
         self.target.check()?;
-        if self.objective.needs_energy() && !self.target.is_energy() {
-            return Err(Problem::new("objective.kind", "an objective that learns from an energy")
-                .allowed("\"forward-kl\" or \"importance-weighted\" where the target is data")
-                .into());
+        Ok(())
+    }
+
+    /// Refuses what a chain's kernels do not allow.
+    fn check_objective(&self) -> Result<()> {
+        let refused = |found: &str, allowed: &str| {
+            Err(Problem::new("objective.kind", found).allowed(allowed.to_owned()).into())
+        };
+        let Objective::Paths(_) = self.objective.check("objective", BackwardObjective::Joint)? else {
+            return refused(
+                "an objective of states and their parents, which a chain of continuous kernels does not list",
+                "one of trajectories or of transitions, such as \"sub-trajectory-balance\"",
+            );
+        };
+        let needs = self.objective.needs();
+        if self.objective.needs_target() && !self.target.is_energy() {
+            return refused(
+                "an objective that learns from an energy",
+                "\"forward-kl\" or \"importance-weighted\" where the target is data",
+            );
+        }
+        if needs.stops {
+            return refused(
+                "an objective of the chance of stopping, where a chain stops at its last step alone",
+                "one that does not read it, such as \"detailed-balance\"",
+            );
+        }
+        if needs.reference == ReferenceKind::Prior {
+            return refused(
+                "one that needs a prior policy",
+                "one that does not, such as \"trajectory-balance\"",
+            );
+        }
+        if let Some(flow) = &self.state_flow {
+            widths("state_flow.hidden", &flow.hidden, false)?;
+            if !needs.flow {
+                return Err(Problem::new("state_flow", "state flows that the objective does not read")
+                    .allowed("none; or one that does, such as \"sub-trajectory-balance\"")
+                    .into());
+            }
         }
         Ok(())
     }

@@ -3,9 +3,9 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::error::within;
 use crate::error::{Problem, Result};
 use crate::network::Activation;
-use crate::recipe::within;
 
 /// One stretch of the chain.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]

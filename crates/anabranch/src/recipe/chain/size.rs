@@ -8,8 +8,9 @@
 //!
 //! Training holds about ten copies of the weights (moments, averages, gradients) and two or three of a batch's numbers.
 
-use super::{ChainRecipe, CouplingKind, ObjectiveRecipe, PredictionName, SegmentRecipe, TransformerName};
+use super::{ChainRecipe, CouplingKind, PredictionName, SegmentRecipe, TransformerName};
 use crate::error::{Problem, Result};
+use crate::objective::balance::Drawn;
 
 /// Coordinates of the target's space.
 const MOST_DIMENSIONS: usize = 100_000;
@@ -119,9 +120,9 @@ pub(super) fn check(recipe: &ChainRecipe, dimension: usize) -> Result<()> {
             .into());
     }
     let training = &recipe.training;
-    let paths = match recipe.objective {
-        ObjectiveRecipe::ImportanceWeighted { samples } => samples as f64,
-        _ => 1.0,
+    let (paths, simulated) = match recipe.objective.needs().drawn {
+        Drawn::Backward { samples, local } => (samples as f64, !local),
+        Drawn::Forward => (1.0, true),
     };
     let rows = training.batch as f64 * paths;
     if training.steps as f64 * rows > MOST_ROWS {
@@ -129,8 +130,7 @@ pub(super) fn check(recipe: &ChainRecipe, dimension: usize) -> Result<()> {
             .allowed(format!("at most {} with {rows} rows a step", (MOST_ROWS / rows) as u64))
             .into());
     }
-    let simulated = !matches!(recipe.objective, ObjectiveRecipe::ForwardKl { .. });
-    let backward = !recipe.objective.needs_energy();
+    let backward = !recipe.objective.needs_target();
     let (mut weights, mut numbers, mut widest, mut outer) = (0.0, 0.0, 0f64, dimension as f64);
     for (index, segment) in recipe.model.iter().enumerate().rev() {
         let need = need(segment, outer, levels as f64, backward);

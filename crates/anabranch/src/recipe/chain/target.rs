@@ -6,9 +6,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::data::{self, Column, Dataset, Table};
+use crate::error::within;
 use crate::error::{Problem, Result, quoted};
 use crate::math::Estimate;
-use crate::recipe::within;
 use crate::target::{EnergyRecipe, toy};
 
 /// What is to be modelled.

@@ -11,10 +11,9 @@ use crate::error::{Problem, Result};
 use crate::model::gflownet::GFlowNet;
 use crate::network::taped::{Answers, DeepSets, Inputs, Mlp, Network, Shape, Table, Transformer, Trunks};
 use crate::policy::{Actions, BackwardPolicy, Densities, FlowHead, Heads, Policy, Ways};
-use crate::recipe::evaluation_noise;
 use crate::rng::{Noise, Purpose};
 use crate::target::{AtRisk, Target};
-use crate::train::gflownet::Settings;
+use crate::train::gflownet::{FlowTrainer, Settings};
 
 /// The most states of an environment that a table, or the counting of ways, may list.
 const MOST_LISTED: usize = 2_000_000;
@@ -46,6 +45,16 @@ pub struct FlowTask<P: Policy> {
     pub settings: Settings<P>,
     /// The environment that is rooted, with its own reward, where walks start from any of its states.
     pub inner: Option<(Arc<dyn Environment>, Arc<dyn Target<Cell>>)>,
+}
+
+impl<P: Policy + Clone> FlowTask<P> {
+    /// A run at its first step.
+    ///
+    /// # Errors
+    /// If the objective does not fit the rest.
+    pub fn start(&self, seed: u64) -> Result<FlowTrainer<P>> {
+        FlowTrainer::new(self.model.clone(), self.reward.clone(), self.settings.clone(), seed)
+    }
 }
 
 impl FlowTask<Actions> {
@@ -82,7 +91,7 @@ impl GFlowNetPlan {
 
     /// The noise of evaluations.
     pub fn evaluation_noise(&self) -> Noise {
-        evaluation_noise(self.recipe.seed, Purpose::Choice)
+        Noise::of_evaluation(self.recipe.seed, Purpose::Choice)
     }
 
     /// The noise of the samples that a run writes.

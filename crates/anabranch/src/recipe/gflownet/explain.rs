@@ -3,7 +3,6 @@
 use std::fmt::Write;
 
 use super::{BackwardName, FlowTask, GFlowNetPlan, NetworkRecipe, RootsRecipe, Task, Trunk};
-use crate::objective::balance::BalanceRecipe;
 use crate::policy::Policy as _;
 
 /// Space, target, policy with the formula of its step ratio, objective and estimators.
@@ -61,40 +60,7 @@ pub(in crate::recipe) fn explain(plan: &GFlowNetPlan) -> String {
             line("roots", "walks start where a random number of random moves leads")
         }
     }
-    let objective = match &recipe.objective {
-        BalanceRecipe::FlowMatching(_) => "flow matching: log sum_p F(p -> s) - log (R(s) + sum_c F(s -> c))",
-        BalanceRecipe::QuantileFlowMatching(_) => "quantile flow matching: the same of random flows",
-        BalanceRecipe::DetailedBalance(_) => {
-            "detailed balance: log F(s) + log P_F(s' | s) - log F(s') - log P_B(s | s')"
-        }
-        BalanceRecipe::StableDetailedBalance(_) => {
-            "stable detailed balance: log(1 + eps d^2) (1 + eta F(s)), d on the scale of flows"
-        }
-        BalanceRecipe::ModifiedDetailedBalance(_) => {
-            "modified detailed balance: log R(s) + log P_F(s' | s) + log P_F(s_f | s') - log R(s') - log P_B(s | s') - \
-             log P_F(s_f | s)"
-        }
-        BalanceRecipe::SubTrajectoryBalance(_) => {
-            "sub-trajectory balance: log F(s_i) + sum_i^j (log P_F - log P_B) - log F(s_j), all i < j"
-        }
-        BalanceRecipe::TrajectoryBalance(_) => {
-            "trajectory balance: log Z + sum (log P_F - log P_B) - log R(x)"
-        }
-        BalanceRecipe::LogVariance(_) => "log-variance: Var(log R + sum (log P_B - log P_F))",
-        BalanceRecipe::RelativeTrajectoryBalance(_) => {
-            "relative trajectory balance: log Z + sum (log P_F - log P_prior) - beta log R(x)"
-        }
-        BalanceRecipe::RelativeLogVariance(_) => {
-            "relative log-variance: Var(beta log R + sum (log P_prior - log P_F))"
-        }
-        BalanceRecipe::TrustPcl(_) => "trust-PCL: relative trajectory balance at temperature alpha",
-        BalanceRecipe::SoftQ(_) => "soft Q-learning: Q(s, s') - log P_B(s | s') - V_target(s')",
-        BalanceRecipe::PolicyGradient(_) => {
-            "policy gradient of E[log R + sum (log P_B - log P_F)], in an entropic decision process"
-        }
-        BalanceRecipe::Ppo(_) => "proximal policy optimisation of E[log R + sum (log P_B - log P_F)]",
-    };
-    line("objective", objective);
+    line("objective", recipe.objective.formula());
     line(
         "estimators",
         "ELBO, EUBO, importance-weighted log Z, ESS, each with its standard error; exact distances where all states can be listed",

@@ -3,8 +3,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::error::within;
 use crate::error::{Problem, Result};
-use crate::recipe::within;
 use crate::sampler::back_and_forth::Acceptance;
 use crate::train::gflownet::exploration::{NoveltySettings, Ramp};
 use crate::train::gflownet::replay::ReplayKind;

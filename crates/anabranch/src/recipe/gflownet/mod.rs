@@ -29,7 +29,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{OptimizerRecipe, Overview, TrainingRecipe, positive, within};
 use crate::error::{Problem, Result};
-use crate::objective::balance::{BalanceRecipe, QuantileFlowMatching};
+use crate::objective::balance::{ObjectiveRecipe, QuantileFlowMatching};
 use crate::policy::FlowHead;
 use crate::target::ConditionLaw;
 
@@ -60,7 +60,7 @@ pub struct GFlowNetRecipe {
     pub policy: PolicyRecipe,
     /// The training objective.
     #[serde(default)]
-    pub objective: BalanceRecipe,
+    pub objective: ObjectiveRecipe,
     /// Which trajectories training learns from, besides the policy's own.
     #[serde(default)]
     pub exploration: ExplorationRecipe,
@@ -144,8 +144,8 @@ impl GFlowNetRecipe {
     /// Where the flows of states come from.
     pub fn flow_head(&self) -> FlowHead {
         match &self.objective {
-            BalanceRecipe::FlowMatching(_) | BalanceRecipe::SoftQ(_) => FlowHead::Logits,
-            BalanceRecipe::QuantileFlowMatching(QuantileFlowMatching { quantiles, risk, .. }) => {
+            ObjectiveRecipe::FlowMatching(_) | ObjectiveRecipe::SoftQ(_) => FlowHead::Logits,
+            ObjectiveRecipe::QuantileFlowMatching(QuantileFlowMatching { quantiles, risk, .. }) => {
                 FlowHead::Quantiles { count: *quantiles, risk: *risk }
             }
             objective if objective.needs().flow => FlowHead::Output,

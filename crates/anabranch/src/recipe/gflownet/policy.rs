@@ -3,11 +3,11 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::error::within;
 use crate::error::{Problem, Result};
 use crate::objective::balance::BackwardObjective;
 use crate::recipe::ActivationName;
 use crate::recipe::chain::widths;
-use crate::recipe::within;
 
 /// How actions are chosen.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use super::GFlowNetRecipe;
 use crate::error::{Problem, Result};
-use crate::recipe::Plan;
-use crate::run::{Run, Silent};
+use crate::recipe::{Plan, saved};
+use crate::train::Trained;
 
 /// The trained weights of the policy of the run that `recipe` names as its prior; `parameters` is how many its own policy
 /// has.
@@ -17,8 +17,8 @@ pub(super) fn weights(recipe: &GFlowNetRecipe, parameters: usize) -> Result<Opti
     let Some(directory) = &recipe.policy.prior else { return Ok(None) };
     let place = format!("policy.prior, {directory}");
     let refused = |found: String, allowed: String| Err(Problem::new(&*place, found).allowed(allowed).into());
-    let run = Run::open(Path::new(directory))?;
-    let Plan::GFlowNet(theirs) = &run.plan else {
+    let plan = saved::open(Path::new(directory))?;
+    let Plan::GFlowNet(theirs) = &plan else {
         return refused("a run of a chain".to_owned(), "one of a flow network".to_owned());
     };
     let theirs = &theirs.recipe;
@@ -30,7 +30,8 @@ pub(super) fn weights(recipe: &GFlowNetRecipe, parameters: usize) -> Result<Opti
     {
         return refused("a policy with another network".to_owned(), "the same `policy.network`".to_owned());
     }
-    let mut weights = run.trained(&Silent)?.vectors;
+    let newest = saved::newest(&plan, Path::new(directory), &|_| {})?;
+    let mut weights = Trained::of(newest.as_ref()).vectors;
     if weights.is_empty() || weights[0].len() != parameters {
         let found = format!("a policy of {} weights", weights.first().map_or(0, Vec::len));
         let allowed =

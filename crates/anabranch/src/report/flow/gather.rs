@@ -224,7 +224,6 @@ mod tests {
     use super::*;
     use crate::recipe::gflownet::Task;
     use crate::recipe::{Override, Plan, named, read};
-    use crate::train::start;
 
     /// An untrained network of a recipe with what is gathered of it.
     fn gathered(text: &str) -> Flow {
@@ -233,7 +232,7 @@ mod tests {
     }
 
     fn of_plan(plan: &Plan) -> Flow {
-        let trainer = start(plan).unwrap();
+        let trainer = plan.start().unwrap();
         let trained = Trained { names: trainer.names(), vectors: trainer.trained().to_vec() };
         let Plan::GFlowNet(plan) = plan else { panic!("a flow network") };
         let Task::Discrete(task) = &plan.task else { panic!("of integers") };

@@ -129,14 +129,13 @@ mod tests {
     use crate::recipe::{Plan, read};
     use crate::rng::Purpose;
     use crate::run::gflownet::walked;
-    use crate::train::start;
 
     /// What an untrained policy draws, and what is drawn from the target, have the distributions that were found.
     #[test]
     fn draws_have_the_distributions() {
         let text = "name = 't'\n[target]\nkind = 'hypergrid'\ndim = 2\nside = 3\n";
         let plan = Plan::new(read("t.toml", text, &[]).unwrap()).unwrap();
-        let trainer = start(&plan).unwrap();
+        let trainer = plan.start().unwrap();
         let trained = Trained { names: trainer.names(), vectors: trainer.trained().to_vec() };
         let Plan::GFlowNet(plan) = &plan else { panic!("a flow network") };
         let Task::Discrete(task) = &plan.task else { panic!("of integers") };

@@ -13,7 +13,7 @@ use crate::estimate::evidence;
 use crate::math::log_sum_exp;
 use crate::metric::distribution::Learned;
 use crate::model::gflownet::{Batch, Outward};
-use crate::objective::balance::BalanceRecipe;
+use crate::objective::balance::ObjectiveRecipe;
 use crate::policy::{Actions, Behaviour, Policy};
 use crate::recipe::GFlowNetPlan;
 use crate::recipe::gflownet::FlowTask;
@@ -25,11 +25,11 @@ use crate::train::Trained;
 const BLOCK: usize = 512;
 
 /// The power of the reward in a relative objective.
-fn beta(objective: &BalanceRecipe) -> f64 {
+fn beta(objective: &ObjectiveRecipe) -> f64 {
     match objective {
-        BalanceRecipe::RelativeTrajectoryBalance(objective) => objective.beta,
-        BalanceRecipe::RelativeLogVariance(objective) => objective.beta,
-        BalanceRecipe::TrustPcl(objective) => 1.0 / objective.alpha,
+        ObjectiveRecipe::RelativeTrajectoryBalance(objective) => objective.beta,
+        ObjectiveRecipe::RelativeLogVariance(objective) => objective.beta,
+        ObjectiveRecipe::TrustPcl(objective) => 1.0 / objective.alpha,
         _ => 1.0,
     }
 }

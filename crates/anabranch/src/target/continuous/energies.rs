@@ -341,7 +341,7 @@ mod tests {
     /// A covariance and its own factor are the same target, and so is one given by deviations.
     #[test]
     fn spreads_agree() {
-        use crate::network::weights::{matrix, to_vec};
+        use crate::array::weights::{matrix, to_vec};
         let by = |spread: &str| {
             let built = energy(&format!("kind = \"gaussian\"\nmean = [1, -1]\n{spread}")).build().unwrap();
             let x = matrix(vec![0.3, 0.4, -1.0, 2.0], 2, &burn::tensor::Device::flex());

@@ -10,8 +10,9 @@
 use burn::tensor::Tensor;
 
 use super::Energy;
+use crate::array::weights::sum_rows;
 use crate::chain::{LogWeight, State};
-use crate::kernel::law::{HALF_LOG_TAU, sum_rows};
+use crate::kernel::law::HALF_LOG_TAU;
 use crate::rng::Noise;
 
 /// Neal's funnel.

@@ -9,10 +9,11 @@
 
 use super::Energy;
 use super::scored::with_score;
+use crate::array::weights::matrix;
+use crate::array::weights::sum_rows;
 use crate::chain::{LogWeight, State};
-use crate::kernel::law::{HALF_LOG_TAU, sum_rows};
+use crate::kernel::law::HALF_LOG_TAU;
 use crate::math::{cholesky, solve_lower, solve_lower_transposed};
-use crate::network::weights::matrix;
 use crate::rng::Noise;
 
 /// A diagonal Gaussian times a constant.

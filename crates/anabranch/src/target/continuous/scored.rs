@@ -10,9 +10,9 @@
 use burn::tensor::{Tensor, TensorData};
 use rayon::prelude::*;
 
+use crate::array::weights::sum_rows;
+use crate::array::weights::{matrix, to_vec};
 use crate::chain::{LogWeight, State};
-use crate::kernel::law::sum_rows;
-use crate::network::weights::{matrix, to_vec};
 
 /// Rows that one task evaluates.
 const CHUNK: usize = 64;

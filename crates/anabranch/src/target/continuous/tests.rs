@@ -4,9 +4,9 @@ use burn::tensor::Device;
 
 use super::gaussians::Mixture;
 use super::*;
+use crate::array::weights::{matrix, to_vec};
 use crate::chain::LogWeight;
 use crate::math::{Estimate, log_sum_exp};
-use crate::network::weights::{matrix, to_vec};
 use crate::rng::{Noise, Purpose};
 
 /// Every target, with the width of a test density narrower than its thinnest part, so that `E_R[(q / R)^2]` is finite.

@@ -11,8 +11,8 @@
 use burn::tensor::Tensor;
 
 use super::Energy;
+use crate::array::weights::sum_rows;
 use crate::chain::{LogWeight, State};
-use crate::kernel::law::sum_rows;
 use crate::rng::Noise;
 
 /// Independent pairs of a double well and a normal.

@@ -8,11 +8,12 @@
 //! rewards at terminal states, Pan et al. (2023), section 4.
 
 use super::exploration::NoveltySettings;
-use crate::fused::matmul::row_stride;
+use crate::array::matmul::row_stride;
 use crate::network::Activation;
 use crate::network::taped::{Mlp, NONE, Network, Tape};
 use crate::policy::Policy;
 use crate::rng::{Noise, Purpose};
+use crate::train::learner::Player;
 
 /// The two networks.
 #[derive(Debug)]
@@ -33,9 +34,10 @@ impl Novelty {
         Self { settings, network, random, tape, target, gradient }
     }
 
-    /// The learned network's first weights.
-    pub fn initial(&self, seed: u64) -> Vec<f32> {
-        self.network.initial(&Noise::new(seed, Purpose::Network))
+    /// The learned network with its first weights.
+    pub fn player(&self, seed: u64) -> Player {
+        let first = self.network.initial(&Noise::new(seed, Purpose::Network));
+        Player::model("novelty", first, &self.network.layout())
     }
 
     /// Adds the bonus to log-rewards; finds the gradient of the mean novelty.

@@ -5,10 +5,11 @@ use std::sync::Arc;
 use super::exploration::Exploration;
 use crate::error::{Problem, Result};
 use crate::objective::balance::{Objective, ReferenceKind};
+use crate::optim::OptimizerRecipe;
 use crate::policy::Policy;
-use crate::recipe::{OptimizerRecipe, TrainingRecipe};
 use crate::rng::Noise;
 use crate::target;
+use crate::train::TrainingRecipe;
 
 /// Where conditions come from.
 pub trait Conditions: Send + Sync + std::fmt::Debug {

@@ -7,7 +7,7 @@ fn cut(paths: &mut Paths) {
     paths.cut = (0..LENGTHS.len()).map(|b| matches!(b, 1 | 4 | 6)).collect();
 }
 
-fn of_any_end() -> impl Iterator<Item = (BalanceRecipe, Arc<dyn PathObjective>)> {
+fn of_any_end() -> impl Iterator<Item = (ObjectiveRecipe, Arc<dyn PathObjective>)> {
     objectives().into_iter().filter(|(_, objective)| !objective.needs().every_end)
 }
 
@@ -104,11 +104,11 @@ fn a_cut_trajectory_weighs_nothing() {
     for (recipe, objective) in of_any_end() {
         let whole = matches!(
             recipe,
-            BalanceRecipe::TrajectoryBalance(_)
-                | BalanceRecipe::LogVariance(_)
-                | BalanceRecipe::RelativeTrajectoryBalance(_)
-                | BalanceRecipe::RelativeLogVariance(_)
-                | BalanceRecipe::TrustPcl(_)
+            ObjectiveRecipe::TrajectoryBalance(_)
+                | ObjectiveRecipe::LogVariance(_)
+                | ObjectiveRecipe::RelativeTrajectoryBalance(_)
+                | ObjectiveRecipe::RelativeLogVariance(_)
+                | ObjectiveRecipe::TrustPcl(_)
         );
         let (loss, slopes) = evaluate(objective.as_ref(), &paths);
         assert!(loss.is_finite() && (loss == 0.0 || !whole), "{recipe:?}: {loss}");

@@ -11,7 +11,7 @@
 use pulp::NullaryFnOnce;
 
 use super::norm::{sum, sum_of_products};
-use crate::fused::math::{exp, ln};
+use crate::array::math::{exp, ln};
 use crate::network::taped::words::Groups;
 
 /// Tokens seen are rounded up to as many.

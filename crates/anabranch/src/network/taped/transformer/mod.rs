@@ -18,10 +18,10 @@ mod attention;
 mod norm;
 mod pass;
 
+use crate::array::weights::{Slot, layout};
 use crate::network::Activation;
 use crate::network::taped::words::{Alphabet, Order};
 use crate::network::taped::{Evaluator, Inputs, Network};
-use crate::network::weights::{Slot, layout};
 use crate::rng::Noise;
 
 /// The size of a transformer.

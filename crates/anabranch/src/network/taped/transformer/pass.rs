@@ -5,9 +5,9 @@ use pulp::Arch;
 use super::attention::{Attend, AttendBack, Sizes};
 use super::norm::{Norm, NormBack};
 use super::{MAPS, Transformer};
-use crate::fused::layer::{Backward, Input, Layer, Outputs, forward, sum_columns};
-use crate::fused::matmul::{Panels, Rows, columns_times, row_stride};
-use crate::fused::scratch::Scratch;
+use crate::array::layer::{Backward, Input, Layer, Outputs, forward, sum_columns};
+use crate::array::matmul::{Panels, Rows, columns_times, row_stride};
+use crate::array::scratch::Scratch;
 use crate::network::taped::words::Words;
 use crate::network::taped::{Evaluator, Tape};
 

@@ -20,19 +20,11 @@ use burn::tensor::Tensor;
 use rayon::prelude::*;
 
 use super::bridge::{Fused, Saved, fused};
+use super::chunk::chunk_rows;
 use super::layer::{self, Input, Layer, Outputs, forward, sum_columns};
 use super::matmul::{Panels, Rows, columns_times, row_stride};
 use super::scratch::Scratch;
-use crate::network::Activation;
-use crate::network::feedforward::Feedforward;
-
-/// The most rows of a chunk.
-const CHUNK: usize = 128;
-
-/// Rows per chunk when `rows` are cut into the fewest even chunks.
-pub(super) fn chunk_rows(rows: usize) -> usize {
-    rows.div_ceil(rows.div_ceil(CHUNK).max(1)).max(1)
-}
+use super::shape::{Activation, Feedforward};
 
 /// `y` of the network for inputs `x`, weights `theta` and an optional context (see [`crate::network::Network::apply`]).
 ///

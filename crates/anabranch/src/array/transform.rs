@@ -12,26 +12,12 @@ use pulp::NullaryFnOnce;
 use rayon::prelude::*;
 
 use super::bridge::{Fused, Saved, fused};
+use super::lane::{LANES, Lane};
+use super::shape::Transform;
 use super::{affine, spline};
-use crate::kernel::transformer::Transform;
-
-/// Elements handled together.
-pub(super) const LANES: usize = 16;
-/// One number for each of them.
-pub(super) type Lane = [f32; LANES];
 
 /// Rows per chunk.
 const CHUNK: usize = 128;
-
-/// One number per lane.
-#[inline(always)]
-pub(super) fn lanes(f: impl Fn(usize) -> f32) -> Lane {
-    let mut out = [0.0; LANES];
-    for (l, value) in out.iter_mut().enumerate() {
-        *value = f(l);
-    }
-    out
-}
 
 /// Maps some coordinates of `x`, `[rows, d]`, those of `places`, with parameters `raw`, `[rows, places * raw_len]`; returns
 /// `[rows, d + 1]`: all coordinates, then each row's log-determinant.

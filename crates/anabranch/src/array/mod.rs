@@ -1,11 +1,13 @@
-//! Fused CPU kernels and their bridge to burn's autodiff.
+//! Arrays: fused CPU kernels, their bridge to burn's autodiff, weight vectors, shapes of networks and maps.
 
 mod activation;
 mod affine;
 pub mod autoregressive;
 pub mod bridge;
+mod chunk;
 pub mod embedding;
 pub mod gate;
+mod lane;
 pub mod lattice;
 pub(crate) mod layer;
 pub(crate) mod lu;
@@ -14,5 +16,8 @@ pub mod matmul;
 pub mod network;
 pub mod noising;
 pub(crate) mod scratch;
+pub mod shape;
 mod spline;
 pub mod transform;
+pub mod transformer;
+pub mod weights;

@@ -7,9 +7,11 @@
 //!
 //! Kingma and Ba (2015), Loshchilov and Hutter (2019); weight decay is 0 for Adam.
 
+use std::ops::Range;
+
 use rayon::prelude::*;
 
-use crate::recipe::{OptimizerRecipe, RateSchedule};
+use super::OptimizerRecipe;
 
 /// Entries that one thread updates at a time.
 const BLOCK: usize = 1 << 13;
@@ -22,37 +24,61 @@ pub struct Moments<'a> {
     pub second: &'a mut [f32],
 }
 
-/// One update with the gradient times `scale`; `t` counts steps from 1.
+/// The numbers of one update.
+#[derive(Debug, Clone, Copy)]
+pub struct Update<'a> {
+    /// The learning rate.
+    pub rate: f64,
+    /// Which update it is, from 1.
+    pub time: u64,
+    /// What the gradient is multiplied by.
+    pub scale: f64,
+    /// The stretches of the weights that decay, in order.
+    pub decayed: &'a [Range<usize>],
+}
+
+/// One update.
 pub fn adam_step(
     recipe: &OptimizerRecipe,
-    rate: f64,
-    t: u64,
-    scale: f64,
+    update: Update<'_>,
     weights: &mut [f32],
     gradient: &[f32],
     moments: Moments<'_>,
 ) {
     let (b1, b2) = (recipe.beta1 as f32, recipe.beta2 as f32);
-    let t = t.min(i32::MAX as u64) as i32;
-    let step = (rate / (1.0 - recipe.beta1.powi(t))) as f32;
+    let t = update.time.min(i32::MAX as u64) as i32;
+    let step = (update.rate / (1.0 - recipe.beta1.powi(t))) as f32;
     let correction = (1.0 - recipe.beta2.powi(t)).sqrt().recip() as f32;
-    let (scale, epsilon) = (scale as f32, recipe.epsilon as f32);
-    let shrink = (1.0 - rate * recipe.weight_decay) as f32;
-    let blocks = weights
-        .par_chunks_mut(BLOCK)
-        .zip(gradient.par_chunks(BLOCK))
-        .zip(moments.first.par_chunks_mut(BLOCK).zip(moments.second.par_chunks_mut(BLOCK)));
-    blocks.for_each(|((weights, gradient), (first, second))| {
-        let entries = weights.iter_mut().zip(gradient).zip(first.iter_mut().zip(second));
-        pulp::Arch::new().dispatch(|| {
-            entries.for_each(|((w, g), (m, v))| {
-                let g = g * scale;
-                *m = b1 * *m + (1.0 - b1) * g;
-                *v = b2 * *v + (1.0 - b2) * g * g;
-                *w = shrink * *w - step * *m / (v.sqrt() * correction + epsilon);
+    let (scale, epsilon) = (update.scale as f32, recipe.epsilon as f32);
+    let shrink = (1.0 - update.rate * recipe.weight_decay) as f32;
+    let pass = |range: Range<usize>, shrink: f32, weights: &mut [f32], moments: &mut Moments<'_>| {
+        let blocks =
+            weights[range.clone()].par_chunks_mut(BLOCK).zip(gradient[range.clone()].par_chunks(BLOCK)).zip(
+                moments.first[range.clone()]
+                    .par_chunks_mut(BLOCK)
+                    .zip(moments.second[range].par_chunks_mut(BLOCK)),
+            );
+        blocks.for_each(|((weights, gradient), (first, second))| {
+            let entries = weights.iter_mut().zip(gradient).zip(first.iter_mut().zip(second));
+            pulp::Arch::new().dispatch(|| {
+                entries.for_each(|((w, g), (m, v))| {
+                    let g = g * scale;
+                    *m = b1 * *m + (1.0 - b1) * g;
+                    *v = b2 * *v + (1.0 - b2) * g * g;
+                    *w = shrink * *w - step * *m / (v.sqrt() * correction + epsilon);
+                });
             });
         });
-    });
+    };
+    let (mut moments, mut done) = (moments, 0);
+    if recipe.weight_decay > 0.0 {
+        for range in update.decayed {
+            pass(done..range.start, 1.0, weights, &mut moments);
+            pass(range.clone(), shrink, weights, &mut moments);
+            done = range.end;
+        }
+    }
+    pass(done..weights.len(), 1.0, weights, &mut moments);
 }
 
 /// `average <- decay average + (1 - decay) weights`.
@@ -78,21 +104,6 @@ pub fn norm_squared(values: &[f32]) -> f64 {
     blocks.iter().sum()
 }
 
-/// The learning rate of step `step` (from 0) out of `steps`.
-pub fn learning_rate(recipe: &OptimizerRecipe, step: u64, steps: u64) -> f64 {
-    if step < recipe.warm_up {
-        return recipe.learning_rate * (step + 1) as f64 / recipe.warm_up as f64;
-    }
-    let span = steps.saturating_sub(recipe.warm_up).max(1) as f64;
-    let done = ((step - recipe.warm_up) as f64 / span).min(1.0);
-    let remaining = match recipe.schedule {
-        RateSchedule::Constant => 1.0,
-        RateSchedule::Cosine => 0.5 * (1.0 + (std::f64::consts::PI * done).cos()),
-        RateSchedule::Linear => 1.0 - done,
-    };
-    recipe.learning_rate * (recipe.final_fraction + (1.0 - recipe.final_fraction) * remaining)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -104,14 +115,16 @@ mod tests {
         let (mut w64, mut m64, mut v64) = (vec![1.0f64, -2.0, 0.5], [0.0f64; 3], [0.0f64; 3]);
         for t in 1..=20u64 {
             let g: Vec<f32> = (0..3).map(|i| ((t * 7 + i * 3) % 5) as f32 - 1.9).collect();
-            adam_step(&recipe, 0.01, t, 0.5, &mut w, &g, Moments { first: &mut m, second: &mut v });
+            let update = Update { rate: 0.01, time: t, scale: 0.5, decayed: &[0..1, 2..3] };
+            adam_step(&recipe, update, &mut w, &g, Moments { first: &mut m, second: &mut v });
             for i in 0..3 {
                 let g = 0.5 * f64::from(g[i]);
                 m64[i] = 0.9 * m64[i] + 0.1 * g;
                 v64[i] = 0.999 * v64[i] + 0.001 * g * g;
                 let mean = m64[i] / (1.0 - 0.9f64.powi(t as i32));
                 let root = (v64[i] / (1.0 - 0.999f64.powi(t as i32))).sqrt();
-                w64[i] -= 0.01 * (0.1 * w64[i] + mean / (root + 1e-8));
+                let decay = if i == 1 { 0.0 } else { 0.1 };
+                w64[i] -= 0.01 * (decay * w64[i] + mean / (root + 1e-8));
             }
         }
         w.iter().zip(&w64).for_each(|(w, w64)| assert!((f64::from(*w) - w64).abs() < 1e-5, "{w} {w64}"));
@@ -124,14 +137,5 @@ mod tests {
             let exact: f64 = values.iter().map(|v| f64::from(*v).powi(2)).sum();
             assert_eq!(norm_squared(&values), exact, "{length} entries");
         }
-    }
-
-    #[test]
-    fn rates_warm_up_and_fall() {
-        let recipe = OptimizerRecipe { learning_rate: 2.0, warm_up: 4, ..OptimizerRecipe::default() };
-        assert_eq!(learning_rate(&recipe, 0, 104), 0.5);
-        assert_eq!(learning_rate(&recipe, 4, 104), 2.0);
-        assert!((learning_rate(&recipe, 54, 104) - 1.0).abs() < 1e-12);
-        assert!(learning_rate(&recipe, 104, 104).abs() < 1e-12);
     }
 }

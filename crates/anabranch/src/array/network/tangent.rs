@@ -11,8 +11,8 @@
 //! coordinate and next to nothing besides.
 
 use super::*;
-use crate::fused::layer::Tangent;
-use crate::network::weights::{matrix, to_vec};
+use crate::array::layer::Tangent;
+use crate::array::weights::{matrix, to_vec};
 
 /// Tangent rows that pass through the layers together.
 const BLOCK: usize = 128;

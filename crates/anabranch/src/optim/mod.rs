@@ -1,10 +1,18 @@
-//! What every recipe says alike: how weights are updated, how long, and what is written when.
+//! Optimisers: how flat vectors of weights follow their gradients.
+//!
+//! ```text
+//! rate(k) = peak (k + 1) / warm_up                                          k < warm_up
+//! rate(k) = peak (f + (1 - f) r((k - warm_up) / (steps - warm_up)))         after it, r falling from 1 to 0
+//! ```
+//!
+//! [`adam`] has the update itself.
+
+pub mod adam;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{positive, within};
-use crate::error::{Problem, Result};
+use crate::error::{Problem, Result, within};
 
 /// Which optimiser.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -80,7 +88,11 @@ impl OptimizerRecipe {
         Self { learning_rate: self.log_z_rate, weight_decay: 0.0, ..self.clone() }
     }
 
-    pub(super) fn check(&self) -> Result<()> {
+    /// Checks all values; they stand below `optimizer` in a recipe.
+    ///
+    /// # Errors
+    /// The first one out of range.
+    pub fn check(&self) -> Result<()> {
         within("optimizer.learning_rate", self.learning_rate, f64::MIN_POSITIVE, 1e3)?;
         within("optimizer.beta1", self.beta1, 0.0, 0.999_999_9)?;
         within("optimizer.beta2", self.beta2, 0.0, 0.999_999_999)?;
@@ -98,49 +110,31 @@ impl OptimizerRecipe {
     }
 }
 
-/// How long training takes, and what is written when.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct TrainingRecipe {
-    /// Optimiser steps.
-    #[schemars(range(min = 1))]
-    pub steps: u64,
-    /// Rows per step.
-    #[schemars(range(min = 1))]
-    pub batch: usize,
-    /// Steps between checkpoints; 0 leaves only the last.
-    pub checkpoint_every: u64,
-    /// Steps between evaluations on the validation split; 0 switches them off.
-    pub evaluate_every: u64,
-    /// Steps between lines in metrics.jsonl.
-    #[schemars(range(min = 1))]
-    pub log_every: u64,
-    /// Evaluations without improvement after which training stops; 0 never stops early.
-    pub patience: u64,
-    /// Decay of the exponential moving average of the weights, which is what is evaluated; 0 switches it off.
-    pub ema: f64,
-}
-
-impl Default for TrainingRecipe {
-    fn default() -> Self {
-        Self {
-            steps: 10_000,
-            batch: 256,
-            checkpoint_every: 1000,
-            evaluate_every: 500,
-            log_every: 50,
-            patience: 0,
-            ema: 0.999,
-        }
+/// The learning rate of step `step` (from 0) out of `steps`.
+pub fn learning_rate(recipe: &OptimizerRecipe, step: u64, steps: u64) -> f64 {
+    if step < recipe.warm_up {
+        return recipe.learning_rate * (step + 1) as f64 / recipe.warm_up as f64;
     }
+    let span = steps.saturating_sub(recipe.warm_up).max(1) as f64;
+    let done = ((step - recipe.warm_up) as f64 / span).min(1.0);
+    let remaining = match recipe.schedule {
+        RateSchedule::Constant => 1.0,
+        RateSchedule::Cosine => 0.5 * (1.0 + (std::f64::consts::PI * done).cos()),
+        RateSchedule::Linear => 1.0 - done,
+    };
+    recipe.learning_rate * (recipe.final_fraction + (1.0 - recipe.final_fraction) * remaining)
 }
 
-impl TrainingRecipe {
-    pub(super) fn check(&self) -> Result<()> {
-        positive("training.steps", self.steps)?;
-        positive("training.batch", self.batch as u64)?;
-        positive("training.log_every", self.log_every)?;
-        within("training.batch", self.batch as f64, 1.0, 1e7)?;
-        within("training.ema", self.ema, 0.0, 0.999_999_9)
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rates_warm_up_and_fall() {
+        let recipe = OptimizerRecipe { learning_rate: 2.0, warm_up: 4, ..OptimizerRecipe::default() };
+        assert_eq!(learning_rate(&recipe, 0, 104), 0.5);
+        assert_eq!(learning_rate(&recipe, 4, 104), 2.0);
+        assert!((learning_rate(&recipe, 54, 104) - 1.0).abs() < 1e-12);
+        assert!(learning_rate(&recipe, 104, 104).abs() < 1e-12);
     }
 }

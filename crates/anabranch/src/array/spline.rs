@@ -9,9 +9,9 @@
 //! Both directions share the partial derivatives at fixed `xi`; what differs is how `xi` hangs on the input:
 //! forward `xi = (x - x_k) / w`, backward implicitly by `y(xi) = v`, whose derivative is `w y'`.
 
+use super::lane::{LANES, Lane, lanes};
 use super::math::{exp, ln, sigmoid, softplus};
-use super::transform::{LANES, Lane, lanes};
-use crate::kernel::transformer::{RAW_SLOPE_ONE, SMALLEST};
+use super::shape::{RAW_SLOPE_ONE, SMALLEST};
 
 /// One axis of the box: where the bin starts and how wide it is.
 struct Span {

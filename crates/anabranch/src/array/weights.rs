@@ -18,6 +18,13 @@ pub struct Slot {
     pub range: Range<usize>,
 }
 
+impl Slot {
+    /// Whether weight decay reaches it: matrices shrink; biases, norms, scales and schedules have another place than 0 to be.
+    pub fn decays(&self) -> bool {
+        self.shape.len() > 1
+    }
+}
+
 /// Lays parts out one after the other.
 pub fn layout<'a>(parts: impl IntoIterator<Item = (&'a str, Vec<usize>)>) -> Vec<Slot> {
     let mut start = 0;
@@ -170,4 +177,9 @@ pub fn to_vec_f64<const D: usize>(tensor: Tensor<D>) -> Vec<f64> {
 pub fn matrix(values: Vec<f32>, columns: usize, device: &Device) -> Tensor<2> {
     let rows = values.len() / columns;
     Tensor::from_data(TensorData::new(values, [rows, columns]), device)
+}
+
+/// Sums the coordinates of each row: `[batch, dimension]` to `[batch]`.
+pub fn sum_rows(values: Tensor<2>) -> Tensor<1> {
+    values.sum_dim(1).squeeze_dim(1)
 }

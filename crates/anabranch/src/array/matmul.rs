@@ -10,7 +10,7 @@
 //! in the order of the depth; whoever asked for the product then adds a bias, applies an activation or scales by a slope
 //! before anything is stored. Plain safe code: the compiler makes fused multiply-adds of the inner loops.
 
-use super::network::chunk_rows;
+use super::chunk::chunk_rows;
 use super::scratch::Scratch;
 use pulp::{Arch, NullaryFnOnce, Scalar, Simd};
 use rayon::prelude::*;

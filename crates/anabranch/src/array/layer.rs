@@ -15,7 +15,7 @@ use pulp::{Arch, NullaryFnOnce, Simd};
 
 use super::activation::{Elu, Gelu, Identity, Pointwise, Relu, Silu, Tanh};
 use super::matmul::{PANEL, Panels, Rows, Tiled, dispatch, padded, row_stride, rows_times};
-use crate::network::Activation;
+use super::shape::Activation;
 
 /// The weights of one layer, packed.
 #[derive(Debug)]

@@ -14,9 +14,9 @@ use pulp::{Arch, NullaryFnOnce};
 use rayon::prelude::*;
 
 use super::bridge::{Fused, Saved, fused};
+use super::chunk::chunk_rows;
+use super::lane::{LANES, Lane, lanes};
 use super::math::exp;
-use super::network::chunk_rows;
-use super::transform::{LANES, Lane, lanes};
 
 /// `m`, `[rows, n]`, for `logits` `[rows, n * K]`, `h` `[rows, n]` and `q` `[rows, 1]`, with `K` the number of `centres`.
 ///
@@ -198,7 +198,7 @@ impl Fused for LatticeOp {
 /// [`mean`] composed of burn's own operations: the oracle of the fused kernel.
 pub fn mean_composed(centres: &Arc<[f32]>, logits: Tensor<2>, h: Tensor<2>, q: Tensor<2>) -> Tensor<2> {
     let ([rows, columns], k) = (h.dims(), centres.len());
-    let grid = crate::network::weights::matrix(centres.to_vec(), k, &h.device()).reshape([1, 1, k]);
+    let grid = crate::array::weights::matrix(centres.to_vec(), k, &h.device()).reshape([1, 1, k]);
     let tilt = h.reshape([rows, columns, 1]) * grid.clone();
     let well = q.reshape([rows, 1, 1]) * grid.clone().square() * 0.5;
     let masses = burn::tensor::activation::softmax(logits.reshape([rows, columns, k]) + tilt - well, 2);

@@ -8,12 +8,12 @@ use std::sync::{Arc, OnceLock};
 
 use rayon::prelude::*;
 
+use super::chunk::chunk_rows;
 use super::layer::{Input, Layer, Outputs, forward};
 use super::matmul::{Rows, row_stride};
-use super::network::chunk_rows;
+use super::shape::Feedforward;
+use super::shape::Transform;
 use super::transform::Map;
-use crate::kernel::transformer::Transform;
-use crate::network::feedforward::Feedforward;
 
 /// One layer's weights, cut by the degree of the units they lead to.
 #[derive(Debug)]
@@ -129,7 +129,7 @@ fn solve(
 
 /// The padded activations of some units, from a prefix of what is known.
 fn evaluate(
-    activation: Option<crate::network::Activation>,
+    activation: Option<super::shape::Activation>,
     layer: &Layer,
     known: &[f32],
     stride: usize,

@@ -1,7 +1,7 @@
 //! The affine map on lanes: `y = e^s x + b` with `s = cap tanh(raw_0 / cap)`, `b = raw_1`, and its gradients.
 
+use super::lane::{Lane, lanes};
 use super::math::{exp, tanh};
-use super::transform::{Lane, lanes};
 
 /// The result and the log-slope of the direction taken.
 #[inline(always)]

@@ -14,9 +14,16 @@
 //! Deterministic and Metropolis-Hastings kernels have no densities, only the ratio of the two chains: that
 //! is why the ratio, and not two log-probabilities, is what every [`Transition`] answers.
 
+mod flows;
+mod paths;
+
 use burn::tensor::{FloatDType, Tensor};
 
 use crate::rng::{Noise, Purpose};
+
+pub use flows::{QuantileFlowSlopes, QuantileFlows, StateFlowSlopes, StateFlows};
+pub(crate) use paths::Scratch;
+pub use paths::{Paths, Reference, Slopes};
 
 /// A batch of continuous states, `[batch, dimension]`.
 pub type State = Tensor<2>;

@@ -12,45 +12,15 @@ use std::sync::Arc;
 
 use burn::tensor::{Int, Tensor, activation};
 
-use crate::chain::{LogWeight, State};
-use crate::kernel::law::sum_rows;
-
-/// An element-wise map.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Transform {
-    /// `y = e^s x + b`, with `|s| < cap`.
-    Affine {
-        /// The bound of the log-scale.
-        cap: f32,
-    },
-    /// The monotone rational-quadratic spline.
-    Spline {
-        /// Bins `K`.
-        bins: usize,
-        /// The half-width `B`.
-        bound: f32,
-    },
-}
-
-/// The smallest width and height of a bin, as a fraction of the interval, and the smallest slope.
-pub(crate) const SMALLEST: f32 = 1e-3;
-/// Added to raw slopes, so that zero means a slope of one.
-pub(crate) const RAW_SLOPE_ONE: f32 = 0.539_742_4;
+use super::shape::{RAW_SLOPE_ONE, SMALLEST, Transform};
+use super::weights::sum_rows;
 
 impl Transform {
-    /// Raw numbers per coordinate.
-    pub fn raw_len(self) -> usize {
-        match self {
-            Self::Affine { .. } => 2,
-            Self::Spline { bins, .. } => 3 * bins - 1,
-        }
-    }
-
     /// Maps `x`, `[rows, n]`, with parameters `raw`, `[rows, n * raw_len]` or, shared by all rows, `[1, n * raw_len]`,
     /// forward or back; returns the result and the log-determinant of the direction taken, `[rows]`.
-    pub fn apply(self, x: State, raw: Tensor<2>, inverse: bool) -> (State, LogWeight) {
+    pub fn apply(self, x: Tensor<2>, raw: Tensor<2>, inverse: bool) -> (Tensor<2>, Tensor<1>) {
         let [rows, columns] = x.dims();
-        let joined = crate::fused::transform::apply(self, x, raw, inverse);
+        let joined = crate::array::transform::apply(self, x, raw, inverse);
         let log_det = joined.clone().slice([0..rows, columns..columns + 1]).squeeze_dim(1);
         (joined.slice([0..rows, 0..columns]), log_det)
     }
@@ -59,18 +29,18 @@ impl Transform {
     pub fn apply_at(
         self,
         places: &Arc<[usize]>,
-        x: State,
+        x: Tensor<2>,
         raw: Tensor<2>,
         inverse: bool,
-    ) -> (State, LogWeight) {
+    ) -> (Tensor<2>, Tensor<1>) {
         let [rows, columns] = x.dims();
-        let joined = crate::fused::transform::apply_at(self, places, x, raw, inverse);
+        let joined = crate::array::transform::apply_at(self, places, x, raw, inverse);
         let log_det = joined.clone().slice([0..rows, columns..columns + 1]).squeeze_dim(1);
         (joined.slice([0..rows, 0..columns]), log_det)
     }
 
     /// [`Transform::apply`] composed of burn's own operations: the oracle of the fused kernel.
-    pub fn apply_composed(self, x: State, raw: Tensor<2>, inverse: bool) -> (State, LogWeight) {
+    pub fn apply_composed(self, x: Tensor<2>, raw: Tensor<2>, inverse: bool) -> (Tensor<2>, Tensor<1>) {
         let [rows, columns] = x.dims();
         let raw = raw.expand([rows, columns * self.raw_len()]);
         let raw = raw.reshape([rows * columns, self.raw_len()]);

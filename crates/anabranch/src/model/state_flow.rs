@@ -1,0 +1,63 @@
+//! State flows of chains: `log F(s, r)` of the state `s` before the `r`-th kernel.
+//!
+//! ```text
+//! log F(s, r) = network(s; embedding of r / m)
+//! ```
+//!
+//! With them objectives of transitions and of sub-trajectories hold on any chain: `F(s_0) = Z mu(s_0)` and `F(x) = R(x)`.
+//!
+//! Zhang et al., "Diffusion generative flow samplers" (2024), section 3.2.
+
+use burn::tensor::Tensor;
+
+use crate::array::weights::Weights;
+use crate::chain::{LogWeight, State, double};
+use crate::network::embedding::sinusoidal;
+use crate::network::{Activation, Feedforward, Network};
+
+/// Numbers of the embedding of a kernel's place.
+const EMBEDDING: usize = 32;
+
+/// A network that answers `log F` of states of one dimension.
+#[derive(Debug, Clone)]
+pub struct StateFlow {
+    network: Network,
+}
+
+impl StateFlow {
+    /// A network over states of `dimension` numbers, 0 everywhere at first.
+    pub fn new(dimension: usize, hidden: &[usize], activation: Activation, seed: u64) -> Self {
+        let shape = Feedforward {
+            input: dimension,
+            context: EMBEDDING,
+            hidden: hidden.to_vec(),
+            output: 1,
+            activation,
+            residual: false,
+        };
+        Self { network: Network::new("state_flow", shape, seed, u32::MAX >> 8, true) }
+    }
+
+    /// Its weights.
+    pub fn weights(&self) -> &Weights {
+        self.network.weights()
+    }
+
+    /// Its weights, to update.
+    pub fn weights_mut(&mut self) -> &mut Weights {
+        self.network.weights_mut()
+    }
+
+    /// `log F` before every kernel, `[batch]` each, from the states there.
+    pub fn log_flows(&self, before: &[State]) -> Vec<LogWeight> {
+        let Some(first) = before.first() else { return Vec::new() };
+        let (rows, device) = (first.dims()[0], first.device());
+        let count = before.len();
+        let time = |r: usize| Tensor::<2>::full([rows, 1], r as f32 / count as f32, &device);
+        let times = Tensor::cat((0..count).map(time).collect(), 0);
+        let states = Tensor::cat(before.to_vec(), 0);
+        let flows =
+            double(self.network.apply(states, Some(sinusoidal(times, EMBEDDING))).squeeze_dim::<1>(1));
+        (0..count).map(|r| flows.clone().slice([r * rows..(r + 1) * rows])).collect()
+    }
+}

@@ -1,0 +1,314 @@
+//! Learning a chain on burn's tape.
+//!
+//! ```text
+//! backward paths of data      through the encoder's states             forward KL, importance-weighted
+//! forward paths               through the states, and through log R    reverse KL
+//! forward paths at rest       drawn without a tape, then scored        every other objective of paths
+//! ```
+//!
+//! The objective sees the numbers of a [`Path`] and answers slopes; burn carries them back to the weights.
+
+use std::sync::Arc;
+
+use burn::tensor::Tensor;
+
+use super::learner::{Learner, Player};
+use super::{Trainer, TrainingRecipe};
+use crate::array::scratch;
+use crate::array::weights::{Weights, matrix, to_vec_f64};
+use crate::chain::{Paths, Reference, Slopes, State, double};
+use crate::error::{Failure, Result};
+use crate::model::path::{Path, States};
+use crate::model::state_flow::StateFlow;
+use crate::model::{Goal, Model};
+use crate::objective::balance::{Drawn, Needs, PathObjective, ReferenceKind};
+use crate::optim::OptimizerRecipe;
+use crate::rng::{Noise, Purpose};
+use crate::target::Energy;
+
+/// Where a chain's paths end.
+#[derive(Debug, Clone, Copy)]
+pub enum Ends<'a> {
+    /// At rows of data, `[rows, columns]` one after the other.
+    Rows {
+        /// The training split.
+        rows: &'a [f32],
+        /// Numbers of a row.
+        columns: usize,
+    },
+    /// At points of a target, or at exact samples of it.
+    Target(&'a dyn Energy),
+}
+
+/// What the score of a model is: lower is better.
+pub type Score<'a> = Box<dyn Fn(&Model) -> f64 + Send + 'a>;
+
+/// A chain with all that its training needs.
+pub struct ChainTask<'a> {
+    /// The model with its first weights.
+    pub model: Model,
+    /// Where paths end.
+    pub ends: Ends<'a>,
+    /// The loss.
+    pub objective: Arc<dyn PathObjective>,
+    /// `log F` of states, where the objective needs it.
+    pub flow: Option<StateFlow>,
+    /// The chain of the prior, where the objective is relative to one.
+    pub prior: Option<Model>,
+    /// The validation score.
+    pub score: Score<'a>,
+    /// How long, and how many paths a step has.
+    pub training: TrainingRecipe,
+    /// How weights are updated.
+    pub optimizer: OptimizerRecipe,
+    /// The seed of every random stream.
+    pub seed: u64,
+}
+
+/// A chain in training.
+pub struct ChainLearner<'a> {
+    task: ChainTask<'a>,
+    needs: Needs,
+    log_z: bool,
+    /// The permutation of an epoch of the data.
+    order: Option<(u64, Vec<usize>)>,
+    paths: Paths,
+    slopes: Slopes,
+    /// The paths of the step, where they are learned from again.
+    states: Option<States>,
+    log_reward: Vec<f64>,
+    detail: String,
+}
+
+impl<'a> Trainer<ChainLearner<'a>> {
+    /// A run at its first step; data-dependent initial values are set from the first rows.
+    pub fn new(mut task: ChainTask<'a>) -> Self {
+        if let Ends::Rows { rows, columns } = &task.ends {
+            let count = rows.len() / columns;
+            let first = rows[..count.min(2048) * columns].to_vec();
+            let noise = Noise::new(task.seed, Purpose::Weights);
+            let x = matrix(first, *columns, &task.model.device());
+            task.model.initialise(x, &noise);
+        }
+        let (training, optimizer, seed) = (task.training.clone(), task.optimizer.clone(), task.seed);
+        let needs = task.objective.needs();
+        let learner = ChainLearner {
+            needs,
+            log_z: needs.log_z || needs.flow,
+            task,
+            order: None,
+            paths: Paths::default(),
+            slopes: Slopes::default(),
+            states: None,
+            log_reward: Vec::new(),
+            detail: String::new(),
+        };
+        let mut trainer = Trainer::start(learner, training, optimizer, seed);
+        trainer.learner_mut().track();
+        trainer
+    }
+}
+
+impl ChainLearner<'_> {
+    fn track(&mut self) {
+        self.task.model.track();
+        self.task.flow.iter_mut().for_each(|flow| flow.weights_mut().track());
+    }
+
+    /// The vectors that burn differentiates by, in the players' order.
+    fn vectors(&mut self) -> impl Iterator<Item = &mut Weights> {
+        let flow = self.task.flow.iter_mut().map(StateFlow::weights_mut);
+        self.task.model.weights_mut().into_iter().chain(flow)
+    }
+
+    /// The place of the player behind the vectors: `log Z`.
+    fn log_z_place(&self) -> usize {
+        self.task.model.weights().len() + usize::from(self.task.flow.is_some())
+    }
+
+    /// The batch of step `step`: the next rows of an endless sequence of permutations, or fresh exact samples.
+    fn batch(&mut self, step: u64) -> Vec<f32> {
+        let batch = self.task.training.batch;
+        let noise = Noise::new(self.task.seed, Purpose::Data);
+        match &self.task.ends {
+            Ends::Rows { rows: data, columns } => {
+                let rows = (data.len() / columns) as u64;
+                let mut out = Vec::with_capacity(batch * columns);
+                for index in step * batch as u64..(step + 1) * batch as u64 {
+                    let (epoch, place) = (index / rows, (index % rows) as usize);
+                    if self.order.as_ref().is_none_or(|(known, _)| *known != epoch) {
+                        self.order = Some((epoch, noise.step(epoch as u32).permutation(rows as usize)));
+                    }
+                    let row = self.order.as_ref().map_or(0, |(_, order)| order[place]);
+                    out.extend_from_slice(&data[row * columns..(row + 1) * columns]);
+                }
+                out
+            }
+            Ends::Target(target) => {
+                let address =
+                    Noise::new(self.task.seed, Purpose::Target).from_trajectory(step * batch as u64);
+                target.sample(batch, &address).unwrap_or_default()
+            }
+        }
+    }
+
+    /// The paths of a step, with their numbers.
+    fn draw(&mut self, step: u64, epoch: u64, log_z: f64) -> Path {
+        let batch = self.task.training.batch;
+        let noise = Noise::new(self.task.seed, Purpose::Backward).from_trajectory(step * batch as u64);
+        match (self.needs.drawn, &self.task.ends) {
+            (Drawn::Backward { samples, local }, _) => {
+                let rows = self.batch(step);
+                let model = &self.task.model;
+                let x = matrix(rows, model.dimension(), &model.device());
+                let noise = noise.from_trajectory(step * (batch * samples) as u64);
+                let path = Path::backward(model, repeated(x, samples), &noise, local.then_some(Goal::Loss));
+                path.numbers(vec![0.0; batch * samples], &mut self.paths);
+                path
+            }
+            (Drawn::Forward, Ends::Target(target)) if self.needs.through_states => {
+                let path = Path::forward(&self.task.model, *target, batch, &noise);
+                let log_reward =
+                    path.log_reward.clone().map_or_else(Vec::new, |log| to_vec_f64(log.detach()));
+                path.numbers(log_reward, &mut self.paths);
+                path
+            }
+            (Drawn::Forward, Ends::Target(target)) => {
+                if epoch == 0 {
+                    let states = States::draw(&self.task.model.frozen(), batch, &noise);
+                    self.log_reward = to_vec_f64(double(target.log_density(states.end())));
+                    self.states = Some(states);
+                }
+                self.score_states(&noise.purpose(Purpose::Backward), epoch, log_z)
+            }
+            (Drawn::Forward, Ends::Rows { .. }) => unreachable!("plans are checked: data have no log R"),
+        }
+    }
+
+    /// Scores the states that were drawn, asks for flows and for what other weights say.
+    fn score_states(&mut self, noise: &Noise, epoch: u64, log_z: f64) -> Path {
+        let states = self.states.as_ref().expect("the first epoch draws them");
+        let (mut path, before) = Path::scored(&self.task.model, states, noise);
+        if let Some(flow) = &self.task.flow {
+            path.flow = flow.log_flows(&before);
+        }
+        path.numbers(self.log_reward.clone(), &mut self.paths);
+        let paths = &mut self.paths;
+        let rows = path.forward.len() + 1;
+        if self.needs.flow {
+            (0..self.log_reward.len()).for_each(|b| paths.flow[b * rows] = log_z);
+        }
+        match self.needs.reference {
+            ReferenceKind::Acting if epoch == 0 => {
+                let divergence = vec![0.0; paths.forward.len()];
+                paths.reference = Some(Reference {
+                    forward: paths.forward.clone(),
+                    flow: paths.flow.clone(),
+                    stop: Vec::new(),
+                    divergence,
+                });
+            }
+            ReferenceKind::Acting => {
+                let reference = paths.reference.as_mut().expect("kept by the first epoch");
+                let drawn = paths.forward.iter().zip(&reference.forward).zip(&mut reference.divergence);
+                drawn.for_each(|((now, then), divergence)| *divergence = divergence_at(now - then).0);
+            }
+            ReferenceKind::Prior => {
+                let prior = self.task.prior.as_ref().expect("plans are checked");
+                let (theirs, _) = Path::scored(prior, states, noise);
+                let mut numbers = Paths::default();
+                theirs.numbers(self.log_reward.clone(), &mut numbers);
+                paths.reference = Some(Reference { forward: numbers.forward, ..Reference::default() });
+            }
+            ReferenceKind::None | ReferenceKind::Target { .. } => paths.reference = None,
+        }
+        path
+    }
+
+    fn loss(&mut self, step: u64, epoch: u64, log_z: f64) -> (f64, Tensor<1>) {
+        let path = self.draw(step, epoch, log_z);
+        let (paths, slopes) = (&mut self.paths, &mut self.slopes);
+        paths.log_z.clear();
+        paths.log_z.resize(paths.log_reward.len(), log_z);
+        let now = self.task.objective.at_step(step);
+        let objective = now.as_deref().unwrap_or(self.task.objective.as_ref());
+        let loss = objective.evaluate(paths, slopes);
+        if let (ReferenceKind::Acting, Some(reference)) = (self.needs.reference, &paths.reference) {
+            let drawn = paths.forward.iter().zip(&reference.forward).zip(&slopes.divergence);
+            let added = slopes.forward.iter_mut().zip(drawn);
+            added.for_each(|(to, ((now, then), slope))| *to += slope * divergence_at(now - then).1);
+        }
+        (loss, path.pull(slopes))
+    }
+}
+
+/// What one draw of the policy that acted says of `KL(pi || pi_acting)`, given `log pi - log pi_acting`: `r log r - r + 1`, whose
+/// mean it is and which is never negative; and its slope by `log pi`.
+fn divergence_at(log_ratio: f64) -> (f64, f64) {
+    let ratio = log_ratio.clamp(-30.0, 30.0).exp();
+    (ratio * log_ratio - ratio + 1.0, ratio * log_ratio)
+}
+
+/// Every row `samples` times, next to each other.
+fn repeated(x: State, samples: usize) -> State {
+    if samples == 1 {
+        return x;
+    }
+    let [rows, columns] = x.dims();
+    x.reshape([rows, 1, columns]).repeat_dim(1, samples).reshape([rows * samples, columns])
+}
+
+impl Learner for ChainLearner<'_> {
+    fn players(&self) -> Vec<Player> {
+        let of = |weights: &Weights| Player::model(weights.name(), weights.values(), weights.slots());
+        let mut players: Vec<Player> = self.task.model.weights().into_iter().map(of).collect();
+        players.extend(self.task.flow.iter().map(|flow| of(flow.weights())));
+        if self.log_z {
+            let optimizer = &self.task.optimizer;
+            players.push(Player::log_z(optimizer.log_z_rate / optimizer.learning_rate));
+        }
+        players
+    }
+
+    fn epochs(&self) -> u64 {
+        self.needs.epochs as u64
+    }
+
+    fn learn(
+        &mut self,
+        weights: &mut [Vec<f32>],
+        step: u64,
+        epoch: u64,
+        gradients: &mut [Option<Vec<f32>>],
+    ) -> Result<f64, Failure> {
+        gradients.iter_mut().filter_map(Option::take).for_each(scratch::give_back);
+        let place = self.log_z_place();
+        let log_z = weights.get(place).map_or(0.0, |values| f64::from(values[0]));
+        for (vector, values) in self.vectors().zip(weights.iter_mut()) {
+            vector.set(std::mem::take(values));
+        }
+        let (loss, pull) = self.loss(step, epoch, log_z);
+        let mut found = loss.is_finite().then(|| pull.backward());
+        let own = weights.iter_mut().zip(gradients.iter_mut());
+        for (vector, (values, gradient)) in self.vectors().zip(own) {
+            *gradient = found.as_mut().and_then(|found| vector.gradient(found));
+            *values = vector.take();
+        }
+        if let Some(gradient) = gradients.get_mut(place) {
+            let rows = self.paths.forward.len() / self.paths.log_reward.len().max(1);
+            let of_flow = if self.needs.flow { self.slopes.flow.iter().step_by(rows).sum() } else { 0.0 };
+            *gradient = Some(vec![(self.slopes.log_z.iter().sum::<f64>() + of_flow) as f32]);
+        }
+        self.detail = format!("trajectories {} onwards", step * self.task.training.batch as u64);
+        Ok(loss)
+    }
+
+    fn detail(&self) -> String {
+        self.detail.clone()
+    }
+
+    fn score(&self, weights: &[Vec<f32>]) -> Result<f64, Failure> {
+        let of_model = self.task.model.weights().len();
+        Ok((self.task.score)(&self.task.model.with_weights(&weights[..of_model])))
+    }
+}

@@ -1,0 +1,57 @@
+//! How long a run trains, and what is written when.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Result, positive, within};
+
+/// How long training takes, and what is written when.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct TrainingRecipe {
+    /// Optimiser steps.
+    #[schemars(range(min = 1))]
+    pub steps: u64,
+    /// Rows per step.
+    #[schemars(range(min = 1))]
+    pub batch: usize,
+    /// Steps between checkpoints; 0 leaves only the last.
+    pub checkpoint_every: u64,
+    /// Steps between evaluations on the validation split; 0 switches them off.
+    pub evaluate_every: u64,
+    /// Steps between lines in metrics.jsonl.
+    #[schemars(range(min = 1))]
+    pub log_every: u64,
+    /// Evaluations without improvement after which training stops; 0 never stops early.
+    pub patience: u64,
+    /// Decay of the exponential moving average of the weights, which is what is evaluated; 0 switches it off.
+    pub ema: f64,
+}
+
+impl Default for TrainingRecipe {
+    fn default() -> Self {
+        Self {
+            steps: 10_000,
+            batch: 256,
+            checkpoint_every: 1000,
+            evaluate_every: 500,
+            log_every: 50,
+            patience: 0,
+            ema: 0.999,
+        }
+    }
+}
+
+impl TrainingRecipe {
+    /// Checks all values; they stand below `training` in a recipe.
+    ///
+    /// # Errors
+    /// The first one out of range.
+    pub fn check(&self) -> Result<()> {
+        positive("training.steps", self.steps)?;
+        positive("training.batch", self.batch as u64)?;
+        positive("training.log_every", self.log_every)?;
+        within("training.batch", self.batch as f64, 1.0, 1e7)?;
+        within("training.ema", self.ema, 0.0, 0.999_999_9)
+    }
+}
