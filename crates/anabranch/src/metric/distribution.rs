@@ -51,6 +51,20 @@ impl Comparison {
     }
 }
 
+/// `log(2 a / (a + b))` of two probabilities that are not both 0, with their logarithms; 0 where `a` is 0, as then its share
+/// of a divergence is.
+fn log_share(log_a: f64, log_b: f64, a: f64, b: f64) -> f64 {
+    // log(1 + d) stays exact as a and b meet, but not where a is far below b, and d is -1 to rounding.
+    let d = (a - b) / (a + b);
+    if a == 0.0 {
+        0.0
+    } else if d > -0.5 {
+        d.ln_1p()
+    } else {
+        std::f64::consts::LN_2 - (log_b - log_a) - (log_a - log_b).exp().ln_1p()
+    }
+}
+
 /// The sums of a comparison, object by object.
 #[derive(Debug, Default)]
 pub(super) struct Sums {
@@ -68,10 +82,7 @@ impl Sums {
             return;
         }
         self.l1 += (p - q).abs();
-        // log(2 p / (p + q)) = log(1 + d), which stays exact as p and q meet.
-        let d = (p - q) / (p + q);
-        let part = |p: f64, d: f64| if p > 0.0 { 0.5 * p * d.ln_1p() } else { 0.0 };
-        self.jsd += part(p, d) + part(q, -d);
+        self.jsd += 0.5 * (p * log_share(log_p, log_q, p, q) + q * log_share(log_q, log_p, q, p));
         self.reverse_kl += if p > 0.0 { p * (log_p - log_q) } else { 0.0 };
         self.forward_kl += if q > 0.0 { q * (log_q - log_p) } else { 0.0 };
         self.chi_square += (p - q) * (p - q) / q;
@@ -209,6 +220,22 @@ mod tests {
         let found = Comparison::of(&logs(&p), &logs(&q));
         assert!((found.chi_square / chi_square - 1.0).abs() < 1e-5);
         assert!((found.jsd / (chi_square / 8.0) - 1.0).abs() < 1e-2, "{}", found.jsd);
+    }
+
+    /// A law that has almost forgotten an object is about as far from the target as one that has lost it.
+    #[test]
+    fn probabilities_far_apart_keep_the_divergence() {
+        let lost = Comparison::of(&logs(&[0.0, 1.0]), &logs(&[0.75, 0.25])).jsd;
+        for log_least in [-2.0, -20.0, -36.0, -37.0, -50.0, -300.0, -744.0, -800.0] {
+            let (p, q) = ([log_least, (-f64::exp(log_least)).ln_1p()], logs(&[0.75, 0.25]));
+            let term = |a: f64, b: f64| if a > 0.0 { 0.5 * a * (2.0 * a / (a + b)).ln() } else { 0.0 };
+            let terms = p.iter().zip(&q).map(|(p, q)| (p.exp(), q.exp()));
+            let jsd: f64 = terms.map(|(p, q)| term(p, q) + term(q, p)).sum();
+            for found in [Comparison::of(&p, &q).jsd, Comparison::of(&q, &p).jsd] {
+                assert!((found - jsd).abs() < 1e-15, "{log_least}: {found}, {jsd}");
+                assert!(log_least > -36.0 || (found - lost).abs() < 1e-13, "{log_least}: {found}, {lost}");
+            }
+        }
     }
 
     #[test]
