@@ -27,6 +27,19 @@ fn is_whole(text: &str) -> bool {
 /// # Errors
 /// If the directory holds no run, or its recipe is damaged or wrong.
 pub fn open(directory: &Path) -> Result<Plan> {
+    read(directory, |source, recipe| Plan::new(recipe).map_err(|error| source.locate(error)))
+}
+
+/// The recipe of an existing run.
+///
+/// # Errors
+/// As [`open`], but for what only its plan would tell.
+pub fn recipe(directory: &Path) -> Result<Recipe> {
+    read(directory, |_, recipe| Ok(recipe))
+}
+
+/// What `make` makes of the recipe of an existing run and of the text in which it stands.
+fn read<T>(directory: &Path, make: impl FnOnce(&Source<'_>, Recipe) -> Result<T>) -> Result<T> {
     let path = directory.join("recipe.toml");
     let origin = path.display().to_string();
     let text = std::fs::read(&path).map_err(|error| {
@@ -48,7 +61,7 @@ pub fn open(directory: &Path) -> Result<Plan> {
             .allowed("the file as it was written; to train with other values, start another run")
             .into());
     }
-    Plan::new(recipe?).map_err(|error| source.locate(error))
+    make(&source, recipe?)
 }
 
 /// The newest whole state of a run of `plan`; `note` is told of checkpoints that were passed over.

@@ -1,22 +1,27 @@
 //! The prior policy of relative objectives: what another run has learned.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::GFlowNetRecipe;
 use crate::error::{Problem, Result};
-use crate::recipe::{Plan, saved};
+use crate::recipe::{Plan, Recipe, saved};
 use crate::train::Trained;
+
+/// Priors of priors, each with one of its own, at most.
+const DEEPEST: usize = 64;
 
 /// The trained weights of the policy of the run that `recipe` names as its prior; `parameters` is how many its own policy
 /// has.
 ///
 /// # Errors
-/// If there is no such run, none of its checkpoints is whole, or its policy is over other objects or of another form.
+/// If there is no such run, its own prior leads back to it, none of its checkpoints is whole, or its policy is over other
+/// objects or of another form.
 pub(super) fn weights(recipe: &GFlowNetRecipe, parameters: usize) -> Result<Option<Arc<Vec<f32>>>> {
     let Some(directory) = &recipe.policy.prior else { return Ok(None) };
     let place = format!("policy.prior, {directory}");
     let refused = |found: String, allowed: String| Err(Problem::new(&*place, found).allowed(allowed).into());
+    lead_to_an_end(&place, directory)?;
     let plan = saved::open(Path::new(directory))?;
     let Plan::GFlowNet(theirs) = &plan else {
         return refused("a run of a chain".to_owned(), "one of a flow network".to_owned());
@@ -39,4 +44,30 @@ pub(super) fn weights(recipe: &GFlowNetRecipe, parameters: usize) -> Result<Opti
         return refused(found, allowed);
     }
     Ok(Some(Arc::new(weights.swap_remove(0))))
+}
+
+/// Whether the run's prior, the prior's prior and so on come to a run that has none: to build a run is to build its prior.
+fn lead_to_an_end(place: &str, directory: &str) -> Result<()> {
+    let (mut names, mut known) = (Vec::new(), Vec::new());
+    let mut next = Some(directory.to_owned());
+    while let Some(name) = next {
+        let here: PathBuf = std::fs::canonicalize(&name).unwrap_or_else(|_| PathBuf::from(&name));
+        let met = known.iter().position(|known| *known == here);
+        names.push(name);
+        if met.is_some() || known.len() == DEEPEST {
+            let found = match met {
+                Some(first) => format!("a prior that leads back to itself: {}", names[first..].join(" -> ")),
+                None => format!("more than {DEEPEST} priors of priors"),
+            };
+            return Err(Problem::new(place, found)
+                .allowed("a run whose own priors end with one that has none")
+                .into());
+        }
+        next = match saved::recipe(&here)? {
+            Recipe::GFlowNet(recipe) => recipe.policy.prior,
+            Recipe::Chain(_) => None,
+        };
+        known.push(here);
+    }
+    Ok(())
 }
