@@ -1,7 +1,8 @@
 //! The report of several runs side by side.
 
-use super::metric::{Better, count, describe, duration, estimate, names, text, with_error};
+use super::metric::{count, duration, estimate, names, text, with_error};
 use super::page::{facts, figure, folded, note, page, row, section};
+use super::registry::{Better, describe};
 use super::single::about;
 use super::{Summary, curves, flow, pictures};
 use crate::plot::{Interval, Intervals, Mark, escape};

@@ -13,7 +13,7 @@ use crate::plot::Point;
 use crate::policy::Densities;
 use crate::recipe::gflownet::{FlowTask, Task};
 use crate::recipe::{ChainPlan, GFlowNetPlan, Plan, TargetData};
-use crate::rng::{Noise, Purpose};
+use crate::rng::{Address, Noise, Purpose};
 use crate::run::gflownet::fatal;
 use crate::run::{Run, Silent};
 use crate::target::Energy;
@@ -82,7 +82,7 @@ fn points(plan: &GFlowNetPlan, task: &FlowTask<Densities>, summary: Summary) -> 
     let kept = |rows: &[f32]| -> Vec<f32> {
         rows.chunks_exact(columns).flat_map(|row| row[..dimension].iter().copied()).collect()
     };
-    let noise = Noise::new(plan.recipe.seed, Purpose::Target).from_trajectory(1 << 42);
+    let noise = Noise::new(plan.recipe.seed, Purpose::Target).at(Address::FITTED);
     let exact = task.reward.draw(summary.samples.len() / columns, &noise);
     let reference = exact.map(|rows| Reference { name: "Exact samples".to_owned(), rows: kept(&rows) });
     let samples = kept(&summary.samples);
@@ -121,8 +121,7 @@ fn chain(run: &Run, plan: &ChainPlan, result: &Value) -> Result<Summary> {
             Some(Reference { name: name.to_owned(), rows: source[..kept].to_vec() })
         }
         TargetData::Energy(energy) => {
-            let exact =
-                energy.sample(rows, &Noise::new(recipe.seed, Purpose::Target).from_trajectory(1 << 42));
+            let exact = energy.sample(rows, &Noise::new(recipe.seed, Purpose::Target).at(Address::FITTED));
             exact.map(|rows| Reference { name: "Exact samples".to_owned(), rows })
         }
     };

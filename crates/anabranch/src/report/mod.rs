@@ -11,6 +11,7 @@ mod gather;
 mod metric;
 mod page;
 mod pictures;
+mod registry;
 mod single;
 
 use std::path::Path;
@@ -20,7 +21,8 @@ use serde_json::{Map, Value};
 pub use comparison::comparison_page;
 pub use flow::{Flow, Form, Graph, Law, Object, Walk};
 pub use gather::gather;
-pub use metric::{Better, Description, describe, with_error};
+pub use metric::with_error;
+pub use registry::{Better, Description, describe, known_metrics};
 pub use single::run_page;
 
 use crate::data::atomic::atomic_write;

@@ -1,7 +1,8 @@
 //! The report of one run.
 
-use super::metric::{count, describe, duration, estimate, names, text, with_error};
+use super::metric::{count, duration, estimate, names, text, with_error};
 use super::page::{facts, figure, folded, note, page, row, section};
+use super::registry::describe;
 use super::{Summary, curves, flow, pictures};
 use crate::plot::{Interval, Intervals, Mark, escape};
 

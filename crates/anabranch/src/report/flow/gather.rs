@@ -201,7 +201,7 @@ fn walks(plan: &GFlowNetPlan, task: &FlowTask<Actions>, trained: &Trained) -> Re
     let mut batch = Batch::default();
     let noise = plan.sampling_noise();
     let walk = Outward { sources: &sources, conditions: &[], behaviour: Behaviour::default(), noise: &noise };
-    batch.outward(policy, evaluator.as_ref(), walk);
+    batch.outward(policy, evaluator.as_ref(), walk)?;
     let mut objects = Vec::new();
     batch.objects(policy, &mut objects);
     let mut log_rewards = vec![0.0; objects.len() / cells];

@@ -1,0 +1,515 @@
+//! What the names of metrics mean: every name that a run or an evaluation writes, in the order in which the book lists them.
+
+/// Which of two values of a metric is the better one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Better {
+    /// The lower one.
+    Lower,
+    /// The higher one.
+    Higher,
+    /// Neither: it says something else.
+    Neither,
+}
+
+/// A metric in words.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Description {
+    /// Its name for people.
+    pub label: String,
+    /// Its unit; empty for none.
+    pub unit: &'static str,
+    /// What it means, in a line; empty where that is not known.
+    pub meaning: &'static str,
+    /// Which value is better.
+    pub better: Better,
+}
+
+type Known = (&'static str, &'static str, &'static str, Better, &'static str);
+
+use Better::{Higher, Lower, Neither};
+
+const KNOWN: &[Known] = &[
+    (
+        "nll",
+        "Negative log-likelihood",
+        "nats",
+        Lower,
+        "Mean over held-out rows of −log p(x), or of its bound where log p is not tractable.",
+    ),
+    (
+        "nll_exact",
+        "Entropy of the target",
+        "nats",
+        Neither,
+        "The negative log-likelihood of the true density on the same rows: no model can beat it on average.",
+    ),
+    (
+        "nll_importance",
+        "Importance-weighted NLL",
+        "nats",
+        Lower,
+        "A tighter bound on the negative log-likelihood, from several paths per row.",
+    ),
+    (
+        "nll_ode",
+        "NLL along the ODE",
+        "nats",
+        Lower,
+        "The negative log-likelihood of the deterministic chain with the diffusion's marginals: another model from the same network.",
+    ),
+    (
+        "bits_per_dim",
+        "Bits per dimension",
+        "bits",
+        Lower,
+        "The negative log-likelihood over the number of dimensions: what a lossless code would need for each.",
+    ),
+    (
+        "bits_per_dim_ode",
+        "Bits per dimension, along the ODE",
+        "bits",
+        Lower,
+        "The same of the likelihood along the probability-flow ODE.",
+    ),
+    (
+        "bits_per_dim_gaussian",
+        "Gaussian baseline",
+        "bits",
+        Neither,
+        "Bits per dimension of one Gaussian with a full covariance.",
+    ),
+    (
+        "bits_per_dim_histogram",
+        "Histogram baseline",
+        "bits",
+        Neither,
+        "Bits per dimension of independent histograms, one for each dimension.",
+    ),
+    ("elbo", "Evidence lower bound", "nats", Higher, "The mean log-weight of forward paths: at most log Z."),
+    (
+        "eubo",
+        "Evidence upper bound",
+        "nats",
+        Lower,
+        "The mean log-weight of backward paths from exact samples: at least log Z, and far above where a mode is missed.",
+    ),
+    ("log_z", "log Z, importance-weighted", "nats", Neither, "The log of the mean weight of forward paths."),
+    ("log_z_exact", "log Z, exact", "nats", Neither, "The log of the normalising constant, in closed form."),
+    (
+        "ess",
+        "Effective sample size",
+        "fraction",
+        Higher,
+        "The share of forward paths that carry weight, from 0 to 1; blind to modes that no path reaches.",
+    ),
+    (
+        "forward_ess",
+        "Effective sample size, backward paths",
+        "fraction",
+        Higher,
+        "From exact samples, from 0 to 1: near 0 where the model misses part of the target.",
+    ),
+    (
+        "mmd",
+        "Maximum mean discrepancy, squared",
+        "",
+        Lower,
+        "Unbiased: 0 on average where samples and data have one law, and may be negative.",
+    ),
+    (
+        "mmd_p",
+        "p-value of the MMD",
+        "",
+        Neither,
+        "Uniform where samples and data have one law; small where they differ.",
+    ),
+    (
+        "energy_distance",
+        "Energy distance",
+        "",
+        Lower,
+        "Unbiased, in the units of the data: 0 on average where both have one law.",
+    ),
+    (
+        "energy_distance_p",
+        "p-value of the energy distance",
+        "",
+        Neither,
+        "Uniform where samples and data have one law; small where they differ.",
+    ),
+    (
+        "sliced_wasserstein",
+        "Sliced Wasserstein distance",
+        "",
+        Lower,
+        "Over random directions, in the units of the data; above 0 for finite samples even of one law.",
+    ),
+    (
+        "sliced_wasserstein_p",
+        "p-value of the sliced Wasserstein distance",
+        "",
+        Neither,
+        "Uniform where samples and data have one law; small where they differ.",
+    ),
+    (
+        "c2st",
+        "Classifier two-sample accuracy",
+        "fraction",
+        Lower,
+        "How often a trained classifier tells samples from data: 1/2 where it cannot.",
+    ),
+    (
+        "c2st_p",
+        "p-value of the classifier test",
+        "",
+        Neither,
+        "Small where the classifier tells samples from data better than by chance.",
+    ),
+    ("precision", "Precision", "fraction", Higher, "The share of samples that lie near data."),
+    ("recall", "Recall", "fraction", Higher, "The share of data that lie near samples."),
+    (
+        "density",
+        "Density",
+        "",
+        Higher,
+        "How many neighbourhoods of data hold a sample, over what is expected: near 1 where both have one law.",
+    ),
+    ("coverage", "Coverage", "fraction", Higher, "The share of data with a sample in their neighbourhood."),
+    (
+        "tv",
+        "Total variation",
+        "",
+        Lower,
+        "Half the sum of absolute differences of the probabilities, from 0 to 1.",
+    ),
+    (
+        "jsd",
+        "Jensen-Shannon divergence",
+        "nats",
+        Lower,
+        "Of the model's law and the target, from 0 to log 2.",
+    ),
+    ("l1", "L1 distance", "", Lower, "The sum of absolute differences of the probabilities."),
+    ("reverse_kl", "KL of the model to the target", "nats", Lower, "E[log P_T - log P], x from the model."),
+    ("forward_kl", "KL of the target to the model", "nats", Lower, "E[log P - log P_T], x from the target."),
+    (
+        "pearson",
+        "Correlation (Pearson)",
+        "",
+        Higher,
+        "Of log-probabilities and log-rewards, over all objects.",
+    ),
+    (
+        "spearman",
+        "Rank correlation (Spearman)",
+        "",
+        Higher,
+        "The same of their ranks; equal rewards share one.",
+    ),
+    (
+        "log_z_learned",
+        "log Z, learned",
+        "nats",
+        Neither,
+        "What training holds log Z to be; of conditions the mean.",
+    ),
+    (
+        "log_z_rmse",
+        "Error of log Z",
+        "nats",
+        Lower,
+        "Root mean square over conditions, by importance weights.",
+    ),
+    ("log_z_learned_rmse", "Error of the learned log Z", "nats", Lower, "Root mean square over conditions."),
+    (
+        "free_energy_rmse",
+        "Error of free energies",
+        "nats",
+        Lower,
+        "Root mean square over roots, by walks from them.",
+    ),
+    (
+        "free_energy_learned_rmse",
+        "Error of learned free energies",
+        "nats",
+        Lower,
+        "Root mean square over all states as roots, of the flow that the network says.",
+    ),
+    (
+        "free_energy",
+        "Free energy",
+        "nats",
+        Neither,
+        "Minus the log of the sum of rewards ahead of a state, by walks from it.",
+    ),
+    (
+        "free_energy_learned",
+        "Free energy, learned",
+        "nats",
+        Neither,
+        "The same by the flow that the network says.",
+    ),
+    ("entropy", "Entropy", "nats", Neither, "Of the objects ahead of a state, by walks from it."),
+    ("entropy_rmse", "Error of entropies", "nats", Lower, "Root mean square over roots, by walks from them."),
+    (
+        "tv_samples",
+        "Total variation of samples",
+        "",
+        Lower,
+        "Of the empirical law of forward paths from R / Z; that of a perfect sampler is not 0.",
+    ),
+    ("distinct_samples", "Different objects", "", Higher, "Among the objects of forward paths."),
+    (
+        "probability",
+        "Probability of a state",
+        "",
+        Neither,
+        "That an object ahead of a state has another state on a way to it, by walks from both.",
+    ),
+    (
+        "probability_learned",
+        "Probability of a state, learned",
+        "",
+        Neither,
+        "The same by the flows that the network says.",
+    ),
+    (
+        "probability_that",
+        "Probability of a property",
+        "",
+        Neither,
+        "That a formula is not 0 at an object ahead of a state.",
+    ),
+    ("entropy_a", "Entropy of the first part", "nats", Neither, "H(A) over the objects ahead of a state."),
+    ("entropy_b", "Entropy of the second part", "nats", Neither, "H(B) over the objects ahead of a state."),
+    (
+        "entropy_a_given_b",
+        "Entropy of the first part, given the second",
+        "nats",
+        Neither,
+        "H(A | B) over the objects ahead of a state.",
+    ),
+    (
+        "entropy_b_given_a",
+        "Entropy of the second part, given the first",
+        "nats",
+        Neither,
+        "H(B | A) over the objects ahead of a state.",
+    ),
+    (
+        "mutual_information",
+        "Mutual information of both parts",
+        "nats",
+        Neither,
+        "I(A; B) over the objects ahead of a state.",
+    ),
+    ("mean_length", "Moves of a trajectory", "", Neither, "The mean number, stopping not counted."),
+    (
+        "cut_share",
+        "Walks given up",
+        "fraction",
+        Lower,
+        "Forward paths that had not stopped after the most moves.",
+    ),
+    (
+        "cut_trajectories",
+        "Walks given up in training",
+        "",
+        Neither,
+        "Trajectories that had not stopped after the most moves.",
+    ),
+    (
+        "skipped_batches",
+        "Batches without rewards",
+        "",
+        Neither,
+        "Steps of training whose rewards were not to be had.",
+    ),
+    ("objects", "Objects scored", "", Neither, "How many a file has."),
+    (
+        "modes_found",
+        "Modes found",
+        "",
+        Higher,
+        "Of the modes of the reward, those that samples of forward paths hit.",
+    ),
+    ("modes", "Modes", "", Neither, "How many the reward has."),
+    ("front_size", "Points on the front", "", Higher, "Samples that no other beats in every reward."),
+    (
+        "front_size_exact",
+        "Points on the exact front",
+        "",
+        Neither,
+        "Objects that no other beats in every reward.",
+    ),
+    ("hypervolume", "Hypervolume", "", Higher, "What the front of samples dominates above 0."),
+    ("hypervolume_exact", "Hypervolume, exact", "", Neither, "What the exact front dominates above 0."),
+    ("igd", "Inverted generational distance", "", Lower, "From the exact front to the samples' one."),
+    ("igd_plus", "IGD+", "", Lower, "The same of what the samples fall short by."),
+    (
+        "r2",
+        "R2 indicator",
+        "",
+        Lower,
+        "The mean over weights of how near the front comes to the ideal point, in the worst weighed reward.",
+    ),
+    (
+        "proxy_accuracy",
+        "Accuracy of the classifier",
+        "fraction",
+        Neither,
+        "The reward's own, on held-out examples.",
+    ),
+    (
+        "proxy_auc",
+        "Area under the classifier's curve",
+        "",
+        Neither,
+        "The reward's own, on held-out examples.",
+    ),
+    (
+        "seconds_per_sample",
+        "Time per sample",
+        "s",
+        Lower,
+        "Wall-clock time of sampling over the number of samples.",
+    ),
+    ("steps_per_second", "Training steps per second", "1/s", Higher, "Wall-clock rate of optimiser steps."),
+    (
+        "trajectories_per_second",
+        "Trajectories per second",
+        "1/s",
+        Higher,
+        "Wall-clock rate of simulated paths.",
+    ),
+];
+
+/// The words for a metric; an unknown one is called by its name.
+pub fn describe(name: &str) -> Description {
+    if let Some((_, label, unit, better, meaning)) = KNOWN.iter().find(|known| known.0 == name) {
+        return Description { label: (*label).to_owned(), unit, meaning, better: *better };
+    }
+    let words = name.replace('_', " ");
+    let mut letters = words.chars();
+    let label = letters.next().map(|first| first.to_uppercase().chain(letters).collect()).unwrap_or_default();
+    Description { label, unit: "", meaning: "", better: Better::Neither }
+}
+
+/// The names of all metrics.
+pub fn known_metrics() -> impl Iterator<Item = &'static str> {
+    KNOWN.iter().map(|known| known.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::path::{Path, PathBuf};
+
+    use super::*;
+
+    /// The sources below `path`, without their tests.
+    fn sources(path: &Path) -> Vec<String> {
+        let text = |path: &Path| {
+            let text = std::fs::read_to_string(path).unwrap();
+            text.split("#[cfg(test)]").next().unwrap_or_default().to_owned()
+        };
+        if path.is_file() {
+            return vec![text(path)];
+        }
+        let entries = std::fs::read_dir(path).unwrap().map(|entry| entry.unwrap().path());
+        entries
+            .filter(|path| path.is_dir() || path.extension().is_some_and(|e| e == "rs"))
+            .flat_map(|path| sources(&path))
+            .collect()
+    }
+
+    /// The words in quotes that stand where a name of a metric does: before a comma or `.to_owned()`, and not as the name of a
+    /// task, a weight or a field of a log, or as a verb.
+    fn names_in(text: &str) -> Vec<String> {
+        let letter = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
+        let elsewhere = ["observer,", "begin(", "line.insert(", "from_iter([(", "vec![", "io(", "join("];
+        let name_at = |place: usize| {
+            let (before, rest) = (text[..place].trim_end(), &text[place + 1..]);
+            let (name, after) = rest.split_at(rest.find(|c| !letter(c))?);
+            let after = after.strip_prefix('"')?.trim_start();
+            let stands = after.starts_with(',') || after.starts_with(".to_owned()");
+            let is_name = name.starts_with(|c: char| c.is_ascii_lowercase()) && stands;
+            (is_name && !elsewhere.iter().any(|end| before.ends_with(end))).then(|| name.to_owned())
+        };
+        text.match_indices('"').filter_map(|(place, _)| name_at(place)).collect()
+    }
+
+    /// Every name that the sources of runs write, those of sample metrics, and what rewards and training count.
+    fn written() -> BTreeSet<String> {
+        let here = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("src");
+        let mut names: BTreeSet<String> = BTreeSet::new();
+        for text in sources(&here.join("run")).iter().chain(&sources(&here.join("run.rs"))) {
+            names.extend(names_in(text));
+        }
+        for text in sources(&here) {
+            for start in ["fn figures(", "fn counted("] {
+                let bodies = text.split(start).skip(1).filter_map(|rest| rest.split("\n    }\n").next());
+                bodies.for_each(|body| names.extend(names_in(body)));
+            }
+        }
+        let schema = schemars::schema_for!(crate::metric::SampleMetrics);
+        let fields = schema.get("properties").and_then(|fields| fields.as_object()).unwrap();
+        names.extend(fields.keys().cloned());
+        let all = names.clone();
+        names.retain(|name| name.strip_suffix("_se").is_none_or(|base| !all.contains(base)));
+        names
+    }
+
+    #[test]
+    fn every_written_name_is_known_and_every_known_one_is_written() {
+        let known: BTreeSet<String> = known_metrics().map(str::to_owned).collect();
+        assert_eq!(known.len(), known_metrics().count(), "a name stands twice");
+        let written = written();
+        let missing: Vec<_> = written.difference(&known).collect();
+        let idle: Vec<_> = known.difference(&written).collect();
+        assert!(
+            missing.is_empty() && idle.is_empty(),
+            "not in the list: {missing:?}; never written: {idle:?}"
+        );
+    }
+
+    /// The page's list of all metrics is the one above, and its tables name no others. To write the list anew, run this test with
+    /// `UPDATE_DOCS=1`.
+    #[test]
+    fn the_book_lists_the_metrics() {
+        let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../docs/src/estimates.md");
+        let page = std::fs::read_to_string(&path).unwrap();
+        let (start, end) = ("<!-- all metrics -->\n", "<!-- end of all metrics -->");
+        let (head, rest) = page.split_once(start).expect("the page has a list");
+        let (list, tail) = rest.split_once(end).expect("the list has an end");
+        let mut expected = String::from("| name | unit | better | meaning |\n|---|---|---|---|\n");
+        for (name, label, unit, better, meaning) in KNOWN {
+            let better = match better {
+                Better::Lower => "lower",
+                Better::Higher => "higher",
+                Better::Neither => "",
+            };
+            let meaning = meaning.replace('|', "\\|");
+            expected.push_str(&format!("| `{name}` | {unit} | {better} | {label}. {meaning} |\n"));
+        }
+        if std::env::var_os("UPDATE_DOCS").is_some() {
+            std::fs::write(&path, format!("{head}{start}{expected}{end}{tail}")).unwrap();
+        } else {
+            assert_eq!(list, expected, "run this test with UPDATE_DOCS=1");
+        }
+        // `seconds` stands beside the metrics in result.json.
+        let known: BTreeSet<&str> = known_metrics().chain(["seconds"]).collect();
+        for line in head.lines().chain(tail.lines()).filter(|line| line.starts_with("| `")) {
+            let first = line.split('|').nth(1).unwrap_or_default();
+            for name in first.split('`').skip(1).step_by(2) {
+                assert!(known.contains(name), "{name} is no metric: {line}");
+            }
+        }
+    }
+
+    #[test]
+    fn unknown_names_are_made_readable() {
+        assert_eq!(describe("some_new_metric").label, "Some new metric");
+        assert_eq!(describe("ess").better, Better::Higher);
+    }
+}
