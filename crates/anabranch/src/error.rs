@@ -17,9 +17,9 @@ pub enum Error {
     #[error("{0}")]
     Input(Box<Problem>),
     /// A number left the finite range during training or estimation.
-    #[error("step {step}: {term} is not finite ({detail})")]
+    #[error("{}{term} is not finite ({detail})", if *step > 0 { format!("step {step}: ") } else { String::new() })]
     Numeric {
-        /// Optimiser step, or chain step for an estimate.
+        /// Optimiser step, from 1; 0 outside of training.
         step: u64,
         /// The term that failed, such as `loss` or `gradient of flow.0`.
         term: String,
@@ -60,6 +60,14 @@ impl Error {
                 Problem::new(place, reason(&source)).allowed("a path that can be written").into()
             }
             _ => Self::io("write", path, source),
+        }
+    }
+
+    /// The same failure of a number at the optimiser step that only training knows.
+    pub fn at_step(self, step: u64) -> Self {
+        match self {
+            Self::Numeric { step: 0, term, detail } => Self::Numeric { step, term, detail },
+            other => other,
         }
     }
 

@@ -148,6 +148,77 @@ fn the_posterior_of_a_run() {
     assert!(problem.err().unwrap().to_string().contains("allowed: {0, ..., 5}^2"));
 }
 
+/// Runs that were moved to where their priors stood: none can be built, and the message says how they lead back.
+#[test]
+fn priors_that_lead_back_are_refused() {
+    let [first, second, third] = ["prior-first", "prior-second", "prior-third"].map(Scratch::new);
+    let grid =
+        "name = 't'\n[target]\nkind = 'hypergrid'\ndim = 2\nside = 3\n[training]\nsteps = 1\nbatch = 2\n";
+    let onto = |prior: &Scratch| {
+        let prior = prior.0.display();
+        format!("{grid}[policy]\nprior = '{prior}'\n[objective]\nkind = 'relative-trajectory-balance'\n")
+    };
+    trained(&first.0, read("first.toml", grid, &[]).unwrap());
+    trained(&second.0, read("second.toml", &onto(&first), &[]).unwrap());
+    trained(&third.0, read("third.toml", &onto(&second), &[]).unwrap());
+    let move_to_first = |from: &Scratch| {
+        std::fs::remove_dir_all(&first.0).unwrap();
+        std::fs::rename(&from.0, &first.0).unwrap();
+        Run::open(&first.0).err().expect("a circle").to_string()
+    };
+    let (one, two) = (first.0.display().to_string(), second.0.display().to_string());
+    let message = move_to_first(&third);
+    assert!(message.contains(&format!("leads back to itself: {two} -> {one} -> {two};")), "{message}");
+    let message = move_to_first(&second);
+    assert!(message.contains(&format!("leads back to itself: {one} -> {one};")), "{message}");
+}
+
+/// Draws so cold that every weight but the largest is 0 in f32 are still the policy's: training goes on with finite losses.
+#[test]
+fn the_coldest_exploration_trains() {
+    for (recipe, temperature) in
+        [("hypergrid", "0.001"), ("hypergrid", "0.02"), ("box", "0.001"), ("torus", "1000")]
+    {
+        let temperature = format!("exploration.temperature={temperature}");
+        let sets = [&temperature, "training.steps=60", "evaluation.paths=200", "evaluation.samples=50"];
+        let overrides: Vec<Override> = sets.iter().map(|set| Override::parse(set).unwrap()).collect();
+        let scratch = Scratch::new("cold");
+        let metrics = trained(&scratch.0, named(recipe, &overrides).unwrap());
+        assert!(number(&metrics, "elbo").is_finite(), "{recipe} {temperature}: {metrics:?}");
+        if recipe == "hypergrid" {
+            let (tv, jsd) = (number(&metrics, "tv"), number(&metrics, "jsd"));
+            // Lin 1991: TV^2 / 2 <= JSD <= TV log 2.
+            assert!(0.5 * tv * tv <= jsd + 1e-9 && jsd <= tv * 2f64.ln() + 1e-9, "{tv}, {jsd}");
+        }
+    }
+}
+
+/// Training that leaves all numbers stops with the step and the term, whatever the objective, and what was reached can be looked at.
+#[test]
+fn training_that_diverges_says_where() {
+    for (recipe, sets) in [
+        ("risky-grid", ["optimizer.learning_rate=1e3", "optimizer.clip_norm=0"]),
+        ("hypergrid", ["optimizer.learning_rate=1e3", "optimizer.clip_norm=0"]),
+        ("torus", ["optimizer.learning_rate=1e3", "optimizer.clip_norm=0"]),
+    ] {
+        let sets =
+            sets.iter().chain(&["training.steps=300", "evaluation.paths=100", "evaluation.samples=50"]);
+        let overrides: Vec<Override> = sets.map(|set| Override::parse(set).unwrap()).collect();
+        let scratch = Scratch::new("diverges");
+        let run = Run::create(&scratch.0, named(recipe, &overrides).unwrap()).unwrap();
+        if let Err(error) = run.train(&mut Silent) {
+            let message = error.to_string();
+            assert!(
+                message.starts_with("step ") && message.contains(" is not finite ("),
+                "{recipe}: {message}"
+            );
+        }
+        if let Err(error) = run.evaluate(&Silent) {
+            assert!(error.to_string().contains(" is not finite ("), "{recipe}: {error}");
+        }
+    }
+}
+
 /// A transformer over each kind of words, with both backward policies: the learned law is near the exact one.
 #[test]
 fn words_by_a_transformer() {

@@ -121,6 +121,15 @@ fn overrides_are_named_by_their_flag() {
             "optimizer.learning_rate=-1",
             "--set optimizer.learning_rate: found -1; allowed: a positive number up to 1000",
         ),
+        ("optimizer.epsilon=1e-300", "--set optimizer.epsilon: found 0.000"),
+        (
+            "optimizer.beta2=0.99999999",
+            "--set optimizer.beta2: found 0.99999999; allowed: a number from 0 to 0.999999",
+        ),
+        (
+            "training.steps=9223372036854775807",
+            "--set training.steps: found 9223372036854775807; allowed: at most ",
+        ),
         ("optimizer.kind=sgd", "--set optimizer.kind: found \"sgd\"; allowed: adam, adamw"),
         (
             "optimizer.weight_decay=0.1",

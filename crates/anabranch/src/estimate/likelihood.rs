@@ -6,7 +6,7 @@ use crate::array::weights::{matrix, to_vec_f64};
 use crate::math::Estimate;
 use crate::model::Model;
 use crate::model::ode::Divergence;
-use crate::rng::Noise;
+use crate::rng::{Address, Noise};
 
 /// Rows evaluated together; also the unit of parallelism.
 const CHUNK: usize = 128;
@@ -75,26 +75,26 @@ fn row_nlls_observed(
         .map(|(index, chunk)| {
             let count = chunk.len() / dimension;
             let x = matrix(chunk.to_vec(), dimension, &model.device());
-            let first = (index * CHUNK) as u64;
+            let first = index * CHUNK;
             let values = match bound {
                 Bound::Lower(draws) => {
                     let mut sum = vec![0.0; count];
                     for draw in 0..draws {
-                        let address = noise.from_trajectory(first + ((draw as u64) << 32));
+                        let address = noise.at(Address::of_draw(draw, first));
                         let values = to_vec_f64(model.bound(x.clone(), &address));
                         sum.iter_mut().zip(values).for_each(|(sum, value)| *sum -= value / draws as f64);
                     }
                     sum
                 }
                 Bound::Importance(samples) => {
-                    let address = noise.from_trajectory(first * samples as u64);
+                    let address = noise.from_row(first * samples);
                     to_vec_f64(-model.importance_bound(x, samples, &address))
                 }
                 Bound::Ode { steps, divergence } => {
                     let chain = model.ode_chain(steps, divergence);
-                    to_vec_f64(-chain.encode(x, &noise.from_trajectory(first)).log_weight)
+                    to_vec_f64(-chain.encode(x, &noise.from_row(first)).log_weight)
                 }
-                Bound::Path => to_vec_f64(-model.chain().encode(x, &noise.from_trajectory(first)).log_weight),
+                Bound::Path => to_vec_f64(-model.chain().encode(x, &noise.from_row(first)).log_weight),
             };
             seen(count).then_some(values)
         })

@@ -29,7 +29,7 @@ pub fn forward_weights(
     let starts: Vec<usize> = (0..paths).step_by(CHUNK).collect();
     let draw = |first: &usize| {
         let rows = CHUNK.min(paths - first);
-        let weights = forward_log_weights(model, energy, rows, &noise.from_trajectory(*first as u64));
+        let weights = forward_log_weights(model, energy, rows, &noise.from_row(*first));
         let weights = to_vec_f64(weights);
         seen(rows).then_some(weights)
     };
@@ -53,7 +53,7 @@ pub fn backward_weights(
     let score = |(index, chunk): (usize, &[f32])| {
         let x = matrix(chunk.to_vec(), dimension, &model.device());
         let reward = double(energy.log_density(&x));
-        let address = noise.from_trajectory((index * CHUNK) as u64);
+        let address = noise.from_row(index * CHUNK);
         let weights = to_vec_f64(reward - model.chain().encode(x, &address).log_weight);
         seen(chunk.len() / dimension).then_some(weights)
     };

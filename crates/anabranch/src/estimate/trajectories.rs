@@ -41,7 +41,7 @@ pub struct Found<C> {
 /// many are done and answers whether to go on.
 ///
 /// # Errors
-/// If the reward fails, or with [`Error::Interrupted`] where `seen` said so.
+/// If the reward fails, the policy has no law at a state, or with [`Error::Interrupted`] where `seen` said so.
 pub fn outward<P: Policy>(
     policy: &P,
     evaluator: &dyn Evaluator,
@@ -95,7 +95,7 @@ fn in_blocks<'a, P: Policy>(
     let (mut batch, mut objects) = (Batch::default(), Vec::new());
     for first in (0..count).step_by(BLOCK) {
         let size = BLOCK.min(count - first);
-        let noise = noise.from_trajectory(noise.trajectory(0) + first as u64);
+        let noise = noise.from_row(first);
         let conditions = &conditions[first * width..(first + size) * width];
         let walk = Outward {
             sources: sources(first..first + size),
@@ -104,7 +104,7 @@ fn in_blocks<'a, P: Policy>(
             noise: &noise,
         };
         batch.clear();
-        batch.outward(policy, evaluator, walk);
+        batch.outward(policy, evaluator, walk)?;
         batch.describe(policy);
         batch.objects(policy, &mut objects);
         let paths = &mut batch.paths;
@@ -164,7 +164,7 @@ pub(crate) fn ended<T: Copy>(cut: &[bool], values: &[T]) -> Vec<T> {
 /// `inf`.
 ///
 /// # Errors
-/// [`Error::Interrupted`] where `seen` said so.
+/// If the policy has no law at a state, or with [`Error::Interrupted`] where `seen` said so.
 pub fn homeward<P: Policy>(
     policy: &P,
     evaluator: &dyn Evaluator,
@@ -180,7 +180,7 @@ pub fn homeward<P: Policy>(
     let mut batch = Batch::default();
     for first in (0..count).step_by(BLOCK) {
         let size = BLOCK.min(count - first);
-        let noise = noise.from_trajectory(noise.trajectory(0) + first as u64);
+        let noise = noise.from_row(first);
         let walk = Homeward {
             objects: &objects[first * cells..(first + size) * cells],
             conditions: &conditions[first * width..(first + size) * width],
@@ -188,7 +188,7 @@ pub fn homeward<P: Policy>(
             noise: &noise,
         };
         batch.clear();
-        batch.homeward(policy, evaluator, walk);
+        batch.homeward(policy, evaluator, walk)?;
         batch.describe(policy);
         batch.paths.log_reward.clear();
         batch.paths.log_reward.extend_from_slice(&log_rewards[first..first + size]);
@@ -206,7 +206,7 @@ pub fn homeward<P: Policy>(
 /// exact as they grow many. Nats.
 ///
 /// # Errors
-/// [`Error::Interrupted`] where `seen` said so.
+/// If the policy has no law at a state, or with [`Error::Interrupted`] where `seen` said so.
 pub fn log_likelihoods<P: Policy>(
     policy: &P,
     evaluator: &dyn Evaluator,

@@ -248,7 +248,10 @@ impl Model {
             segment.initialise(&x);
             if index > 0 {
                 for (step, transition) in segment.transitions().iter().enumerate().rev() {
-                    x = transition.backward(x, &noise.step((index << 16 | step) as u32)).state;
+                    // Longer chains go on at further trajectories.
+                    let (high, low) = ((step >> 16) as u64, step & 0xFFFF);
+                    let noise = noise.from_trajectory(high << 32).step((index << 16 | low) as u32);
+                    x = transition.backward(x, &noise).state;
                 }
             }
         }

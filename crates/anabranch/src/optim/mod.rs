@@ -94,9 +94,10 @@ impl OptimizerRecipe {
     /// The first one out of range.
     pub fn check(&self) -> Result<()> {
         within("optimizer.learning_rate", self.learning_rate, f64::MIN_POSITIVE, 1e3)?;
-        within("optimizer.beta1", self.beta1, 0.0, 0.999_999_9)?;
-        within("optimizer.beta2", self.beta2, 0.0, 0.999_999_999)?;
-        within("optimizer.epsilon", self.epsilon, f64::MIN_POSITIVE, 1.0)?;
+        // Moments are f32: nearer to 1 a decay is another one there, and squares of what smaller numbers are compared with are 0.
+        within("optimizer.beta1", self.beta1, 0.0, 0.999_999)?;
+        within("optimizer.beta2", self.beta2, 0.0, 0.999_999)?;
+        within("optimizer.epsilon", self.epsilon, 1e-16, 1.0)?;
         within("optimizer.weight_decay", self.weight_decay, 0.0, 1e3)?;
         within("optimizer.clip_norm", self.clip_norm, 0.0, f64::MAX)?;
         within("optimizer.final_fraction", self.final_fraction, 0.0, 1.0)?;

@@ -11,7 +11,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::softmax::{choose, log_softmax, spread, weigh};
-use super::{Behaviour, Policy, Said, SaidSlopes, Visit, unit};
+use super::{Behaviour, NoLaw, Policy, Said, SaidSlopes, Visit, unit};
 use crate::array::math::exp;
 use crate::environment::{Cell, Edge, Environment, States};
 use crate::error::{Problem, Result};
@@ -250,7 +250,7 @@ impl Policy for Actions {
         behaviour: Behaviour,
         stream: &mut Stream<'_>,
         work: &mut Work,
-    ) -> Option<Edge> {
+    ) -> Result<Option<Edge>, NoLaw> {
         let row = &row[self.forward_range()];
         let (place, exploration) = (unit(stream.word()), unit(stream.word()));
         // Exploration does not change what the environment itself does.
@@ -261,11 +261,11 @@ impl Policy for Actions {
         };
         work.weights.resize(row.len(), 0.0);
         weigh(row, inverse, &mut work.weights);
-        let action = choose(&work.weights, place);
-        (action < self.environment.moves()).then(|| {
+        let action = choose(&work.weights, place)?;
+        Ok((action < self.environment.moves()).then(|| {
             let removal = self.environment.apply(state, action) as u32;
             Edge { action: action as u32, removal }
-        })
+        }))
     }
 
     fn draw_backward(
@@ -274,8 +274,11 @@ impl Policy for Actions {
         row: &[f32],
         stream: &mut Stream<'_>,
         work: &mut Work,
-    ) -> Option<Edge> {
+    ) -> Result<Option<Edge>, NoLaw> {
         self.mask_backward(state, work);
+        if !work.mask.contains(&true) {
+            return Ok(None);
+        }
         work.weights.resize(work.mask.len(), 0.0);
         match &self.backward {
             BackwardPolicy::Learned => {
@@ -301,11 +304,9 @@ impl Policy for Actions {
                 }
             }
         }
-        work.mask.contains(&true).then(|| {
-            let removal = choose(&work.weights, unit(stream.word()));
-            let action = self.environment.undo(state, removal) as u32;
-            Edge { action, removal: removal as u32 }
-        })
+        let removal = choose(&work.weights, unit(stream.word()))?;
+        let action = self.environment.undo(state, removal) as u32;
+        Ok(Some(Edge { action, removal: removal as u32 }))
     }
 
     fn said(&self, visit: Visit<'_, Cell>, row: &[f32], work: &mut Work) -> Said {
@@ -367,7 +368,7 @@ impl Policy for Actions {
         if slopes.divergence != 0.0 && !chance {
             let mean = self.divergence(row, reference) as f32;
             let pairs = row[forward.clone()].iter().zip(&reference[forward.clone()]).zip(&mut out[forward]);
-            for ((own, other), out) in pairs.filter(|((own, _), _)| **own > f32::NEG_INFINITY) {
+            for ((own, other), out) in pairs.filter(|((own, _), _)| exp(**own) != 0.0) {
                 *out += slopes.divergence as f32 * exp(*own) * (own - other - mean);
             }
         }
@@ -421,7 +422,7 @@ impl Policy for Actions {
     fn divergence(&self, row: &[f32], reference: &[f32]) -> f64 {
         let range = self.forward_range();
         let pairs = row[range.clone()].iter().zip(&reference[range]);
-        let possible = pairs.filter(|(own, _)| **own > f32::NEG_INFINITY);
-        possible.map(|(own, other)| f64::from(exp(*own)) * f64::from(own - other)).sum()
+        let possible = pairs.map(|(own, other)| (f64::from(exp(*own)), f64::from(own - other)));
+        possible.filter(|(chance, _)| *chance != 0.0).map(|(chance, excess)| chance * excess).sum()
     }
 }

@@ -19,7 +19,7 @@ use std::sync::Arc;
 use super::law::{Concentrations, Law};
 use super::mixture::Mixture;
 use super::softmax::{choose, log_softmax, spread, weigh};
-use super::{Behaviour, Policy, Said, SaidSlopes, Visit};
+use super::{Behaviour, NoLaw, Policy, Said, SaidSlopes, Visit};
 use crate::environment::Edge;
 use crate::environment::continuous::{Continuous, Domain};
 use crate::error::{Problem, Result};
@@ -98,6 +98,9 @@ impl Side {
     }
 
     /// Draws coordinates; without a row, those of outputs of 0.
+    ///
+    /// # Errors
+    /// If one is no number.
     fn draw(
         &self,
         row: Option<&[f32]>,
@@ -105,13 +108,17 @@ impl Side {
         temperature: f64,
         z: &mut [f64],
         stream: &mut Stream<'_>,
-    ) {
+    ) -> Result<(), NoLaw> {
         for ((mixture, place), z) in self.part(coordinates).zip(z) {
             *z = match row {
                 Some(row) => mixture.draw(&row[place], temperature, stream),
                 None => mixture.law.draw_plain(stream),
             };
+            if !z.is_finite() {
+                return Err(NoLaw);
+            }
         }
+        Ok(())
     }
 
     /// Adds `slope` times the slopes of [`Side::log_density`].
@@ -299,22 +306,22 @@ impl Policy for Densities {
         behaviour: Behaviour,
         stream: &mut Stream<'_>,
         work: &mut Work,
-    ) -> Option<Edge> {
+    ) -> Result<Option<Edge>, NoLaw> {
         let (place, exploration) = (stream.uniform(), stream.uniform());
         let plain = exploration < f64::from(behaviour.epsilon);
         let choices = &row[self.forward.choices.clone()];
         work.weights.resize(choices.len(), 0.0);
         weigh(choices, if plain { 0.0 } else { 1.0 / behaviour.temperature }, &mut work.weights);
-        let action = choose(&work.weights, place);
+        let action = choose(&work.weights, place)?;
         if action >= self.environment.moves() {
-            return None;
+            return Ok(None);
         }
         let coordinates = self.environment.move_coordinates(action);
         let z = work.z(coordinates.len());
         let (row, temperature) = ((!plain).then_some(row), f64::from(behaviour.temperature));
-        self.forward.draw(row, coordinates, temperature, z, stream);
+        self.forward.draw(row, coordinates, temperature, z, stream)?;
         let removal = self.environment.apply(state, action, z) as u32;
-        Some(Edge { action: action as u32, removal })
+        Ok(Some(Edge { action: action as u32, removal }))
     }
 
     fn draw_backward(
@@ -323,10 +330,10 @@ impl Policy for Densities {
         row: &[f32],
         stream: &mut Stream<'_>,
         work: &mut Work,
-    ) -> Option<Edge> {
+    ) -> Result<Option<Edge>, NoLaw> {
         self.mask_backward(state, work);
         if !work.mask.contains(&true) {
-            return None;
+            return Ok(None);
         }
         work.weights.resize(work.mask.len(), 0.0);
         let row = self.heads.backward.then_some(row);
@@ -336,12 +343,12 @@ impl Policy for Densities {
                 work.weights.iter_mut().zip(&work.mask).for_each(|(w, may)| *w = f32::from(u8::from(*may)));
             }
         }
-        let removal = choose(&work.weights, stream.uniform());
+        let removal = choose(&work.weights, stream.uniform())?;
         let coordinates = self.environment.removal_coordinates(removal);
         let z = work.z(coordinates.len());
-        self.backward.draw(row, coordinates, 1.0, z, stream);
+        self.backward.draw(row, coordinates, 1.0, z, stream)?;
         let action = self.environment.undo(state, removal, z) as u32;
-        Some(Edge { action, removal: removal as u32 })
+        Ok(Some(Edge { action, removal: removal as u32 }))
     }
 
     fn said(&self, visit: Visit<'_, f32>, row: &[f32], work: &mut Work) -> Said {

@@ -17,7 +17,7 @@ use std::sync::LazyLock;
 use crate::error::{Problem, Result};
 use crate::math::gauss_legendre;
 use crate::math::special::{bessel_ratio, digamma, ln_bessel_i0, ln_gamma};
-use crate::rng::Stream;
+use crate::rng::{Stream, log_gamma_draw, von_mises_draw};
 
 /// How near to an end of the unit interval a coordinate comes: states in f32 tell no finer.
 const EDGE: f64 = 1e-6;
@@ -27,9 +27,6 @@ const WIDEST: f64 = 3.0;
 
 /// Nodes of the quadrature of a component.
 pub(super) const NODES: usize = 128;
-
-/// How often a draw is tried: each attempt fails with a chance below 1/2.
-const ATTEMPTS: usize = 128;
 
 /// The bounds of the parameters of Beta laws.
 ///
@@ -185,47 +182,4 @@ impl Law {
         };
         (z, weight * self.log_density(parameters, z).exp())
     }
-}
-
-/// The logarithm of a draw from `Gamma(shape, 1)`.
-///
-/// Marsaglia and Tsang, "A simple method for generating gamma variables" (2000); below 1 the shape is raised by one, and a
-/// power of a uniform multiplies the draw.
-pub(crate) fn log_gamma_draw(shape: f64, stream: &mut Stream<'_>) -> f64 {
-    let (large, log_power) =
-        if shape < 1.0 { (shape + 1.0, stream.uniform().ln() / shape) } else { (shape, 0.0) };
-    let d = large - 1.0 / 3.0;
-    let c = 1.0 / (9.0 * d).sqrt();
-    for _ in 0..ATTEMPTS {
-        let normal = stream.normal();
-        let uniform = stream.uniform();
-        let cube = (1.0 + c * normal).powi(3);
-        if cube > 0.0 && uniform.ln() < 0.5 * normal * normal + d * (1.0 - cube + cube.ln()) {
-            return (d * cube).ln() + log_power;
-        }
-    }
-    d.ln() + log_power
-}
-
-/// A draw from von Mises' law around 0.
-///
-/// Best and Fisher, "Efficient simulation of the von Mises distribution" (1979).
-pub(crate) fn von_mises_draw(concentration: f64, stream: &mut Stream<'_>) -> f64 {
-    if concentration < 1e-6 {
-        return PI * (2.0 * stream.uniform() - 1.0);
-    }
-    let tau = 1.0 + (1.0 + 4.0 * concentration * concentration).sqrt();
-    let rho = (tau - (2.0 * tau).sqrt()) / (2.0 * concentration);
-    let r = (1.0 + rho * rho) / (2.0 * rho);
-    for _ in 0..ATTEMPTS {
-        let z = (PI * stream.uniform()).cos();
-        let f = (1.0 + r * z) / (r + z);
-        let c = concentration * (r - f);
-        let (accept, sign) = (stream.uniform(), stream.word() >> 31);
-        if (c / accept).ln() + 1.0 - c >= 0.0 {
-            let angle = f.clamp(-1.0, 1.0).acos();
-            return if sign == 0 { angle } else { -angle };
-        }
-    }
-    0.0
 }

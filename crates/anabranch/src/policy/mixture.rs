@@ -67,9 +67,12 @@ impl Mixture {
         }
     }
 
-    /// A draw; the weights and each component are tempered.
+    /// A draw; the weights and each component are tempered. No number where a weight or a parameter is none.
     pub(super) fn draw(self, row: &[f32], temperature: f64, stream: &mut Stream<'_>) -> f64 {
-        let weight = |k: usize| (f64::from(row[k]) / temperature).exp();
+        // Untempered, the log-weights are taken as they are; tempered ones may all be far below 0.
+        let largest = row[..self.components].iter().copied().fold(f32::NEG_INFINITY, f32::max);
+        let shift = if temperature == 1.0 { 0.0 } else { f64::from(largest) };
+        let weight = |k: usize| ((f64::from(row[k]) - shift) / temperature).exp();
         let total: f64 = (0..self.components).map(weight).sum();
         let mut left = stream.uniform() * total;
         let mut chosen = 0;
@@ -77,7 +80,11 @@ impl Mixture {
             left -= weight(chosen);
             chosen += 1;
         }
-        self.law.draw(self.parameters(row, chosen), temperature, stream)
+        let parameters = self.parameters(row, chosen);
+        if !(total > 0.0 && total.is_finite() && parameters.iter().all(|p| p.is_finite())) {
+            return f64::NAN;
+        }
+        self.law.draw(parameters, temperature, stream)
     }
 
     /// `KL(p || q)` from a prepared row to another, nats, by quadrature.

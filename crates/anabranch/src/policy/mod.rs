@@ -26,7 +26,6 @@ use crate::rng::Stream;
 pub use actions::{Actions, BackwardPolicy, FlowHead, Ways};
 pub use densities::{Densities, Heads};
 pub use law::Concentrations;
-pub(crate) use law::{log_gamma_draw, von_mises_draw};
 
 /// How actions are drawn while exploring; probabilities are always the policy's own.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -121,6 +120,11 @@ impl Number for f32 {
     }
 }
 
+/// A policy has no law of the next action at a state: a log-probability or a parameter is not finite, or every possible
+/// action has probability 0.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NoLaw;
+
 /// A learned kernel pair over actions.
 ///
 /// A `row` is what the network answered at a state, which [`Policy::prepare`] has turned into log-probabilities in place;
@@ -167,6 +171,9 @@ pub trait Policy: Send + Sync + Debug {
     fn prepare(&self, state: &[Self::Cell], row: &mut [f32], work: &mut Self::Work);
 
     /// Draws an action and makes it; none is stopping.
+    ///
+    /// # Errors
+    /// If the row has no law; the state has then not changed.
     fn draw_forward(
         &self,
         state: &mut [Self::Cell],
@@ -174,16 +181,19 @@ pub trait Policy: Send + Sync + Debug {
         behaviour: Behaviour,
         stream: &mut Stream<'_>,
         work: &mut Self::Work,
-    ) -> Option<Edge>;
+    ) -> Result<Option<Edge>, NoLaw>;
 
     /// Draws a removal and makes it; none is at the source.
+    ///
+    /// # Errors
+    /// If the row has no law; the state has then not changed.
     fn draw_backward(
         &self,
         state: &mut [Self::Cell],
         row: &[f32],
         stream: &mut Stream<'_>,
         work: &mut Self::Work,
-    ) -> Option<Edge>;
+    ) -> Result<Option<Edge>, NoLaw>;
 
     /// The log-probabilities at a visit.
     fn said(&self, visit: Visit<'_, Self::Cell>, row: &[f32], work: &mut Self::Work) -> Said;

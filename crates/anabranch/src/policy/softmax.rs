@@ -2,11 +2,18 @@
 
 use pulp::{Arch, NullaryFnOnce};
 
+use super::NoLaw;
 use crate::array::math::exp;
 
-/// The first place at which the running sum passes `u` of the whole; never one of weight 0.
-pub(super) fn choose(weights: &[f32], u: f64) -> usize {
+/// The first place at which the running sum passes `u` of the whole, never one of weight 0.
+///
+/// # Errors
+/// If the weights are those of no law: one is no number, or all are 0.
+pub(super) fn choose(weights: &[f32], u: f64) -> Result<usize, NoLaw> {
     let total: f64 = weights.iter().map(|w| f64::from(*w)).sum();
+    if !(total > 0.0 && total.is_finite()) {
+        return Err(NoLaw);
+    }
     let mut left = u * total;
     let mut last = 0;
     for (place, weight) in weights.iter().enumerate() {
@@ -18,7 +25,7 @@ pub(super) fn choose(weights: &[f32], u: f64) -> usize {
             }
         }
     }
-    last
+    Ok(last)
 }
 
 /// Logits to log-probabilities over what is possible; answers the logarithm of their sum. Where nothing is possible all are
@@ -41,7 +48,7 @@ impl NullaryFnOnce for LogSoftmax<'_> {
         for (logit, may) in row.iter_mut().zip(mask) {
             *logit = if *may { *logit } else { f32::NEG_INFINITY };
         }
-        let largest = over_lanes(row, f32::NEG_INFINITY, |a, b| if a > b { a } else { b }, |logit| logit);
+        let largest = largest(row);
         if largest == f32::NEG_INFINITY {
             return largest;
         }
@@ -50,6 +57,12 @@ impl NullaryFnOnce for LogSoftmax<'_> {
         row.iter_mut().for_each(|logit| *logit -= total);
         total
     }
+}
+
+/// The largest of a row's numbers, `-inf` for none.
+#[inline(always)]
+fn largest(row: &[f32]) -> f32 {
+    over_lanes(row, f32::NEG_INFINITY, |a, b| if a > b { a } else { b }, |number| number)
 }
 
 /// Numbers that are joined side by side.
@@ -69,7 +82,8 @@ fn over_lanes(row: &[f32], start: f32, join: impl Fn(f32, f32) -> f32, value: im
     lanes.into_iter().fold(rest, join)
 }
 
-/// `out = exp(row * inverse)`, 0 at `-inf`.
+/// Weights of the law `row` of log-probabilities at the temperature `1 / inverse`, up to a factor: `out = exp((row - largest)
+/// inverse)`, 0 at `-inf`, no number where the row has none. Untempered, the row is taken as it is.
 pub(super) fn weigh(row: &[f32], inverse: f32, out: &mut [f32]) {
     Arch::new().dispatch(Weigh { row, inverse, out });
 }
@@ -86,8 +100,9 @@ impl NullaryFnOnce for Weigh<'_> {
     #[inline(always)]
     fn call(self) {
         let Self { row, inverse, out } = self;
+        let shift = if inverse == 1.0 { 0.0 } else { largest(row) };
         for (out, row) in out.iter_mut().zip(row) {
-            *out = if *row > f32::NEG_INFINITY { exp(row * inverse) } else { 0.0 };
+            *out = if *row == f32::NEG_INFINITY { 0.0 } else { exp((row - shift) * inverse) };
         }
     }
 }

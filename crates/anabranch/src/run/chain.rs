@@ -17,7 +17,7 @@ use crate::metric::features::Features;
 use crate::metric::{MetricOptions, Points, sample_metrics_in};
 use crate::model::Model;
 use crate::recipe::{ChainPlan, TargetData, TargetRecipe};
-use crate::rng::{Noise, Purpose};
+use crate::rng::{Address, Noise, Purpose};
 
 /// Measures a trained model of a plan; writes `samples.npy`.
 pub(super) fn evaluate(
@@ -78,7 +78,7 @@ pub(super) fn evaluate(
             if let Some(exact) = energy.log_z() {
                 metrics.insert("log_z_exact".to_owned(), json!(exact));
             }
-            let address = Noise::new(recipe.seed, Purpose::Target).from_trajectory(1 << 40);
+            let address = Noise::new(recipe.seed, Purpose::Target).at(Address::EXACT_PATHS);
             if let Some(rows) = energy.sample(paths, &address) {
                 let seen = watched(observer, "backward paths", paths);
                 let backward = backward_weights(&frozen, energy.as_ref(), &rows, &noise, &seen);
@@ -122,11 +122,11 @@ fn sample_metrics(plan: &ChainPlan, samples: &[f32]) -> Result<Option<Map<String
         TargetData::Rows(data) => (Cow::from(&data.train), Cow::from(&data.test)),
         TargetData::Energy(energy) => {
             let rows = samples.len() / dimension;
-            let draw = |first: u64| {
-                let noise = Noise::new(plan.recipe.seed, Purpose::Target);
-                energy.sample(rows, &noise.from_trajectory(first))
+            let noise = Noise::new(plan.recipe.seed, Purpose::Target);
+            let draw = |address| energy.sample(rows, &noise.at(address));
+            let (Some(fitted), Some(reference)) = (draw(Address::FITTED), draw(Address::COMPARED)) else {
+                return Ok(None);
             };
-            let (Some(fitted), Some(reference)) = (draw(1 << 42), draw(1 << 43)) else { return Ok(None) };
             (Cow::from(fitted), Cow::from(reference))
         }
     };

@@ -98,7 +98,7 @@ impl<P: Policy> BackAndForth<P> {
     /// Makes one move with every object; answers how many were accepted. Row `i` of `noise` is object `i`'s.
     ///
     /// # Errors
-    /// If there are no rewards; nothing has then changed.
+    /// If there are no rewards, or the policy has no law at a state; nothing has then changed.
     #[allow(clippy::too_many_arguments)]
     pub fn round(
         &mut self,
@@ -117,14 +117,14 @@ impl<P: Policy> BackAndForth<P> {
         let back = noise.purpose(Purpose::Backward);
         let homeward = Homeward { objects, conditions, most: &most, noise: &back };
         self.back.clear();
-        self.back.homeward(policy, evaluator, homeward);
+        self.back.homeward(policy, evaluator, homeward)?;
         self.back.describe(policy);
         self.back.starts(policy, &mut self.middles);
         let forth = noise.purpose(Purpose::Forward);
         let outward =
             Outward { sources: &self.middles, conditions, behaviour: Behaviour::default(), noise: &forth };
         self.forth.clear();
-        self.forth.outward(policy, evaluator, outward);
+        self.forth.outward(policy, evaluator, outward)?;
         self.forth.describe(policy);
         self.forth.objects(policy, &mut self.proposed);
         self.log_rewards.resize(log_rewards.len(), 0.0);

@@ -77,7 +77,7 @@ impl Sampler {
         let starts: Vec<usize> = (0..rows).step_by(CHUNK).collect();
         let draw = |start: &usize| -> Option<Vec<f32>> {
             let count = CHUNK.min(rows - start);
-            let address = noise.from_trajectory(noise.trajectory(0) + *start as u64);
+            let address = noise.from_row(*start);
             let samples = to_vec(chain.sample(count, &address));
             seen(count).then_some(samples)
         };

@@ -114,8 +114,8 @@ impl PlantedModes {
         let mut objects = Vec::new();
         for (index, mode) in self.packed_modes().enumerate() {
             for flips in 0..self.bits {
-                let row = (index * self.bits + flips) as u64;
-                let order = noise.from_trajectory(noise.trajectory(0) + row).permutation(self.bits);
+                let row = index * self.bits + flips;
+                let order = noise.from_row(row).permutation(self.bits);
                 let mut bits: Vec<u64> = mode.to_vec();
                 order[..flips].iter().for_each(|place| bits[place / 64] ^= 1 << (63 - place % 64));
                 let bit = |place: usize| (bits[place / 64] >> (63 - place % 64) & 1) as Cell;

@@ -23,7 +23,7 @@ use crate::model::state_flow::StateFlow;
 use crate::model::{Goal, Model};
 use crate::objective::balance::{Drawn, Needs, PathObjective, ReferenceKind};
 use crate::optim::OptimizerRecipe;
-use crate::rng::{Noise, Purpose};
+use crate::rng::{Address, Counted, Noise, Purpose};
 use crate::target::Energy;
 
 /// Where a chain's paths end.
@@ -137,7 +137,7 @@ impl ChainLearner<'_> {
                 for index in step * batch as u64..(step + 1) * batch as u64 {
                     let (epoch, place) = (index / rows, (index % rows) as usize);
                     if self.order.as_ref().is_none_or(|(known, _)| *known != epoch) {
-                        self.order = Some((epoch, noise.step(epoch as u32).permutation(rows as usize)));
+                        self.order = Some((epoch, noise.long_step(epoch).permutation(rows as usize)));
                     }
                     let row = self.order.as_ref().map_or(0, |(_, order)| order[place]);
                     out.extend_from_slice(&data[row * columns..(row + 1) * columns]);
@@ -145,23 +145,27 @@ impl ChainLearner<'_> {
                 out
             }
             Ends::Target(target) => {
-                let address =
-                    Noise::new(self.task.seed, Purpose::Target).from_trajectory(step * batch as u64);
-                target.sample(batch, &address).unwrap_or_default()
+                let noise = self.noise(Purpose::Target, step, batch);
+                target.sample(batch, &noise).unwrap_or_default()
             }
         }
+    }
+
+    /// The noise of a step of so many rows.
+    fn noise(&self, purpose: Purpose, step: u64, rows: usize) -> Noise {
+        Noise::new(self.task.seed, purpose).at(Address::of_step(Counted::Rows, step, rows))
     }
 
     /// The paths of a step, with their numbers.
     fn draw(&mut self, step: u64, epoch: u64, log_z: f64) -> Path {
         let batch = self.task.training.batch;
-        let noise = Noise::new(self.task.seed, Purpose::Backward).from_trajectory(step * batch as u64);
+        let noise = self.noise(Purpose::Backward, step, batch);
         match (self.needs.drawn, &self.task.ends) {
             (Drawn::Backward { samples, local }, _) => {
                 let rows = self.batch(step);
                 let model = &self.task.model;
                 let x = matrix(rows, model.dimension(), &model.device());
-                let noise = noise.from_trajectory(step * (batch * samples) as u64);
+                let noise = self.noise(Purpose::Backward, step, batch * samples);
                 let path = Path::backward(model, repeated(x, samples), &noise, local.then_some(Goal::Loss));
                 path.numbers(vec![0.0; batch * samples], &mut self.paths);
                 path

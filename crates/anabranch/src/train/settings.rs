@@ -3,7 +3,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::error::{Result, positive, within};
+use crate::error::{Problem, Result, positive, within};
+use crate::rng::Counted;
 
 /// How long training takes, and what is written when.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -53,5 +54,18 @@ impl TrainingRecipe {
         positive("training.log_every", self.log_every)?;
         within("training.batch", self.batch as f64, 1.0, 1e7)?;
         within("training.ema", self.ema, 0.0, 0.999_999_9)
+    }
+
+    /// Checks that the noise of all steps has addresses, where each step uses them for at most `rows` rows `times` times.
+    ///
+    /// # Errors
+    /// If it has not.
+    pub(crate) fn addressed(&self, counted: Counted, times: u64, rows: u64) -> Result<()> {
+        let most = counted.most_steps(rows) / times.max(1);
+        if self.steps > most {
+            let allowed = format!("at most {most} with so many random rows in each: {times} times {rows}");
+            return Err(Problem::new("training.steps", self.steps.to_string()).allowed(allowed).into());
+        }
+        Ok(())
     }
 }

@@ -69,7 +69,7 @@ impl<L: Learner> Trainer<L> {
                 self.state.step = step;
                 Ok(info)
             }
-            Err(Failure::Stop(error)) => Err(error),
+            Err(Failure::Stop(error)) => Err(error.at_step(step)),
             Err(Failure::Skip(words)) => {
                 self.skipped += 1;
                 self.skipped_now += 1;

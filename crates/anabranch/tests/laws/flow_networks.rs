@@ -282,11 +282,8 @@ fn law_7_trajectories_do_not_depend_on_the_batch() {
             let noise = Noise::new(41, Purpose::Choice).from_trajectory(first);
             let behaviour = Behaviour { epsilon: 0.3, temperature: 2.0 };
             let mut batch = Batch::default();
-            batch.outward(
-                policy,
-                evaluator.as_ref(),
-                Outward { sources: &sources, conditions: &[], behaviour, noise: &noise },
-            );
+            let walk = Outward { sources: &sources, conditions: &[], behaviour, noise: &noise };
+            batch.outward(policy, evaluator.as_ref(), walk).unwrap();
             batch.describe(policy);
             let mut objects = Vec::new();
             batch.objects(policy, &mut objects);

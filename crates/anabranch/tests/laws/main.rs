@@ -6,6 +6,7 @@ mod chains;
 mod continuous;
 mod cycles;
 mod diffusion;
+mod draws;
 mod enumeration;
 mod environments;
 mod flow_networks;

@@ -7,8 +7,9 @@
 use crate::array::matmul::row_stride;
 use crate::chain::{Paths, Reference, Slopes};
 use crate::environment::Edge;
+use crate::error::{Error, Result};
 use crate::network::taped::{Evaluator, NONE, Tape};
-use crate::policy::{Behaviour, Policy, Said, SaidSlopes, Visit};
+use crate::policy::{Behaviour, NoLaw, Policy, Said, SaidSlopes, Visit};
 use crate::rng::Noise;
 
 /// A walk's direction.
@@ -60,6 +61,8 @@ pub struct Lane<P: Policy> {
     pub(super) parents: Vec<Parent>,
     pub(super) parent_counts: Vec<usize>,
     pub(super) parent_states: Vec<P::Cell>,
+    /// Why the walk was not made.
+    pub(super) failure: Option<Error>,
 }
 
 impl<P: Policy> Default for Lane<P> {
@@ -82,6 +85,7 @@ impl<P: Policy> Default for Lane<P> {
             parents: Vec::new(),
             parent_counts: Vec::new(),
             parent_states: Vec::new(),
+            failure: None,
         }
     }
 }
@@ -104,6 +108,9 @@ impl<P: Policy> Lane<P> {
 
     /// Walks forward from `sources`, `[trajectories, cells]`, until every trajectory has stopped, or, where walks can come
     /// back to a state, is cut short after the most moves; trajectory `i` draws row `i` of `noise`.
+    ///
+    /// # Errors
+    /// If the policy has no law at a state.
     pub fn forward(
         &mut self,
         policy: &P,
@@ -112,7 +119,7 @@ impl<P: Policy> Lane<P> {
         conditions: &[f32],
         behaviour: Behaviour,
         noise: &Noise,
-    ) {
+    ) -> Result<()> {
         let cells = policy.cells();
         let count = sources.len() / cells;
         self.begin(count, conditions, Direction::Forward);
@@ -144,8 +151,8 @@ impl<P: Policy> Lane<P> {
                 }
                 let outputs = self.tape.output(row as usize, policy.outputs());
                 let mut stream = noise.stream(trajectory as usize);
-                let Some(edge) = policy.draw_forward(state, outputs, behaviour, &mut stream, &mut self.work)
-                else {
+                let drawn = policy.draw_forward(state, outputs, behaviour, &mut stream, &mut self.work);
+                let Some(edge) = drawn.map_err(|NoLaw| no_law(policy, "forward", state))? else {
                     self.states.truncate(start);
                     continue;
                 };
@@ -166,11 +173,15 @@ impl<P: Policy> Lane<P> {
             std::mem::swap(&mut self.alive, &mut self.moved);
         }
         self.finish(count);
+        Ok(())
     }
 
     /// Walks backward from `objects`, `[trajectories, cells]`, until every trajectory has reached the source, or has made
     /// as many removals as `most` says, `[trajectories]` or empty; where walks can come back to a state, one that is not at
     /// the source after the most moves is cut short.
+    ///
+    /// # Errors
+    /// If the policy has no law at a state.
     pub fn backward(
         &mut self,
         policy: &P,
@@ -179,7 +190,7 @@ impl<P: Policy> Lane<P> {
         conditions: &[f32],
         most: &[u32],
         noise: &Noise,
-    ) {
+    ) -> Result<()> {
         let cells = policy.cells();
         let count = objects.len() / cells;
         self.begin(count, conditions, Direction::Backward);
@@ -214,9 +225,9 @@ impl<P: Policy> Lane<P> {
                     false => &[],
                 };
                 let mut stream = noise.stream(trajectory as usize);
-                let drawn =
-                    policy.draw_backward(&mut self.states[start..], outputs, &mut stream, &mut self.work);
-                let Some(edge) = drawn else {
+                let state = &mut self.states[start..];
+                let drawn = policy.draw_backward(state, outputs, &mut stream, &mut self.work);
+                let Some(edge) = drawn.map_err(|NoLaw| no_law(policy, "backward", state))? else {
                     self.states.truncate(start);
                     continue;
                 };
@@ -234,6 +245,7 @@ impl<P: Policy> Lane<P> {
         }
         self.answer(policy, evaluator, first);
         self.finish(count);
+        Ok(())
     }
 
     /// Asks other weights about the same trajectories.
@@ -462,6 +474,11 @@ impl<P: Policy> Lane<P> {
         evaluator.backward(&mut self.tape, &out, gradient);
         self.slopes = out;
     }
+}
+
+fn no_law<P: Policy>(policy: &P, direction: &str, state: &[P::Cell]) -> Error {
+    let (term, detail) = (format!("the {direction} policy"), format!("at {}", policy.describe(state)));
+    Error::Numeric { step: 0, term, detail }
 }
 
 pub(super) fn encode<P: Policy>(

@@ -22,6 +22,7 @@ use std::sync::Arc;
 use rayon::prelude::*;
 
 use crate::chain::{Paths, QuantileFlowSlopes, Slopes, StateFlowSlopes};
+use crate::error::Result;
 use crate::network::taped::{Evaluator, Network};
 use crate::policy::{Behaviour, Number, Policy};
 use crate::rng::Noise;
@@ -125,31 +126,47 @@ impl<P: Policy> Batch<P> {
     }
 
     /// Walks trajectories from the source, and adds them to those that are there.
-    pub fn outward(&mut self, policy: &P, evaluator: &dyn Evaluator, walk: Outward<'_, P::Cell>) {
+    ///
+    /// # Errors
+    /// If the policy has no law at a state; the batch must then be cleared.
+    pub fn outward(
+        &mut self,
+        policy: &P,
+        evaluator: &dyn Evaluator,
+        walk: Outward<'_, P::Cell>,
+    ) -> Result<()> {
         let count = walk.sources.len() / policy.cells();
         self.add_lanes(count, walk.noise, |lane, first, size, noise| {
             let sources = part(walk.sources, count, first, size);
             let conditions = part(walk.conditions, count, first, size);
-            lane.forward(policy, evaluator, sources, conditions, walk.behaviour, noise);
-        });
+            lane.forward(policy, evaluator, sources, conditions, walk.behaviour, noise)
+        })
     }
 
     /// Walks trajectories from their objects, and adds them to those that are there.
-    pub fn homeward(&mut self, policy: &P, evaluator: &dyn Evaluator, walk: Homeward<'_, P::Cell>) {
+    ///
+    /// # Errors
+    /// As [`Batch::outward`].
+    pub fn homeward(
+        &mut self,
+        policy: &P,
+        evaluator: &dyn Evaluator,
+        walk: Homeward<'_, P::Cell>,
+    ) -> Result<()> {
         let count = walk.objects.len() / policy.cells();
         self.add_lanes(count, walk.noise, |lane, first, size, noise| {
             let objects = part(walk.objects, count, first, size);
             let conditions = part(walk.conditions, count, first, size);
-            lane.backward(policy, evaluator, objects, conditions, part(walk.most, count, first, size), noise);
-        });
+            lane.backward(policy, evaluator, objects, conditions, part(walk.most, count, first, size), noise)
+        })
     }
 
     fn add_lanes(
         &mut self,
         count: usize,
         noise: &Noise,
-        walk: impl Fn(&mut Lane<P>, usize, usize, &Noise) + Sync,
-    ) {
+        walk: impl Fn(&mut Lane<P>, usize, usize, &Noise) -> Result<()> + Sync,
+    ) -> Result<()> {
         let (size, used) = (lane_size(count), self.used);
         self.used += count.div_ceil(size);
         if self.lanes.len() < self.used {
@@ -157,8 +174,10 @@ impl<P: Policy> Batch<P> {
         }
         self.lanes[used..self.used].par_iter_mut().enumerate().for_each(|(index, lane)| {
             let first = index * size;
-            walk(lane, first, size, &noise.from_trajectory(noise.trajectory(0) + first as u64));
+            lane.failure = walk(lane, first, size, &noise.from_row(first)).err();
         });
+        // The first of several, whichever thread was faster.
+        self.lanes[used..self.used].iter_mut().find_map(|lane| lane.failure.take()).map_or(Ok(()), Err)
     }
 
     /// Fills [`Batch::paths`] with what the trajectories say, all but rewards and `log Z`.

@@ -59,8 +59,8 @@ fn gradients_agree_with_differences() {
             noise: &noise,
         };
         let homeward = Homeward { objects: &objects, conditions: &conditions, most: &[], noise: &noise };
-        batch.outward(policy, evaluator.as_ref(), outward);
-        batch.homeward(policy, evaluator.as_ref(), homeward);
+        batch.outward(policy, evaluator.as_ref(), outward).unwrap();
+        batch.homeward(policy, evaluator.as_ref(), homeward).unwrap();
         batch.describe(policy);
         assert_eq!(batch.paths.trajectories(), 2 * count);
         value_and_slopes(&batch.paths, &mut batch.slopes);
@@ -107,7 +107,7 @@ fn walks_do_not_depend_on_threads() {
                 behaviour: Behaviour::default(),
                 noise: &noise,
             };
-            batch.outward(&model.policy, model.network.with(&weights).as_ref(), outward);
+            batch.outward(&model.policy, model.network.with(&weights).as_ref(), outward).unwrap();
             batch.describe(&model.policy);
             batch.slopes.reset(&batch.paths);
             batch.slopes.forward.iter_mut().enumerate().for_each(|(i, slope)| *slope = (i as f64).sin());
@@ -141,7 +141,7 @@ fn junctions_agree_with_the_policy_everywhere() {
         let outward = Outward { sources: &sources, conditions: &[], behaviour, noise: &noise };
         let mut batch = Batch::default();
         let evaluator = model.network.with(&weights);
-        batch.outward(policy, evaluator.as_ref(), outward);
+        batch.outward(policy, evaluator.as_ref(), outward).unwrap();
         batch.describe(policy);
         batch.ask_parents(policy, evaluator.as_ref());
         let mut states = Vec::new();
@@ -193,7 +193,7 @@ fn junctions_agree_with_the_policy_everywhere() {
                 moved[at] += shift;
                 let evaluator = model.network.with(&moved);
                 let mut same = Batch::default();
-                same.outward(policy, model.network.with(&weights).as_ref(), outward);
+                same.outward(policy, model.network.with(&weights).as_ref(), outward).unwrap();
                 same.ask_again(policy, evaluator.as_ref());
                 same.ask_parents(policy, evaluator.as_ref());
                 value(&same.junctions)

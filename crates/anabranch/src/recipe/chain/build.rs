@@ -25,7 +25,7 @@ use crate::model::vae::{ObservationModel, Vae};
 use crate::model::{Model, Segment};
 use crate::network::{Feedforward, MaskedNetwork, Network};
 use crate::objective::balance::{BackwardObjective, Objective};
-use crate::rng::{Noise, Purpose};
+use crate::rng::{Address, Noise, Purpose};
 use crate::target::Energy;
 use crate::train::Trainer;
 use crate::train::chain::{ChainLearner, ChainTask, Ends};
@@ -126,7 +126,7 @@ impl ChainPlan {
 
     /// The noise of the samples that a run writes.
     pub fn sampling_noise(&self) -> Noise {
-        Noise::new(self.recipe.seed, Purpose::Source).from_trajectory(1 << 41)
+        Noise::new(self.recipe.seed, Purpose::Source).at(Address::SAMPLES)
     }
 
     /// How the likelihood of data is bounded: over the whole path, or, where that is long, from some draws of its steps.

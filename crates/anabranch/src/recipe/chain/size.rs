@@ -11,6 +11,7 @@
 use super::{ChainRecipe, CouplingKind, PredictionName, SegmentRecipe, TransformerName};
 use crate::error::{Problem, Result};
 use crate::objective::balance::Drawn;
+use crate::rng::Counted;
 
 /// Coordinates of the target's space.
 const MOST_DIMENSIONS: usize = 100_000;
@@ -20,8 +21,6 @@ const MOST_FITTED: usize = 1 << 28;
 const MOST_WEIGHTS: f64 = (1u64 << 28) as f64;
 /// Numbers that one batch may need.
 const MOST_NUMBERS: f64 = (1u64 << 30) as f64;
-/// Rows that all steps together may see: trajectories have addresses of 48 bits.
-const MOST_ROWS: f64 = (1u64 << 48) as f64;
 
 /// What a segment over some coordinates needs, in f64, which does not overflow.
 struct Need {
@@ -121,15 +120,10 @@ pub(super) fn check(recipe: &ChainRecipe, dimension: usize) -> Result<()> {
     }
     let training = &recipe.training;
     let (paths, simulated) = match recipe.objective.needs().drawn {
-        Drawn::Backward { samples, local } => (samples as f64, !local),
-        Drawn::Forward => (1.0, true),
+        Drawn::Backward { samples, local } => (samples as u64, !local),
+        Drawn::Forward => (1, true),
     };
-    let rows = training.batch as f64 * paths;
-    if training.steps as f64 * rows > MOST_ROWS {
-        return Err(Problem::new("training.steps", training.steps.to_string())
-            .allowed(format!("at most {} with {rows} rows a step", (MOST_ROWS / rows) as u64))
-            .into());
-    }
+    training.addressed(Counted::Rows, 1, (training.batch as u64).saturating_mul(paths))?;
     let backward = !recipe.objective.needs_target();
     let (mut weights, mut numbers, mut widest, mut outer) = (0.0, 0.0, 0f64, dimension as f64);
     for (index, segment) in recipe.model.iter().enumerate().rev() {
@@ -159,7 +153,7 @@ pub(super) fn check(recipe: &ChainRecipe, dimension: usize) -> Result<()> {
             ))
             .into())
     };
-    most(numbers * paths, "training.batch", training.batch, training.batch as f64)?;
+    most(numbers * paths as f64, "training.batch", training.batch, training.batch as f64)?;
     let evaluation = &recipe.evaluation;
     if recipe.target.is_energy() {
         most(dimension as f64, "evaluation.paths", evaluation.paths, evaluation.paths as f64)?;

@@ -11,7 +11,7 @@ use crate::error::{Problem, Result};
 use crate::model::gflownet::GFlowNet;
 use crate::network::taped::{Answers, DeepSets, Inputs, Mlp, Network, Shape, Table, Transformer, Trunks};
 use crate::policy::{Actions, BackwardPolicy, Densities, FlowHead, Heads, Policy, Ways};
-use crate::rng::{Noise, Purpose};
+use crate::rng::{Address, Noise, Purpose};
 use crate::target::{AtRisk, Target};
 use crate::train::gflownet::{FlowTrainer, Settings};
 
@@ -96,7 +96,7 @@ impl GFlowNetPlan {
 
     /// The noise of the samples that a run writes.
     pub fn sampling_noise(&self) -> Noise {
-        Noise::new(self.recipe.seed, Purpose::Choice).from_trajectory(1 << 47)
+        Noise::new(self.recipe.seed, Purpose::Choice).at(Address::FLOW_SAMPLES)
     }
 }
 

@@ -13,24 +13,13 @@ use crate::policy::Policy;
 const MOST_WEIGHTS: f64 = (1u64 << 28) as f64;
 /// Numbers that the trajectories of a step may need.
 const MOST_NUMBERS: f64 = (1u64 << 31) as f64;
-/// Trajectories of all steps together: they have addresses of 48 bits, the upper half of which is for other uses.
-const MOST_TRAJECTORIES: f64 = (1u64 << 46) as f64;
 
 /// Checks that a recipe with a policy fits into a machine's memory.
 ///
 /// # Errors
 /// If a stated limit is passed.
 pub(super) fn check(recipe: &GFlowNetRecipe, policy: &impl Policy) -> Result<()> {
-    let training = recipe.overview().training;
-    let batch = training.batch as f64;
-    if training.steps as f64 * batch > MOST_TRAJECTORIES {
-        return Err(Problem::new("training.steps", training.steps.to_string())
-            .allowed(format!(
-                "at most {} with {batch} trajectories a step",
-                (MOST_TRAJECTORIES / batch) as u64
-            ))
-            .into());
-    }
+    let batch = recipe.overview().training.batch as f64;
     let (outputs, inputs) = (policy.outputs() as f64, policy.inputs());
     let mut row = policy.cells() as f64 + 2.0 * outputs;
     if let NetworkRecipe::Transformer { layers, width, inner, .. } = &recipe.policy.network {

@@ -23,7 +23,7 @@ use crate::model::gflownet::{Batch, Outward};
 use crate::policy::{Actions, Behaviour, Policy as _};
 use crate::recipe::GFlowNetPlan;
 use crate::recipe::gflownet::FlowTask;
-use crate::rng::{Noise, Purpose};
+use crate::rng::{Address, Noise, Purpose};
 use crate::run::{Observer, insert, watched};
 use crate::train::Trained;
 
@@ -63,13 +63,13 @@ pub(super) fn evaluate(
     let seen = watched(observer, "forward paths", each * CONDITIONS);
     let mut all = Vec::new();
     for (k, condition) in conditions.chunks_exact(width).enumerate() {
-        let noise = noise.from_trajectory(noise.trajectory(0) + (k * each) as u64);
+        let noise = noise.from_row(k * each);
         let found = walked_under(task, trained, &condition.repeat(each), each, &noise, &seen)?;
         let from_paths = evidence(&found.log_weights);
         let exact = states.clone().map(|states| Exact::of_states(task, trained, states, condition));
         let exact = exact.transpose()?;
         let enumerated = exact.as_ref().map(|exact| log_sum_exp(&exact.log_rewards));
-        let learned = learned_log_z(task, trained, condition);
+        let learned = learned_log_z(task, trained, condition)?;
         all.push(Measured {
             log_z: from_paths.log_z,
             elbo: from_paths.elbo.value,
@@ -86,9 +86,11 @@ pub(super) fn evaluate(
 }
 
 /// The flow at the start under a condition, where the network says it.
-fn learned_log_z(task: &FlowTask<Actions>, trained: &Trained, condition: &[f32]) -> Option<f64> {
+fn learned_log_z(task: &FlowTask<Actions>, trained: &Trained, condition: &[f32]) -> Result<Option<f64>> {
     let policy = &task.model.policy;
-    policy.flow_place()?;
+    if policy.flow_place().is_none() {
+        return Ok(None);
+    }
     let mut source = vec![0; policy.cells()];
     policy.source(&mut source);
     let evaluator = task.model.network.with(&trained.vectors[0]);
@@ -96,9 +98,9 @@ fn learned_log_z(task: &FlowTask<Actions>, trained: &Trained, condition: &[f32])
     let noise = Noise::new(0, Purpose::Choice);
     let walk =
         Outward { sources: &source, conditions: condition, behaviour: Behaviour::default(), noise: &noise };
-    batch.outward(policy, evaluator.as_ref(), walk);
+    batch.outward(policy, evaluator.as_ref(), walk)?;
     batch.describe(policy);
-    Some(batch.paths.flow[0])
+    Ok(Some(batch.paths.flow[0]))
 }
 
 fn mean(values: impl Iterator<Item = f64>) -> Estimate {
@@ -158,7 +160,7 @@ fn front(
     if task.reward.parts(&[], 0, &mut values).map_err(fatal)? == 0 {
         return Ok(());
     }
-    let noise = noise.purpose(Purpose::Choice).from_trajectory(1 << 45);
+    let noise = noise.purpose(Purpose::Choice).at(Address::FRONT);
     let found = walked(task, trained, count, &noise, &watched(observer, "samples for the front", count))?;
     let parts = task.reward.parts(&found.objects, count, &mut values).map_err(fatal)?;
     let found = Front::new(values, parts)?.pareto();

@@ -54,14 +54,14 @@ pub(super) fn paths<P: Policy>(
     let mut moves = 0;
     for first in (0..count).step_by(BLOCK) {
         let size = BLOCK.min(count - first);
-        let noise = noise.from_trajectory(noise.trajectory(0) + first as u64);
+        let noise = noise.from_row(first);
         let sources = &sources[..size * cells];
         batch.clear();
         batch.outward(
             policy,
             evaluator.as_ref(),
             Outward { sources, conditions: &[], behaviour: Behaviour::default(), noise: &noise },
-        );
+        )?;
         batch.describe(policy);
         batch.ask_reference(policy, prior.as_ref());
         batch.objects(policy, &mut objects);

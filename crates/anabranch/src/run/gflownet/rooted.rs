@@ -72,7 +72,7 @@ pub(super) fn evaluate(
     );
     let (mut of_walks, mut of_entropy, mut compared) = (0.0, 0.0, 0usize);
     for (k, (root, place)) in roots.iter().zip(&places).enumerate() {
-        let noise = noise.purpose(Purpose::Choice).from_trajectory((k * WALKS) as u64);
+        let noise = noise.purpose(Purpose::Choice).from_row(k * WALKS);
         let walks = FromRoot::walk(policy, evaluator.as_ref(), task.reward.as_ref(), root, WALKS, &noise)
             .map_err(super::fatal)?;
         let (free_energy, entropy) = (walks.free_energy(), walks.entropy());

@@ -14,8 +14,7 @@ use crate::environment::continuous::Domain;
 use crate::error::Problem;
 use crate::math::log_sum_exp;
 use crate::math::special::{ln_bessel_i0, ln_gamma};
-use crate::policy::{log_gamma_draw, von_mises_draw};
-use crate::rng::{Noise, Stream};
+use crate::rng::{Noise, Stream, log_gamma_draw, von_mises_draw};
 use crate::target::{Failure, LARGEST, LEAST, Target, fill_rows, within};
 
 /// A mixture of products of laws.

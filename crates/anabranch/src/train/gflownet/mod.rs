@@ -25,7 +25,7 @@ use crate::model::gflownet::{self as walks, Batch, GFlowNet, Homeward, Outward};
 use crate::network::taped::Evaluator;
 use crate::objective::balance::{Needs, Objective, ReferenceKind};
 use crate::policy::Policy;
-use crate::rng::{Noise, Purpose};
+use crate::rng::{Address, Counted, Noise, Purpose};
 use crate::sampler::back_and_forth::{BackAndForth, Particles};
 use crate::target::{Failure, Target, checked};
 use novelty::Novelty;
@@ -190,7 +190,13 @@ impl<P: Policy> FlowLearner<P> {
     }
 
     fn noise(&self, purpose: Purpose, step: u64, rows: usize) -> Noise {
-        Noise::new(self.seed, purpose).from_trajectory(step * rows as u64)
+        noise_of(self.seed, purpose, Counted::Rows, step, rows)
+    }
+
+    /// The noise of what is observed of random rewards at a step: of the step's own objects, then of visited states.
+    fn observations(&self, step: u64) -> Noise {
+        let rows = self.settings.most_observations(self.model.policy.longest());
+        noise_of(self.seed, Purpose::Reward, Counted::Observations, step, rows)
     }
 
     /// Walks the step's trajectories and finds their rewards.
@@ -214,13 +220,13 @@ impl<P: Policy> FlowLearner<P> {
         let outward =
             Outward { sources: &self.work.sources, conditions: &conditions, behaviour, noise: &noise };
         self.work.batch.clear();
-        self.work.batch.outward(policy, evaluator, outward);
+        self.work.batch.outward(policy, evaluator, outward)?;
         self.work.batch.objects(policy, &mut self.work.objects);
         let mut log_rewards = vec![0.0; count];
         let cut: Vec<bool> = self.work.batch.cut().collect();
         let (reward, objects) = (self.reward.as_ref(), &self.work.objects);
         self.cut += reward_of_ends(policy, reward, objects, &cut, &conditions, &mut log_rewards)? as u64;
-        let noise = Noise::new(self.seed, Purpose::Reward).from_trajectory(step << 24);
+        let noise = self.observations(step);
         self.reward.observe(&self.work.objects, &conditions, &noise, &mut log_rewards)?;
         log_rewards
             .iter_mut()
@@ -252,6 +258,7 @@ impl<P: Policy> FlowLearner<P> {
 
     fn rewards_on_the_way(&mut self, step: u64) -> Result<(), Failure> {
         let (policy, count) = (&self.model.policy, self.settings.training.batch);
+        let noise = self.observations(step).from_row(count);
         let Work { batch, states, state_rewards, .. } = &mut self.work;
         batch.states(policy, states);
         let conditions = batch.row_conditions();
@@ -274,8 +281,6 @@ impl<P: Policy> FlowLearner<P> {
             let mut found = vec![0.0; ends.len()];
             let describe = |object: &[P::Cell]| policy.describe(object);
             checked(self.reward.as_ref(), &objects, &theirs, &describe, &mut found)?;
-            let noise = Noise::new(self.seed, Purpose::Reward);
-            let noise = noise.from_trajectory((step << 24) + count as u64);
             self.reward.observe(&objects, &theirs, &noise, &mut found)?;
             state_rewards.clear();
             state_rewards.resize(rows, None);
@@ -299,13 +304,11 @@ impl<P: Policy> FlowLearner<P> {
         let home = &mut self.work.home;
         home.clear();
         if let (Some(settings), Some(replay)) = (exploration.replay, &self.replay) {
-            let noise = Noise::new(self.seed, Purpose::Data);
-            let noise = noise.from_trajectory(step * settings.batch as u64);
+            let noise = noise_of(self.seed, Purpose::Data, Counted::Rows, step, settings.batch);
             replay.draw(settings.batch, &noise, home);
         }
         if let Some(data) = &exploration.data {
-            let noise = Noise::new(self.seed, Purpose::Target);
-            let noise = noise.from_trajectory(step * data.batch as u64);
+            let noise = noise_of(self.seed, Purpose::Target, Counted::Rows, step, data.batch);
             let rows = data.objects.len() / cells;
             let first = home.objects.len();
             for i in 0..data.batch {
@@ -333,8 +336,9 @@ impl<P: Policy> FlowLearner<P> {
             home.conditions.extend_from_slice(&conditions);
             home.log_rewards.extend(ended(cut, log_rewards));
             for round in 0..search.rounds {
-                let moves = (step * search.rounds as u64 + round as u64) * log_rewards.len() as u64;
-                let noise = Noise::new(self.seed, Purpose::Local).from_trajectory(moves);
+                let rounds = step * search.rounds as u64 + round as u64;
+                let noise =
+                    noise_of(self.seed, Purpose::Local, Counted::Search, rounds, log_rewards.len());
                 let particles = Particles {
                     objects: &mut home.objects[first..],
                     log_rewards: &mut home.log_rewards[known..],
@@ -355,14 +359,17 @@ impl<P: Policy> FlowLearner<P> {
         if home.log_rewards.is_empty() {
             return Ok(());
         }
-        let rows = home.log_rewards.len();
-        let noise = Noise::new(self.seed, Purpose::Backward).from_trajectory(step << 20);
-        debug_assert!(rows < 1 << 20);
+        let rows = self.settings.most_walks_back();
+        let noise = noise_of(self.seed, Purpose::Backward, Counted::WalksBack, step, rows);
         let walk =
             Homeward { objects: &home.objects, conditions: &home.conditions, most: &[], noise: &noise };
-        self.work.batch.homeward(policy, evaluator, walk);
-        Ok(())
+        Ok(self.work.batch.homeward(policy, evaluator, walk)?)
     }
+}
+
+/// The noise of a use of step `step`, which has at most `rows` rows at any step.
+fn noise_of(seed: u64, purpose: Purpose, counted: Counted, step: u64, rows: usize) -> Noise {
+    Noise::new(seed, purpose).at(Address::of_step(counted, step, rows))
 }
 
 impl<P: Policy> Learner for FlowLearner<P> {

@@ -7,7 +7,7 @@ use crate::error::{Problem, Result};
 use crate::objective::balance::{Objective, ReferenceKind};
 use crate::optim::OptimizerRecipe;
 use crate::policy::Policy;
-use crate::rng::Noise;
+use crate::rng::{Counted, Noise};
 use crate::target;
 use crate::train::TrainingRecipe;
 
@@ -61,7 +61,21 @@ impl<P: Policy> Settings<P> {
         self.conditions.is_some() || self.sources.is_some()
     }
 
-    /// Whether the objective fits the policy and all else.
+    /// The most trajectories that a step walks back.
+    pub(crate) fn most_walks_back(&self) -> usize {
+        let exploration = &self.exploration;
+        exploration.replay.map_or(0, |replay| replay.batch)
+            + exploration.data.as_ref().map_or(0, |data| data.batch)
+            + exploration.search.map_or(0, |_| self.training.batch)
+    }
+
+    /// The most rewards that a step observes, of trajectories of at most `longest` moves: at their ends, and on the way.
+    pub(crate) fn most_observations(&self, longest: usize) -> usize {
+        let walks = self.training.batch + self.most_walks_back();
+        self.training.batch.saturating_add(walks.saturating_mul(longest.saturating_add(1)))
+    }
+
+    /// Whether the objective fits the policy and all else, and the noise of all steps has addresses.
     ///
     /// # Errors
     /// If it does not.
@@ -94,6 +108,11 @@ impl<P: Policy> Settings<P> {
                 "one that is 0 at every trajectory, such as \"stable-detailed-balance\"",
             );
         }
-        Ok(())
+        let (batch, back) = (self.training.batch as u64, self.most_walks_back() as u64);
+        let rounds = self.exploration.search.map_or(0, |search| search.rounds as u64);
+        self.training.addressed(Counted::Rows, 1, batch.max(back))?;
+        self.training.addressed(Counted::Search, rounds, batch)?;
+        self.training.addressed(Counted::WalksBack, 1, back)?;
+        self.training.addressed(Counted::Observations, 1, self.most_observations(policy.longest()) as u64)
     }
 }

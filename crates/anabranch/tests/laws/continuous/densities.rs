@@ -26,7 +26,7 @@ fn walk(instance: &Instance, outputs: &[f32], trajectory: usize) -> (Vec<Vec<f32
         let stream = &mut noise.stream(trajectory);
         let drawn =
             policy.draw_forward(&mut state, &row, Behaviour::default(), stream, &mut Default::default());
-        let Some(edge) = drawn else { return (states, edges) };
+        let Some(edge) = drawn.unwrap() else { return (states, edges) };
         states.push(state);
         edges.push(edge);
     }
@@ -200,7 +200,7 @@ fn draws_follow_their_densities() {
                             true => policy.draw_forward(&mut other, &row, Behaviour::default(), stream, work),
                             false => policy.draw_backward(&mut other, &row, stream, work),
                         };
-                        features(drawn.map(|_| &other[..]), cells)
+                        features(drawn.unwrap().map(|_| &other[..]), cells)
                     })
                     .collect();
                 for feature in 0..=cells {

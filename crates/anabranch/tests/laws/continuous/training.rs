@@ -46,7 +46,7 @@ fn walk(
     let behaviour = Behaviour::default();
     let outward = Outward { sources: &sources, conditions: &[], behaviour, noise };
     batch.clear();
-    batch.outward(policy, network.with(weights).as_ref(), outward);
+    batch.outward(policy, network.with(weights).as_ref(), outward).unwrap();
     batch.describe(policy);
     let mut objects = Vec::new();
     batch.objects(policy, &mut objects);

@@ -28,13 +28,13 @@ fn there_and_back(instance: &Instance, seed: u64, count: usize) -> (Batch<Densit
     let behaviour = Behaviour::default();
     let outward = Outward { sources: &sources, conditions: &[], behaviour, noise: &noise };
     there.clear();
-    there.outward(policy, evaluator.as_ref(), outward);
+    there.outward(policy, evaluator.as_ref(), outward).unwrap();
     there.describe(policy);
     there.objects(policy, &mut objects);
     let noise = noise.purpose(Purpose::Backward);
     let homeward = Homeward { objects: &objects, conditions: &[], most: &[], noise: &noise };
     back.clear();
-    back.homeward(policy, evaluator.as_ref(), homeward);
+    back.homeward(policy, evaluator.as_ref(), homeward).unwrap();
     back.describe(policy);
     (there, back)
 }
@@ -194,7 +194,7 @@ fn law_2_both_directions() {
         let homeward = Homeward { objects: &objects, conditions: &[], most: &[], noise: &noise };
         let mut back = Batch::default();
         back.clear();
-        back.homeward(policy, network.with(&weights).as_ref(), homeward);
+        back.homeward(policy, network.with(&weights).as_ref(), homeward).unwrap();
         back.describe(policy);
         let mean = |batch: &mut Batch<Densities>, sign: f64| {
             let weights = log_weights(&instance, batch).into_iter();
@@ -245,7 +245,7 @@ fn the_brownian_bridge_is_exact() {
                     stream,
                     &mut Default::default(),
                 );
-                let edge = drawn.expect("a step");
+                let edge = drawn.unwrap().expect("a step");
                 let visit = Visit { state: &before, came: None, went: Some((edge, &state)) };
                 let forward = policy.said(visit, &row, &mut Default::default()).forward;
                 let visit = Visit { state: &state, came: Some((edge, &before)), went: None };
@@ -315,13 +315,8 @@ fn behaviour_changes_draws_alone() {
         let draws: Vec<f64> = (0..20_000)
             .map(|i| {
                 let mut state = source.clone();
-                policy.draw_forward(
-                    &mut state,
-                    &row,
-                    behaviour,
-                    &mut noise.stream(i),
-                    &mut Default::default(),
-                );
+                let stream = &mut noise.stream(i);
+                policy.draw_forward(&mut state, &row, behaviour, stream, &mut Default::default()).unwrap();
                 f64::from(state[0])
             })
             .collect();

@@ -3,17 +3,20 @@
 //! Every number is a pure function of `(seed, purpose, trajectory, step, column)`:
 //!
 //! ```text
-//! Philox4x32-10( key = seed,  counter = (block, step, trajectory low, purpose << 16 | trajectory high) )
+//! Philox4x32-10( key = seed,  counter = (block, step, bits 0..32, bits 48..60 | purpose | bits 32..48 of the trajectory) )
 //! ```
 //!
 //! so a trajectory sees the same noise whatever the batch size, the thread count or the number of
 //! processes, and a stream is resumed by knowing its address alone. One block holds four 32-bit words:
-//! columns `4 b .. 4 b + 4` of a row.
+//! columns `4 b .. 4 b + 4` of a row. Which trajectories each use of a seed has is said in one place ([`Address`]).
 //!
 //! Source: Salmon, Moraes, Dror, Shaw, "Parallel random numbers: as easy as 1, 2, 3" (SC 2011). The
 //! tests check the known answers that the authors' Random123 library publishes. Normals are Box-Muller
 //! pairs; logarithm, sine and cosine are polynomials in plain multiplications and additions, so that every
 //! machine gives the same bits.
+
+mod address;
+mod draws;
 
 use std::marker::PhantomData;
 use std::sync::Arc;
@@ -21,7 +24,12 @@ use std::sync::Arc;
 use pulp::NullaryFnOnce;
 use rayon::prelude::*;
 
-/// What a number is used for. Streams of different purposes never overlap.
+use address::TRAJECTORIES;
+pub use address::{Address, Counted};
+pub use draws::Stream;
+pub(crate) use draws::{log_gamma_draw, von_mises_draw};
+
+/// What a number is used for, one of at most 16. Streams of different purposes never overlap.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[repr(u16)]
 pub enum Purpose {
@@ -103,23 +111,59 @@ impl Noise {
         self.step
     }
 
-    /// Rows are trajectories `first`, `first + 1`, ... (48 bits).
+    /// Step `index` of a sequence that may have more than 2^32 of them: for rows that are not numbered.
+    ///
+    /// # Panics
+    /// If the index is past 2^60.
+    pub fn long_step(&self, index: u64) -> Self {
+        self.step(index as u32).from_trajectory(index >> 32)
+    }
+
+    /// Rows are the trajectories of a use of the seed.
+    pub fn at(&self, address: Address) -> Self {
+        self.from_trajectory(address.first())
+    }
+
+    /// Rows are trajectories `first`, `first + 1`, ...
+    ///
+    /// # Panics
+    /// If the first is past 2^60.
     pub fn from_trajectory(&self, first: u64) -> Self {
+        assert!(first < TRAJECTORIES, "a stream has no trajectory {first}");
         Self { rows: Rows::From(first), ..self.clone() }
     }
 
+    /// The rows from `row` on of this address, whose rows are not listed.
+    ///
+    /// # Panics
+    /// If the rows are listed, or past 2^60.
+    pub fn from_row(&self, row: usize) -> Self {
+        match self.rows {
+            Rows::From(first) => self.from_trajectory(first + row as u64),
+            Rows::Ids(_) => panic!("rows that are listed have no rest"),
+        }
+    }
+
     /// Rows are these trajectories, in this order.
+    ///
+    /// # Panics
+    /// If one is past 2^60.
     pub fn of_trajectories(&self, ids: Arc<[u64]>) -> Self {
+        assert!(ids.iter().all(|id| *id < TRAJECTORIES), "a stream has no such trajectory");
         Self { rows: Rows::Ids(ids), ..self.clone() }
     }
 
     /// The trajectory that row `row` belongs to.
     ///
     /// # Panics
-    /// If the rows were given as a list and `row` is past its end.
+    /// If the rows were given as a list and `row` is past its end, or the trajectory past 2^60.
     pub fn trajectory(&self, row: usize) -> u64 {
         match &self.rows {
-            Rows::From(first) => first + row as u64,
+            Rows::From(first) => {
+                let trajectory = first + row as u64;
+                assert!(trajectory < TRAJECTORIES, "a stream has no trajectory {trajectory}");
+                trajectory
+            }
             Rows::Ids(ids) => ids[row],
         }
     }
@@ -132,7 +176,7 @@ impl Noise {
 
     /// The words of row `row` one after the other, as many as are asked for.
     pub fn stream(&self, row: usize) -> Stream<'_> {
-        Stream { noise: self, row, words: [0; 4], taken: 0 }
+        Stream::new(self, row)
     }
 
     /// Fills a row-major `[rows, columns]` block with standard normals.
@@ -195,7 +239,9 @@ impl Noise {
             block,
             self.step,
             trajectory as u32,
-            (self.purpose as u32) << 16 | (trajectory >> 32) as u32 & 0xFFFF,
+            ((trajectory >> 48) as u32) << 20
+                | (self.purpose as u32) << 16
+                | (trajectory >> 32) as u32 & 0xFFFF,
         ]
     }
 
@@ -212,40 +258,6 @@ impl Noise {
             return fill((0, out));
         }
         out.par_chunks_mut(rows * columns).enumerate().for_each(fill);
-    }
-}
-
-/// Random words of one row, for draws that need an unknown number of them.
-#[derive(Debug, Clone)]
-pub struct Stream<'a> {
-    noise: &'a Noise,
-    row: usize,
-    /// The block that holds the next word.
-    words: [u32; 4],
-    taken: u32,
-}
-
-impl Stream<'_> {
-    /// The next word: column 0, 1, 2, ... of the row.
-    pub fn word(&mut self) -> u32 {
-        let place = self.taken % 4;
-        if place == 0 {
-            self.words = self.noise.words(self.row, self.taken / 4);
-        }
-        self.taken += 1;
-        self.words[place as usize]
-    }
-
-    /// A uniform on the open interval (0, 1), from one word.
-    pub fn uniform(&mut self) -> f64 {
-        (f64::from(self.word()) + 0.5) * (1.0 / 4_294_967_296.0)
-    }
-
-    /// A standard normal, from two words.
-    pub fn normal(&mut self) -> f64 {
-        let unit = (self.word() as f32 + 0.5) * (1.0 / 4_294_967_296.0);
-        let radius = (-2.0 * ln_unit(unit)).max(0.0).sqrt();
-        f64::from(radius * sin_cos_turns(self.word()).1)
     }
 }
 
@@ -453,19 +465,6 @@ mod tests {
             assert_ne!(all, noise.step(10).normal(37, columns));
             assert_ne!(all, noise.purpose(Purpose::Forward).normal(37, columns));
         }
-    }
-
-    #[test]
-    fn a_stream_has_the_words_of_its_row() {
-        let noise = Noise::new(4, Purpose::Choice).step(5);
-        let mut stream = noise.stream(9);
-        let words: Vec<u32> = (0..11).map(|_| stream.word()).collect();
-        let blocks: Vec<u32> = (0..3).flat_map(|block| noise.words(9, block)).collect();
-        assert_eq!(words, blocks[..11]);
-        assert_eq!(noise.stream(9).normal(), f64::from(noise.from_trajectory(9).normal(1, 1)[0]));
-        let mut stream = noise.stream(0);
-        let mean = (0..10_000).map(|_| stream.uniform()).sum::<f64>() / 1e4;
-        assert!((mean - 0.5).abs() < 5.0 * (1.0f64 / 12e4).sqrt(), "{mean}");
     }
 
     #[test]
