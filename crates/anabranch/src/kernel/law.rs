@@ -207,13 +207,13 @@ impl Law for DiscretisedGaussian {
         let levels = self.levels as usize;
         let values = uniform.iter().zip(masses.chunks_exact(levels)).map(|(&u, masses)| {
             let mut sum = 0.0;
-            masses
-                .iter()
-                .position(|mass| {
-                    sum += mass;
-                    u < sum
-                })
-                .unwrap_or(levels - 1) as f32
+            let passed = masses.iter().position(|mass| {
+                sum += mass;
+                u < sum
+            });
+            // The sum may round to less than 1: the last level that has a mass. Masses that are no numbers have none.
+            let level = passed.or_else(|| masses.iter().rposition(|mass| *mass > 0.0));
+            level.map_or(f32::NAN, |level| level as f32)
         });
         matrix(values.collect(), columns, &self.mean.device())
     }
