@@ -90,7 +90,18 @@ pub fn average(average: &mut [f32], weights: &[f32], decay: f32) {
     });
 }
 
-/// The sum of squares: in f32 over fixed blocks, sixteen partial sums in each, and in f64 over the blocks.
+/// The largest norm of gradients whose squares and their running means are numbers in f32.
+const LARGEST: f64 = 1e18;
+
+/// What gradients of norm `norm` are multiplied by so that it is at most `clip_norm`, 0 being no bound; none where the norm is
+/// no number, or what is left is too large for moments in f32.
+pub fn clipping(clip_norm: f64, norm: f64) -> Option<f64> {
+    let scale = if clip_norm > 0.0 && norm > clip_norm { clip_norm / norm } else { 1.0 };
+    (norm * scale <= LARGEST).then_some(scale)
+}
+
+/// The sum of squares: in f32 over fixed blocks, sixteen partial sums in each, and in f64 over the blocks; all in f64 where a
+/// block's is not finite.
 pub fn norm_squared(values: &[f32]) -> f64 {
     let block = |block: &[f32]| {
         let mut sums = [0.0f32; 16];
@@ -101,7 +112,8 @@ pub fn norm_squared(values: &[f32]) -> f64 {
     };
     let part = |part: &[f32]| pulp::Arch::new().dispatch(|| part.chunks(256).map(block).sum());
     let blocks: Vec<f64> = values.par_chunks(BLOCK).map(part).collect();
-    blocks.iter().sum()
+    let sum: f64 = blocks.iter().sum();
+    if sum.is_finite() { sum } else { values.iter().map(|value| f64::from(*value).powi(2)).sum() }
 }
 
 #[cfg(test)]
@@ -128,6 +140,26 @@ mod tests {
             }
         }
         w.iter().zip(&w64).for_each(|(w, w64)| assert!((f64::from(*w) - w64).abs() < 1e-5, "{w} {w64}"));
+    }
+
+    /// Gradients whose squares are no f32 have a norm; clipped, they step as smaller ones do, and as they are, they are refused.
+    #[test]
+    fn large_gradients_are_clipped_or_refused() {
+        let gradient = [3e25f32, -4e25];
+        let norm = norm_squared(&gradient).sqrt();
+        assert!((norm / 5e25 - 1.0).abs() < 1e-6, "{norm}");
+        let scale = clipping(1.0, norm).expect("it is clipped");
+        let recipe = OptimizerRecipe::default();
+        let (mut w, mut m, mut v) = ([0.0; 2], [0.0; 2], [0.0; 2]);
+        let update = Update { rate: 0.01, time: 1, scale, decayed: &[] };
+        adam_step(&recipe, update, &mut w, &gradient, Moments { first: &mut m, second: &mut v });
+        assert!((w[0] + 0.01).abs() < 1e-6 && (w[1] - 0.01).abs() < 1e-6, "{w:?}");
+        assert_eq!((clipping(0.0, norm), clipping(1e20, norm)), (None, None));
+        assert_eq!((clipping(0.0, f64::NAN), clipping(1.0, f64::INFINITY)), (None, None));
+        assert_eq!(
+            (clipping(0.0, 7.0), clipping(1.0, 0.5), clipping(1.0, 4.0)),
+            (Some(1.0), Some(1.0), Some(0.25))
+        );
     }
 
     #[test]

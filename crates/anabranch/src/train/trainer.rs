@@ -105,16 +105,15 @@ impl<L: Learner> Trainer<L> {
         let counted = || self.players.iter().zip(&self.gradients).filter(|(player, _)| of_loss(player));
         let norm =
             counted().filter_map(|(_, gradient)| gradient.as_deref()).map(norm_squared).sum::<f64>().sqrt();
-        if !norm.is_finite() {
+        let Some(scale) = adam::clipping(self.optimizer.clip_norm, norm) else {
             let is_bad =
                 |gradient: &Option<Vec<f32>>| gradient.iter().flatten().any(|value| !value.is_finite());
             let bad = counted().find(|(_, gradient)| is_bad(gradient));
             let term = bad
                 .map_or("the gradient".to_owned(), |(player, _)| format!("the gradient of {}", player.name));
-            return Err(Error::Numeric { step: step + 1, term, detail: format!("the loss was {loss}") });
-        }
-        let clip = self.optimizer.clip_norm;
-        let scale = if clip > 0.0 && norm > clip { clip / norm } else { 1.0 };
+            let detail = format!("its norm was {norm}, the loss {loss}");
+            return Err(Error::Numeric { step: step + 1, term, detail });
+        };
         let learning_rate = learning_rate(&self.optimizer, step, self.training.steps);
         let time = step * self.learner.epochs() + epoch + 1;
         let State { weights, first, second, .. } = &mut self.state;

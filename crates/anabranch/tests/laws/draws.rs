@@ -10,7 +10,7 @@ use anabranch::math::log_sum_exp;
 use anabranch::policy::{Actions, BackwardPolicy, Behaviour, FlowHead, NoLaw, Policy, Ways};
 use anabranch::recipe::{Plan, read};
 use anabranch::rng::{Noise, Purpose};
-use anabranch::train::{Trained, start};
+use anabranch::train::Trained;
 
 use crate::environments::environments;
 
@@ -200,7 +200,7 @@ fn forged_weights_stop_a_walk() {
     for target in targets {
         let plan =
             Plan::new(read("t.toml", &format!("name = 't'\n[target]\n{target}\n"), &[]).unwrap()).unwrap();
-        let trainer = start(&plan).unwrap();
+        let trainer = plan.start().unwrap();
         let Plan::GFlowNet(plan) = &plan else { panic!("a flow network") };
         for bad in [f32::NAN, f32::INFINITY, f32::MAX] {
             let mut vectors = trainer.trained().to_vec();

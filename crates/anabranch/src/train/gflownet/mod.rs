@@ -337,8 +337,7 @@ impl<P: Policy> FlowLearner<P> {
             home.log_rewards.extend(ended(cut, log_rewards));
             for round in 0..search.rounds {
                 let rounds = step * search.rounds as u64 + round as u64;
-                let noise =
-                    noise_of(self.seed, Purpose::Local, Counted::Search, rounds, log_rewards.len());
+                let noise = noise_of(self.seed, Purpose::Local, Counted::Search, rounds, log_rewards.len());
                 let particles = Particles {
                     objects: &mut home.objects[first..],
                     log_rewards: &mut home.log_rewards[known..],
