@@ -1,8 +1,20 @@
 //! One engine for every generative model that is a Markovian trajectory.
 //!
-//! Diffusion models, normalizing flows and variational autoencoders are pairs of Markov chains that run against each
-//! other between a simple source and a target. One number per trajectory, the path log-weight ([`chain`]), gives their
-//! likelihoods, their bounds on log Z and their training objectives.
+//! Diffusion models, normalizing flows, variational autoencoders and GFlowNets are pairs of Markov chains that run against each
+//! other between a simple source and a target: data, an energy, a reward. One number per trajectory, the path log-weight
+//! ([`chain`]), gives their likelihoods, their bounds on log Z and their training objectives.
+//!
+//! A [`recipe`] names the parts of a model and how to train it, and is checked as a whole into a plan. [`train`] has the one
+//! trainer, [`run`] a directory with all that came of it, [`report`] a page.
+//!
+//! ```
+//! use anabranch::recipe::{Plan, named};
+//! let plan = Plan::new(named("moons-flow", &[])?)?;
+//! let mut trainer = plan.start()?;
+//! let first = trainer.step()?;
+//! assert!(first.loss.is_finite());
+//! # Ok::<(), anabranch::error::Error>(())
+//! ```
 
 pub mod array;
 pub mod chain;
