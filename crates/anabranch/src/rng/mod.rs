@@ -158,18 +158,22 @@ impl Noise {
     /// # Panics
     /// If the rows were given as a list and `row` is past its end, or the trajectory past 2^60.
     pub fn trajectory(&self, row: usize) -> u64 {
+        let trajectory = self.number(row);
+        assert!(trajectory < TRAJECTORIES, "a stream has no trajectory {trajectory}");
+        trajectory
+    }
+
+    /// [`Noise::trajectory`] of a row that is known to have one.
+    fn number(&self, row: usize) -> u64 {
         match &self.rows {
-            Rows::From(first) => {
-                let trajectory = first + row as u64;
-                assert!(trajectory < TRAJECTORIES, "a stream has no trajectory {trajectory}");
-                trajectory
-            }
+            Rows::From(first) => first + row as u64,
             Rows::Ids(ids) => ids[row],
         }
     }
 
     /// Four random words: columns `4 block .. 4 block + 4` of row `row`.
     pub fn words(&self, row: usize, block: u32) -> [u32; 4] {
+        self.trajectory(row);
         let [c0, c1, c2, c3] = self.counter(row, block);
         philox([[c0], [c1], [c2], [c3]], self.seed).map(|[word]| word)
     }
@@ -234,7 +238,7 @@ impl Noise {
     }
 
     fn counter(&self, row: usize, block: u32) -> [u32; 4] {
-        let trajectory = self.trajectory(row);
+        let trajectory = self.number(row);
         [
             block,
             self.step,
@@ -248,6 +252,9 @@ impl Noise {
     /// Words come in lanes: `LANES` blocks at a time, counted through the rows.
     fn fill<M: Map>(&self, out: &mut [f32], columns: usize) {
         assert!(columns > 0 && out.len().is_multiple_of(columns), "a row has {columns} columns");
+        if let Some(last) = (out.len() / columns).checked_sub(1) {
+            self.trajectory(last);
+        }
         // Rows that one thread fills at a time.
         let rows = 4096_usize.div_ceil(columns);
         let fill = |(block, out): (usize, &mut [f32])| {
