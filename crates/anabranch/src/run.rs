@@ -6,6 +6,7 @@
 mod chain;
 pub(crate) mod gflownet;
 mod log;
+mod measures;
 
 pub use gflownet::Questions;
 
@@ -218,7 +219,14 @@ impl Run {
             if due(training.evaluate_every, info.step)
                 || (training.evaluate_every > 0 && info.step == training.steps)
             {
-                line.insert("validation".to_owned(), json!(trainer.evaluate()?));
+                let score = trainer.evaluate()?;
+                line.insert("validation".to_owned(), json!(score));
+                line.insert("trajectories".to_owned(), json!(info.step * training.batch as u64));
+                let scored = Trained { names: trainer.names(), vectors: trainer.scored().to_vec() };
+                line.extend(match &self.plan {
+                    Plan::Chain(plan) => chain::measures(plan, &scored, score),
+                    Plan::GFlowNet(plan) => gflownet::measures(plan, &scored)?,
+                });
             }
             if !line.is_empty() {
                 line.insert("seconds".to_owned(), json!(before + start.elapsed().as_secs_f64()));

@@ -20,6 +20,17 @@ fn lowest(points: &[Point]) -> Option<Point> {
 
 const STEPS: &str = "optimiser steps";
 
+/// The measures of a task that are drawn while it trains: title, key, label, caption.
+const MEASURES: [(&str, &str, &str, &str); 7] = [
+    ("Bits per dimension", "bits_per_dim", "bits/dim", "Of the validation split; lower is better."),
+    ("Distance to R / Z", "tv", "total variation", "Over all states; 0 is exact."),
+    ("ELBO", "elbo", "nats", "A lower bound on log Z, of forward paths."),
+    ("EUBO", "eubo", "nats", "An upper bound on log Z, of backward paths from exact samples."),
+    ("Error of log Z", "log_z_error", "nats", "Of the importance-weighted estimate."),
+    ("Effective sample size", "ess", "fraction", "Of forward paths; 1 is perfect."),
+    ("Modes found", "modes_found", "modes", "By a thousand samples."),
+];
+
 fn chart(title: &str, y_label: &str, series: Vec<Series>, size: (f64, f64)) -> String {
     let scale = Axis::scale_for(series.iter().flat_map(|s| s.points.iter().map(|point| point.1)));
     LineChart::fitting(title, STEPS, y_label, scale, series).svg(size.0, size.1)
@@ -61,6 +72,9 @@ pub(super) fn training(run: &Summary) -> Vec<String> {
     };
     add("Training loss", "loss", "loss", 0, "");
     add("Validation score", "validation", &run.validation, 1, "Of the averaged weights; lower is better.");
+    for (title, key, y_label, caption) in MEASURES {
+        add(title, key, y_label, 4, caption);
+    }
     add("Gradient norm", "gradient_norm", "norm", 2, "Of the whole gradient, before clipping.");
     add("Learning rate", "learning_rate", "rate", 3, "");
     figures

@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use serde_json::{Map, Value, json};
 
+use super::measures::{PATHS, insert_bound, insert_evidence};
 use super::{Observer, insert, watched};
 use crate::data::{Format, write_samples};
 use crate::error::{Error, Result};
@@ -18,6 +19,7 @@ use crate::metric::{MetricOptions, Points, sample_metrics_in};
 use crate::model::Model;
 use crate::recipe::{ChainPlan, TargetData, TargetRecipe};
 use crate::rng::{Address, Noise, Purpose};
+use crate::train::Trained;
 
 /// Measures a trained model of a plan; writes `samples.npy`.
 pub(super) fn evaluate(
@@ -107,6 +109,34 @@ pub(super) fn evaluate(
         }
     }
     Ok(metrics)
+}
+
+/// What is measured while a chain trains, of weights that were scored with `score`.
+pub(super) fn measures(plan: &ChainPlan, scored: &Trained, score: f64) -> Map<String, Value> {
+    let mut found = Map::new();
+    match &plan.data {
+        TargetData::Rows(data) => {
+            found.insert("nll".to_owned(), json!(score));
+            if plan.recipe.target.levels() > 0 {
+                let bits = score / (data.columns as f64 * std::f64::consts::LN_2);
+                found.insert("bits_per_dim".to_owned(), json!(bits));
+            }
+        }
+        TargetData::Energy(energy) => {
+            let model = plan.model.with_weights(&scored.vectors[..plan.model.weights().len()]);
+            let noise = plan.evaluation_noise();
+            if let Some(weights) = forward_weights(&model, energy.as_ref(), PATHS, &noise, &|_| true) {
+                insert_evidence(&mut found, evidence(&weights), energy.log_z());
+            }
+            let address = Noise::of_evaluation(plan.recipe.seed, Purpose::Target);
+            if let Some(rows) = energy.sample(PATHS, &address)
+                && let Some(weights) = backward_weights(&model, energy.as_ref(), &rows, &noise, &|_| true)
+            {
+                insert_bound(&mut found, upper_bound(&weights));
+            }
+        }
+    }
+    found
 }
 
 /// How far samples are from the test split (or, on an energy, from exact samples), in features fitted to the

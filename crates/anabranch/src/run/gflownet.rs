@@ -16,6 +16,7 @@ use std::time::Instant;
 
 use serde_json::{Map, Value, json};
 
+use super::measures::{PATHS, insert_bound, insert_evidence};
 use super::{Observer, insert, watched};
 use crate::data::{Format, write_samples};
 use crate::environment::Cell;
@@ -112,6 +113,66 @@ fn objects(
         }
     }
     Ok(metrics)
+}
+
+/// The most states that are listed for every point of a curve.
+const MOST_LISTED: usize = 20_000;
+
+/// What is measured while a flow network trains; nothing under conditions and roots, whose measures are a table.
+pub(super) fn measures(plan: &GFlowNetPlan, scored: &Trained) -> Result<Map<String, Value>> {
+    let mut found = Map::new();
+    if !plan.recipe.conditions.is_empty() || plan.recipe.roots.is_some() || plan.recipe.policy.prior.is_some()
+    {
+        return Ok(found);
+    }
+    match &plan.task {
+        Task::Discrete(task) => {
+            let most = plan.recipe.evaluation.exact_states.min(MOST_LISTED);
+            let exact = Exact::of(task, scored, most)?;
+            if let Some(exact) = &exact {
+                found.insert("tv".to_owned(), json!(exact.compared(None).comparison.tv));
+            }
+            let summed = exact.as_ref().map(|exact| log_sum_exp(&exact.log_rewards));
+            let log_z = task.reward.log_z(&[]).or(summed);
+            let draw = |count, noise: &Noise| exact.map(|exact| exact.draw(count, noise));
+            measured(plan, task, scored, log_z, draw, &mut found)?;
+        }
+        Task::Continuous(task) => {
+            let draw = |count: usize, noise: &Noise| {
+                let objects = task.reward.draw(count, noise)?;
+                let mut log_rewards = vec![0.0; count];
+                task.reward.log_rewards(&objects, &[], &mut log_rewards).ok()?;
+                Some((objects, log_rewards))
+            };
+            measured(plan, task, scored, task.reward.log_z(&[]), draw, &mut found)?;
+        }
+    }
+    Ok(found)
+}
+
+/// What paths in both directions say of scored weights.
+fn measured<P: Policy>(
+    plan: &GFlowNetPlan,
+    task: &FlowTask<P>,
+    scored: &Trained,
+    log_z: Option<f64>,
+    draw: impl FnOnce(usize, &Noise) -> Draws<P::Cell>,
+    found: &mut Map<String, Value>,
+) -> Result<()> {
+    let noise = plan.evaluation_noise();
+    let forward = walked(task, scored, PATHS, &noise, &|_| true)?;
+    insert_evidence(found, evidence(&forward.log_weights), log_z);
+    if let Some((objects, log_rewards)) = draw(PATHS, &noise.purpose(Purpose::Target)) {
+        let evaluator = task.model.network.with(&scored.vectors[0]);
+        let noise = noise.purpose(Purpose::Backward);
+        let policy = &task.model.policy;
+        let weights = homeward(policy, evaluator.as_ref(), &objects, &[], &log_rewards, &noise, &|_| true)?;
+        if weights.iter().all(|log_weight| log_weight.is_finite()) {
+            insert_bound(found, upper_bound(&weights));
+        }
+    }
+    modes(task, &forward, found);
+    Ok(())
 }
 
 fn numbers<C: Number>(objects: &[C]) -> Vec<f32> {

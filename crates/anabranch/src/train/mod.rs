@@ -66,6 +66,9 @@ pub trait Training {
     /// If no rewards are to be had.
     fn evaluate(&mut self) -> Result<f64>;
 
+    /// The weights that are scored: the average, where there is one, else the last.
+    fn scored(&self) -> &[Vec<f32>];
+
     /// The weights that are to be used: the best evaluated, else the average, else the last.
     fn trained(&self) -> &[Vec<f32>];
 

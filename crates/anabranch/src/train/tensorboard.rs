@@ -218,7 +218,8 @@ impl EventLog {
         Self { directory: directory_of(run), first: step + 1, validation, file: None }
     }
 
-    /// Writes the numbers of a line of `metrics.jsonl`: `validation` as `validation/...`, others as `train/...`.
+    /// Writes the numbers of a line of `metrics.jsonl`: those of training as `train/...`, the score and measures of the task as
+    /// `validation/...`.
     ///
     /// # Errors
     /// If the file cannot be written.
@@ -228,7 +229,11 @@ impl EventLog {
             .filter_map(|(name, value)| {
                 let tag = match name.as_str() {
                     "validation" => format!("validation/{}", self.validation),
-                    other => format!("train/{other}"),
+                    "loss" | "gradient_norm" | "learning_rate" | "steps_per_second" | "seconds"
+                    | "trajectories" => {
+                        format!("train/{name}")
+                    }
+                    measure => format!("validation/{measure}"),
                 };
                 Some((tag, Entry::Scalar(value.as_f64()?)))
             })

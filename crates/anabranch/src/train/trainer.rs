@@ -186,6 +186,10 @@ impl<L: Learner> Training for Trainer<L> {
         Ok(score)
     }
 
+    fn scored(&self) -> &[Vec<f32>] {
+        self.state.scored(&self.training)
+    }
+
     fn trained(&self) -> &[Vec<f32>] {
         self.state.trained(&self.training)
     }

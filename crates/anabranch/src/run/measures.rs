@@ -1,0 +1,32 @@
+//! What is measured while a run trains: the task's own numbers, against steps and trajectories.
+//!
+//! ```text
+//! data         nll (a bound or exact), bits/dim where there are levels
+//! target       ELBO, importance-weighted log Z, ESS, of forward paths; EUBO where there are exact samples
+//! flow network the same; tv to R / Z where few states can be listed; modes found
+//! ```
+//!
+//! Paths are those of the validation score, fewer than the final evaluation's and drawn apart from them.
+
+use serde_json::{Map, Value, json};
+
+use crate::estimate::Evidence;
+use crate::math::Estimate;
+
+/// Paths of a measure.
+pub(super) const PATHS: usize = 1000;
+
+/// What forward paths say, with the error of log Z where that is known.
+pub(super) fn insert_evidence(found: &mut Map<String, Value>, evidence: Evidence, log_z: Option<f64>) {
+    found.insert("elbo".to_owned(), json!(evidence.elbo.value));
+    found.insert("log_z".to_owned(), json!(evidence.log_z.value));
+    found.insert("ess".to_owned(), json!(evidence.ess));
+    if let Some(exact) = log_z {
+        found.insert("log_z_error".to_owned(), json!((evidence.log_z.value - exact).abs()));
+    }
+}
+
+/// What backward paths say.
+pub(super) fn insert_bound(found: &mut Map<String, Value>, bound: Estimate) {
+    found.insert("eubo".to_owned(), json!(bound.value));
+}
