@@ -513,3 +513,20 @@ fn deep_sets_with_separate_trunks() {
         assert!(number(&metrics, "tv") < 0.03, "{kind}: {metrics:?}");
     }
 }
+
+/// A policy of residual blocks learns a grid as a plain stack does.
+#[test]
+fn residual_blocks_in_a_policy() {
+    for network in ["hidden = [64, 64], residual = true", "hidden = [64, 64]"] {
+        let metrics = from_text(
+            &format!("residual-{}", network.contains("residual")),
+            &format!(
+                "name = 't'\n[target]\nkind = 'hypergrid'\ndim = 2\nside = 8\nreward = {{ kind = 'original', r0 = 0.1 }}\n\
+                 [policy]\nnetwork = {{ kind = 'mlp', {network} }}\n[optimizer]\nlearning_rate = 1e-3\nlog_z_rate = 0.1\n\
+                 [exploration]\nepsilon = 0.05\n[training]\nsteps = 3000\nbatch = 32\n"
+            ),
+        );
+        assert!(number(&metrics, "tv") < 0.05, "{network}: {metrics:?}");
+        bounds(&metrics, number(&metrics, "log_z_exact"), 0.1);
+    }
+}

@@ -6,7 +6,7 @@ use std::cell::Cell;
 use anabranch::error::Error;
 use anabranch::estimate::likelihood::{Bound, nll};
 use anabranch::estimate::paths::{backward_weights, forward_weights};
-use anabranch::recipe::{Override, Plan, Recipe, TargetData, library, read};
+use anabranch::recipe::{Override, Plan, Recipe, TargetData, library, named, read};
 use anabranch::rng::{Noise, Purpose};
 use anabranch::train::{Trained, Training};
 use proptest::collection::vec;
@@ -190,50 +190,71 @@ fn widths() -> impl Strategy<Value = Vec<usize>> {
 
 const ACTIVATIONS: [&str; 5] = ["relu", "silu", "gelu", "tanh", "elu"];
 
+/// A segment's network by its older keys, or one of any kind, as keys of an inline table.
+fn network(residual: bool) -> impl Strategy<Value = String> {
+    let older =
+        (widths(), any::<bool>(), word(&ACTIVATIONS)).prop_map(move |(hidden, blocks, activation)| {
+            let blocks = if residual { format!(", residual = {blocks}") } else { String::new() };
+            format!("hidden = {hidden:?}, activation = '{activation}'{blocks}")
+        });
+    let stack = (widths(), any::<bool>(), word(&ACTIVATIONS)).prop_map(|(hidden, blocks, activation)| {
+        format!(
+            "network = {{ kind = 'mlp', hidden = {hidden:?}, activation = '{activation}', residual = {blocks} }}"
+        )
+    });
+    let cut = || {
+        (1usize..3, any::<bool>())
+            .prop_map(|(patch, places)| format!("patch = {patch}, positions = {places}"))
+    };
+    let transformer = (1usize..3, 1usize..3, 1usize..3, cut()).prop_map(|(layers, heads, size, cut)| {
+        format!(
+            "network = {{ kind = 'transformer', layers = {layers}, heads = {heads}, width = {}, {cut} }}",
+            heads * size
+        )
+    });
+    let sets = (1usize..5, widths(), cut()).prop_map(|(width, hidden, cut)| {
+        format!("network = {{ kind = 'deep-sets', width = {width}, hidden = {hidden:?}, {cut} }}")
+    });
+    prop_oneof![6 => older, 1 => stack, 1 => transformer, 1 => sets]
+}
+
 /// A segment as an inline table.
 fn segment() -> impl Strategy<Value = String> {
     let diffusion = (
-        (widths(), any::<bool>(), word(&ACTIVATIONS), 1usize..4),
+        (network(true), 1usize..4),
         word(&["noise", "signal", "velocity", "score"]),
         word(&["linear", "cosine", "log-linear", "learned"]),
         (2usize..7, word(&["bound", "simple", "min-snr"]), -9.0..1.0f32, -1.0..9.0f32),
     )
-        .prop_map(|((hidden, residual, activation, half), prediction, schedule, (levels, weighting, first, last))| {
+        .prop_map(|((network, half), prediction, schedule, (levels, weighting, first, last))| {
             format!(
-                "{{ kind = 'diffusion', hidden = {hidden:?}, residual = {residual}, activation = '{activation}', \
+                "{{ kind = 'diffusion', {network}, \
                  embedding = {}, prediction = '{prediction}', schedule = '{schedule}', levels = {levels}, \
                  weighting = '{weighting}', gamma_first = {first:.2}, gamma_last = {last:.2} }}",
                 2 * half
             )
         });
     let flow = (
-        (1usize..4, widths(), any::<bool>(), word(&ACTIVATIONS)),
+        (1usize..4, network(true)),
         word(&["coupling", "autoregressive", "inverse-autoregressive"]),
         (word(&["affine", "spline"]), 2usize..6, 0.5..8.0f32),
         (word(&["lu", "permutation", "reversal", "none"]), any::<bool>()),
     )
-        .prop_map(
-            |(
-                (layers, hidden, residual, activation),
-                coupling,
-                (transformer, bins, bound),
-                (mixing, actnorm),
-            )| {
-                format!(
-                    "{{ kind = 'flow', layers = {layers}, hidden = {hidden:?}, residual = {residual}, \
-                     activation = '{activation}', coupling = '{coupling}', transformer = '{transformer}', \
+        .prop_map(|((layers, network), coupling, (transformer, bins, bound), (mixing, actnorm))| {
+            format!(
+                "{{ kind = 'flow', layers = {layers}, {network}, \
+                     coupling = '{coupling}', transformer = '{transformer}', \
                      bins = {bins}, bound = {bound:.2}, mixing = '{mixing}', actnorm = {actnorm} }}"
-                )
-            },
-        );
-    let vae =
-        (widths(), widths(), word(&ACTIVATIONS), word(&["bernoulli", "discretised-logistic", "gaussian"]))
-            .prop_map(|(latent, hidden, activation, observation)| {
-                format!(
-                    "{{ kind = 'vae', latent = {latent:?}, hidden = {hidden:?}, activation = '{activation}', \
+            )
+        });
+    let vae = (widths(), network(false), word(&["bernoulli", "discretised-logistic", "gaussian"])).prop_map(
+        |(latent, network, observation)| {
+            format!(
+                "{{ kind = 'vae', latent = {latent:?}, {network}, \
                  observation = '{observation}' }}"
-                )
-            });
+            )
+        },
+    );
     let fixed = prop_oneof![
         Just("{ kind = 'dequantise' }".to_owned()),
         Just("{ kind = 'standardise' }".to_owned()),
@@ -289,8 +310,8 @@ fn recipe() -> impl Strategy<Value = String> {
 /// A recipe of a flow network.
 fn objects() -> impl Strategy<Value = String> {
     let network = prop_oneof![
-        (widths(), word(&ACTIVATIONS)).prop_map(|(hidden, name)| format!(
-            "{{ kind = 'mlp', hidden = {hidden:?}, activation = '{name}' }}"
+        (widths(), word(&ACTIVATIONS), any::<bool>()).prop_map(|(hidden, name, residual)| format!(
+            "{{ kind = 'mlp', hidden = {hidden:?}, activation = '{name}', residual = {residual} }}"
         )),
         Just("{ kind = 'table' }".to_owned()),
     ];
@@ -388,4 +409,101 @@ fn what_passes_the_checks_trains_scores_and_samples() {
         })
         .unwrap();
     assert!(built.get() > 100, "only {} were built", built.get());
+}
+
+/// A recipe with another network.
+fn with_network(recipe: &str, sets: &[&str]) -> Result<Plan, Error> {
+    let sets: Vec<Override> = sets.iter().map(|set| Override::parse(set).unwrap()).collect();
+    Plan::new(named(recipe, &sets)?)
+}
+
+/// Diffusions, flows and autoencoders learn with any network: the validation score, nats a row, falls by as much as it says.
+#[test]
+fn any_network_serves_any_family() {
+    let transformer = "model.0.network={kind='transformer',layers=2,heads=2,width=16}";
+    let sets = "model.0.network={kind='deep-sets',width=32,hidden=[32],activation='silu'}";
+    let residual = "model.0.network={kind='mlp',hidden=[32,32],activation='silu',residual=true}";
+    let spirals = ["model.0.hidden=[256,256,256]", "model.0.levels=50", "optimizer.learning_rate=3e-3"];
+    let moons = ["model.0.hidden=[128,128]", "model.0.layers=4", "optimizer.learning_rate=3e-3"];
+    let cases: [(&str, &[&str], &str, f64); 6] = [
+        ("spirals-diffusion", &spirals, transformer, 0.5),
+        ("spirals-diffusion", &spirals, sets, 0.5),
+        ("moons-flow", &moons, transformer, 0.5),
+        ("moons-flow", &moons, sets, 0.5),
+        ("moons-flow", &moons, residual, 0.5),
+        (
+            "digits-vae",
+            &["model.0.hidden=[256,256]"],
+            &transformer.replace("width=16", "width=16,patch=8"),
+            20.0,
+        ),
+    ];
+    for (recipe, sets, network, least) in cases {
+        let sets: Vec<&str> =
+            sets.iter().copied().chain([network, "training.steps=300", "training.batch=64"]).collect();
+        let Plan::Chain(plan) = with_network(recipe, &sets).unwrap() else { panic!("{recipe} is a chain's") };
+        let mut trainer = plan.start();
+        let score = |trained: &[Vec<f32>]| plan.validation_score(&plan.model.with_weights(trained));
+        let before = score(trainer.trained());
+        while !trainer.finished() {
+            trainer.step().unwrap();
+        }
+        let after = score(trainer.trained());
+        println!("{recipe}, {network}: {before} before, {after} after");
+        assert!(before - after > least, "{recipe}, {network}: {before} before, {after} after");
+    }
+}
+
+/// What no network can do is refused with the reason.
+#[test]
+fn networks_that_do_not_fit_are_refused() {
+    let moons = "moons-flow";
+    for (recipe, set, message) in [
+        (moons, "model.0.network={kind='table'}", "model.0.network.kind: found a table of real vectors"),
+        (
+            moons,
+            "model.0.network={kind='transformer',heads=3}",
+            "model.0.network.heads: found 3; allowed: a divisor of the width 64: 1, 2, 4, 8, 16, 32, 64",
+        ),
+        (
+            "digits-diffusion",
+            "model.0.network={kind='transformer',patch=5}",
+            "model.0.network.patch: found 5, of 64 coordinates; allowed: what divides them: 1, 2, 4, 8, 16, 32, 64",
+        ),
+        (
+            moons,
+            "model.0.network={kind='mlp',hidden=[8,9],residual=true}",
+            "model.0.network.hidden: found [8, 9]; allowed: equal widths",
+        ),
+        (
+            "spirals-diffusion",
+            "model.0.network={kind='deep-sets'}",
+            "model.0.network: found a network beside hidden, activation or residual; allowed: one or the other",
+        ),
+        (
+            "hypergrid",
+            "policy.network={kind='mlp',hidden=[8,9],residual=true}",
+            "policy.network.hidden: found [8, 9]; allowed: equal widths where residual = true",
+        ),
+        (
+            "bit-sequence",
+            "policy.network={kind='transformer',patch=2}",
+            "policy.network.patch: found 2, over objects; allowed: none",
+        ),
+    ] {
+        let unset: &[&str] = match recipe {
+            "digits-diffusion" => &["model.0.hidden=[256,256,256]"],
+            "moons-flow" => &["model.0.hidden=[128,128]"],
+            _ => &[],
+        };
+        let sets: Vec<&str> = unset.iter().copied().chain([set]).collect();
+        let message_found = with_network(recipe, &sets).map(drop).unwrap_err().to_string();
+        assert!(message_found.contains(message), "{set}\n{message_found}");
+    }
+    let masked = ["model.0.hidden=[128,128]", "model.0.coupling=autoregressive"];
+    for network in ["{kind='transformer'}", "{kind='mlp',hidden=[8,8],residual=true}"] {
+        let set = format!("model.0.network={network}");
+        let message = with_network(moons, &[masked[0], masked[1], &set]).map(drop).unwrap_err().to_string();
+        assert!(message.contains("in an autoregressive flow; allowed: a plain mlp"), "{message}");
+    }
 }

@@ -238,6 +238,12 @@ impl Tiled for Tangent<'_> {
     }
 }
 
+/// The numbers of a padded buffer's `columns` columns.
+pub(crate) fn unpad(values: &[f32], columns: usize, out: &mut [f32]) {
+    let rows = out.chunks_exact_mut(columns).zip(values.chunks_exact(row_stride(columns)));
+    rows.for_each(|(to, from)| to.copy_from_slice(&from[..columns]));
+}
+
 /// Adds every row of a padded buffer to `out`, whose length is the number of columns that count.
 pub(crate) fn sum_columns(values: &[f32], out: &mut [f32]) {
     Arch::new().dispatch(SumColumns { values, out });

@@ -21,7 +21,7 @@ use rayon::prelude::*;
 
 use super::bridge::{Fused, Saved, fused};
 use super::chunk::chunk_rows;
-use super::layer::{self, Input, Layer, Outputs, forward, sum_columns};
+use super::layer::{self, Input, Layer, Outputs, forward, sum_columns, unpad};
 use super::matmul::{Panels, Rows, columns_times, row_stride};
 use super::scratch::Scratch;
 use super::shape::{Activation, Feedforward};
@@ -331,11 +331,6 @@ fn copied(values: &[f32]) -> Scratch {
     out
 }
 
-fn unpad(values: &[f32], columns: usize, out: &mut [f32]) {
-    let rows = out.chunks_exact_mut(columns).zip(values.chunks_exact(row_stride(columns)));
-    rows.for_each(|(to, from)| to.copy_from_slice(&from[..columns]));
-}
-
 /// What a forward pass keeps.
 struct Tapes {
     chunks: Vec<ChunkTape>,
@@ -475,7 +470,7 @@ impl NetworkOp {
 }
 
 /// The sum of equally long parts, in their order.
-fn sum(mut parts: impl Iterator<Item = Scratch>) -> Vec<f32> {
+pub(crate) fn sum(mut parts: impl Iterator<Item = Scratch>) -> Vec<f32> {
     const BLOCK: usize = 1 << 12;
     let mut out = parts.next().expect("there is at least one chunk").into_vec();
     let rest: Vec<Scratch> = parts.collect();

@@ -205,7 +205,7 @@ impl NetworkDenoiser {
     }
 
     fn embedded(&self, time: Tensor<2>) -> Tensor<2> {
-        sinusoidal(time, self.network.shape().context)
+        sinusoidal(time, self.network.context())
     }
 }
 

@@ -1,8 +1,11 @@
 //! Networks: functions with trainable weights, each weight vector flat.
 
 pub mod embedding;
-pub mod feedforward;
+mod feedforward;
+mod masked;
+mod module;
 pub mod taped;
 
 pub use crate::array::shape::{Activation, Feedforward};
-pub use feedforward::{MaskedNetwork, Network};
+pub use masked::MaskedNetwork;
+pub use module::{Architecture, Network};

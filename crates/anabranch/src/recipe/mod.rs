@@ -7,6 +7,7 @@
 mod chain;
 pub mod gflownet;
 mod library;
+mod network;
 mod read;
 pub mod saved;
 mod shape;
@@ -22,6 +23,7 @@ pub use chain::{
 };
 pub use gflownet::{GFlowNetPlan, GFlowNetRecipe};
 pub use library::{Entry, library, locate, named};
+pub use network::NetworkRecipe;
 pub use read::{Override, Source, read};
 
 use schemars::JsonSchema;

@@ -47,6 +47,62 @@ fn fused_networks_agree_with_burn() {
     }
 }
 
+/// Networks over coordinates equal burn's composed form, in value and in every gradient: with places and without, with tokens
+/// that answer for themselves and others, in one chunk of rows and several, whatever the context.
+#[test]
+fn networks_over_coordinates_agree_with_burn() {
+    let plain = Coordinates {
+        input: 4,
+        context: 3,
+        output: 4,
+        each: 2,
+        own: true,
+        planar: false,
+        patch: 2,
+        positions: true,
+    };
+    let kinds = [
+        (plain, 1, true),
+        (Coordinates { patch: 1, ..plain }, 70, true),
+        (Coordinates { positions: false, ..plain }, 33, false),
+        (Coordinates { context: 0, output: 6, own: false, ..plain }, 32, false),
+        (Coordinates { output: 6, own: false, planar: true, positions: false, ..plain }, 65, false),
+    ];
+    let shape = Shape { layers: 2, heads: 3, width: 12, inner: 20, activation: Activation::Gelu };
+    let deep = Body::Sets { width: 9, hidden: vec![17, 5], activation: Activation::Elu };
+    for (coordinates, rows, shared) in kinds {
+        let bodies = bodies().map(|(_, body)| body).into_iter();
+        for body in bodies.chain([Body::Transformer(shape), deep.clone()]) {
+            let place = format!("{coordinates:?}, {body:?}");
+            let mut net = Network::new("n", CoordinateNetwork::new(coordinates, body), 8, 1, false);
+            net.weights_mut().track();
+            let device = net.weights().device();
+            let tracked = |step, rows, columns| {
+                matrix(noise(step).normal(rows, columns), columns, &device).require_grad()
+            };
+            let x = tracked(60, rows, net.input());
+            let context_rows = if shared { 1 } else { rows };
+            let context = (net.context() > 0).then(|| tracked(61, context_rows, net.context()));
+            let weight = matrix(noise(62).normal(rows, net.output()), net.output(), &device);
+            let run = |output: Tensor<2>| {
+                let values = to_vec(output.clone());
+                let mut gradients = (output * weight.clone()).sum().backward();
+                let theta = net.weights().gradient(&mut gradients).expect("theta takes part");
+                let of = |input: &Tensor<2>| to_vec(input.grad(&gradients).expect("every input takes part"));
+                [values, theta, of(&x), context.as_ref().map_or(Vec::new(), of)]
+            };
+            let fused = run(net.apply(x.clone(), context.clone()));
+            let composed = run(net.apply_composed(x.clone(), context.clone()));
+            for (part, (fused, composed)) in fused.iter().zip(&composed).enumerate() {
+                assert_eq!(fused.len(), composed.len());
+                let scale = composed.iter().fold(1.0, |m: f32, v| m.max(v.abs()));
+                let difference = largest_difference_32(fused, composed);
+                assert!(difference < 3e-5 * scale, "{place}, part {part}: {difference} of {scale}");
+            }
+        }
+    }
+}
+
 /// Fused element-wise maps equal burn's composed form in both directions, in value and in every gradient: inside
 /// the box and out of it, with parameters per row and shared, whatever the chunking.
 #[test]

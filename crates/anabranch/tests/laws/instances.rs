@@ -21,6 +21,7 @@ pub use anabranch::model::schedule::{LearnedGamma, cosine, linear, log_linear};
 pub use anabranch::model::vae::{ObservationModel, Vae};
 pub use anabranch::model::{Goal, Model, Segment};
 pub use anabranch::network::embedding::{sinusoidal, sinusoidal_composed};
+pub use anabranch::network::taped::{Body, CoordinateNetwork, Coordinates, Shape};
 pub use anabranch::network::{Activation, Feedforward, MaskedNetwork, Network};
 pub use anabranch::rng::{Noise, Purpose};
 pub use anabranch::sampler::Sampler;
@@ -43,6 +44,24 @@ pub fn network(input: usize, context: usize, output: usize, residual: bool) -> N
     let shape =
         Feedforward { input, context, hidden: vec![16, 16], output, activation: Activation::Silu, residual };
     Network::new("net", shape, 5, 0, false)
+}
+
+/// What networks over coordinates put their tokens through.
+pub fn bodies() -> [(&'static str, Body); 2] {
+    let shape = Shape { layers: 1, heads: 2, width: 8, inner: 8, activation: Activation::Gelu };
+    let sets = Body::Sets { width: 8, hidden: vec![12], activation: Activation::Silu };
+    [("transformer", Body::Transformer(shape)), ("sets", sets)]
+}
+
+/// A token for each coordinate, `each` numbers for each of `output` of them.
+pub fn over_coordinates(
+    [input, context, output, each]: [usize; 4],
+    own: bool,
+    planar: bool,
+    body: Body,
+) -> Network {
+    let coordinates = Coordinates { input, context, output, each, own, planar, patch: 1, positions: true };
+    Network::new("net", CoordinateNetwork::new(coordinates, body), 5, 0, false)
 }
 
 pub fn bijections(dimension: usize) -> Vec<(&'static str, Box<dyn Bijection>)> {
@@ -91,6 +110,11 @@ pub fn bijections(dimension: usize) -> Vec<(&'static str, Box<dyn Bijection>)> {
         ("iaf-spline", masked(Direction::Iaf, spline)),
         ("iaf-affine", masked(Direction::Iaf, affine)),
     ];
+    for ((name, body), split) in bodies().into_iter().zip([Split::Odd, Split::FirstHalf]) {
+        let (pass, change) = split.counts(dimension);
+        let conditioner = over_coordinates([pass, 0, change, spline.raw_len()], false, false, body);
+        list.push((name, Box::new(Coupling::new(dimension, split, spline, conditioner))));
+    }
     list.iter_mut().for_each(|(_, bijection)| stir(bijection.weights_mut(), 0.05));
     list
 }
@@ -101,17 +125,22 @@ pub fn diffusion(
     observation: Observation,
     dimension: usize,
 ) -> Diffusion {
+    let denoiser = network(dimension, 8, dimension * prediction.outputs(), false);
+    diffusion_with(denoiser, schedule, prediction, observation)
+}
+
+pub fn diffusion_with(
+    denoiser: Network,
+    schedule: Schedule,
+    prediction: Prediction,
+    observation: Observation,
+) -> Diffusion {
     let last_mean = match schedule {
         Schedule::Fixed(_) => LastMean::Denoised,
         Schedule::Learned { .. } => LastMean::Rescaled,
     };
     let mut diffusion = Diffusion {
-        denoiser: Box::new(NetworkDenoiser::new(network(
-            dimension,
-            8,
-            dimension * prediction.outputs(),
-            false,
-        ))),
+        denoiser: Box::new(NetworkDenoiser::new(denoiser)),
         prediction,
         schedule,
         observation,
@@ -124,6 +153,32 @@ pub fn diffusion(
 
 pub fn learned(levels: usize) -> Schedule {
     Schedule::Learned { gamma: LearnedGamma::new("g", -4.0, 4.0, 8, 1), levels }
+}
+
+/// Diffusions whose denoisers have tokens of coordinates.
+fn diffusions_of_tokens(
+    dimension: usize,
+    prediction: &Prediction,
+    observation: Observation,
+) -> Vec<(&'static str, Model)> {
+    let names = ["vdm-transformer", "vdm-sets"];
+    let of = |(name, (_, body))| {
+        let sizes = [dimension, 8, dimension, prediction.outputs()];
+        let denoiser = over_coordinates(sizes, true, false, body);
+        let segment = diffusion_with(denoiser, learned(8), prediction.clone(), observation);
+        (name, Model::new(vec![Box::new(segment)]))
+    };
+    names.into_iter().zip(bodies()).map(of).collect()
+}
+
+/// A variational autoencoder whose encoder is a transformer and whose decoder a deep set.
+fn vae_of_tokens(dimension: usize, latent: usize) -> Vae {
+    let [(_, transformer), (_, sets)] = bodies();
+    let encoder = over_coordinates([dimension, 0, latent, 2], false, true, transformer);
+    let decoder = over_coordinates([latent, 0, dimension, 2], false, true, sets);
+    let mut vae = Vae::new(ObservationModel::Gaussian, vec![encoder], vec![decoder]);
+    stir(vae.weights_mut(), 0.2);
+    vae
 }
 
 pub fn vae(model: ObservationModel, dimension: usize, latent: &[usize]) -> Vae {
@@ -151,7 +206,7 @@ pub fn continuous_models(dimension: usize) -> Vec<(&'static str, Model)> {
     let continuous = |schedule, prediction| -> Box<dyn Segment> {
         Box::new(diffusion(schedule, prediction, Observation::Continuous, dimension))
     };
-    vec![
+    let mut models = vec![
         ("flow", Model::new(vec![flow()])),
         ("ddpm-noise", Model::new(vec![continuous(Schedule::Fixed(linear(10)), Prediction::Noise)])),
         ("ddpm-velocity", Model::new(vec![continuous(Schedule::Fixed(cosine(10)), Prediction::Velocity)])),
@@ -167,7 +222,10 @@ pub fn continuous_models(dimension: usize) -> Vec<(&'static str, Model)> {
                 Box::new(vae(ObservationModel::Gaussian, dimension, &[2])),
             ]),
         ),
-    ]
+        ("vae-of-tokens", Model::new(vec![Box::new(vae_of_tokens(dimension, 2))])),
+    ];
+    models.extend(diffusions_of_tokens(dimension, &Prediction::Velocity, Observation::Continuous));
+    models
 }
 
 /// Models on integers `0 .. levels`.
@@ -184,6 +242,8 @@ pub fn discrete_models(dimension: usize, levels: u32) -> Vec<(&'static str, Mode
             Model::new(vec![Box::new(vae(ObservationModel::DiscretisedLogistic(levels), dimension, &[2]))]),
         ),
     ];
+    let prediction = Prediction::Levels(centres(levels));
+    models.extend(diffusions_of_tokens(dimension, &prediction, Observation::Levels(levels)));
     if levels == 2 {
         models.push((
             "bernoulli",

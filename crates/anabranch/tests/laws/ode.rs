@@ -194,51 +194,58 @@ fn derivatives_along_directions_agree_with_gradients() {
         for (hidden, residual, rows, count, context) in shapes {
             let shape =
                 Feedforward { input: 5, context, hidden: hidden.to_vec(), output: 10, activation, residual };
-            let mut net = Network::new("n", shape, 8, 1, false);
-            stir([net.weights_mut()], 0.1);
+            let net = Network::new("n", shape, 8, 1, false);
             let place = format!("{activation:?}, {hidden:?}, residual {residual}");
-            let device = Device::flex();
-            let x = states(rows, 5, 1.0, 70);
-            let tangents = states(rows * count, 5, 1.0, 71);
-            for shared in [false, true] {
-                let context_rows = if shared { 1 } else { rows };
-                let c = (context > 0).then(|| states(context_rows, context, 1.0, 72));
-                let (y, derivatives) = net.push_forward(&x, c.clone(), &tangents);
-                let found = to_vec(y);
-                assert_eq!(found, to_vec(net.apply(x.clone(), c.clone())), "{place}");
-                let mut tracked = net.clone();
-                tracked.weights_mut().track();
-                let live = tracked.weights().device();
-                let x_live = Tensor::<2>::from_data(x.clone().into_data(), &live).require_grad();
-                let c_live = c.clone().map(|c| Tensor::<2>::from_data(c.into_data(), &live));
-                let w = states(rows, 10, 1.0, 73);
-                let weight = Tensor::<2>::from_data(w.clone().into_data(), &live);
-                let gradients = (tracked.apply(x_live.clone(), c_live) * weight).sum().backward();
-                let pulled = to_vec(x_live.grad(&gradients).expect("x takes part"));
-                let (w, t, jt) = (to_vec(w), to_vec(tangents.clone()), to_vec(derivatives));
-                for at in 0..rows * count {
-                    let row = at / count;
-                    let dot = |a: &[f32], b: &[f32]| -> f64 {
-                        a.iter().zip(b).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum()
-                    };
-                    let forward = dot(&w[row * 10..][..10], &jt[at * 10..][..10]);
-                    let reverse = dot(&pulled[row * 5..][..5], &t[at * 5..][..5]);
-                    let scale = reverse.abs().max(1.0);
-                    assert!((forward - reverse).abs() < 3e-5 * scale, "{place}: {forward} and {reverse}");
-                }
-                let basis =
-                    Tensor::eye(5, &device).reshape([1, 5, 5]).repeat_dim(0, rows).reshape([rows * 5, 5]);
-                let whole = to_vec(net.push_forward(&x, c.clone(), &basis).1);
-                let own = to_vec(net.own_derivatives(&x, c).1);
-                for (at, own) in own.iter().enumerate() {
-                    let (row, column) = (at / 10, at % 10);
-                    let expected = whole[(row * 5 + column / 2) * 10 + column];
-                    assert!(
-                        (own - expected).abs() < 1e-5 * expected.abs().max(1.0),
-                        "{place}: {own}, {expected}"
-                    );
-                }
-            }
+            derivatives_agree(net, &place, [rows, count, context]);
+        }
+    }
+    for (name, body) in bodies() {
+        for sizes in [[1, 3, 4], [70, 2, 0], [5, 40, 1]] {
+            let net = over_coordinates([5, sizes[2], 5, 2], true, false, body.clone());
+            derivatives_agree(net, name, sizes);
+        }
+    }
+}
+
+/// Those of a network from 5 coordinates to 10, at so many rows, along so many directions, in a context so wide.
+fn derivatives_agree(mut net: Network, place: &str, [rows, count, context]: [usize; 3]) {
+    stir([net.weights_mut()], 0.1);
+    let device = Device::flex();
+    let x = states(rows, 5, 1.0, 70);
+    let tangents = states(rows * count, 5, 1.0, 71);
+    for shared in [false, true] {
+        let context_rows = if shared { 1 } else { rows };
+        let c = (context > 0).then(|| states(context_rows, context, 1.0, 72));
+        let (y, derivatives) = net.push_forward(&x, c.clone(), &tangents);
+        let found = to_vec(y);
+        assert_eq!(found, to_vec(net.apply(x.clone(), c.clone())), "{place}");
+        let mut tracked = net.clone();
+        tracked.weights_mut().track();
+        let live = tracked.weights().device();
+        let x_live = Tensor::<2>::from_data(x.clone().into_data(), &live).require_grad();
+        let c_live = c.clone().map(|c| Tensor::<2>::from_data(c.into_data(), &live));
+        let w = states(rows, 10, 1.0, 73);
+        let weight = Tensor::<2>::from_data(w.clone().into_data(), &live);
+        let gradients = (tracked.apply(x_live.clone(), c_live) * weight).sum().backward();
+        let pulled = to_vec(x_live.grad(&gradients).expect("x takes part"));
+        let (w, t, jt) = (to_vec(w), to_vec(tangents.clone()), to_vec(derivatives));
+        for at in 0..rows * count {
+            let row = at / count;
+            let dot = |a: &[f32], b: &[f32]| -> f64 {
+                a.iter().zip(b).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum()
+            };
+            let forward = dot(&w[row * 10..][..10], &jt[at * 10..][..10]);
+            let reverse = dot(&pulled[row * 5..][..5], &t[at * 5..][..5]);
+            let scale = reverse.abs().max(1.0);
+            assert!((forward - reverse).abs() < 3e-5 * scale, "{place}: {forward} and {reverse}");
+        }
+        let basis = Tensor::eye(5, &device).reshape([1, 5, 5]).repeat_dim(0, rows).reshape([rows * 5, 5]);
+        let whole = to_vec(net.push_forward(&x, c.clone(), &basis).1);
+        let own = to_vec(net.own_derivatives(&x, c).1);
+        for (at, own) in own.iter().enumerate() {
+            let (row, column) = (at / 10, at % 10);
+            let expected = whole[(row * 5 + column / 2) * 10 + column];
+            assert!((own - expected).abs() < 1e-5 * expected.abs().max(1.0), "{place}: {own}, {expected}");
         }
     }
 }

@@ -135,11 +135,17 @@ impl Evaluator for WithWeights<'_> {
         self.rho.evaluate(tape, first);
     }
 
-    fn backward(&self, tape: &mut Tape, slopes: &[f32], gradient: &mut [f32]) {
+    fn gradients(
+        &self,
+        tape: &mut Tape,
+        slopes: &[f32],
+        gradient: &mut [f32],
+        of_inputs: Option<&mut [f32]>,
+    ) {
         let network = self.network;
         let (width, columns) = (network.width, network.first);
         let mut of_rho = Scratch::take(network.rho.parameters());
-        self.rho.backward(tape, slopes, &mut of_rho);
+        self.rho.gradients(tape, slopes, &mut of_rho, of_inputs);
         let (rows, rest) = of_rho.split_at(network.rho_first());
         let mut of_folded = vec![0.0; network.elements * columns];
         for ((element, count), row) in network.features.iter().zip(rows.chunks_exact(columns)) {
@@ -161,5 +167,8 @@ impl Evaluator for WithWeights<'_> {
                 of_w.iter_mut().zip(g).for_each(|(of_w, g)| *of_w = x.mul_add(*g, *of_w));
             }
         }
+    }
+    fn push_forward(&self, tape: &mut Tape, count: usize, tangents: &[f32], out: &mut [f32]) {
+        self.rho.push_forward(tape, count, tangents, out);
     }
 }

@@ -4,15 +4,22 @@
 //! h_1 = act(b_1 + sum of W_1's rows of the features that are on + W_1' u),   h_k = act(b_k + h_{k-1} W_k),   y = b + h W
 //! ```
 //!
-//! with `u` the real inputs. The first layer costs as much as there are features on, or as have changed since the state
+//! with `u` the real inputs, or, in a residual stack, blocks of two layers that add to what they read:
+//!
+//! ```text
+//! h_0 = b_0 + sum of W_0's rows of the features that are on + W_0' u
+//! h_i = h_{i-1} + act(act(h_{i-1}) U_i + a_i) V_i + b_i,   y = b + h_n W             (He et al. 2016, pre-activated)
+//! ```
+//!
+//! The first layer costs as much as there are features on, or as have changed since the state
 //! before: its sum is carried along a trajectory, and the gradient is summed along it from the other end.
 
 use std::borrow::Cow;
 
 use pulp::{Arch, NullaryFnOnce};
 
-use super::{Evaluator, Inputs, NONE, Network, Tape};
-use crate::array::layer::{Backward, Input, Layer, Outputs, forward, sum_columns};
+use super::{Evaluator, Inputs, NONE, Network, Tape, grown};
+use crate::array::layer::{Backward, Input, Layer, Outputs, Tangent, forward, sum_columns, unpad};
 use crate::array::matmul::{Panels, Rows, columns_times, padded, row_stride};
 use crate::array::scratch::Scratch;
 use crate::array::weights::{Slot, layout};
@@ -29,13 +36,42 @@ pub struct Mlp {
     /// The widths of its layers, the outputs last.
     widths: Vec<usize>,
     activation: Activation,
+    residual: bool,
 }
 
 impl Mlp {
     /// A perceptron with hidden layers of these widths.
     pub fn new(inputs: Inputs, hidden: &[usize], outputs: usize, activation: Activation) -> Self {
         let widths = hidden.iter().copied().chain([outputs]).collect();
-        Self { inputs, widths, activation }
+        Self { inputs, widths, activation, residual: false }
+    }
+
+    /// A stack of so many residual blocks of two layers each, all of one width.
+    pub fn residual(
+        inputs: Inputs,
+        blocks: usize,
+        width: usize,
+        outputs: usize,
+        activation: Activation,
+    ) -> Self {
+        let widths = std::iter::repeat_n(width, 1 + 2 * blocks).chain([outputs]).collect();
+        Self { inputs, widths, activation, residual: true }
+    }
+
+    /// Whether layer `index` ends a residual block, and adds what the layer two before summed up.
+    fn joins(&self, index: usize) -> bool {
+        self.residual && index > 0 && index.is_multiple_of(2) && index + 1 != self.widths.len()
+    }
+
+    /// The activation behind layer `index`: none behind the last, nor behind the last residual block.
+    fn activation(&self, index: usize) -> Option<Activation> {
+        let plain = index + if self.residual { 2 } else { 1 };
+        (plain < self.widths.len()).then_some(self.activation)
+    }
+
+    /// Whether a residual block starts behind layer `index`.
+    fn starts(&self, index: usize) -> bool {
+        self.residual && index.is_multiple_of(2) && self.activation(index).is_some()
     }
 
     /// Rows of the weights of layer `index`.
@@ -128,15 +164,9 @@ pub(super) struct WithWeights<'a> {
     transposed: Vec<Panels>,
 }
 
-/// The part of a buffer that holds `rows` rows from `first` on, made room for.
-fn grown(buffer: &mut Vec<f32>, width: usize, first: usize, rows: usize) -> &mut [f32] {
-    buffer.resize((first + rows) * width, 0.0);
-    &mut buffer[first * width..]
-}
-
 impl Evaluator for WithWeights<'_> {
-    /// Hidden layer `k` keeps its values in buffer `2 k` and its slopes in buffer `2 k + 1`; the last buffer has the sums of
-    /// the features' weights.
+    /// Hidden layer `k` keeps its values in buffer `2 k` and its slopes, where it has an activation, in buffer `2 k + 1`; the
+    /// last buffer has the sums of the features' weights.
     fn evaluate(&self, tape: &mut Tape, first: usize) {
         let widths = &self.network.widths;
         let (rows, last) = (tape.rows() - first, widths.len() - 1);
@@ -157,6 +187,7 @@ impl Evaluator for WithWeights<'_> {
             sums: &mut buffers[2 * last],
             out: &mut gathered,
         });
+        let mut block = Scratch::take(0);
         for index in 0..=last {
             let (before, here) = buffers[..2 * last].split_at_mut(2 * index);
             let input = if index == 0 {
@@ -166,12 +197,20 @@ impl Evaluator for WithWeights<'_> {
                 let stride = row_stride(widths[index - 1]);
                 let x = Rows { values: &before[2 * (index - 1)][first * stride..], stride, count: rows };
                 let layer = &self.deep[index - 1];
-                Input { x, depth: widths[index - 1], weight: &layer.weight, bias: &layer.bias, skip: None }
+                let skip = self.network.joins(index).then_some(&block[..]);
+                Input { x, depth: widths[index - 1], weight: &layer.weight, bias: &layer.bias, skip }
             };
             let width = row_stride(widths[index]);
+            let activation = self.network.activation(index);
             if let [value, slope, ..] = here {
-                let (next, slope) = (grown(value, width, first, rows), grown(slope, width, first, rows));
-                forward(Some(self.network.activation), input, Outputs { before: &mut [], next, slope });
+                let next = grown(value, width, first, rows);
+                let slope = if activation.is_some() { grown(slope, width, first, rows) } else { &mut [] };
+                let starts = self.network.starts(index);
+                let mut sum = Scratch::take(if starts { rows * width } else { 0 });
+                forward(activation, input, Outputs { before: &mut sum, next, slope });
+                if starts {
+                    block = sum;
+                }
             } else {
                 let next = grown(&mut tape.outputs, width, first, rows);
                 forward(None, input, Outputs { before: &mut [], next, slope: &mut [] });
@@ -180,16 +219,24 @@ impl Evaluator for WithWeights<'_> {
         tape.buffers = buffers;
     }
 
-    fn backward(&self, tape: &mut Tape, slopes: &[f32], gradient: &mut [f32]) {
+    fn gradients(
+        &self,
+        tape: &mut Tape,
+        slopes: &[f32],
+        gradient: &mut [f32],
+        of_inputs: Option<&mut [f32]>,
+    ) {
         let widths = &self.network.widths;
-        let rows = tape.rows();
+        let (rows, last) = (tape.rows(), widths.len() - 1);
         if rows == 0 {
             return gradient.fill(0.0);
         }
         // The gradient by what a layer adds up, from the last layer to the first.
         let mut above: Option<Scratch> = None;
+        // The same at the end of the residual block that is being passed.
+        let mut block: Option<Scratch> = None;
         let mut end = gradient.len();
-        for index in (0..widths.len()).rev() {
+        for index in (0..=last).rev() {
             let (width, depth) = (widths[index], self.network.depth(index));
             let grad = above.as_deref().unwrap_or(slopes);
             let part = &mut gradient[end - (depth + 1) * width..end];
@@ -203,23 +250,85 @@ impl Evaluator for WithWeights<'_> {
                 sums.copy_from_slice(grad);
                 let inputs = self.network.inputs;
                 Arch::new().dispatch(Scatter { tape, inputs, grad, sums: &mut sums, columns: width, weight });
+                if let Some(of_inputs) = of_inputs {
+                    self.back_to_inputs(grad, rows, of_inputs);
+                }
                 break;
             }
             let below = &tape.buffers[2 * (index - 1)];
             let stride = row_stride(depth);
             let grad = Rows { values: grad, stride: row_stride(width), count: rows };
             columns_times(Rows { values: below, stride, count: rows }, depth, grad, width, weight);
+            let slope = &tape.buffers[2 * (index - 1) + 1];
+            let skip = if self.network.starts(index - 1) { block.take() } else { None };
             let mut out = Scratch::take(rows * stride);
             Backward {
                 grad,
                 transposed: &self.transposed[index - 1],
-                slope: Some(&tape.buffers[2 * (index - 1) + 1]),
-                skip: None,
+                slope: (!slope.is_empty()).then_some(slope),
+                skip: skip.as_deref(),
                 out: &mut out,
             }
             .run();
+            if self.network.joins(index) {
+                block = above;
+            }
             above = Some(out);
         }
+    }
+
+    fn push_forward(&self, tape: &mut Tape, count: usize, tangents: &[f32], out: &mut [f32]) {
+        let widths = &self.network.widths;
+        let (dense, last) = (self.network.inputs.dense, widths.len() - 1);
+        if dense == 0 || tangents.is_empty() {
+            return out.fill(0.0);
+        }
+        let all = tangents.len() / dense;
+        let entry = Panels::pack(self.dense_weights(), widths[0], dense, widths[0]);
+        let mut previous = Scratch::take(0);
+        let mut block = Scratch::take(0);
+        for index in 0..=last {
+            let width = row_stride(widths[index]);
+            let (x, weight) = match index {
+                0 => (Rows { values: tangents, stride: dense, count: all }, &entry),
+                _ => {
+                    let stride = row_stride(widths[index - 1]);
+                    (Rows { values: &previous, stride, count: all }, &self.deep[index - 1].weight)
+                }
+            };
+            let skip = self.network.joins(index).then_some(&block[..]);
+            let slope = self.network.activation(index).map(|_| &tape.buffers[2 * index + 1][..]);
+            let starts = self.network.starts(index);
+            let mut before = Scratch::take(if starts { all * width } else { 0 });
+            let mut hidden = Scratch::take(if index == last { 0 } else { all * width });
+            let next = if index == last { &mut *out } else { &mut hidden[..] };
+            let depth = weight.depth();
+            Tangent { x, depth, weight, skip, slope, count, before: &mut before, next }.run();
+            if starts {
+                block = before;
+            }
+            previous = hidden;
+        }
+    }
+}
+
+impl WithWeights<'_> {
+    /// The first layer's weights of the real inputs.
+    fn dense_weights(&self) -> &[f32] {
+        &self.first[self.network.inputs.features * self.network.widths[0]..]
+    }
+
+    /// The gradient by the real inputs, `[rows, dense]`, `grad` being that by the first layer's sums.
+    fn back_to_inputs(&self, grad: &[f32], rows: usize, out: &mut [f32]) {
+        let (dense, width) = (self.network.inputs.dense, self.network.widths[0]);
+        if dense == 0 {
+            return;
+        }
+        let transposed = &Panels::pack_transposed(self.dense_weights(), dense, width);
+        let mut wide = Scratch::take(rows * row_stride(dense));
+        let grad = Rows { values: grad, stride: row_stride(width), count: rows };
+        Backward { grad, transposed, slope: None, skip: None, out: &mut wide }.run();
+        unpad(&wide, dense, out);
     }
 }
 

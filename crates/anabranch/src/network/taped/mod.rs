@@ -7,7 +7,10 @@
 //! A state reaches a network as a few binary features that are on (a first layer *gathers* the rows of its weights that
 //! they choose, and multiplies nothing) and some real inputs, such as a condition or a point.
 
+pub(super) mod bridge;
+mod coordinates;
 mod deep_sets;
+mod maps;
 mod mlp;
 mod table;
 #[cfg(test)]
@@ -22,6 +25,7 @@ use crate::array::matmul::row_stride;
 use crate::array::weights::Slot;
 use crate::rng::Noise;
 
+pub use coordinates::{Body, CoordinateNetwork, Coordinates};
 pub use deep_sets::DeepSets;
 pub use mlp::Mlp;
 pub use table::Table;
@@ -100,6 +104,17 @@ impl Tape {
         self.parts = computed.parts;
     }
 
+    /// The same rows, with nothing computed.
+    fn inputs_alone(&self) -> Self {
+        Self {
+            on: self.on.clone(),
+            starts: self.starts.clone(),
+            dense: self.dense.clone(),
+            parents: self.parents.clone(),
+            ..Self::default()
+        }
+    }
+
     /// Adds a row; `encode` appends its features and its real inputs. Answers its number.
     pub fn push(&mut self, parent: u32, encode: impl FnOnce(&mut Vec<u32>, &mut Vec<f32>)) -> u32 {
         if self.starts.is_empty() {
@@ -165,6 +180,12 @@ impl Computed {
     }
 }
 
+/// The part of a buffer that holds `count` rows from `first` on, made room for.
+fn grown(buffer: &mut Vec<f32>, width: usize, first: usize, count: usize) -> &mut [f32] {
+    buffer.resize((first + count) * width, 0.0);
+    &mut buffer[first * width..]
+}
+
 /// A function of states with trainable weights.
 pub trait Network: Send + Sync + Debug {
     /// What it reads.
@@ -196,7 +217,18 @@ pub trait Evaluator: Send + Sync {
     /// Evaluates the rows from `first` on.
     fn evaluate(&self, tape: &mut Tape, first: usize);
 
-    /// The gradient by the weights of `sum slopes * outputs` over all rows, written to `gradient`; `slopes` is
-    /// `[rows, row_stride(outputs)]`, zero beyond the outputs. The tape is left as it was.
-    fn backward(&self, tape: &mut Tape, slopes: &[f32], gradient: &mut [f32]);
+    /// The gradient of `sum slopes * outputs` over all rows by the weights, written to `gradient`, and, where asked for, by
+    /// each row's real inputs, `[rows, dense]`, written to `of_inputs`; `slopes` is `[rows, row_stride(outputs)]`, zero beyond
+    /// the outputs. The tape is left as it was.
+    fn gradients(&self, tape: &mut Tape, slopes: &[f32], gradient: &mut [f32], of_inputs: Option<&mut [f32]>);
+
+    /// [`Evaluator::gradients`] by the weights alone.
+    fn backward(&self, tape: &mut Tape, slopes: &[f32], gradient: &mut [f32]) {
+        self.gradients(tape, slopes, gradient, None);
+    }
+
+    /// The derivatives of all rows' outputs along `count` directions of each row's real inputs, `[rows * count, dense]`, those
+    /// of a row next to each other: written to `out`, `[rows * count, row_stride(outputs)]`. Forward mode; the tape is left
+    /// as it was.
+    fn push_forward(&self, tape: &mut Tape, count: usize, tangents: &[f32], out: &mut [f32]);
 }

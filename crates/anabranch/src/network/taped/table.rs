@@ -84,7 +84,17 @@ impl Evaluator for WithWeights<'_> {
         }
     }
 
-    fn backward(&self, tape: &mut Tape, slopes: &[f32], gradient: &mut [f32]) {
+    /// The table reads no real inputs: its derivative by them is zero.
+    fn gradients(
+        &self,
+        tape: &mut Tape,
+        slopes: &[f32],
+        gradient: &mut [f32],
+        of_inputs: Option<&mut [f32]>,
+    ) {
+        if let Some(of_inputs) = of_inputs {
+            of_inputs.fill(0.0);
+        }
         gradient.fill(0.0);
         let outputs = self.table.outputs;
         for (row, slopes) in slopes.chunks_exact(row_stride(outputs)).enumerate() {
@@ -93,5 +103,8 @@ impl Evaluator for WithWeights<'_> {
                 to.iter_mut().zip(slopes).for_each(|(to, slope)| *to += slope);
             }
         }
+    }
+    fn push_forward(&self, _tape: &mut Tape, _count: usize, _tangents: &[f32], out: &mut [f32]) {
+        out.fill(0.0);
     }
 }

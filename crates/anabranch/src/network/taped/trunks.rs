@@ -98,9 +98,18 @@ impl Evaluator for WithWeights<'_> {
         tape.restore(Computed { parts, outputs, buffers, words });
     }
 
-    fn backward(&self, tape: &mut Tape, slopes: &[f32], gradient: &mut [f32]) {
+    fn gradients(
+        &self,
+        tape: &mut Tape,
+        slopes: &[f32],
+        gradient: &mut [f32],
+        mut of_inputs: Option<&mut [f32]>,
+    ) {
         let mut own = tape.set_aside();
         let mut rest = gradient;
+        if let Some(all) = &mut of_inputs {
+            all.fill(0.0);
+        }
         for (part, computed) in self.parts.iter().zip(&mut own.parts) {
             let (gradient, tail) = rest.split_at_mut(part.parameters);
             rest = tail;
@@ -112,8 +121,32 @@ impl Evaluator for WithWeights<'_> {
                 part.places.iter().zip(to).for_each(|(place, to)| *to = slopes[*place]);
             }
             tape.restore(std::mem::take(computed));
-            part.evaluator.backward(tape, &of_part, gradient);
+            match &mut of_inputs {
+                Some(all) => {
+                    let mut own = Scratch::take(all.len());
+                    part.evaluator.gradients(tape, &of_part, gradient, Some(&mut own));
+                    all.iter_mut().zip(&*own).for_each(|(all, own)| *all += own);
+                }
+                None => part.evaluator.gradients(tape, &of_part, gradient, None),
+            }
             *computed = tape.set_aside();
+        }
+        tape.restore(own);
+    }
+
+    fn push_forward(&self, tape: &mut Tape, count: usize, tangents: &[f32], out: &mut [f32]) {
+        let mut own = tape.set_aside();
+        out.fill(0.0);
+        for (part, computed) in self.parts.iter().zip(&mut own.parts) {
+            let width = row_stride(part.places.len());
+            let mut of_part = Scratch::take(tape.rows() * count * width);
+            tape.restore(std::mem::take(computed));
+            part.evaluator.push_forward(tape, count, tangents, &mut of_part);
+            *computed = tape.set_aside();
+            let rows = out.chunks_exact_mut(row_stride(self.outputs)).zip(of_part.chunks_exact(width));
+            for (to, from) in rows {
+                part.places.iter().zip(from).for_each(|(place, from)| to[*place] = *from);
+            }
         }
         tape.restore(own);
     }

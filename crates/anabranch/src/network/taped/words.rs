@@ -62,6 +62,8 @@ pub(super) struct Words {
     pub starts: Vec<(u32, u32)>,
     /// The token at which each row is read.
     pub reads: Vec<u32>,
+    /// Whether every row has tokens of its own, in every order.
+    pub apart: bool,
 }
 
 impl Words {
@@ -112,10 +114,9 @@ impl Words {
         let features = tape.features(row);
         let letters = alphabet.letters as u32;
         if alphabet.order == Order::Causal {
-            let alike = self
-                .starts
-                .iter()
-                .find(|(_, known)| tape.dense(*known as usize, dense) == tape.dense(row, dense));
+            let known = if self.apart { &[] } else { &self.starts[..] };
+            let alike =
+                known.iter().find(|(_, known)| tape.dense(*known as usize, dense) == tape.dense(row, dense));
             let mut token = match alike {
                 Some((start, _)) => *start,
                 None => self.start(alphabet, row),
@@ -181,6 +182,15 @@ impl Words {
             groups.ends.push((groups.tokens.len(), queries));
         }
         groups
+    }
+}
+
+impl Groups {
+    /// Groups of `size` tokens each that see one another, `count` of them, from token `first` on.
+    pub fn even(first: usize, count: usize, size: usize) -> Self {
+        let tokens = (first as u32..(first + count * size) as u32).collect();
+        let ends = (1..=count).map(|group| (group * size, size)).collect();
+        Self { causal: false, tokens, ends }
     }
 }
 

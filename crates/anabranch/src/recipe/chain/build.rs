@@ -23,8 +23,10 @@ use crate::model::schedule::{LearnedGamma, cosine, linear, log_linear};
 use crate::model::state_flow::StateFlow;
 use crate::model::vae::{ObservationModel, Vae};
 use crate::model::{Model, Segment};
-use crate::network::{Feedforward, MaskedNetwork, Network};
+use crate::network::{MaskedNetwork, Network};
 use crate::objective::balance::{BackwardObjective, Objective};
+use crate::recipe::NetworkRecipe;
+use crate::recipe::network::Asked;
 use crate::rng::{Address, Noise, Purpose};
 use crate::target::Energy;
 use crate::train::Trainer;
@@ -288,15 +290,16 @@ impl Builder {
                     .into());
             }
         };
-        let shape = Feedforward {
+        let asked = Asked {
             input: self.dimension,
             context: recipe.embedding,
-            hidden: recipe.hidden.clone(),
-            output: self.dimension * prediction.outputs(),
-            activation: recipe.activation.into(),
-            residual: recipe.residual,
+            output: self.dimension,
+            each: prediction.outputs(),
+            own: true,
+            planar: false,
         };
-        let network = Network::new(self.name("denoiser"), shape, self.seed, self.stream(0), true);
+        let denoiser = recipe.network().over_coordinates(&format!("{key}.network"), asked)?;
+        let network = Network::new(self.name("denoiser"), denoiser, self.seed, self.stream(0), true);
         let (schedule, last_mean) = match recipe.schedule {
             ScheduleName::Linear => (Schedule::Fixed(linear(recipe.levels)), LastMean::Denoised),
             ScheduleName::Cosine => (Schedule::Fixed(cosine(recipe.levels)), LastMean::Denoised),
@@ -353,16 +356,17 @@ impl Builder {
                 CouplingKind::Coupling => {
                     let split = if layer % 2 == 0 { Split::Even } else { Split::Odd };
                     let (pass, change) = split.counts(d);
-                    let shape = Feedforward {
+                    let asked = Asked {
                         input: pass,
                         context: 0,
-                        hidden: recipe.hidden.clone(),
-                        output: change * transform.raw_len(),
-                        activation: recipe.activation.into(),
-                        residual: recipe.residual,
+                        output: change,
+                        each: transform.raw_len(),
+                        own: false,
+                        planar: false,
                     };
+                    let conditioner = recipe.network().over_coordinates(&format!("{key}.network"), asked)?;
                     let network =
-                        Network::new(name("conditioner"), shape, self.seed, self.stream(layer), true);
+                        Network::new(name("conditioner"), conditioner, self.seed, self.stream(layer), true);
                     let coupling = Coupling::new(d, split, transform, network);
                     Box::new(match recipe.pass_spline {
                         true => coupling.with_pass_transform(name("pass")),
@@ -374,14 +378,16 @@ impl Builder {
                         CouplingKind::Autoregressive => Direction::Maf,
                         _ => Direction::Iaf,
                     };
-                    let (hidden, raw_len) = (&recipe.hidden, transform.raw_len());
-                    let act = recipe.activation.into();
+                    let NetworkRecipe::Mlp { hidden, activation, .. } = recipe.network() else {
+                        let found = recipe.network().name();
+                        return Err(Problem::new(format!("{key}.network.kind"), found).allowed("mlp").into());
+                    };
                     let masked = MaskedNetwork::new(
                         name("conditioner"),
                         d,
-                        hidden,
-                        raw_len,
-                        act,
+                        &hidden,
+                        transform.raw_len(),
+                        activation.into(),
                         self.seed,
                         self.stream(layer),
                     );
@@ -410,24 +416,20 @@ impl Builder {
                     .into());
             }
         };
-        let network = |part: &str, stream: usize, input: usize, output: usize| {
-            let shape = Feedforward {
-                input,
-                context: 0,
-                hidden: recipe.hidden.clone(),
-                output,
-                activation: recipe.activation.into(),
-                residual: false,
+        let network =
+            |part: &str, stream: usize, input: usize, output: usize, each: usize| -> Result<Network> {
+                // Means stand before scales.
+                let asked = Asked { input, context: 0, output, each, own: false, planar: true };
+                let architecture = recipe.network().over_coordinates(&format!("{key}.network"), asked)?;
+                Ok(Network::new(self.name(part), architecture, self.seed, self.stream(stream), false))
             };
-            Network::new(self.name(part), shape, self.seed, self.stream(stream), false)
-        };
         let dimensions: Vec<usize> =
             [self.dimension].into_iter().chain(recipe.latent.iter().copied()).collect();
         let (mut encoders, mut decoders) = (Vec::new(), Vec::new());
         for (level, pair) in dimensions.windows(2).enumerate() {
-            let outputs = if level == 0 { observation.outputs() } else { 2 };
-            encoders.push(network(&format!("encoder.{level}"), 2 * level, pair[0], 2 * pair[1]));
-            decoders.push(network(&format!("decoder.{level}"), 2 * level + 1, pair[1], outputs * pair[0]));
+            let each = if level == 0 { observation.outputs() } else { 2 };
+            encoders.push(network(&format!("encoder.{level}"), 2 * level, pair[0], pair[1], 2)?);
+            decoders.push(network(&format!("decoder.{level}"), 2 * level + 1, pair[1], pair[0], each)?);
         }
         Ok(Vae::new(observation, encoders, decoders))
     }

@@ -48,6 +48,7 @@ pub(in crate::recipe) fn citations(recipe: &ChainRecipe) -> Vec<&'static str> {
             SegmentRecipe::Dequantise {} => entries.push(DEQUANTISE),
             SegmentRecipe::Standardise {} | SegmentRecipe::Logit(_) => {}
         }
+        entries.extend(segment.network().and_then(|network| network.paper()));
     }
     let has = |kind: &str| recipe.model.iter().any(|segment| segment.kind() == kind);
     entries.extend((has("diffusion") && has("flow")).then_some(INDM));

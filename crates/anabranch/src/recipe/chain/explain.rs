@@ -46,6 +46,9 @@ pub(in crate::recipe) fn explain(plan: &ChainPlan) -> String {
             SegmentRecipe::Logit(_) => "sum log sigmoid'(z), fixed",
         };
         line("kernel", &format!("{}: log P_B - log P_F = {formula}", segment.kind()));
+        if let Some(network) = segment.network() {
+            line("network", &network.describe());
+        }
     }
     line("objective", recipe.objective.formula());
     let estimators = if recipe.target.is_energy() {

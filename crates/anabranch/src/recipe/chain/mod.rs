@@ -10,7 +10,6 @@ mod target;
 pub use build::{ChainPlan, TargetData};
 pub(super) use cite::citations;
 pub(super) use explain::explain;
-pub(super) use segment::widths;
 pub use segment::{
     ActivationName, CouplingKind, DiffusionRecipe, FlowRecipe, LogitRecipe, Mixing, ObservationName,
     PredictionName, ScheduleName, SegmentRecipe, TransformerName, VaeRecipe, WeightingName,
@@ -210,7 +209,7 @@ impl ChainRecipe {
             );
         }
         if let Some(flow) = &self.state_flow {
-            widths("state_flow.hidden", &flow.hidden, false)?;
+            super::network::widths("state_flow.hidden", &flow.hidden, false)?;
             if !needs.flow {
                 return Err(Problem::new("state_flow", "state flows that the objective does not read")
                     .allowed("none; or one that does, such as \"sub-trajectory-balance\"")

@@ -6,6 +6,8 @@ use serde::{Deserialize, Serialize};
 use crate::error::within;
 use crate::error::{Problem, Result};
 use crate::network::Activation;
+use crate::recipe::NetworkRecipe;
+use crate::recipe::network::widths;
 
 /// One stretch of the chain.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -105,6 +107,9 @@ pub struct DiffusionRecipe {
     pub residual: bool,
     /// The denoiser's activation.
     pub activation: ActivationName,
+    /// The denoiser's network, in place of `hidden`, `activation` and `residual`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub network: Option<NetworkRecipe>,
     /// Width of the time embedding (even).
     pub embedding: usize,
     /// What the denoiser predicts.
@@ -128,6 +133,7 @@ impl Default for DiffusionRecipe {
             hidden: vec![256, 256, 256],
             residual: false,
             activation: ActivationName::Silu,
+            network: None,
             embedding: 32,
             prediction: PredictionName::Noise,
             schedule: ScheduleName::Linear,
@@ -198,6 +204,9 @@ pub struct FlowRecipe {
     pub pass_spline: bool,
     /// The conditioner's activation.
     pub activation: ActivationName,
+    /// The conditioner's network, in place of `hidden`, `activation` and `residual`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub network: Option<NetworkRecipe>,
     /// What mixes coordinates between layers.
     pub mixing: Mixing,
     /// Activation normalisation after each layer, started from data.
@@ -216,6 +225,7 @@ impl Default for FlowRecipe {
             residual: false,
             pass_spline: false,
             activation: ActivationName::Silu,
+            network: None,
             mixing: Mixing::Lu,
             actnorm: false,
         }
@@ -255,6 +265,9 @@ pub struct VaeRecipe {
     pub hidden: Vec<usize>,
     /// The networks' activation.
     pub activation: ActivationName,
+    /// The network of every encoder and decoder, in place of `hidden`, `activation`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub network: Option<NetworkRecipe>,
     /// The law of data given the first latent level.
     pub observation: ObservationName,
 }
@@ -265,6 +278,7 @@ impl Default for VaeRecipe {
             latent: vec![16],
             hidden: vec![256, 256],
             activation: ActivationName::Silu,
+            network: None,
             observation: ObservationName::DiscretisedLogistic,
         }
     }
@@ -284,22 +298,62 @@ impl Default for LogitRecipe {
     }
 }
 
-/// Checks the widths of hidden layers, which agree where they are those of residual blocks.
-pub(in crate::recipe) fn widths(key: &str, widths: &[usize], residual: bool) -> Result<()> {
-    if !(1..=100).contains(&widths.len()) {
-        return Err(Problem::new(key, format!("{} widths", widths.len()))
-            .allowed("from 1 to 100 of them")
-            .into());
+impl DiffusionRecipe {
+    /// The stack that the older keys tell of.
+    fn stack(&self) -> NetworkRecipe {
+        let Self { hidden, activation, residual, .. } = self.clone();
+        NetworkRecipe::Mlp { hidden, activation, residual }
     }
-    for (index, width) in widths.iter().enumerate() {
-        within(&format!("{key}.{index}"), *width as f64, 1.0, 65_536.0)?;
+
+    /// The denoiser.
+    pub(super) fn network(&self) -> NetworkRecipe {
+        self.network.clone().unwrap_or_else(|| self.stack())
     }
-    if residual && widths.iter().any(|width| *width != widths[0]) {
-        return Err(Problem::new(key, format!("{widths:?}"))
-            .allowed("equal widths where residual = true")
-            .into());
+}
+
+impl FlowRecipe {
+    /// The stack that the older keys tell of.
+    fn stack(&self) -> NetworkRecipe {
+        let Self { hidden, activation, residual, .. } = self.clone();
+        NetworkRecipe::Mlp { hidden, activation, residual }
     }
-    Ok(())
+
+    /// The conditioner of a layer.
+    pub(super) fn network(&self) -> NetworkRecipe {
+        self.network.clone().unwrap_or_else(|| self.stack())
+    }
+}
+
+impl VaeRecipe {
+    /// The stack that the older keys tell of.
+    fn stack(&self) -> NetworkRecipe {
+        let Self { hidden, activation, .. } = self.clone();
+        NetworkRecipe::Mlp { hidden, activation, residual: false }
+    }
+
+    /// Every encoder and decoder.
+    pub(super) fn network(&self) -> NetworkRecipe {
+        self.network.clone().unwrap_or_else(|| self.stack())
+    }
+}
+
+/// Checks a segment's network: the one it names, or that of its older keys, which are then not as they are by themselves.
+fn check_network(
+    key: &str,
+    named: &Option<NetworkRecipe>,
+    older: &NetworkRecipe,
+    unset: &NetworkRecipe,
+) -> Result<()> {
+    let Some(named) = named else { return older.check(key) };
+    if older != unset {
+        return Err(Problem::new(
+            format!("{key}.network"),
+            "a network beside hidden, activation or residual",
+        )
+        .allowed("one or the other: network has these keys of its own")
+        .into());
+    }
+    named.check(&format!("{key}.network"))
 }
 
 impl SegmentRecipe {
@@ -315,9 +369,19 @@ impl SegmentRecipe {
         }
     }
 
+    /// Its networks, if it has weights.
+    pub(super) fn network(&self) -> Option<NetworkRecipe> {
+        match self {
+            Self::Diffusion(diffusion) => Some(diffusion.network()),
+            Self::Flow(flow) => Some(flow.network()),
+            Self::Vae(vae) => Some(vae.network()),
+            Self::Dequantise {} | Self::Standardise {} | Self::Logit(_) => None,
+        }
+    }
+
     /// Whether it has weights.
     pub(super) fn learns(&self) -> bool {
-        matches!(self, Self::Diffusion(_) | Self::Flow(_) | Self::Vae(_))
+        self.network().is_some()
     }
 
     /// Checks the values; `first` and the kinds of the segments `after` it tell where in the chain the segment stands.
@@ -325,7 +389,8 @@ impl SegmentRecipe {
         let last = after.is_empty();
         match self {
             Self::Diffusion(diffusion) => {
-                widths(&format!("{key}.hidden"), &diffusion.hidden, diffusion.residual)?;
+                let unset = DiffusionRecipe::default().stack();
+                check_network(key, &diffusion.network, &diffusion.stack(), &unset)?;
                 within(&format!("{key}.levels"), diffusion.levels as f64, 2.0, 1e6)?;
                 within(&format!("{key}.embedding"), diffusion.embedding as f64, 2.0, 4096.0)?;
                 if diffusion.embedding % 2 == 1 {
@@ -367,11 +432,20 @@ impl SegmentRecipe {
                     let problem = Problem::new(format!("{key}.pass_spline"), "true");
                     return Err(problem.allowed("false unless the layers are couplings of splines").into());
                 }
-                widths(&format!("{key}.hidden"), &flow.hidden, flow.residual)
+                check_network(key, &flow.network, &flow.stack(), &FlowRecipe::default().stack())?;
+                if flow.coupling != CouplingKind::Coupling
+                    && !matches!(flow.network(), NetworkRecipe::Mlp { residual: false, .. })
+                {
+                    let found = format!("{} in an autoregressive flow", flow.network().describe());
+                    return Err(Problem::new(format!("{key}.network"), found)
+                        .allowed("a plain mlp, which masks make causal; or coupling = \"coupling\"")
+                        .into());
+                }
+                Ok(())
             }
             Self::Vae(vae) => {
                 widths(&format!("{key}.latent"), &vae.latent, false)?;
-                widths(&format!("{key}.hidden"), &vae.hidden, false)
+                check_network(key, &vae.network, &vae.stack(), &VaeRecipe::default().stack())
             }
             Self::Dequantise {} if !last => {
                 Err(Problem::new(format!("{key}.kind"), format!("\"dequantise\" before \"{}\"", after[0]))

@@ -11,6 +11,7 @@
 use super::{ChainRecipe, CouplingKind, PredictionName, SegmentRecipe, TransformerName};
 use crate::error::{Problem, Result};
 use crate::objective::balance::Drawn;
+use crate::recipe::network;
 use crate::rng::Counted;
 
 /// Coordinates of the target's space.
@@ -33,27 +34,13 @@ struct Need {
     inner: f64,
 }
 
-/// Weights and numbers per row of a stack of linear layers.
-fn stack(input: f64, hidden: &[usize], output: f64, residual: bool) -> (f64, f64) {
-    let repeats = if residual { 2 } else { 1 };
-    let (mut weights, mut row, mut from) = (0.0, input, input);
-    let widths = hidden.iter().flat_map(|width| std::iter::repeat_n(*width as f64, repeats));
-    for to in widths.chain([output]) {
-        weights += (from + 1.0) * to;
-        row += to;
-        from = to;
-    }
-    (weights, row)
-}
-
 /// `levels` counts the data's integer levels where the segment stands next to them, 0 elsewhere.
 fn need(segment: &SegmentRecipe, d: f64, levels: f64, backward: bool) -> Need {
     match segment {
         SegmentRecipe::Diffusion(diffusion) => {
-            let outputs =
-                if diffusion.prediction == PredictionName::Levels { d * levels.max(1.0) } else { d };
-            let entry = d + diffusion.embedding as f64;
-            let (weights, row) = stack(entry, &diffusion.hidden, outputs, diffusion.residual);
+            let each = if diffusion.prediction == PredictionName::Levels { levels.max(1.0) } else { 1.0 };
+            let network::Need { weights, row } =
+                diffusion.network().need([d, diffusion.embedding as f64, d, each], true);
             Need { weights, row, steps: diffusion.levels as f64, inner: d }
         }
         SegmentRecipe::Flow(flow) => {
@@ -66,12 +53,13 @@ fn need(segment: &SegmentRecipe, d: f64, levels: f64, backward: bool) -> Need {
                 CouplingKind::Autoregressive => Some(backward),
                 CouplingKind::InverseAutoregressive => Some(!backward),
             };
-            let (weights, mut row) = match parallel {
-                None => stack((d / 2.0).ceil(), &flow.hidden, (d / 2.0).ceil() * raw, flow.residual),
+            let half = (d / 2.0).ceil();
+            let network::Need { weights, mut row } = match parallel {
+                None => flow.network().need([half, 0.0, half, raw], false),
                 // The masks are as large as the weights.
                 Some(_) => {
-                    let (weights, row) = stack(d, &flow.hidden, d * raw, false);
-                    (2.0 * weights, row)
+                    let need = flow.network().need([d, 0.0, d, raw], false);
+                    network::Need { weights: 2.0 * need.weights, row: need.row }
                 }
             };
             if parallel == Some(false) {
@@ -85,12 +73,10 @@ fn need(segment: &SegmentRecipe, d: f64, levels: f64, backward: bool) -> Need {
             let (mut weights, mut row, mut outer) = (0.0, 0.0, d);
             for latent in &vae.latent {
                 let latent = *latent as f64;
-                for (w, r) in [
-                    stack(outer, &vae.hidden, 2.0 * latent, false),
-                    stack(latent, &vae.hidden, 2.0 * outer, false),
-                ] {
-                    weights += w;
-                    row += r;
+                for [from, to] in [[outer, latent], [latent, outer]] {
+                    let need = vae.network().need([from, 0.0, to, 2.0], false);
+                    weights += need.weights;
+                    row += need.row;
                 }
                 outer = latent;
             }

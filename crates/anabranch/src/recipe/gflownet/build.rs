@@ -4,13 +4,15 @@ use std::sync::Arc;
 
 use super::settings::{objects, settings};
 use super::target::Objects;
-use super::{BackwardName, GFlowNetRecipe, GrowthName, NetworkRecipe, ObjectsRecipe, Trunk, size};
+use super::{BackwardName, GFlowNetRecipe, GrowthName, ObjectsRecipe, Trunk, size};
 use crate::environment::continuous::Continuous;
 use crate::environment::{Cell, Environment, States};
 use crate::error::{Problem, Result};
 use crate::model::gflownet::GFlowNet;
-use crate::network::taped::{Answers, DeepSets, Inputs, Mlp, Network, Shape, Table, Transformer, Trunks};
+use crate::network::taped::{Answers, DeepSets, Inputs, Network, Shape, Table, Transformer, Trunks};
 use crate::policy::{Actions, BackwardPolicy, Densities, FlowHead, Heads, Policy, Ways};
+use crate::recipe::NetworkRecipe;
+use crate::recipe::network::perceptron;
 use crate::rng::{Address, Noise, Purpose};
 use crate::target::{AtRisk, Target};
 use crate::train::gflownet::{FlowTrainer, Settings};
@@ -151,10 +153,10 @@ fn network(
     outputs: usize,
 ) -> Result<Arc<dyn Network>> {
     Ok(match &recipe.policy.network {
-        NetworkRecipe::Mlp { hidden, activation } => {
-            Arc::new(Mlp::new(inputs, hidden, outputs, (*activation).into()))
+        NetworkRecipe::Mlp { hidden, activation, residual } => {
+            Arc::new(perceptron(inputs, hidden, outputs, *activation, *residual))
         }
-        NetworkRecipe::Transformer { layers, heads, width, inner, activation } => {
+        NetworkRecipe::Transformer { layers, heads, width, inner, activation, .. } => {
             let Some((alphabet, growth)) = recipe.target.words() else {
                 return Err(Problem::new(
                     "policy.network.kind",
@@ -173,7 +175,7 @@ fn network(
             let answers = Answers { letters: slots, places, whole: outputs - of_places };
             Arc::new(Transformer::new(alphabet, inputs.dense, shape, answers))
         }
-        NetworkRecipe::DeepSets { width, hidden, activation } => {
+        NetworkRecipe::DeepSets { width, hidden, activation, .. } => {
             let Some(features) = recipe.target.elements().filter(|_| recipe.roots.is_none()) else {
                 return Err(Problem::new("policy.network.kind", "deep sets over objects that are no sets")
                     .allowed("mlp; or a target of kind sets or multisets, without roots")
@@ -254,15 +256,12 @@ fn continuous(
         Heads { components: recipe.policy.components.unwrap_or(2), backward, flow, ..Heads::default() };
     let policy = Densities::new(environment, heads)?;
     size::check(recipe, &policy)?;
-    let network: Arc<dyn Network> = match &recipe.policy.network {
-        NetworkRecipe::Mlp { hidden, activation } => {
-            let inputs = inputs(&policy, reward.as_ref());
-            Arc::new(Mlp::new(inputs, hidden, policy.outputs(), (*activation).into()))
-        }
-        NetworkRecipe::Table {} => return refused("policy.network.kind", "a table", "mlp"),
-        NetworkRecipe::DeepSets { .. } => return refused("policy.network.kind", "deep sets", "mlp"),
-        NetworkRecipe::Transformer { .. } => return refused("policy.network.kind", "a transformer", "mlp"),
+    let NetworkRecipe::Mlp { hidden, activation, residual } = &recipe.policy.network else {
+        return refused("policy.network.kind", recipe.policy.network.name(), "mlp");
     };
+    let inputs = inputs(&policy, reward.as_ref());
+    let network: Arc<dyn Network> =
+        Arc::new(perceptron(inputs, hidden, policy.outputs(), *activation, *residual));
     let settings = settings(recipe, &policy, reward.as_ref(), network.parameters(), &|_| {
         refused("exploration.data", "objects from a file", "replay, or the policy's own trajectories")
     })?;

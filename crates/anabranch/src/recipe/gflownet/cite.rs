@@ -1,10 +1,9 @@
 //! The papers behind a flow network's recipe.
 
-use super::{BackwardName, ExplorationRecipe, GFlowNetRecipe, NetworkRecipe, ObjectsRecipe, ReplayRecipe};
+use super::{BackwardName, ExplorationRecipe, GFlowNetRecipe, ObjectsRecipe, ReplayRecipe};
 use crate::papers::{
-    ADAM, ATTENTION, AUGMENTED, CONTINUOUS, DEEP_SETS, DISTILLATION, FLOW_NETWORKS, FOUNDATIONS,
-    LOCAL_SEARCH, MAXIMUM_ENTROPY, MULTI_OBJECTIVE, NON_ACYCLIC, PRIORITISED, REPLAY, SEQUENCES, STOCHASTIC,
-    TRAJECTORY_LIKELIHOOD,
+    ADAM, AUGMENTED, CONTINUOUS, DISTILLATION, FLOW_NETWORKS, FOUNDATIONS, LOCAL_SEARCH, MAXIMUM_ENTROPY,
+    MULTI_OBJECTIVE, NON_ACYCLIC, PRIORITISED, REPLAY, SEQUENCES, STOCHASTIC, TRAJECTORY_LIKELIHOOD,
 };
 use crate::target::RewardRecipe;
 
@@ -24,8 +23,7 @@ pub(in crate::recipe) fn citations(recipe: &GFlowNetRecipe) -> Vec<&'static str>
         _ => Vec::new(),
     };
     entries.extend((!recipe.conditions.is_empty()).then_some(MULTI_OBJECTIVE));
-    entries.extend(matches!(recipe.policy.network, NetworkRecipe::Transformer { .. }).then_some(ATTENTION));
-    entries.extend(matches!(recipe.policy.network, NetworkRecipe::DeepSets { .. }).then_some(DEEP_SETS));
+    entries.extend(recipe.policy.network.paper());
     entries.push(FOUNDATIONS);
     entries.extend(recipe.objective.papers());
     entries.extend((recipe.policy.backward == BackwardName::MaximumEntropy).then_some(MAXIMUM_ENTROPY));

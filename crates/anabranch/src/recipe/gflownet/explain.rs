@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::{BackwardName, FlowTask, GFlowNetPlan, NetworkRecipe, RootsRecipe, Task, Trunk};
+use super::{BackwardName, FlowTask, GFlowNetPlan, RootsRecipe, Task, Trunk};
 use crate::policy::Policy as _;
 
 /// Space, target, policy with the formula of its step ratio, objective and estimators.
@@ -33,21 +33,7 @@ pub(in crate::recipe) fn explain(plan: &GFlowNetPlan) -> String {
         BackwardName::MaximumEntropy => "n(s) / n(s'), n the number of ways from the source",
     };
     line("kernel", &format!("action: log P_B - log P_F; P_F learned, P_B(s | s') = {backward}"));
-    let network = match &recipe.policy.network {
-        NetworkRecipe::Mlp { hidden, activation } => {
-            format!("a perceptron with hidden layers {hidden:?}, {activation:?}").to_lowercase()
-        }
-        NetworkRecipe::DeepSets { width, hidden, activation } => {
-            let activation = format!("{activation:?}").to_lowercase();
-            format!(
-                "deep sets: {width} numbers an element, behind their sum hidden layers {hidden:?}, {activation}"
-            )
-        }
-        NetworkRecipe::Table {} => "a table with a row for every state".to_owned(),
-        NetworkRecipe::Transformer { layers, heads, width, .. } => {
-            format!("a transformer of {layers} layers with {heads} heads and {width} numbers a token")
-        }
-    };
+    let network = recipe.policy.network.describe();
     let network = match recipe.policy.trunk {
         Trunk::Shared => network,
         Trunk::Separate => format!("for either direction and for flows, {network}"),

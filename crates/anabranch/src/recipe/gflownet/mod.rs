@@ -16,7 +16,7 @@ pub use build::{FlowTask, GFlowNetPlan, Task};
 pub(super) use cite::citations;
 pub(super) use explain::explain;
 pub use exploration::{DataRecipe, ExplorationRecipe, LocalSearchRecipe, ReplayRecipe, Schedule};
-pub use policy::{BackwardName, NetworkRecipe, PolicyRecipe, Trunk};
+pub use policy::{BackwardName, PolicyRecipe, Trunk};
 pub use roots::RootsRecipe;
 pub(crate) use settings::objects;
 pub use target::{

@@ -5,9 +5,10 @@ use std::sync::Arc;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{BackwardName, GFlowNetRecipe, NetworkRecipe};
+use super::{BackwardName, GFlowNetRecipe};
 use crate::environment::{Cell, Environment, Rooted, States};
 use crate::error::{Problem, Result};
+use crate::recipe::NetworkRecipe;
 use crate::target::{Ahead, Target};
 use crate::train::gflownet::{Roots, Sources, WalkedRoots};
 

@@ -5,9 +5,11 @@
 //! numbers   trajectories walked together, times their most states, times what a state leaves on the tape
 //! ```
 
-use super::{GFlowNetRecipe, NetworkRecipe};
+use super::GFlowNetRecipe;
 use crate::error::{Problem, Result};
 use crate::policy::Policy;
+use crate::recipe::NetworkRecipe;
+use crate::recipe::network::stack;
 
 /// Weights of a network.
 const MOST_WEIGHTS: f64 = (1u64 << 28) as f64;
@@ -31,16 +33,16 @@ pub(super) fn check(recipe: &GFlowNetRecipe, policy: &impl Policy) -> Result<()>
         // No word has more tokens than places.
         row += (policy.longest() + 1) as f64 * layers * (8.0 * width + 3.0 * inner);
     }
-    if let NetworkRecipe::Mlp { hidden, .. } | NetworkRecipe::DeepSets { hidden, .. } = &recipe.policy.network
-    {
-        let mut weights = 0.0;
-        let mut inputs = (inputs.features + inputs.dense) as f64;
-        for width in hidden.iter().map(|width| *width as f64).chain([outputs]) {
-            weights += (inputs + 1.0) * width;
-            row += 3.0 * width;
-            inputs = width;
-        }
-        few_weights(weights)?;
+    let stacked = match &recipe.policy.network {
+        NetworkRecipe::Mlp { hidden, residual, .. } => Some((hidden, *residual)),
+        NetworkRecipe::DeepSets { hidden, .. } => Some((hidden, false)),
+        NetworkRecipe::Table {} | NetworkRecipe::Transformer { .. } => None,
+    };
+    if let Some((hidden, residual)) = stacked {
+        let inputs = (inputs.features + inputs.dense) as f64;
+        let need = stack(inputs, hidden, outputs, residual);
+        few_weights(need.weights)?;
+        row += 3.0 * (need.row - inputs);
     }
     let trajectory = row * (policy.longest() + 1) as f64;
     if batch * trajectory > MOST_NUMBERS {

@@ -5,6 +5,12 @@
 //! dv_j += p_j do,    ds_j = p_j (do . v_j - sum_i p_i do . v_i) / sqrt(size),   dq = sum_j ds_j k_j,   dk_j += ds_j q
 //! ```
 //!
+//! and, forward, along directions `q', k', v'`
+//!
+//! ```text
+//! s'_j = (q' . k_j + q . k'_j) / sqrt(size),    o' = sum_j p_j (s'_j - sum_i p_i s'_i) v_j + p_j v'_j
+//! ```
+//!
 //! Keys and values of a group are kept transposed, so that a head's products run over the tokens seen. Probabilities are
 //! not kept: `log sum exp s` gives them back.
 
@@ -53,6 +59,20 @@ pub struct AttendBack<'a> {
     /// By the answers, `[tokens, padded]`.
     pub grad: &'a [f32],
     /// By queries, keys and values, `[tokens, stride]`, zero before.
+    pub out: &'a mut [f32],
+}
+
+/// The derivative of [`Attend`] along a direction of queries, keys and values.
+pub struct AttendTangent<'a> {
+    pub sizes: Sizes,
+    pub groups: &'a Groups,
+    /// Queries, keys, values, `[tokens, stride]`.
+    pub qkv: &'a [f32],
+    /// `[tokens, heads]`.
+    pub log_sums: &'a [f32],
+    /// Of queries, keys and values, `[tokens, stride]`.
+    pub tangent: &'a [f32],
+    /// Of the answers, `[tokens, padded]`.
     pub out: &'a mut [f32],
 }
 
@@ -208,6 +228,56 @@ impl NullaryFnOnce for AttendBack<'_> {
                 let (to_keys, to_values) = to.split_at_mut(width);
                 for (to, grads) in [(to_keys, &*key_grads), (to_values, &*value_grads)] {
                     to.iter_mut().zip(grads.chunks_exact(lanes)).for_each(|(to, grads)| *to += grads[j]);
+                }
+            }
+        }
+    }
+}
+
+impl NullaryFnOnce for AttendTangent<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn call(self) {
+        let Self { sizes: Sizes { width, heads, stride, padded }, groups, qkv, log_sums, tangent, out } =
+            self;
+        let size = width / heads;
+        let scale = 1.0 / (size as f32).sqrt();
+        let mut buffers: [Vec<f32>; 5] = Default::default();
+        for (tokens, looking) in groups.iter() {
+            let lanes = tokens.len().next_multiple_of(LANES);
+            let [keys, key_tangents, weights, slopes, more] = &mut buffers;
+            for (to, from) in [(&mut *keys, qkv), (key_tangents, tangent)] {
+                to.resize(width * lanes, 0.0);
+                transpose(tokens, from, stride, width, lanes, to);
+            }
+            [&mut *weights, slopes, more].into_iter().for_each(|row| row.resize(lanes, 0.0));
+            for at in tokens.len() - looking..tokens.len() {
+                let token = tokens[at] as usize;
+                let seen = if groups.causal { at + 1 } else { tokens.len() };
+                let rounded = seen.next_multiple_of(LANES);
+                let (weights, slopes, more) =
+                    (&mut weights[..rounded], &mut slopes[..rounded], &mut more[..rounded]);
+                let answer = &mut out[token * padded..][..padded];
+                answer.fill(0.0);
+                for head in 0..heads {
+                    let from = head * size;
+                    let place = token * stride + from;
+                    let (query, direction) = (&qkv[place..][..size], &tangent[place..][..size]);
+                    products(query, scale, &keys[from * lanes..], lanes, weights);
+                    let log_sum = log_sums[token * heads + head];
+                    weights.iter_mut().for_each(|s| *s = exp(*s - log_sum));
+                    weights[seen..].fill(0.0);
+                    products(direction, scale, &keys[from * lanes..], lanes, slopes);
+                    products(query, scale, &key_tangents[from * lanes..], lanes, more);
+                    slopes.iter_mut().zip(&*more).for_each(|(slope, more)| *slope += more);
+                    let mean = sum_of_products(weights, slopes);
+                    let answer = &mut answer[from..from + size];
+                    for ((other, p), slope) in tokens[..seen].iter().zip(&*weights).zip(&*slopes) {
+                        let place = *other as usize * stride + 2 * width + from;
+                        add(answer, p * (slope - mean), &qkv[place..][..size]);
+                        add(answer, *p, &tangent[place..][..size]);
+                    }
                 }
             }
         }

@@ -15,6 +15,7 @@
 //! architecture" (2020).
 
 mod attention;
+pub(super) mod blocks;
 mod norm;
 mod pass;
 
@@ -37,6 +38,23 @@ pub struct Shape {
     pub inner: usize,
     /// Its activation.
     pub activation: Activation,
+}
+
+impl Shape {
+    /// Names, inputs and outputs of the blocks' linear maps, in order.
+    pub(super) fn maps(&self) -> Vec<(String, usize, usize)> {
+        let Self { layers, width, inner, .. } = *self;
+        let of_layer = |layer: usize| {
+            let name = |map: &str| format!("{layer}.{map}");
+            [
+                (name("attention"), width, 3 * width),
+                (name("mix"), width, width),
+                (name("widen"), width, inner),
+                (name("narrow"), inner, width),
+            ]
+        };
+        (0..layers).flat_map(of_layer).collect()
+    }
 }
 
 /// What a transformer answers, in this order.
@@ -64,8 +82,6 @@ pub struct Transformer {
 
 /// The parts before the linear maps: token embedding, position embedding, map of the real inputs.
 const EMBEDDINGS: usize = 3;
-/// Linear maps of a layer.
-const MAPS: usize = 4;
 
 impl Transformer {
     /// A transformer that reads `dense` real inputs besides a word.
@@ -88,35 +104,19 @@ impl Transformer {
     }
 
     fn all_parts(&self) -> Vec<Slot> {
-        let Shape { layers, width, inner, .. } = self.shape;
+        let width = self.shape.width;
         let mut parts = vec![
             ("tokens".to_owned(), vec![self.alphabet.symbols(), width]),
             ("positions".to_owned(), vec![self.alphabet.places + 1, width]),
             ("inputs".to_owned(), vec![self.dense, width]),
         ];
-        let mut map = |name: String, rows: usize, columns: usize| {
+        let answers =
+            [("place".to_owned(), width, self.of_place()), ("whole".to_owned(), width, self.answers.whole)];
+        for (name, rows, columns) in self.shape.maps().into_iter().chain(answers) {
             parts.push((format!("{name}.weight"), vec![rows, columns]));
             parts.push((format!("{name}.bias"), vec![columns]));
-        };
-        for layer in 0..layers {
-            map(format!("{layer}.attention"), width, 3 * width);
-            map(format!("{layer}.mix"), width, width);
-            map(format!("{layer}.widen"), width, inner);
-            map(format!("{layer}.narrow"), inner, width);
         }
-        map("place".to_owned(), width, self.of_place());
-        map("whole".to_owned(), width, self.answers.whole);
         layout(parts.iter().map(|(name, shape)| (name.as_str(), shape.clone())))
-    }
-
-    /// The place of the weight of linear map `map` of layer `layer` among the parts; its bias follows.
-    fn map(&self, layer: usize, map: usize) -> usize {
-        EMBEDDINGS + 2 * (MAPS * layer + map)
-    }
-
-    /// The same of the answers of places, then of the whole word.
-    fn head(&self, head: usize) -> usize {
-        self.map(self.shape.layers, head)
     }
 }
 

@@ -1,79 +1,35 @@
-//! A transformer's pass over the new tokens of a tape, and its derivative over all of them.
+//! A transformer's pass over the words of a tape: embedding, answers, and the derivatives of both.
 
-use pulp::Arch;
-
-use super::attention::{Attend, AttendBack, Sizes};
-use super::norm::{Norm, NormBack};
-use super::{MAPS, Transformer};
-use crate::array::layer::{Backward, Input, Layer, Outputs, forward, sum_columns};
-use crate::array::matmul::{Panels, Rows, columns_times, row_stride};
+use super::blocks::{Blocks, MAPS};
+use super::{EMBEDDINGS, Transformer};
+use crate::array::matmul::row_stride;
 use crate::array::scratch::Scratch;
-use crate::network::taped::words::Words;
-use crate::network::taped::{Evaluator, Tape};
+use crate::network::taped::maps::Maps;
+use crate::network::taped::words::{Order, Words};
+use crate::network::taped::{Evaluator, Network, Tape};
 
-/// What a layer keeps of every token, in buffers of its own: the normalised input and its scale; queries, keys and values;
-/// what attention answers, and its sums; the normalised input of the perceptron and its scale; its hidden values and
-/// slopes.
-const KEPT: usize = 9;
-/// The linear maps of a layer.
-const ATTENTION: usize = 0;
-const MIX: usize = 1;
-const WIDEN: usize = 2;
-const NARROW: usize = 3;
-/// Those of the answers.
+/// The linear maps of the answers, behind those of the blocks.
 const PLACE: usize = 0;
 const WHOLE: usize = 1;
 
 pub struct WithWeights<'a> {
     network: &'a Transformer,
     weights: &'a [f32],
-    /// The linear maps, layer by layer, then those of the answers.
-    maps: Vec<Layer>,
-}
-
-/// The part of a buffer that holds `count` rows from `first` on, made room for.
-fn grown(buffer: &mut Vec<f32>, width: usize, first: usize, count: usize) -> &mut [f32] {
-    buffer.resize((first + count) * width, 0.0);
-    &mut buffer[first * width..]
-}
-
-/// Two parts of the gradient, the second right behind the first.
-fn two<'g>(gradient: &'g mut [f32], network: &Transformer, part: usize) -> (&'g mut [f32], &'g mut [f32]) {
-    let (weight, bias) = (&network.parts[part].range, &network.parts[part + 1].range);
-    gradient[weight.start..bias.end].split_at_mut(weight.len())
-}
-
-/// A linear map on rows without an activation.
-fn apply(map: &Layer, x: &[f32], count: usize, skip: Option<&[f32]>, next: &mut [f32]) {
-    let depth = map.weight.depth();
-    let x = Rows { values: x, stride: row_stride(depth), count };
-    let input = Input { x, depth, weight: &map.weight, bias: &map.bias, skip };
-    forward(None, input, Outputs { before: &mut [], next, slope: &mut [] });
+    blocks: Blocks<'a>,
 }
 
 impl<'a> WithWeights<'a> {
     pub fn new(network: &'a Transformer, weights: &'a [f32]) -> Self {
-        let maps = (network.map(0, 0)..network.parts.len()).step_by(2);
-        let part = |index: usize| &weights[network.parts[index].range.clone()];
-        let maps = maps.map(|at| Layer::pack(part(at), part(at + 1), network.parts[at].shape[0])).collect();
-        Self { network, weights, maps }
+        let maps = Maps::new(&network.parts[EMBEDDINGS..], weights);
+        Self { network, weights, blocks: Blocks { shape: network.shape, maps } }
     }
 
     fn part(&self, index: usize) -> &[f32] {
         &self.weights[self.network.parts[index].range.clone()]
     }
 
-    fn layer_map(&self, layer: usize, map: usize) -> &Layer {
-        &self.maps[MAPS * layer + map]
-    }
-
-    fn head(&self, head: usize) -> &Layer {
-        self.layer_map(self.network.shape.layers, head)
-    }
-
-    fn sizes(&self) -> Sizes {
-        let (width, heads) = (self.network.shape.width, self.network.shape.heads);
-        Sizes { width, heads, stride: row_stride(3 * width), padded: row_stride(width) }
+    fn head(&self, head: usize) -> usize {
+        MAPS * self.network.shape.layers + head
     }
 
     /// The embeddings of the tokens from `first` on, `[tokens, row_stride(width)]`.
@@ -99,49 +55,25 @@ impl<'a> WithWeights<'a> {
         x
     }
 
-    /// Passes the tokens from `first` on through all layers.
-    fn pass(&self, tape: &Tape, words: &Words, buffers: &mut [Vec<f32>], first: usize) {
-        let shape = self.network.shape;
-        let sizes = self.sizes();
-        let (wide, count) = (sizes.padded, words.len() - first);
-        let groups = words.groups(self.network.alphabet.order, first);
-        let mut x = self.embed(tape, words, first);
-        let mut next = Scratch::take(x.len());
-        let norm = |x: &[f32], out: &mut [f32], scales: &mut [f32]| {
-            Arch::new().dispatch(Norm { width: shape.width, padded: wide, x, out, scales });
-        };
-        for (layer, kept) in buffers.chunks_exact_mut(KEPT).enumerate() {
-            let [normed, scale, qkv, seen, log_sums, normed_after, scale_after, hidden, slope] = kept else {
-                unreachable!("a layer has all its buffers")
-            };
-            let normed = grown(normed, wide, first, count);
-            norm(&x, normed, grown(scale, 1, first, count));
-            let new = grown(qkv, sizes.stride, first, count);
-            apply(self.layer_map(layer, ATTENTION), normed, count, None, new);
-            grown(seen, wide, first, count);
-            grown(log_sums, shape.heads, first, count);
-            Arch::new().dispatch(Attend { sizes, groups: &groups, qkv, out: seen, log_sums });
-            apply(self.layer_map(layer, MIX), &seen[first * wide..], count, Some(&x), &mut next);
-            std::mem::swap(&mut x, &mut next);
-            let normed = grown(normed_after, wide, first, count);
-            norm(&x, normed, grown(scale_after, 1, first, count));
-            let map = self.layer_map(layer, WIDEN);
-            let stride = row_stride(shape.inner);
-            let (hidden, slope) = (grown(hidden, stride, first, count), grown(slope, stride, first, count));
-            let rows = Rows { values: normed, stride: wide, count };
-            let input =
-                Input { x: rows, depth: shape.width, weight: &map.weight, bias: &map.bias, skip: None };
-            forward(Some(shape.activation), input, Outputs { before: &mut [], next: hidden, slope });
-            apply(self.layer_map(layer, NARROW), hidden, count, Some(&x), &mut next);
-            std::mem::swap(&mut x, &mut next);
+    /// A direction of the embeddings, one of `count` directions of each row's real inputs.
+    fn embed_tangent(&self, words: &Words, count: usize, direction: usize, tangents: &[f32]) -> Scratch {
+        let (width, dense) = (self.network.shape.width, self.network.dense);
+        let padded = row_stride(width);
+        let mut x = Scratch::take(words.len() * padded);
+        x.fill(0.0);
+        for (start, row) in &words.starts {
+            let x = &mut x[*start as usize * padded..][..width];
+            let tangent = &tangents[(*row as usize * count + direction) * dense..][..dense];
+            for (u, weights) in tangent.iter().zip(self.part(2).chunks_exact(width)) {
+                x.iter_mut().zip(weights).for_each(|(x, weight)| *x = u.mul_add(*weight, *x));
+            }
         }
-        let [.., normed, scale] = buffers else { unreachable!("the last norm has its buffers") };
-        norm(&x, grown(normed, wide, first, count), grown(scale, 1, first, count));
+        x
     }
 
     /// The tokens at which the rows from `first` on are read, one behind the other.
     fn read(&self, words: &Words, normed: &[f32], first: usize) -> Scratch {
-        let wide = self.sizes().padded;
+        let wide = row_stride(self.network.shape.width);
         let mut out = Scratch::take((words.reads.len() - first) * wide);
         for (token, out) in words.reads[first..].iter().zip(out.chunks_exact_mut(wide)) {
             out.copy_from_slice(&normed[*token as usize * wide..][..wide]);
@@ -168,29 +100,37 @@ impl<'a> WithWeights<'a> {
         }
     }
 
-    /// Answers for the rows from `first` on, whose tokens in slots start at `token`.
-    fn answer(&self, tape: &mut Tape, words: &Words, normed: &[f32], first: usize, token: usize) {
-        let outputs = self.network.alphabet.places * self.network.of_place();
+    /// Answers for the rows from `first` on, whose tokens in slots start at `token`, by `apply`, which is given a linear map, the
+    /// padded rows that it reads, how many they are and where to write: to `outputs`, those of all rows.
+    fn answer(
+        &self,
+        words: &Words,
+        normed: &[f32],
+        [first, token]: [usize; 2],
+        outputs: &mut [f32],
+        apply: impl Fn(usize, &[f32], usize, &mut [f32]),
+    ) {
+        let of_places = self.network.alphabet.places * self.network.of_place();
         let whole = self.network.answers.whole;
-        let width = row_stride(outputs + whole);
-        tape.outputs.resize(tape.rows() * width, 0.0);
+        let width = row_stride(of_places + whole);
         if whole > 0 {
             let rows = words.reads.len() - first;
             let read = self.read(words, normed, first);
             let mut out = Scratch::take(rows * row_stride(whole));
-            apply(self.head(WHOLE), &read, rows, None, &mut out);
-            let to = tape.outputs[first * width..].chunks_exact_mut(width);
+            apply(self.head(WHOLE), &read, rows, &mut out);
+            let to = outputs[first * width..].chunks_exact_mut(width);
             for (to, out) in to.zip(out.chunks_exact(row_stride(whole))) {
-                to[outputs..outputs + whole].copy_from_slice(&out[..whole]);
+                to[of_places..of_places + whole].copy_from_slice(&out[..whole]);
             }
         }
-        if outputs > 0 {
+        if of_places > 0 {
             let count = words.len() - token;
             let stride = row_stride(self.network.of_place());
             let mut out = Scratch::take(count * stride);
-            apply(self.head(PLACE), &normed[token * self.sizes().padded..], count, None, &mut out);
+            let padded = row_stride(self.network.shape.width);
+            apply(self.head(PLACE), &normed[token * padded..], count, &mut out);
             self.places(words, first, |at, row, letters, place| {
-                let (from, to) = (&out[(at - token) * stride..], &mut tape.outputs[row * width..]);
+                let (from, to) = (&out[(at - token) * stride..], &mut outputs[row * width..]);
                 let last = letters.len();
                 to[letters].copy_from_slice(&from[..last]);
                 if let Some(place) = place {
@@ -198,37 +138,6 @@ impl<'a> WithWeights<'a> {
                 }
             });
         }
-    }
-
-    /// The gradient by linear map `at` of the weights, `x^T grad`, and by what it reads, `(grad W^T) slope`.
-    fn back(
-        &self,
-        at: usize,
-        x: &[f32],
-        grad: &[f32],
-        slope: Option<&[f32]>,
-        gradient: &mut [f32],
-    ) -> Scratch {
-        let [rows, columns] = self.network.parts[at].shape[..] else { unreachable!("a map is a matrix") };
-        let (weight, bias) = two(gradient, self.network, at);
-        let count = grad.len() / row_stride(columns);
-        let (x, above) = (
-            Rows { values: x, stride: row_stride(rows), count },
-            Rows { values: grad, stride: row_stride(columns), count },
-        );
-        columns_times(x, rows, above, columns, weight);
-        bias.fill(0.0);
-        sum_columns(grad, bias);
-        let mut out = Scratch::take(count * row_stride(rows));
-        Backward {
-            grad: above,
-            transposed: &Panels::pack_transposed(self.part(at), rows, columns),
-            slope,
-            skip: None,
-            out: &mut out,
-        }
-        .run();
-        out
     }
 
     /// The gradient of the answers: by their maps, and by the normalised tokens.
@@ -239,7 +148,7 @@ impl<'a> WithWeights<'a> {
         slopes: &[f32],
         gradient: &mut [f32],
     ) -> Scratch {
-        let wide = self.sizes().padded;
+        let wide = row_stride(self.network.shape.width);
         let outputs = self.network.alphabet.places * self.network.of_place();
         let whole = self.network.answers.whole;
         let width = row_stride(outputs + whole);
@@ -255,7 +164,7 @@ impl<'a> WithWeights<'a> {
                     to[last] = from[place];
                 }
             });
-            self.back(self.network.head(PLACE), normed, &of_places, None, gradient)
+            self.blocks.maps.back(self.head(PLACE), normed, &of_places, None, gradient)
         } else {
             let mut none = Scratch::take(words.len() * wide);
             none.fill(0.0);
@@ -269,7 +178,7 @@ impl<'a> WithWeights<'a> {
                 to[..whole].copy_from_slice(&from[outputs..outputs + whole]);
             }
             let read = self.read(words, normed, 0);
-            let back = self.back(self.network.head(WHOLE), &read, &of_words, None, gradient);
+            let back = self.blocks.maps.back(self.head(WHOLE), &read, &of_words, None, gradient);
             for (token, from) in words.reads.iter().zip(back.chunks_exact(wide)) {
                 let to = &mut grad[*token as usize * wide..][..wide];
                 to.iter_mut().zip(from).for_each(|(to, from)| *to += from);
@@ -297,6 +206,31 @@ impl<'a> WithWeights<'a> {
             }
         }
     }
+
+    /// The gradient by the real inputs, `[rows, dense]`, of rows that share no token, `grad` being that of the embeddings.
+    fn back_to_inputs(&self, words: &Words, grad: &[f32], out: &mut [f32]) {
+        let (width, dense) = (self.network.shape.width, self.network.dense);
+        for (start, row) in &words.starts {
+            let grad = &grad[*start as usize * row_stride(width)..][..width];
+            let to = &mut out[*row as usize * dense..][..dense];
+            for (to, weights) in to.iter_mut().zip(self.part(2).chunks_exact(width)) {
+                *to = weights.iter().zip(grad).map(|(weight, g)| weight * g).sum();
+            }
+        }
+    }
+
+    /// Whether rows may share tokens, so that a token's derivative is that of several rows.
+    fn shares(&self, tape: &Tape) -> bool {
+        self.network.alphabet.order == Order::Causal && !tape.words.apart
+    }
+
+    /// The same rows with tokens of their own, evaluated.
+    fn apart(&self, tape: &Tape) -> Tape {
+        let mut own = tape.inputs_alone();
+        own.words.apart = true;
+        self.evaluate(&mut own, 0);
+        own
+    }
 }
 
 impl Evaluator for WithWeights<'_> {
@@ -304,58 +238,69 @@ impl Evaluator for WithWeights<'_> {
         if tape.rows() == first {
             return;
         }
+        let network = self.network;
         let mut words = std::mem::take(&mut tape.words);
         let mut buffers = std::mem::take(&mut tape.buffers);
-        buffers.resize_with(KEPT * self.network.shape.layers + 2, Vec::new);
+        buffers.resize_with(self.blocks.buffers(), Vec::new);
         let token = words.len();
-        (first..tape.rows()).for_each(|_| words.read(&self.network.alphabet, tape, self.network.dense));
+        (first..tape.rows()).for_each(|_| words.read(&network.alphabet, tape, network.dense));
         if words.len() > token {
-            self.pass(tape, &words, &mut buffers, token);
+            let groups = words.groups(network.alphabet.order, token);
+            self.blocks.pass(&groups, self.embed(tape, &words, token), &mut buffers, token);
         }
-        self.answer(tape, &words, &buffers[buffers.len() - 2], first, token);
+        tape.outputs.resize(tape.rows() * row_stride(network.outputs()), 0.0);
+        let normed = &buffers[buffers.len() - 2];
+        let apply = |map: usize, x: &[f32], count: usize, out: &mut [f32]| {
+            self.blocks.maps.apply(map, x, count, None, out);
+        };
+        self.answer(&words, normed, [first, token], &mut tape.outputs, apply);
         (tape.words, tape.buffers) = (words, buffers);
     }
 
-    fn backward(&self, tape: &mut Tape, slopes: &[f32], gradient: &mut [f32]) {
+    fn gradients(
+        &self,
+        tape: &mut Tape,
+        slopes: &[f32],
+        gradient: &mut [f32],
+        of_inputs: Option<&mut [f32]>,
+    ) {
         gradient.fill(0.0);
         if tape.rows() == 0 {
             return;
         }
-        let (network, words, sizes) = (self.network, &tape.words, self.sizes());
-        let [layers @ .., normed, scales] = &tape.buffers[..] else {
-            unreachable!("the tape is of this network")
-        };
-        let mut x = Scratch::take(words.len() * sizes.padded);
-        x.fill(0.0);
-        let back_norm = |normed: &[f32], scales: &[f32], grad: &[f32], out: &mut [f32]| {
-            let (width, padded) = (sizes.width, sizes.padded);
-            Arch::new().dispatch(NormBack { width, padded, normed, scales, grad, out });
-        };
-        let grad = self.back_from_answers(words, normed, slopes, gradient);
-        back_norm(normed, scales, &grad, &mut x);
-        let groups = words.groups(network.alphabet.order, 0);
-        for (layer, kept) in layers.chunks_exact(KEPT).enumerate().rev() {
-            let [normed, scale, qkv, seen, log_sums, normed_after, scale_after, hidden, slope] = kept else {
-                unreachable!("a layer has all its buffers")
-            };
-            let map = |map: usize| network.map(layer, map);
-            let grad = self.back(map(NARROW), hidden, &x, Some(slope), gradient);
-            let grad = self.back(map(WIDEN), normed_after, &grad, None, gradient);
-            back_norm(normed_after, scale_after, &grad, &mut x);
-            let grad = self.back(map(MIX), seen, &x, None, gradient);
-            let mut of_qkv = Scratch::take(words.len() * sizes.stride);
-            of_qkv.fill(0.0);
-            Arch::new().dispatch(AttendBack {
-                sizes,
-                groups: &groups,
-                qkv,
-                log_sums,
-                grad: &grad,
-                out: &mut of_qkv,
-            });
-            let grad = self.back(map(ATTENTION), normed, &of_qkv, None, gradient);
-            back_norm(normed, scale, &grad, &mut x);
+        if of_inputs.is_some() && self.shares(tape) {
+            return self.gradients(&mut self.apart(tape), slopes, gradient, of_inputs);
         }
+        let (network, words) = (self.network, &tape.words);
+        let normed = &tape.buffers[tape.buffers.len() - 2];
+        let grad = self.back_from_answers(words, normed, slopes, gradient);
+        let groups = words.groups(network.alphabet.order, 0);
+        let x = self.blocks.back(&groups, &tape.buffers, &grad, gradient);
         self.back_to_embeddings(tape, words, &x, gradient);
+        if let Some(of_inputs) = of_inputs {
+            self.back_to_inputs(words, &x, of_inputs);
+        }
+    }
+
+    fn push_forward(&self, tape: &mut Tape, count: usize, tangents: &[f32], out: &mut [f32]) {
+        if self.shares(tape) {
+            return self.push_forward(&mut self.apart(tape), count, tangents, out);
+        }
+        let words = &tape.words;
+        let groups = words.groups(self.network.alphabet.order, 0);
+        let width = row_stride(self.network.outputs());
+        let mut of_rows = Scratch::take(tape.rows() * width);
+        of_rows.fill(0.0);
+        for direction in 0..count {
+            let x = self.embed_tangent(words, count, direction, tangents);
+            let normed = self.blocks.tangent(&groups, &tape.buffers, x);
+            let apply = |map: usize, x: &[f32], _: usize, out: &mut [f32]| {
+                self.blocks.maps.tangent(map, x, None, None, out);
+            };
+            self.answer(words, &normed, [0, 0], &mut of_rows, apply);
+            for (row, from) in of_rows.chunks_exact(width).enumerate() {
+                out[(row * count + direction) * width..][..width].copy_from_slice(from);
+            }
+        }
     }
 }

@@ -1,0 +1,126 @@
+//! Masked autoregressive stacks.
+//!
+//! ```text
+//! h_i = act(h_{i-1} (W_i m_i) + b_i)      masks m of 0 and 1, so that output block i sees inputs before i only (MADE)
+//! ```
+//!
+//! Germain et al. (2015) for the masks.
+
+use std::sync::Arc;
+
+use burn::tensor::{Tensor, TensorData};
+
+use super::module::Network;
+use crate::array::autoregressive::{self, PackedStages};
+use crate::array::shape::{Activation, Feedforward, Transform};
+use crate::array::weights::{Weights, matrix, to_vec};
+
+/// A masked network whose output block `i` depends on inputs before `i` only.
+#[derive(Debug, Clone)]
+pub struct MaskedNetwork {
+    network: Network,
+    shape: Feedforward,
+    outputs_per_input: usize,
+    /// Degrees of inputs, of each hidden layer's units and of outputs.
+    degrees: Arc<[Vec<usize>]>,
+    stages: PackedStages,
+}
+
+impl MaskedNetwork {
+    /// A plain stack over `dimension` coordinates with `outputs_per_input` numbers for each.
+    pub fn new(
+        name: impl Into<String>,
+        dimension: usize,
+        hidden: &[usize],
+        outputs_per_input: usize,
+        activation: Activation,
+        seed: u64,
+        stream: u32,
+    ) -> Self {
+        let shape = Feedforward {
+            input: dimension,
+            context: 0,
+            hidden: hidden.to_vec(),
+            output: dimension * outputs_per_input,
+            activation,
+            residual: false,
+        };
+        let degrees = degrees(dimension, hidden, outputs_per_input);
+        let network = Network::new(name, shape.clone(), seed, stream, true).masked(masks(&degrees));
+        Self { network, shape, outputs_per_input, degrees: degrees.into(), stages: PackedStages::default() }
+    }
+
+    /// Numbers per coordinate.
+    pub fn outputs_per_input(&self) -> usize {
+        self.outputs_per_input
+    }
+
+    /// The weights.
+    pub fn weights(&self) -> &Weights {
+        self.network.weights()
+    }
+
+    /// The weights, to update.
+    pub fn weights_mut(&mut self) -> &mut Weights {
+        self.stages = PackedStages::default();
+        self.network.weights_mut()
+    }
+
+    /// The numbers for every coordinate, `[rows, dimension * outputs_per_input]`.
+    pub fn apply(&self, x: Tensor<2>) -> Tensor<2> {
+        self.network.apply(x, None)
+    }
+
+    /// Finds `u` with `h(u_i; theta_i(u_<i)) = v_i`, and the log-determinant of `v -> u`.
+    ///
+    /// Untracked weights take the cost of one evaluation; where a gradient is recorded it is [`Self::invert_composed`].
+    pub fn invert(&self, transform: &Transform, v: Tensor<2>) -> (Tensor<2>, Tensor<1>) {
+        if self.weights().is_tracked() || v.is_autodiff() {
+            return self.invert_composed(transform, v);
+        }
+        let ([rows, dimension], device) = (v.dims(), v.device());
+        let theta = || self.weights().values();
+        let shape = &self.shape;
+        let (u, log_det) =
+            autoregressive::invert(shape, &self.degrees, &self.stages, theta, *transform, &to_vec(v));
+        let log_det = Tensor::from_data(TensorData::new(log_det, [rows]), &device);
+        (matrix(u, dimension, &device), log_det)
+    }
+
+    /// [`Self::invert`] by one evaluation of the whole network per coordinate, differentiable: the oracle of the other.
+    pub fn invert_composed(&self, transform: &Transform, v: Tensor<2>) -> (Tensor<2>, Tensor<1>) {
+        let [rows, dimension] = v.dims();
+        let raw_len = self.outputs_per_input;
+        let mut u = Tensor::zeros([rows, dimension], &v.device());
+        let mut log_det = Tensor::zeros([rows], &v.device());
+        for i in 0..dimension {
+            let raw = self.apply(u.clone()).slice([0..rows, i * raw_len..(i + 1) * raw_len]);
+            let (column, ratio) = transform.apply(v.clone().slice([0..rows, i..i + 1]), raw, true);
+            u = u.slice_assign([0..rows, i..i + 1], column);
+            log_det = log_det + ratio;
+        }
+        (u, log_det)
+    }
+}
+
+/// Degrees of a plain stack: inputs `1 ..= D`, hidden units in turn `1 ..= max(D - 1, 1)`, outputs that of their input.
+fn degrees(dimension: usize, hidden: &[usize], outputs_per_input: usize) -> Vec<Vec<usize>> {
+    let cycle = dimension.saturating_sub(1).max(1);
+    let hidden = hidden.iter().map(|width| (0..*width).map(|unit| 1 + unit % cycle).collect());
+    let outputs = (0..dimension * outputs_per_input).map(|output| 1 + output / outputs_per_input).collect();
+    std::iter::once((1..=dimension).collect()).chain(hidden).chain([outputs]).collect()
+}
+
+/// 0/1 masks of a plain stack, laid out as its weights (biases are never masked): an edge into a hidden unit needs
+/// `degree(to) >= degree(from)`, an edge into an output `degree(to) > degree(from)`.
+fn masks(degrees: &[Vec<usize>]) -> Vec<f32> {
+    let mut mask = Vec::new();
+    for (layer, pair) in degrees.windows(2).enumerate() {
+        let (from, to) = (&pair[0], &pair[1]);
+        let last = layer + 2 == degrees.len();
+        let allowed = |from: usize, to: usize| if last { to > from } else { to >= from };
+        mask.extend(from.iter().flat_map(|f| to.iter().map(move |t| f32::from(u8::from(allowed(*f, *t))))));
+        mask.resize(mask.len() + to.len(), 1.0);
+    }
+    mask
+}
