@@ -124,6 +124,17 @@ impl Paths {
         self.log_reward[b] + steps.map(|(backward, forward)| backward - forward).sum::<f64>()
     }
 
+    /// `beta log R(x) + sum_t [log P_prior - log P_F]` of trajectory `b`, the log-weight of a posterior, the prior being the
+    /// reference; `-inf` of a walk that was given up.
+    pub fn relative_log_weight(&self, beta: f64, b: usize) -> f64 {
+        if self.is_cut(b) {
+            return f64::NEG_INFINITY;
+        }
+        let rows = self.trajectory(b);
+        let steps = self.reference().forward[rows.clone()].iter().zip(&self.forward[rows]);
+        beta * self.log_reward[b] + steps.map(|(prior, posterior)| prior - posterior).sum::<f64>()
+    }
+
     /// The path log-weights of all trajectories.
     pub fn log_weights(&self) -> Vec<f64> {
         (0..self.trajectories()).map(|b| self.log_weight(b)).collect()

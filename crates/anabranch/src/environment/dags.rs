@@ -184,6 +184,10 @@ impl Environment for LabelledDags {
         true
     }
 
+    fn all_objects(&self) -> bool {
+        true
+    }
+
     fn allowed(&self, state: &[Cell], mask: &mut [bool]) {
         let nodes = self.nodes();
         for (from, mask) in mask.chunks_exact_mut(nodes).enumerate() {

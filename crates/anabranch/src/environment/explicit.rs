@@ -396,6 +396,10 @@ impl Environment for ExplicitGraph {
         self.node(state).log_reward.is_finite()
     }
 
+    fn all_objects(&self) -> bool {
+        self.nodes.iter().all(|node| node.log_reward.is_finite())
+    }
+
     fn allowed(&self, state: &[Cell], mask: &mut [bool]) {
         mask.fill(false);
         mask[..self.node(state).children.len()].fill(true);
@@ -448,6 +452,10 @@ impl Environment for ExplicitGraph {
         log_probabilities.fill(f32::NEG_INFINITY);
         log_probabilities[..known.len()].copy_from_slice(known);
         true
+    }
+
+    fn stochastic(&self) -> bool {
+        self.nodes.iter().any(|node| !node.log_probabilities.is_empty())
     }
 
     fn log_paths(&self, state: &[Cell]) -> Option<f64> {

@@ -58,6 +58,10 @@ impl Environment for Hypergrid {
         true
     }
 
+    fn all_objects(&self) -> bool {
+        true
+    }
+
     fn allowed(&self, state: &[Cell], mask: &mut [bool]) {
         mask.iter_mut().zip(state).for_each(|(may, x)| *may = usize::from(*x) + 1 < self.side);
     }

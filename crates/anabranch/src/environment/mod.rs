@@ -87,6 +87,11 @@ pub trait Environment: Send + Sync + Debug {
     /// Whether the state is an object, at which one can stop.
     fn is_object(&self, state: &[Cell]) -> bool;
 
+    /// Whether every state is an object, so that one can stop anywhere.
+    fn all_objects(&self) -> bool {
+        false
+    }
+
     /// Sets `mask[a]` to whether move `a` is possible.
     fn allowed(&self, state: &[Cell], mask: &mut [bool]);
 
@@ -124,6 +129,11 @@ pub trait Environment: Send + Sync + Debug {
     /// Whether the environment itself moves at this state, which then is no object; if so, writes `log P_env` of every
     /// move, `-inf` where it is not possible. Nats.
     fn chance(&self, _state: &[Cell], _log_probabilities: &mut [f32]) -> bool {
+        false
+    }
+
+    /// Whether there are states at which the environment itself moves.
+    fn stochastic(&self) -> bool {
         false
     }
 

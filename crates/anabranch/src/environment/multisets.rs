@@ -64,6 +64,10 @@ impl Environment for Multisets {
         total(state) >= *self.totals.start()
     }
 
+    fn all_objects(&self) -> bool {
+        *self.totals.start() == 0
+    }
+
     fn allowed(&self, state: &[Cell], mask: &mut [bool]) {
         mask.fill(total(state) < *self.totals.end());
     }

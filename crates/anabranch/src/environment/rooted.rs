@@ -142,6 +142,10 @@ impl<E: Environment + ?Sized> Environment for Rooted<E> {
         self.inner.is_object(self.split(state).1)
     }
 
+    fn all_objects(&self) -> bool {
+        self.inner.all_objects()
+    }
+
     fn allowed(&self, state: &[Cell], mask: &mut [bool]) {
         self.inner.allowed(self.split(state).1, mask);
     }
@@ -195,6 +199,10 @@ impl<E: Environment + ?Sized> Environment for Rooted<E> {
 
     fn chance(&self, state: &[Cell], log_probabilities: &mut [f32]) -> bool {
         self.inner.chance(self.split(state).1, log_probabilities)
+    }
+
+    fn stochastic(&self) -> bool {
+        self.inner.stochastic()
     }
 }
 

@@ -68,6 +68,10 @@ impl Environment for Sets {
         size(state) >= *self.sizes.start()
     }
 
+    fn all_objects(&self) -> bool {
+        *self.sizes.start() == 0
+    }
+
     fn allowed(&self, state: &[Cell], mask: &mut [bool]) {
         let room = size(state) < *self.sizes.end();
         mask.iter_mut().zip(state).for_each(|(may, cell)| *may = room && *cell == 0);

@@ -78,6 +78,10 @@ impl Environment for SlipperyGrid {
         state[self.grid.dim] == 0
     }
 
+    fn all_objects(&self) -> bool {
+        !self.stochastic()
+    }
+
     fn allowed(&self, state: &[Cell], mask: &mut [bool]) {
         let (point, chosen) = self.split(state);
         let (choices, growths) = mask.split_at_mut(self.grid.dim);
@@ -179,6 +183,10 @@ impl Environment for SlipperyGrid {
             *log_probability = probability.ln() as f32;
         }
         true
+    }
+
+    fn stochastic(&self) -> bool {
+        self.grid.side > 1
     }
 }
 

@@ -231,6 +231,10 @@ impl Environment for Strings {
         }
     }
 
+    fn all_objects(&self) -> bool {
+        self.growth != Growth::Anywhere && *self.lengths.start() == 0
+    }
+
     fn allowed(&self, state: &[Cell], mask: &mut [bool]) {
         match self.growth {
             Growth::Anywhere => {

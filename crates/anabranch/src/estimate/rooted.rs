@@ -23,7 +23,7 @@ use crate::math::Estimate;
 use crate::network::taped::Evaluator;
 use crate::policy::{Actions, Policy};
 use crate::rng::Noise;
-use crate::target::{Failure, Target};
+use crate::target::{Failure, Target, checked};
 
 /// Walks from one root.
 #[derive(Debug, Clone, PartialEq)]
@@ -176,18 +176,35 @@ pub fn superset(from: &FromRoot, to: &FromRoot) -> Estimate {
     Estimate { value, error: value * part.error.hypot(whole.error) }
 }
 
-/// `log F(r)` as the network says it: minus the free energy that was learned. Nats; none where it has no flows.
-pub fn learned_log_flow(policy: &Actions, evaluator: &dyn Evaluator, root: &[Cell]) -> Option<f64> {
+/// `log F(r)` as the network says it: minus the free energy that was learned. Nats; none where it has no flows. At an object
+/// that cannot be moved on from it is `log R`, as every balance has it, and nothing trains the network there.
+///
+/// # Errors
+/// If the reward fails.
+pub fn learned_log_flow(
+    policy: &Actions,
+    evaluator: &dyn Evaluator,
+    reward: &dyn Target<Cell>,
+    root: &[Cell],
+) -> Result<Option<f64>, Failure> {
     use crate::network::taped::{NONE, Tape};
     use crate::policy::Visit;
-    policy.flow_place()?;
+    if policy.flow_place().is_none() {
+        return Ok(None);
+    }
     let state = root.repeat(2);
+    if policy.must_stop(&state) {
+        let mut log_reward = [0.0];
+        let describe = |state: &[Cell]| policy.describe(state);
+        checked(reward, &state, &[], &describe, &mut log_reward)?;
+        return Ok(Some(log_reward[0]));
+    }
     let (mut tape, mut work) = (Tape::default(), Default::default());
     tape.push(NONE, |on, dense| policy.encode(&state, on, dense));
     evaluator.evaluate(&mut tape, 0);
     let row = tape.output_mut(0, policy.outputs());
     policy.prepare(&state, row, &mut work);
-    Some(policy.said(Visit { state: &state, came: None, went: None }, row, &mut work).flow)
+    Ok(Some(policy.said(Visit { state: &state, came: None, went: None }, row, &mut work).flow))
 }
 
 #[cfg(test)]

@@ -51,11 +51,44 @@ pub fn outward<P: Policy>(
     noise: &Noise,
     seen: &dyn Fn(usize) -> bool,
 ) -> Result<Found<P::Cell>, Failure> {
-    let cells = policy.cells();
-    let mut sources = vec![P::Cell::default(); count.min(BLOCK) * cells];
-    sources.chunks_exact_mut(cells).for_each(|source| policy.source(source));
-    let sources = |rows: Range<usize>| &sources[..rows.len() * cells];
-    in_blocks(policy, evaluator, reward, &sources, conditions, count, noise, seen)
+    let sources = block_of_sources(policy, count);
+    let sources = |rows: Range<usize>| &sources[..rows.len() * policy.cells()];
+    in_blocks(policy, evaluator, None, reward, &sources, conditions, count, noise, seen)
+}
+
+/// The prior policy of a posterior: `log w = beta log R(x) + sum_t [log P_prior - log P_F]`, whose mean is at most
+/// `log E_prior[R^beta]`.
+#[derive(Clone, Copy)]
+pub struct Relative<'a> {
+    /// The prior's network.
+    pub prior: &'a dyn Evaluator,
+    /// The power of the reward.
+    pub beta: f64,
+}
+
+/// The same with log-weights relative to a prior, without conditions.
+///
+/// # Errors
+/// As [`outward`].
+pub fn outward_relative<P: Policy>(
+    policy: &P,
+    evaluator: &dyn Evaluator,
+    relative: Relative<'_>,
+    reward: &dyn Target<P::Cell>,
+    count: usize,
+    noise: &Noise,
+    seen: &dyn Fn(usize) -> bool,
+) -> Result<Found<P::Cell>, Failure> {
+    let sources = block_of_sources(policy, count);
+    let sources = |rows: Range<usize>| &sources[..rows.len() * policy.cells()];
+    in_blocks(policy, evaluator, Some(relative), reward, &sources, &[], count, noise, seen)
+}
+
+/// As many sources as are walked from together.
+fn block_of_sources<P: Policy>(policy: &P, count: usize) -> Vec<P::Cell> {
+    let mut sources = vec![P::Cell::default(); count.min(BLOCK) * policy.cells()];
+    sources.chunks_exact_mut(policy.cells()).for_each(|source| policy.source(source));
+    sources
 }
 
 /// The same from `sources`, `[count, cells]`.
@@ -75,13 +108,14 @@ pub fn outward_from<P: Policy>(
 ) -> Result<Found<P::Cell>, Failure> {
     let cells = policy.cells();
     let sources = |rows: Range<usize>| &sources[rows.start * cells..rows.end * cells];
-    in_blocks(policy, evaluator, reward, &sources, conditions, count, noise, seen)
+    in_blocks(policy, evaluator, None, reward, &sources, conditions, count, noise, seen)
 }
 
 #[expect(clippy::too_many_arguments, reason = "those of `outward_from`, the sources of a block at a time")]
 fn in_blocks<'a, P: Policy>(
     policy: &P,
     evaluator: &dyn Evaluator,
+    relative: Option<Relative<'_>>,
     reward: &dyn Target<P::Cell>,
     sources: &dyn Fn(Range<usize>) -> &'a [P::Cell],
     conditions: &[f32],
@@ -106,11 +140,21 @@ fn in_blocks<'a, P: Policy>(
         batch.clear();
         batch.outward(policy, evaluator, walk)?;
         batch.describe(policy);
+        if relative.is_none() {
+            batch.imply_backward(policy, evaluator);
+        }
         batch.objects(policy, &mut objects);
         let paths = &mut batch.paths;
         paths.log_reward.resize(size, 0.0);
         found.cut += reward_of_ends(policy, reward, &objects, &paths.cut, conditions, &mut paths.log_reward)?;
-        found.log_weights.extend(paths.log_weights());
+        match relative {
+            None => found.log_weights.extend(paths.log_weights()),
+            Some(Relative { prior, beta }) => {
+                batch.ask_reference(policy, prior);
+                found.log_weights.extend((0..size).map(|b| batch.paths.relative_log_weight(beta, b)));
+            }
+        }
+        let paths = &batch.paths;
         found.log_rewards.extend_from_slice(&paths.log_reward);
         found.objects.extend_from_slice(&objects);
         found.moves += paths.rows() - size;
@@ -190,6 +234,7 @@ pub fn homeward<P: Policy>(
         batch.clear();
         batch.homeward(policy, evaluator, walk)?;
         batch.describe(policy);
+        batch.imply_backward(policy, evaluator);
         batch.paths.log_reward.clear();
         batch.paths.log_reward.extend_from_slice(&log_rewards[first..first + size]);
         let paths = &batch.paths;

@@ -26,6 +26,9 @@ pub enum BackwardPolicy {
     Uniform,
     /// The network's.
     Learned,
+    /// That of edge flows, `F(parent -> s) / sum_p F(p -> s)`: what a policy of balanced flows has anyway. It takes what the
+    /// network says of all parents ([`Policy::implied`]).
+    Implied,
     /// `n(parent) / n(s)` with `n` the number of ways from the source: every way to `x` alike (Mohammadpour et al. 2024).
     MaximumEntropy(Ways),
 }
@@ -83,7 +86,8 @@ pub enum FlowHead {
     None,
     /// The network's last output.
     Output,
-    /// The logarithm of the sum of the exponentiated logits: logits are then edge flows, or soft Q-values.
+    /// The logarithm of the sum of the exponentiated logits: logits are then edge flows, or soft Q-values. Where the environment
+    /// itself moves it is the network's last output, of which each move has the share that the environment says.
     Logits,
     /// The same of logits that are a risk measure of random edge flows, whose log-quantiles are the network's last outputs.
     Quantiles {
@@ -112,7 +116,12 @@ pub struct Work {
 
 impl Actions {
     /// The policy of an environment.
+    ///
+    /// # Panics
+    /// If the backward policy is that of edge flows, and there are none.
     pub fn new(environment: Arc<dyn Environment>, backward: BackwardPolicy, flow: FlowHead) -> Self {
+        let of_edges = matches!(flow, FlowHead::Logits | FlowHead::Quantiles { .. });
+        assert!(of_edges || !matches!(backward, BackwardPolicy::Implied), "edges have flows");
         Self { environment, backward, flow }
     }
 
@@ -161,6 +170,8 @@ impl Actions {
     fn log_backward(&self, state: &[Cell], edge: Edge, before: &[Cell], row: &[f32], work: &mut Work) -> f64 {
         match &self.backward {
             BackwardPolicy::Learned => f64::from(row[self.backward_range()][edge.removal as usize]),
+            // The state alone does not say it.
+            BackwardPolicy::Implied => f64::NAN,
             BackwardPolicy::Uniform => {
                 self.mask_backward(state, work);
                 -(work.mask.iter().filter(|may| **may).count() as f64).ln()
@@ -202,6 +213,11 @@ impl Policy for Actions {
         self.environment.source(state);
     }
 
+    fn is_start(&self, state: &[Cell], work: &mut Work) -> bool {
+        self.mask_backward(state, work);
+        !work.mask.contains(&true)
+    }
+
     fn must_stop(&self, state: &[Cell]) -> bool {
         !self.environment.stops() && self.environment.is_object(state)
     }
@@ -212,6 +228,10 @@ impl Policy for Actions {
 
     fn learns_backward(&self) -> bool {
         matches!(self.backward, BackwardPolicy::Learned)
+    }
+
+    fn implied(&self) -> Option<usize> {
+        matches!(self.backward, BackwardPolicy::Implied).then(|| self.environment.removals())
     }
 
     fn encode(&self, state: &[Cell], on: &mut Vec<u32>, _dense: &mut Vec<f32>) {
@@ -225,17 +245,16 @@ impl Policy for Actions {
                 row[action] = risk.log_flow(&row[self.quantile_range(action)]) as f32;
             }
         }
-        let total = if self.environment.chance(state, &mut row[..moves]) {
+        if self.environment.chance(state, &mut row[..moves]) {
             row[moves..self.forward_range().end].fill(f32::NEG_INFINITY);
-            0.0
         } else {
             self.mask_forward(state, work);
-            log_softmax(&mut row[self.forward_range()], &work.mask)
-        };
-        if matches!(self.flow, FlowHead::Logits | FlowHead::Quantiles { .. })
-            && let Some(place) = self.flow_place()
-        {
-            row[place] = total;
+            let total = log_softmax(&mut row[self.forward_range()], &work.mask);
+            if matches!(self.flow, FlowHead::Logits | FlowHead::Quantiles { .. })
+                && let Some(place) = self.flow_place()
+            {
+                row[place] = total;
+            }
         }
         if self.learns_backward() {
             self.mask_backward(state, work);
@@ -284,6 +303,7 @@ impl Policy for Actions {
             BackwardPolicy::Learned => {
                 weigh(&row[self.backward_range()], 1.0, &mut work.weights);
             }
+            BackwardPolicy::Implied => weigh(row, 1.0, &mut work.weights),
             BackwardPolicy::Uniform => {
                 work.weights
                     .iter_mut()
@@ -357,8 +377,7 @@ impl Policy for Actions {
         }
         if let Some(place) = self.flow_place() {
             match self.flow {
-                FlowHead::Logits if chance => {}
-                FlowHead::Logits => total -= slopes.flow as f32,
+                FlowHead::Logits if !chance => total -= slopes.flow as f32,
                 _ => out[place] += slopes.flow as f32,
             }
         }
@@ -413,6 +432,10 @@ impl Policy for Actions {
 
     fn is_object(&self, state: &[Cell]) -> bool {
         self.environment.is_object(state)
+    }
+
+    fn all_objects(&self) -> bool {
+        self.environment.all_objects()
     }
 
     fn describe(&self, state: &[Cell]) -> String {

@@ -155,6 +155,13 @@ pub trait Policy: Send + Sync + Debug {
     /// Writes the source `s_0`.
     fn source(&self, state: &mut [Self::Cell]);
 
+    /// Whether nothing leads to the state: it is where walks begin.
+    fn is_start(&self, state: &[Self::Cell], _work: &mut Self::Work) -> bool {
+        let mut source = vec![Self::Cell::default(); self.cells()];
+        self.source(&mut source);
+        state == source
+    }
+
     /// Whether stopping is the only action.
     fn must_stop(&self, state: &[Self::Cell]) -> bool;
 
@@ -163,6 +170,12 @@ pub trait Policy: Send + Sync + Debug {
 
     /// Whether backward draws need a network.
     fn learns_backward(&self) -> bool;
+
+    /// How many removals there are, where `P_B` is what edge flows imply, `F(p -> s) / sum_p F(p -> s)`. What [`Policy::said`]
+    /// then says of `P_B` is no number; [`Policy::draw_backward`] reads `log P_B` of every removal in the place of a row.
+    fn implied(&self) -> Option<usize> {
+        None
+    }
 
     /// Appends the features that are on and the real inputs.
     fn encode(&self, state: &[Self::Cell], on: &mut Vec<u32>, dense: &mut Vec<f32>);
@@ -236,6 +249,11 @@ pub trait Policy: Send + Sync + Debug {
 
     /// Whether the state is an object.
     fn is_object(&self, state: &[Self::Cell]) -> bool;
+
+    /// Whether every state is an object.
+    fn all_objects(&self) -> bool {
+        false
+    }
 
     /// The state as its users write it.
     fn describe(&self, state: &[Self::Cell]) -> String;

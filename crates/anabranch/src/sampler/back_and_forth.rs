@@ -5,7 +5,8 @@
 //! log ratio = [log R(x') + log P_B(tau') - log P_F(tau')] - [log R(x) + log P_B(tau) - log P_F(tau)] + log q' - log q
 //! ```
 //!
-//! with `tau` the erased and `tau'` the new stretch, `q` the chance of erasing so far and no farther. Accepted by Metropolis
+//! with `tau` the erased and `tau'` the new stretch, `q` the chance of erasing so far and no farther: at a state that nothing leads
+//! to, the source or the root of a walk, the chance of erasing so far or farther. Accepted by Metropolis
 //! and Hastings, the move leaves `R / Z` invariant whatever the policy; a good policy makes it move far (Zhang et al. 2022,
 //! section 3.2). Accepting what is better alone is a search (Kim et al. 2024).
 
@@ -119,6 +120,7 @@ impl<P: Policy> BackAndForth<P> {
         self.back.clear();
         self.back.homeward(policy, evaluator, homeward)?;
         self.back.describe(policy);
+        self.back.imply_backward(policy, evaluator);
         self.back.starts(policy, &mut self.middles);
         let forth = noise.purpose(Purpose::Forward);
         let outward =
@@ -126,6 +128,7 @@ impl<P: Policy> BackAndForth<P> {
         self.forth.clear();
         self.forth.outward(policy, evaluator, outward)?;
         self.forth.describe(policy);
+        self.forth.imply_backward(policy, evaluator);
         self.forth.objects(policy, &mut self.proposed);
         self.log_rewards.resize(log_rewards.len(), 0.0);
         let cut: Vec<bool> = self.forth.cut().collect();
@@ -134,14 +137,17 @@ impl<P: Policy> BackAndForth<P> {
         self.back.paths.log_reward.clear();
         self.back.paths.log_reward.extend_from_slice(log_rewards);
         let (old, new) = (self.back.paths.log_weights(), self.forth.paths.log_weights());
-        let mut source = vec![P::Cell::default(); cells];
-        policy.source(&mut source);
+        let mut work = P::Work::default();
         let mut accepted = 0;
         for i in 0..log_rewards.len() {
             let accept = match acceptance {
                 Acceptance::Better => self.log_rewards[i] > log_rewards[i],
                 Acceptance::MetropolisHastings => {
-                    let at_source = self.middles[i * cells..][..cells] == source;
+                    // A walk that was given up either way is none that the other way could make.
+                    if self.back.paths.is_cut(i) {
+                        continue;
+                    }
+                    let at_source = policy.is_start(&self.middles[i * cells..][..cells], &mut work);
                     let chance = |batch: &Batch<P>| {
                         let moves = batch.paths.starts[i + 1] - batch.paths.starts[i] - 1;
                         removals.log_chance(moves, at_source)

@@ -217,7 +217,7 @@ impl ChainLearner<'_> {
                 let drawn = paths.forward.iter().zip(&reference.forward).zip(&mut reference.divergence);
                 drawn.for_each(|((now, then), divergence)| *divergence = divergence_at(now - then).0);
             }
-            ReferenceKind::Prior => {
+            ReferenceKind::Prior { .. } => {
                 let prior = self.task.prior.as_ref().expect("plans are checked");
                 let (theirs, _) = Path::scored(prior, states, noise);
                 let mut numbers = Paths::default();

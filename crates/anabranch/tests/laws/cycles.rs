@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use anabranch::environment::{Cell, CyclicGrid, States};
 use anabranch::estimate::evidence;
-use anabranch::estimate::trajectories::{homeward, log_policy, outward};
+use anabranch::estimate::trajectories::{Relative, homeward, log_policy, outward, outward_relative};
 use anabranch::model::gflownet::GFlowNet;
 use anabranch::network::Activation;
 use anabranch::network::taped::{Mlp, Network};
@@ -137,4 +137,25 @@ fn ways_back_end_as_often_as_the_chain_does() {
         let ended = found.iter().filter(|log_weight| log_weight.is_finite()).count();
         near(ended as f64 / count as f64, p, count, "home");
     }
+}
+
+/// What weights of a posterior average to: `E_prior[R^beta]` over the walks that end soon enough; those that are given up count as
+/// none, wherever they are.
+#[test]
+fn weights_of_a_posterior_leave_out_what_is_cut() {
+    let (model, weights) = model();
+    let prior = model.network.initial(&Noise::new(14, Purpose::Weights));
+    let (states, stopped) = stopped_within(&model, &prior);
+    let beta = 1.5;
+    let log_reward = |i: usize| f64::from(states.state(i)[0]) - 0.5 * f64::from(states.state(i)[1]);
+    let exact: f64 = (1..states.len()).map(|i| stopped[i] * (beta * log_reward(i)).exp()).sum();
+    let (evaluator, prior) = (model.network.with(&weights), model.network.with(&prior));
+    let relative = Relative { prior: prior.as_ref(), beta };
+    let noise = Noise::new(15, Purpose::Choice);
+    let found =
+        outward_relative(&model.policy, evaluator.as_ref(), relative, &Tilted, 60_000, &noise, &|_| true);
+    let found = found.unwrap();
+    assert!(found.cut > 1000, "{}", found.cut);
+    let from_paths = evidence(&found.log_weights);
+    assert!((from_paths.log_z.value - exact.ln()).abs() < 4.5 * from_paths.log_z.error, "{from_paths:?}");
 }

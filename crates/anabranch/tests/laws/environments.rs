@@ -130,6 +130,18 @@ fn law_5_both_directions_of_environments_agree() {
     }
 }
 
+/// Law 5 of what an environment says of all its states at once.
+#[test]
+fn law_5_all_states_are_as_they_are_said_to_be() {
+    for (environment, _) in environments() {
+        let states = States::of(environment.as_ref(), 1000).unwrap();
+        let mut chances = vec![0.0; environment.moves()];
+        let all = (0..states.len()).all(|i| environment.is_object(states.state(i)));
+        let chance = (0..states.len()).any(|i| environment.chance(states.state(i), &mut chances));
+        assert_eq!((environment.all_objects(), environment.stochastic()), (all, chance), "{environment:?}");
+    }
+}
+
 /// Law 5 at every root: ahead of it lie the states that moves reach, and the way back from them ends at it.
 #[test]
 fn law_5_both_directions_of_rooted_environments_agree() {

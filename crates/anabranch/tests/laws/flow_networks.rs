@@ -1,14 +1,16 @@
 //! Laws of flow networks with weights that nobody trained: over every small environment and backward policy.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
-use anabranch::environment::{Cell, States};
+use anabranch::environment::{Cell, Environment, ExplicitGraph, Rooted, Sets, States};
+use anabranch::estimate::exact::Flows;
 use anabranch::estimate::trajectories::{homeward, log_likelihoods, log_policy, outward};
 use anabranch::estimate::{evidence, upper_bound};
 use anabranch::math::{Estimate, log_sum_exp};
 use anabranch::model::gflownet::{Batch, GFlowNet, Outward};
 use anabranch::network::Activation;
-use anabranch::network::taped::{Mlp, Network};
+use anabranch::network::taped::{Mlp, Network, Table};
 use anabranch::policy::{Actions, BackwardPolicy, Behaviour, FlowHead, Policy, Ways};
 use anabranch::recipe::gflownet::{FlowTask, Task};
 use anabranch::recipe::{Plan, read};
@@ -113,6 +115,27 @@ fn cases() -> Vec<Case> {
         cases.push(Case { name, states, model, weights, log_rewards });
     }
     cases.extend(networks().into_iter().map(|(target, policy)| of_recipe(target, policy)));
+    cases.extend(edge_flows());
+    cases
+}
+
+/// Policies of edge flows, whose backward policy these imply.
+fn edge_flows() -> Vec<Case> {
+    let graphs = environments().into_iter().map(|(environment, _)| environment);
+    let graphs = graphs.filter(|graph| graph.longest() > 0 && !graph.cyclic()).step_by(4);
+    let case = |(index, environment): (usize, Arc<dyn Environment>)| {
+        let states = States::of(environment.as_ref(), 2000).expect("it is small");
+        let name = format!("{environment:?} implied");
+        let policy = Actions::new(environment, BackwardPolicy::Implied, FlowHead::Logits);
+        let network = Mlp::new(policy.inputs(), &[16], policy.outputs(), Activation::Tanh);
+        let weights = network.initial(&Noise::new(index as u64, Purpose::Weights));
+        let objects = states.objects().iter();
+        let log_rewards = objects.map(|i| Scrambled::log_reward(states.state(*i as usize))).collect();
+        Case { name, states, model: GFlowNet { policy, network: Arc::new(network) }, weights, log_rewards }
+    };
+    let mut cases: Vec<Case> = graphs.enumerate().map(case).collect();
+    let chance: Arc<dyn Environment> = Arc::new(ExplicitGraph::two_actions());
+    cases.push(case((cases.len(), chance)));
     cases
 }
 
@@ -212,7 +235,7 @@ fn law_5_samples_have_the_terminating_distribution() {
 
 /// Every object's frequency within 5 standard errors of its probability.
 fn assert_frequencies(name: &str, cells: usize, objects: &[Cell], drawn: &[Cell], probabilities: &[f64]) {
-    let mut counts = std::collections::HashMap::new();
+    let mut counts = HashMap::new();
     drawn.chunks_exact(cells).for_each(|object| *counts.entry(object).or_insert(0usize) += 1);
     let n = (drawn.len() / cells) as f64;
     for (object, p) in objects.chunks_exact(cells).zip(probabilities) {
@@ -226,47 +249,187 @@ fn assert_frequencies(name: &str, cells: usize, objects: &[Cell], drawn: &[Cell]
     }
 }
 
+/// Law 5: where edge flows balance, the backward policy that they imply makes all log-weights `log Z`, in both directions.
+#[test]
+fn law_5_balanced_edge_flows_have_one_weight() {
+    for (environment, _) in environments().into_iter().step_by(3) {
+        if environment.longest() == 0 || environment.cyclic() || environment.stochastic() {
+            continue;
+        }
+        let states = States::of(environment.as_ref(), 2000).expect("it is small");
+        let rewards = |i: &u32| Scrambled::log_reward(states.state(*i as usize));
+        let log_rewards: Vec<f64> = states.objects().iter().map(rewards).collect();
+        // Any backward policy has its flows.
+        let mut log_backward = Vec::new();
+        let drawn = Noise::new(61, Purpose::Weights).normal(1, states.edges());
+        for i in 0..states.len() {
+            let own = log_backward.len()..log_backward.len() + states.parents(i).len();
+            log_backward.extend(drawn[own.clone()].iter().map(|e| f64::from(*e)));
+            let total = log_sum_exp(&log_backward[own.clone()]);
+            log_backward[own].iter_mut().for_each(|log| *log -= total);
+        }
+        let flows = Flows::from_backward(&states, log_rewards.clone(), log_backward).expect("no cycles");
+        let policy = Actions::new(environment.clone(), BackwardPolicy::Implied, FlowHead::Logits);
+        let features = |i: usize| {
+            let mut on = Vec::new();
+            environment.encode(states.state(i), &mut on);
+            on
+        };
+        let network = Table::new(policy.inputs(), (0..states.len()).map(features), policy.outputs());
+        let mut weights = vec![0.0; network.parameters()];
+        for i in 0..states.len() {
+            let row = network.row(&features(i)).expect("it is listed") * policy.outputs();
+            for (_, e) in states.children(i) {
+                let action = states.edge(*e as usize).action as usize;
+                weights[row + action] = flows.log_edges[*e as usize] as f32;
+            }
+            if let Some(place) = states.objects().iter().position(|object| *object as usize == i)
+                && environment.stops()
+            {
+                weights[row + environment.moves()] = log_rewards[place] as f32;
+            }
+        }
+        let evaluator = network.with(&weights);
+        let (noise, log_z) = (Noise::new(62, Purpose::Choice), log_sum_exp(&log_rewards));
+        let found = outward(&policy, evaluator.as_ref(), &Scrambled, &[], 300, &noise, &|_| true);
+        let found = found.unwrap_or_else(|failure| panic!("{environment:?}: {failure:?}"));
+        let (objects, log_rewards) = (&found.objects, &found.log_rewards);
+        let back = homeward(&policy, evaluator.as_ref(), objects, &[], log_rewards, &noise, &|_| true);
+        for log_weight in found.log_weights.iter().chain(&back.expect("nobody interrupts")) {
+            assert!((log_weight - log_z).abs() < 1e-3, "{environment:?}: {log_weight}, {log_z}");
+        }
+    }
+}
+
 /// Law 4: back-and-forth moves with Metropolis-Hastings leave `R / Z` invariant, whatever the policy.
 #[test]
 fn law_4_back_and_forth_leaves_the_target_invariant() {
     for case in cases() {
-        let (policy, evaluator) = (&case.model.policy, case.model.network.with(&case.weights));
-        let longest = policy.longest() as u32;
+        let longest = case.model.policy.longest() as u32;
         for removals in
             [Removals::UpTo(longest), Removals::UpTo(1 + longest / 2), Removals::Exactly(1 + longest / 2)]
         {
-            let objects = case.objects();
-            let cells = policy.cells();
-            let (mut drawn, mut log_rewards) = (Vec::new(), Vec::new());
-            for place in case.exact(10_000, &Noise::new(31, Purpose::Target)) {
-                drawn.extend_from_slice(&objects[place * cells..][..cells]);
-                log_rewards.push(case.log_rewards[place]);
-            }
-            let before = drawn.clone();
-            let mut moves = BackAndForth::default();
-            let mut accepted = 0;
-            for round in 0..4 {
-                let noise = Noise::new(32, Purpose::Local).from_trajectory(round << 32);
-                let particles =
-                    Particles { objects: &mut drawn, log_rewards: &mut log_rewards, conditions: &[] };
-                let done = moves.round(
-                    policy,
-                    evaluator.as_ref(),
-                    &Scrambled,
-                    particles,
-                    removals,
-                    Acceptance::MetropolisHastings,
-                    &noise,
-                );
-                accepted += done.unwrap_or_else(|failure| panic!("{}: {failure:?}", case.name));
-            }
-            assert!(accepted > 1000, "{} {removals:?}: {accepted} of 40000 moves accepted", case.name);
-            assert!(case.log_rewards.len() == 1 || drawn != before, "{}: nothing moved", case.name);
-            let log_z = case.log_z();
-            let exact: Vec<f64> =
-                case.log_rewards.iter().map(|log_reward| (log_reward - log_z).exp()).collect();
-            assert_frequencies(&format!("{} {removals:?}", case.name), cells, &objects, &drawn, &exact);
+            leaves_invariant(&case, removals);
         }
+    }
+}
+
+fn leaves_invariant(case: &Case, removals: Removals) {
+    let (policy, evaluator) = (&case.model.policy, case.model.network.with(&case.weights));
+    let objects = case.objects();
+    let cells = policy.cells();
+    let (mut drawn, mut log_rewards) = (Vec::new(), Vec::new());
+    for place in case.exact(10_000, &Noise::new(31, Purpose::Target)) {
+        drawn.extend_from_slice(&objects[place * cells..][..cells]);
+        log_rewards.push(case.log_rewards[place]);
+    }
+    let before = drawn.clone();
+    let mut moves = BackAndForth::default();
+    let mut accepted = 0;
+    for round in 0..4 {
+        let noise = Noise::new(32, Purpose::Local).from_trajectory(round << 32);
+        let particles = Particles { objects: &mut drawn, log_rewards: &mut log_rewards, conditions: &[] };
+        let done = moves.round(
+            policy,
+            evaluator.as_ref(),
+            &Scrambled,
+            particles,
+            removals,
+            Acceptance::MetropolisHastings,
+            &noise,
+        );
+        accepted += done.unwrap_or_else(|failure| panic!("{}: {failure:?}", case.name));
+    }
+    assert!(accepted > 1000, "{} {removals:?}: {accepted} of 40000 moves accepted", case.name);
+    assert!(case.log_rewards.len() == 1 || drawn != before, "{}: nothing moved", case.name);
+    let log_z = case.log_z();
+    let exact: Vec<f64> = case.log_rewards.iter().map(|log_reward| (log_reward - log_z).exp()).collect();
+    assert_frequencies(&format!("{} {removals:?}", case.name), cells, &objects, &drawn, &exact);
+}
+
+/// Law 4 from roots: what lies ahead of each of them is left as it was, with the moves that end at the root.
+#[test]
+fn law_4_back_and_forth_keeps_to_what_lies_ahead_of_a_root() {
+    let [sets, graph]: [Arc<dyn Environment>; 2] =
+        [Arc::new(Sets::new(4, 1..=3).expect("sets")), Arc::new(ExplicitGraph::toy())];
+    for inner in [sets, graph] {
+        let rooted = Rooted::new(inner.clone()).expect("no cycles");
+        let roots = States::of(inner.as_ref(), 100).expect("it is small");
+        // A root in the middle.
+        let root = roots.state(2);
+        let mut start = vec![0; rooted.cells()];
+        rooted.at(root, &mut start);
+        let states = States::ahead_of(&rooted, &start, 100).expect("it is small");
+        let policy = Actions::new(Arc::new(rooted), BackwardPolicy::Uniform, FlowHead::None);
+        let network = Mlp::new(policy.inputs(), &[16], policy.outputs(), Activation::Tanh);
+        let weights = network.initial(&Noise::new(5, Purpose::Weights));
+        let log_rewards =
+            states.objects().iter().map(|i| Scrambled::log_reward(states.state(*i as usize))).collect();
+        let model = GFlowNet { policy, network: Arc::new(network) };
+        let case = Case { name: format!("{inner:?} from {root:?}"), states, model, weights, log_rewards };
+        for removals in [Removals::UpTo(2), Removals::UpTo(4), Removals::Exactly(2)] {
+            leaves_invariant(&case, removals);
+        }
+    }
+}
+
+/// Exploring changes which trajectories are seen, never what is said of them: by the law that they were drawn with, weights average
+/// to Z as well.
+#[test]
+fn law_2_weights_off_policy_are_the_policys_own() {
+    for case in cases() {
+        let (policy, evaluator) = (&case.model.policy, case.model.network.with(&case.weights));
+        let environment = policy.environment().as_ref();
+        // Of parallel edges the states do not say which was taken.
+        let parallel = (0..case.states.len()).any(|i| {
+            let parents = case.states.parents(i);
+            parents.iter().enumerate().any(|(k, (a, _))| parents[..k].iter().any(|(b, _)| a == b))
+        });
+        if parallel || environment.stochastic() {
+            continue;
+        }
+        let (cells, width) = (policy.cells(), environment.moves() + 1);
+        let index: HashMap<&[Cell], usize> =
+            (0..case.states.len()).map(|i| (case.states.state(i), i)).collect();
+        let all: Vec<Cell> = (0..case.states.len()).flat_map(|i| case.states.state(i).to_vec()).collect();
+        let log_p = log_policy(policy, evaluator.as_ref(), &all, &[]);
+        let (epsilon, temperature) = (0.3, 1.6);
+        // What is drawn from, by definition.
+        let drawn_from = |i: usize, action: usize| {
+            let row = &log_p[i * width..][..width];
+            let possible = row.iter().filter(|log| **log > f64::NEG_INFINITY).count() as f64;
+            let heated: Vec<f64> = row.iter().map(|log| log / temperature).collect();
+            epsilon / possible + (1.0 - epsilon) * (heated[action] - log_sum_exp(&heated)).exp()
+        };
+        let count = 10_000;
+        let mut sources = vec![0; count * cells];
+        sources.chunks_exact_mut(cells).for_each(|source| policy.source(source));
+        let noise = Noise::new(51, Purpose::Choice);
+        let behaviour = Behaviour { epsilon: epsilon as f32, temperature: temperature as f32 };
+        let walk = Outward { sources: &sources, conditions: &[], behaviour, noise: &noise };
+        let mut batch = Batch::default();
+        batch.outward(policy, evaluator.as_ref(), walk).expect("a law");
+        batch.describe(policy);
+        batch.imply_backward(policy, evaluator.as_ref());
+        let mut objects = Vec::new();
+        batch.objects(policy, &mut objects);
+        batch.paths.log_reward = objects.chunks_exact(cells).map(Scrambled::log_reward).collect();
+        let mut ratios = Vec::new();
+        let lanes = batch.lanes().iter().flat_map(|lane| (0..lane.trajectories()).map(move |b| (lane, b)));
+        for ((lane, b), log_weight) in lanes.zip(batch.paths.log_weights()) {
+            let places: Vec<usize> = lane.states(policy, b).map(|state| index[state]).collect();
+            let mut log_ratio = log_weight - case.log_z();
+            for (t, i) in places.iter().enumerate() {
+                let action = places.get(t + 1).map_or(width - 1, |next| {
+                    let came = case.states.parents(*next).iter().find(|(parent, _)| *parent as usize == *i);
+                    came.expect("an edge").1.action as usize
+                });
+                log_ratio += log_p[i * width + action] - drawn_from(*i, action).ln();
+            }
+            ratios.push(log_ratio.exp());
+        }
+        let mean = Estimate::mean(&ratios);
+        assert!((mean.value - 1.0).abs() < 5.0 * mean.error + 1e-4, "{}: {mean:?}", case.name);
     }
 }
 
@@ -285,6 +448,7 @@ fn law_7_trajectories_do_not_depend_on_the_batch() {
             let walk = Outward { sources: &sources, conditions: &[], behaviour, noise: &noise };
             batch.outward(policy, evaluator.as_ref(), walk).unwrap();
             batch.describe(policy);
+            batch.imply_backward(policy, evaluator.as_ref());
             let mut objects = Vec::new();
             batch.objects(policy, &mut objects);
             batch.paths.log_reward = vec![0.0; count];

@@ -16,4 +16,5 @@ mod instances;
 mod kernels;
 mod objectives;
 mod ode;
+mod reach;
 mod rewards;

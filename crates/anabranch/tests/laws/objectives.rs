@@ -194,7 +194,7 @@ fn law_5_objectives_are_zero_at_exact_flows() {
             }
             let forward_looking = needs.flow && needs.partial;
             let paths = match needs.reference {
-                ReferenceKind::Prior => {
+                ReferenceKind::Prior { .. } => {
                     let prior = graph.forward_of(&normals(5, graph.edges.len() + graph.nodes()));
                     let flows = graph.posterior(&prior, beta(&recipe));
                     let mut paths = graph.paths(&flows, &trajectories, false);

@@ -12,7 +12,7 @@ use crate::array::matmul::row_stride;
 use crate::chain::{QuantileFlows, StateFlows};
 use crate::environment::Edge;
 use crate::math::Risk;
-use crate::network::taped::{Evaluator, NONE};
+use crate::network::taped::{Evaluator, NONE, Tape};
 use crate::policy::{Policy, SaidSlopes, Visit};
 
 /// Flows at states, ragged: those of junction `j` at `starts[j]..starts[j + 1]`. Nats.
@@ -95,12 +95,27 @@ impl Junctions {
     }
 }
 
+/// `log F(p -> s)` of a parent whose row is on a tape.
+pub(super) fn log_inflow<P: Policy>(
+    policy: &P,
+    tape: &Tape,
+    Parent { row, edge }: Parent,
+    state: &[P::Cell],
+    work: &mut P::Work,
+) -> f64 {
+    let visit = Visit { state, came: None, went: Some((edge, state)) };
+    let said = policy.said(visit, tape.output(row as usize, policy.outputs()), work);
+    said.flow + said.forward
+}
+
 impl<P: Policy> Lane<P> {
     /// Gives all parents of the lane's states rows, and appends the flows of all states; the source has no in-flows. This
     /// lane's first row of the batch's paths is `first`.
     pub fn junctions(&mut self, policy: &P, evaluator: &dyn Evaluator, first: usize, out: &mut Junctions) {
         let (cells, outputs, moves) = (policy.cells(), policy.outputs(), policy.moves());
-        self.add_parents(policy, evaluator);
+        let (mut tape, order) = (std::mem::take(&mut self.tape), std::mem::take(&mut self.order));
+        self.ask_parents(policy, evaluator, &order, &mut tape);
+        (self.tape, self.order) = (tape, order);
         let quantiles = policy.quantiles();
         out.width = quantiles.max(1);
         self.visits(policy, |place, visit, _, row, work| {
@@ -124,33 +139,38 @@ impl<P: Policy> Lane<P> {
         });
         let mut at = 0;
         for count in &self.parent_counts {
-            for Parent { row, edge } in &self.parents[at..at + count] {
-                let state = &self.parent_states[at * cells..][..cells];
-                let visit = Visit { state, came: None, went: Some((*edge, state)) };
-                let row = self.tape.output(*row as usize, outputs);
+            for (place, Parent { row, edge }) in (at..).zip(&self.parents[at..at + count]) {
                 if quantiles > 0 {
+                    let row = self.tape.output(*row as usize, outputs);
                     out.inflows.extend(log_quantiles(policy, row, edge.action as usize));
                 } else {
-                    let said = policy.said(visit, row, &mut self.work);
-                    out.inflows.push(said.flow + said.forward);
+                    let (states, work) = (&self.parent_states[place * cells..][..cells], &mut self.work);
+                    out.inflows.push(log_inflow(policy, &self.tape, self.parents[place], states, work));
                 }
-                at += 1;
             }
+            at += count;
             out.in_starts.push(out.inflows.len() / out.width);
         }
     }
 
-    fn add_parents(&mut self, policy: &P, evaluator: &dyn Evaluator) {
+    /// Gives all parents of some nodes rows of a tape, which answers for them.
+    pub(super) fn ask_parents(
+        &mut self,
+        policy: &P,
+        evaluator: &dyn Evaluator,
+        nodes: &[u32],
+        tape: &mut Tape,
+    ) {
         self.parents.clear();
         self.parent_states.clear();
         self.parent_counts.clear();
-        let (cells, before) = (policy.cells(), self.tape.rows());
-        for node in &self.order {
+        let (cells, before) = (policy.cells(), tape.rows());
+        for node in nodes {
             let known = self.parents.len();
             let state = &self.states[*node as usize * cells..][..cells];
             let trajectory = self.nodes[*node as usize].trajectory as usize;
             let condition = &self.conditions[trajectory * self.width..][..self.width];
-            let (tape, parents, states) = (&mut self.tape, &mut self.parents, &mut self.parent_states);
+            let (parents, states) = (&mut self.parents, &mut self.parent_states);
             policy.parents(state, &mut self.work, &mut |parent, edge| {
                 let row = encode(tape, policy, parent, condition, NONE);
                 parents.push(Parent { row, edge });
@@ -158,11 +178,11 @@ impl<P: Policy> Lane<P> {
             });
             self.parent_counts.push(self.parents.len() - known);
         }
-        if self.tape.rows() > before {
-            evaluator.evaluate(&mut self.tape, before);
+        if tape.rows() > before {
+            evaluator.evaluate(tape, before);
         }
         for (row, state) in (before..).zip(self.parent_states.chunks_exact(cells)) {
-            policy.prepare(state, self.tape.output_mut(row, policy.outputs()), &mut self.work);
+            policy.prepare(state, tape.output_mut(row, policy.outputs()), &mut self.work);
         }
     }
 

@@ -57,12 +57,15 @@ pub struct Lane<P: Policy> {
     pub(super) slopes: Vec<f32>,
     /// What other weights answered at the same rows, `[rows, row_stride(outputs)]`, or empty.
     reference: Vec<f32>,
-    /// The parents of every state in trajectory order, how many each has, and their states.
+    /// The parents of states, how many each has, and their states.
     pub(super) parents: Vec<Parent>,
     pub(super) parent_counts: Vec<usize>,
     pub(super) parent_states: Vec<P::Cell>,
     /// Why the walk was not made.
     pub(super) failure: Option<Error>,
+    /// Rows of parents that are asked for nothing but `P_B`, and `log P_B` of removals.
+    pub(super) aside: Tape,
+    pub(super) log_backward: Vec<f32>,
 }
 
 impl<P: Policy> Default for Lane<P> {
@@ -86,6 +89,8 @@ impl<P: Policy> Default for Lane<P> {
             parent_counts: Vec::new(),
             parent_states: Vec::new(),
             failure: None,
+            aside: Tape::default(),
+            log_backward: Vec::new(),
         }
     }
 }
@@ -212,6 +217,9 @@ impl<P: Policy> Lane<P> {
             let spent = time as usize >= policy.longest();
             let noise = noise.step(time);
             self.moved.clear();
+            if let Some(removals) = policy.implied() {
+                self.weigh_removals(policy, evaluator, removals);
+            }
             for at in 0..self.alive.len() {
                 let last = self.alive[at];
                 let Node { trajectory, row, .. } = self.nodes[last as usize];
@@ -220,9 +228,10 @@ impl<P: Policy> Lane<P> {
                 }
                 let start = self.states.len();
                 self.states.extend_from_within(last as usize * cells..(last as usize + 1) * cells);
-                let outputs: &[f32] = match policy.learns_backward() {
-                    true => self.tape.output(row as usize, policy.outputs()),
-                    false => &[],
+                let outputs: &[f32] = match (policy.learns_backward(), policy.implied()) {
+                    (true, _) => self.tape.output(row as usize, policy.outputs()),
+                    (false, Some(removals)) => &self.log_backward[at * removals..][..removals],
+                    (false, None) => &[],
                 };
                 let mut stream = noise.stream(trajectory as usize);
                 let state = &mut self.states[start..];
@@ -372,6 +381,19 @@ impl<P: Policy> Lane<P> {
         &self.conditions[b * self.width..][..self.width]
     }
 
+    /// The removal that undoes the move to the state at `place` in trajectory order; none at a start.
+    pub(super) fn removal(&self, place: usize) -> Option<u32> {
+        let node = self.order[place];
+        let start = self.starts[self.nodes[node as usize].trajectory as usize];
+        let before = (place > start).then(|| self.order[place - 1]);
+        before.map(|before| edge(self.direction, &self.nodes, before, node).removal)
+    }
+
+    /// The nodes at which the walk is.
+    pub(super) fn alive(&mut self) -> &mut Vec<u32> {
+        &mut self.alive
+    }
+
     /// Hands each visit, trajectory by trajectory, with its row (empty if it has none) to `each`.
     pub(super) fn visits(
         &mut self,
@@ -383,11 +405,7 @@ impl<P: Policy> Lane<P> {
         for b in 0..self.starts.len() - 1 {
             let order = &self.order[self.starts[b]..self.starts[b + 1]];
             for (t, node) in order.iter().enumerate() {
-                // An edge is kept at the end from which it was walked.
-                let edge = |earlier: u32, later: u32| match self.direction {
-                    Direction::Forward => self.nodes[earlier as usize].edge,
-                    Direction::Backward => self.nodes[later as usize].edge,
-                };
+                let edge = |earlier, later| edge(self.direction, &self.nodes, earlier, later);
                 let came = t.checked_sub(1).map(|t| (edge(order[t], *node), state(order[t])));
                 let went = order.get(t + 1).map(|next| (edge(*node, *next), state(*next)));
                 let visit = Visit { state: state(*node), came, went };
@@ -479,6 +497,14 @@ impl<P: Policy> Lane<P> {
 fn no_law<P: Policy>(policy: &P, direction: &str, state: &[P::Cell]) -> Error {
     let (term, detail) = (format!("the {direction} policy"), format!("at {}", policy.describe(state)));
     Error::Numeric { step: 0, term, detail }
+}
+
+/// The edge between two nodes, which is kept at the end from which it was walked.
+fn edge(direction: Direction, nodes: &[Node], earlier: u32, later: u32) -> Edge {
+    match direction {
+        Direction::Forward => nodes[earlier as usize].edge,
+        Direction::Backward => nodes[later as usize].edge,
+    }
 }
 
 pub(super) fn encode<P: Policy>(

@@ -11,6 +11,7 @@
 //!
 //! Bengio et al., "GFlowNet Foundations" (2023); Lahlou et al., "A theory of continuous generative flow networks" (2023).
 
+mod implied;
 mod junctions;
 mod lane;
 #[cfg(test)]
@@ -190,6 +191,22 @@ impl<P: Policy> Batch<P> {
             by_row.clear();
         }
         self.lanes[..self.used].iter_mut().for_each(|lane| lane.describe(policy, paths));
+    }
+
+    /// Fills in `log P_B` where it is what edge flows imply, which takes what the network says of all parents; elsewhere
+    /// [`Batch::describe`] has done so.
+    pub fn imply_backward(&mut self, policy: &P, evaluator: &dyn Evaluator) {
+        if policy.implied().is_none() {
+            return;
+        }
+        let mut rest = &mut self.paths.backward[..];
+        let lanes = self.lanes[..self.used].iter_mut().map(|lane| {
+            let (own, others) = std::mem::take(&mut rest).split_at_mut(lane.nodes());
+            rest = others;
+            (lane, own)
+        });
+        let lanes: Vec<_> = lanes.collect();
+        lanes.into_par_iter().for_each(|(lane, own)| lane.imply_backward(policy, evaluator, own));
     }
 
     /// Asks other weights about the same trajectories, and fills [`Batch::paths`] anew but for rewards and `log Z`.

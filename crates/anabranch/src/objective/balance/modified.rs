@@ -8,7 +8,8 @@
 //! ```
 //!
 //! Only differences of `log R` are read, from [`super::Paths::partial`], and neither `Z` nor `F`. A move at either end of which
-//! one cannot stop has no such residual and is left out. With a target network `log P_F(s_f | s')` is the target's.
+//! one cannot stop has no such residual and nothing would train it: [`Needs::stops`] asks for environments without.
+//! With a target network `log P_F(s_f | s')` is the target's.
 //!
 //! Deleu et al., "Bayesian structure learning with GFlowNets" (2022), eq. 9, whose residual is the negative of this one.
 

@@ -22,7 +22,10 @@ pub enum ReferenceKind {
     /// The policy that drew the trajectories.
     Acting,
     /// A policy that is given.
-    Prior,
+    Prior {
+        /// The power of the reward in its posterior.
+        beta: f64,
+    },
 }
 
 /// A target network in a recipe: a copy of the weights that follows them slowly and is not trained.
@@ -88,7 +91,7 @@ pub struct Needs {
     pub drawn: Drawn,
     /// Whether the loss is differentiated through the states of a path, and not only by the numbers at given states.
     pub through_states: bool,
-    /// Whether it reads the chance of stopping at every state.
+    /// Whether it reads the chance of stopping at every state: all must be objects, and what is known on the way their `log R`.
     pub stops: bool,
 }
 

@@ -71,15 +71,13 @@ impl Default for TrustPcl {
     }
 }
 
-fn needs() -> Needs {
-    Needs { log_z: true, reference: ReferenceKind::Prior, trains_backward: false, ..Needs::default() }
-}
-
-/// `beta log r(x) + sum_t [log p_prior - log p_post]` of trajectory `b`.
-fn log_weight(paths: &Paths, beta: f64, b: usize) -> f64 {
-    let rows = paths.trajectory(b);
-    let steps = paths.reference().forward[rows.clone()].iter().zip(&paths.forward[rows]);
-    beta * paths.log_reward[b] + steps.map(|(prior, posterior)| prior - posterior).sum::<f64>()
+fn needs(beta: f64) -> Needs {
+    Needs {
+        log_z: true,
+        reference: ReferenceKind::Prior { beta },
+        trains_backward: false,
+        ..Needs::default()
+    }
 }
 
 /// Adds the slope by `-log w` to the slopes of a trajectory.
@@ -89,7 +87,7 @@ fn add_forward(paths: &Paths, b: usize, slope: f64, slopes: &mut Slopes) {
 
 impl PathObjective for RelativeTrajectoryBalance {
     fn needs(&self) -> Needs {
-        needs()
+        needs(self.beta)
     }
 
     fn check(&self, place: &str) -> Result<()> {
@@ -99,13 +97,19 @@ impl PathObjective for RelativeTrajectoryBalance {
 
     fn evaluate(&self, paths: &Paths, slopes: &mut Slopes) -> f64 {
         slopes.reset(paths);
-        with_learned_log_z(paths, self.regression, |b| log_weight(paths, self.beta, b), slopes, add_forward)
+        with_learned_log_z(
+            paths,
+            self.regression,
+            |b| paths.relative_log_weight(self.beta, b),
+            slopes,
+            add_forward,
+        )
     }
 }
 
 impl PathObjective for RelativeLogVariance {
     fn needs(&self) -> Needs {
-        Needs { log_z: false, per_condition: 2, ..needs() }
+        Needs { log_z: false, per_condition: 2, ..needs(self.beta) }
     }
 
     fn check(&self, place: &str) -> Result<()> {
@@ -115,13 +119,19 @@ impl PathObjective for RelativeLogVariance {
 
     fn evaluate(&self, paths: &Paths, slopes: &mut Slopes) -> f64 {
         slopes.reset(paths);
-        with_mean_log_z(paths, self.regression, |b| log_weight(paths, self.beta, b), slopes, add_forward)
+        with_mean_log_z(
+            paths,
+            self.regression,
+            |b| paths.relative_log_weight(self.beta, b),
+            slopes,
+            add_forward,
+        )
     }
 }
 
 impl PathObjective for TrustPcl {
     fn needs(&self) -> Needs {
-        needs()
+        needs(1.0 / self.alpha)
     }
 
     fn check(&self, place: &str) -> Result<()> {

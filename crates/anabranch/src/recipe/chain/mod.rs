@@ -202,7 +202,7 @@ impl ChainRecipe {
                 "one that does not read it, such as \"detailed-balance\"",
             );
         }
-        if needs.reference == ReferenceKind::Prior {
+        if matches!(needs.reference, ReferenceKind::Prior { .. }) {
             return refused(
                 "one that needs a prior policy",
                 "one that does not, such as \"trajectory-balance\"",

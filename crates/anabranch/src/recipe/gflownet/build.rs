@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::settings::{objects, settings};
 use super::target::Objects;
-use super::{BackwardName, GFlowNetRecipe, GrowthName, ObjectsRecipe, Trunk, size};
+use super::{BackwardName, GFlowNetRecipe, GrowthName, Trunk, size};
 use crate::environment::continuous::Continuous;
 use crate::environment::{Cell, Environment, States};
 use crate::error::{Problem, Result};
@@ -77,6 +77,7 @@ impl GFlowNetPlan {
                         roots.build(&recipe, environment.clone(), reward.clone())?;
                     let mut task = discrete(&recipe, rooted, ahead)?;
                     task.settings.sources = Some(starts);
+                    task.settings.check(&task.model.policy)?;
                     task.inner = Some((environment, reward));
                     Task::Discrete(task)
                 }
@@ -118,16 +119,22 @@ fn discrete(
     let backward = match recipe.policy.backward {
         BackwardName::Uniform => BackwardPolicy::Uniform,
         BackwardName::Learned | BackwardName::TrajectoryLikelihood => BackwardPolicy::Learned,
+        BackwardName::Implied => BackwardPolicy::Implied,
         BackwardName::MaximumEntropy => {
             BackwardPolicy::MaximumEntropy(Ways::of(environment.as_ref(), MOST_LISTED)?)
         }
     };
     let policy = Actions::new(environment.clone(), backward, recipe.flow_head());
-    let by_logits = matches!(recipe.flow_head(), FlowHead::Logits | FlowHead::Quantiles { .. });
-    if matches!(recipe.target, ObjectsRecipe::SlipperyGrid { .. }) && by_logits {
-        let found = "one whose flows are logits, where the environment itself makes moves";
-        let allowed = "one of trajectories or of transitions, such as \"detailed-balance\"";
+    if environment.stochastic() && matches!(recipe.flow_head(), FlowHead::Quantiles { .. }) {
+        let found = "quantiles of flows, where the environment itself makes moves";
+        let allowed = "one of plain flows, such as \"flow-matching\" or \"detailed-balance\"";
         return Err(Problem::new("objective.kind", found).allowed(allowed).into());
+    }
+    // A fixed law of removals is that of one environment's flows at most.
+    let fixed = matches!(recipe.policy.backward, BackwardName::Uniform | BackwardName::MaximumEntropy);
+    if environment.stochastic() && fixed && recipe.reads_backward() {
+        let found = "a fixed law of removals, where the environment itself makes moves and so decides what leads back";
+        return Err(Problem::new("policy.backward", found).allowed("learned, trajectory-likelihood").into());
     }
     let reward = match recipe.flow_head() {
         FlowHead::Quantiles { count, risk } => Arc::new(AtRisk::new(reward, risk, count)),
@@ -236,10 +243,10 @@ fn continuous(
     let backward = match recipe.policy.backward {
         BackwardName::Uniform => false,
         BackwardName::Learned | BackwardName::TrajectoryLikelihood => true,
-        BackwardName::MaximumEntropy => {
+        BackwardName::MaximumEntropy | BackwardName::Implied => {
             return refused(
                 "policy.backward",
-                "maximum-entropy",
+                "maximum-entropy, or what edge flows imply",
                 "uniform, learned or trajectory-likelihood",
             );
         }

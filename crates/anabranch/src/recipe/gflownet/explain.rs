@@ -29,6 +29,7 @@ pub(in crate::recipe) fn explain(plan: &GFlowNetPlan) -> String {
     let backward = match recipe.policy.backward {
         BackwardName::Uniform => "1 / #removals",
         BackwardName::Learned => "learned",
+        BackwardName::Implied => "F(s -> s') / sum_p F(p -> s')",
         BackwardName::TrajectoryLikelihood => "learned by the likelihood of trajectories",
         BackwardName::MaximumEntropy => "n(s) / n(s'), n the number of ways from the source",
     };

@@ -29,7 +29,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{OptimizerRecipe, Overview, TrainingRecipe, positive, within};
 use crate::error::{Problem, Result};
-use crate::objective::balance::{ObjectiveRecipe, QuantileFlowMatching};
+use crate::objective::balance::{ObjectiveRecipe, QuantileFlowMatching, ReferenceKind};
 use crate::policy::FlowHead;
 use crate::target::ConditionLaw;
 
@@ -155,6 +155,16 @@ impl GFlowNetRecipe {
         }
     }
 
+    /// Whether the objective balances flows of edges, which have a backward policy of their own.
+    fn balances_edges(&self) -> bool {
+        matches!(self.objective, ObjectiveRecipe::FlowMatching(_) | ObjectiveRecipe::QuantileFlowMatching(_))
+    }
+
+    /// Whether the objective reads the backward policy.
+    pub(super) fn reads_backward(&self) -> bool {
+        !self.balances_edges() && !matches!(self.objective.needs().reference, ReferenceKind::Prior { .. })
+    }
+
     /// Whether a log Z is learned as a weight of its own.
     pub fn learns_log_z(&self) -> bool {
         self.objective.needs().log_z && self.conditions.is_empty() && self.roots.is_none()
@@ -204,7 +214,13 @@ impl GFlowNetRecipe {
         if self.policy.backward == BackwardName::Learned && !objective.needs().trains_backward && !unread {
             let found = "\"learned\" with an objective that does not train it";
             return Err(Problem::new("policy.backward", found)
-                .allowed("uniform, maximum-entropy, or, where the objective is one of trajectories, trajectory-likelihood")
+                .allowed("uniform, maximum-entropy, for flow matching implied, or, where the objective is one of trajectories, trajectory-likelihood")
+                .into());
+        }
+        if self.policy.backward == BackwardName::Implied && !self.balances_edges() {
+            let found = "\"implied\" with an objective without flows of edges";
+            return Err(Problem::new("policy.backward", found)
+                .allowed("uniform, learned, maximum-entropy, trajectory-likelihood; or objective.kind = \"flow-matching\"")
                 .into());
         }
         Ok(())

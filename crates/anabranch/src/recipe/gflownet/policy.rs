@@ -49,6 +49,9 @@ pub enum BackwardName {
     Learned,
     /// Every way to an object alike.
     MaximumEntropy,
+    /// That of the edge flows of flow matching, `F(s -> s') / sum_p F(p -> s')`: nothing has to be learned for it, and log-weights
+    /// are `log Z` where flows balance.
+    Implied,
     /// Learned by the likelihood of the forward policy's trajectories, which the other objective then takes as given
     /// (Gritsaev et al. 2025).
     TrajectoryLikelihood,

@@ -71,8 +71,11 @@ pub(super) fn settings<P: Policy>(
     Ok(settings)
 }
 
-/// Whether the reward says something of the source.
+/// Whether the reward says something of the source, as it does where that is an object.
 fn known_on_the_way<P: Policy>(policy: &P, reward: &dyn Target<P::Cell>) -> bool {
+    if policy.all_objects() {
+        return true;
+    }
     let mut source = vec![P::Cell::default(); policy.cells()];
     policy.source(&mut source);
     let condition = vec![1.0; reward.condition_width()];

@@ -6,6 +6,7 @@ use crate::environment::{Cell, States};
 use crate::error::Result;
 use crate::estimate::exact::{Flows, Policy as Table, Terminating};
 use crate::estimate::trajectories::log_policy;
+use crate::math::log_sum_exp;
 use crate::metric::distribution::Learned;
 use crate::network::taped::{NONE, Tape};
 use crate::policy::{Actions, Policy, Visit};
@@ -88,15 +89,29 @@ impl Exact {
             tape.push(NONE, |on, dense| policy.encode(states.state(i), on, dense));
         }
         evaluator.evaluate(&mut tape, 0);
+        for i in 0..states.len() {
+            policy.prepare(states.state(i), tape.output_mut(i, policy.outputs()), &mut work);
+        }
+        let mut said = |visit: Visit<'_, Cell>, i: usize| {
+            policy.said(visit, tape.output(i, policy.outputs()), &mut work)
+        };
         let mut log_backward = Vec::with_capacity(states.edges());
         for i in 0..states.len() {
-            let state = states.state(i);
-            let row = tape.output_mut(i, policy.outputs());
-            policy.prepare(state, row, &mut work);
+            let first = log_backward.len();
             for (parent, edge) in states.parents(i) {
-                let came = Some((*edge, states.state(*parent as usize)));
-                log_backward.push(policy.said(Visit { state, came, went: None }, row, &mut work).backward);
+                let (parent, state) = (*parent as usize, states.state(i));
+                let before = states.state(parent);
+                log_backward.push(match policy.implied() {
+                    None => said(Visit { state, came: Some((*edge, before)), went: None }, i).backward,
+                    Some(_) => {
+                        let said =
+                            said(Visit { state: before, came: None, went: Some((*edge, state)) }, parent);
+                        said.flow + said.forward
+                    }
+                });
             }
+            let total = policy.implied().map_or(0.0, |_| log_sum_exp(&log_backward[first..]));
+            log_backward[first..].iter_mut().for_each(|log| *log -= total);
         }
         Flows::from_backward(states, self.log_rewards.clone(), log_backward)
     }

@@ -8,29 +8,23 @@ use serde_json::{Map, Value, json};
 
 use super::exact::{Exact, listed};
 use super::fatal;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::estimate::evidence;
+use crate::estimate::trajectories::{Relative, outward_relative};
 use crate::math::log_sum_exp;
 use crate::metric::distribution::Learned;
-use crate::model::gflownet::{Batch, Outward};
-use crate::objective::balance::ObjectiveRecipe;
-use crate::policy::{Actions, Behaviour, Policy};
+use crate::objective::balance::ReferenceKind;
+use crate::policy::{Actions, Policy};
 use crate::recipe::GFlowNetPlan;
 use crate::recipe::gflownet::FlowTask;
 use crate::run::{Observer, insert, watched};
-use crate::target::checked;
 use crate::train::Trained;
 
-/// Trajectories walked together.
-const BLOCK: usize = 512;
-
-/// The power of the reward in a relative objective.
-fn beta(objective: &ObjectiveRecipe) -> f64 {
-    match objective {
-        ObjectiveRecipe::RelativeTrajectoryBalance(objective) => objective.beta,
-        ObjectiveRecipe::RelativeLogVariance(objective) => objective.beta,
-        ObjectiveRecipe::TrustPcl(objective) => 1.0 / objective.alpha,
-        _ => 1.0,
+/// The power of the reward in the posterior that a plan with a prior learns.
+fn beta(plan: &GFlowNetPlan) -> f64 {
+    match plan.recipe.objective.needs().reference {
+        ReferenceKind::Prior { beta } => beta,
+        _ => unreachable!("an objective that does not read the prior was refused"),
     }
 }
 
@@ -45,45 +39,20 @@ pub(super) fn paths<P: Policy>(
 ) -> Result<()> {
     let (count, noise) = (plan.recipe.evaluation.paths, plan.evaluation_noise());
     let seen = watched(observer, "forward paths", count);
-    let (policy, network) = (&task.model.policy, &task.model.network);
+    let network = &task.model.network;
     let (evaluator, prior) = (network.with(&trained.vectors[0]), network.with(prior));
-    let (cells, beta) = (policy.cells(), beta(&plan.recipe.objective));
-    let mut sources = vec![P::Cell::default(); count.min(BLOCK) * cells];
-    sources.chunks_exact_mut(cells).for_each(|source| policy.source(source));
-    let (mut batch, mut objects, mut log_weights) = (Batch::default(), Vec::new(), Vec::new());
-    let mut moves = 0;
-    for first in (0..count).step_by(BLOCK) {
-        let size = BLOCK.min(count - first);
-        let noise = noise.from_row(first);
-        let sources = &sources[..size * cells];
-        batch.clear();
-        batch.outward(
-            policy,
-            evaluator.as_ref(),
-            Outward { sources, conditions: &[], behaviour: Behaviour::default(), noise: &noise },
-        )?;
-        batch.describe(policy);
-        batch.ask_reference(policy, prior.as_ref());
-        batch.objects(policy, &mut objects);
-        let mut log_rewards = vec![0.0; size];
-        let describe = |object: &[P::Cell]| policy.describe(object);
-        checked(task.reward.as_ref(), &objects, &[], &describe, &mut log_rewards).map_err(fatal)?;
-        let Some(reference) = &batch.paths.reference else { unreachable!("the prior was asked") };
-        for (log_reward, rows) in log_rewards.iter().zip(batch.paths.starts.windows(2)) {
-            let rows = rows[0]..rows[1];
-            let ratio = reference.forward[rows.clone()].iter().zip(&batch.paths.forward[rows]);
-            log_weights.push(beta * log_reward + ratio.map(|(prior, own)| prior - own).sum::<f64>());
-        }
-        moves += batch.paths.rows() - size;
-        if !seen(size) {
-            return Err(Error::Interrupted);
-        }
-    }
-    let from_paths = evidence(&log_weights);
+    let relative = Relative { prior: prior.as_ref(), beta: beta(plan) };
+    let (policy, reward) = (&task.model.policy, task.reward.as_ref());
+    let found = outward_relative(policy, evaluator.as_ref(), relative, reward, count, &noise, &seen)
+        .map_err(fatal)?;
+    let from_paths = evidence(&found.log_weights);
     insert(metrics, "elbo", from_paths.elbo);
     insert(metrics, "log_z", from_paths.log_z);
     metrics.insert("ess".to_owned(), json!(from_paths.ess));
-    metrics.insert("mean_length".to_owned(), json!(moves as f64 / count as f64));
+    metrics.insert("mean_length".to_owned(), json!(found.moves as f64 / count as f64));
+    if policy.cyclic() {
+        metrics.insert("cut_share".to_owned(), json!(found.cut as f64 / count as f64));
+    }
     if let Some(log_z) = trained.get("log_z") {
         metrics.insert("log_z_learned".to_owned(), json!(log_z[0]));
     }
@@ -118,7 +87,7 @@ pub(crate) fn posterior(
     let before = Trained { names: vec!["policy".to_owned()], vectors: vec![prior.to_vec()] };
     let before = Exact::of_states(task, &before, states.clone(), &[])?;
     let after = Exact::of_states(task, trained, states, &[])?;
-    let beta = beta(&plan.recipe.objective);
+    let beta = beta(plan);
     let priors = before.terminating.log_probs.iter().zip(&before.log_rewards);
     let log_rewards = priors.map(|(log_p, log_r)| log_p + beta * log_r).collect();
     Ok(Some(Exact { log_rewards, ..after }))

@@ -66,6 +66,9 @@ pub(super) fn evaluate(
     };
     let evaluator = task.model.network.with(&trained.vectors[0]);
     let policy = &task.model.policy;
+    let log_flow = |root: &[Cell]| {
+        learned_log_flow(policy, evaluator.as_ref(), task.reward.as_ref(), root).map_err(super::fatal)
+    };
     let seen = watched(observer, "walks from roots", roots.len());
     let mut rows = String::from(
         "root,free_energy,free_energy_se,free_energy_learned,free_energy_exact,entropy,entropy_se,entropy_exact,ess\n",
@@ -76,7 +79,7 @@ pub(super) fn evaluate(
         let walks = FromRoot::walk(policy, evaluator.as_ref(), task.reward.as_ref(), root, WALKS, &noise)
             .map_err(super::fatal)?;
         let (free_energy, entropy) = (walks.free_energy(), walks.entropy());
-        let learned = learned_log_flow(policy, evaluator.as_ref(), root).map(|log_flow| -log_flow);
+        let learned = log_flow(root)?.map(|log_flow| -log_flow);
         let known = exact.as_ref().zip(*place).map(|((free, entropies), i)| (free[i], entropies[i]));
         if let Some((free, exact_entropy)) = known {
             of_walks += (free_energy.value - free).powi(2);
@@ -108,15 +111,17 @@ pub(super) fn evaluate(
         metrics.insert("entropy_rmse".to_owned(), root_mean(of_entropy));
     }
     if let (Some(states), Some((free, _))) = (&states, &exact) {
-        let learned = |i: usize| learned_log_flow(policy, evaluator.as_ref(), states.state(i));
-        let squares: Option<f64> = (0..states.len()).map(|i| Some((learned(i)? + free[i]).powi(2))).sum();
-        if let Some(squares) = squares {
-            let rmse = (squares / states.len() as f64).sqrt();
+        let mut learned = Vec::with_capacity(states.len());
+        for i in 0..states.len() {
+            learned.extend(log_flow(states.state(i))?.map(|log_flow| (log_flow + free[i]).powi(2)));
+        }
+        if !learned.is_empty() {
+            let rmse = (learned.iter().sum::<f64>() / states.len() as f64).sqrt();
             metrics.insert("free_energy_learned_rmse".to_owned(), json!(rmse));
         }
     }
     let source = &roots[0];
-    if let Some(log_flow) = learned_log_flow(policy, evaluator.as_ref(), source) {
+    if let Some(log_flow) = log_flow(source)? {
         metrics.insert("log_z_learned".to_owned(), json!(log_flow));
     }
     Ok(())
@@ -181,11 +186,13 @@ impl GFlowNetPlan {
             FromRoot::walk(policy, evaluator.as_ref(), task.reward.as_ref(), root, count, &noise)
                 .map_err(super::fatal)
         };
-        let learned = |state: &[Cell]| learned_log_flow(policy, evaluator.as_ref(), state);
+        let learned = |state: &[Cell]| {
+            learned_log_flow(policy, evaluator.as_ref(), task.reward.as_ref(), state).map_err(super::fatal)
+        };
         let here = walk(&root, Purpose::Choice)?;
         let mut metrics = Map::new();
         insert(&mut metrics, "free_energy", here.free_energy());
-        if let Some(log_flow) = learned(&root) {
+        if let Some(log_flow) = learned(&root)? {
             metrics.insert("free_energy_learned".to_owned(), json!(-log_flow));
         }
         insert(&mut metrics, "entropy", here.entropy());
@@ -193,7 +200,7 @@ impl GFlowNetPlan {
         if let Some(target) = target {
             let there = walk(&target, Purpose::Target)?;
             insert(&mut metrics, "probability", superset(&here, &there));
-            if let Some((here, there)) = learned(&root).zip(learned(&target)) {
+            if let Some((here, there)) = learned(&root)?.zip(learned(&target)?) {
                 metrics.insert("probability_learned".to_owned(), json!((there - here).exp()));
             }
         }

@@ -20,7 +20,7 @@ use super::learner::{Learner, Player, Rule};
 use super::trainer::{Trainer, count};
 use crate::error::{Problem, Result};
 use crate::estimate::evidence;
-use crate::estimate::trajectories::{ended, outward_from, reward_of_ends};
+use crate::estimate::trajectories::{Relative, ended, outward_from, outward_relative, reward_of_ends};
 use crate::model::gflownet::{self as walks, Batch, GFlowNet, Homeward, Outward};
 use crate::network::taped::Evaluator;
 use crate::objective::balance::{Needs, Objective, ReferenceKind};
@@ -145,7 +145,7 @@ impl<P: Policy> FlowLearner<P> {
             ReferenceKind::None => return,
             ReferenceKind::Acting => return batch.keep_reference(policy),
             ReferenceKind::Target { .. } => self.places.target.map(|place| weights[place].as_slice()),
-            ReferenceKind::Prior => self.settings.prior.as_deref().map(Vec::as_slice),
+            ReferenceKind::Prior { .. } => self.settings.prior.as_deref().map(Vec::as_slice),
         };
         if let Some(weights) = theirs {
             batch.ask_reference(policy, self.model.network.with(weights).as_ref());
@@ -202,18 +202,22 @@ impl<P: Policy> FlowLearner<P> {
     /// Walks the step's trajectories and finds their rewards.
     fn walk(&mut self, evaluator: &dyn Evaluator, weights: &[Vec<f32>], step: u64) -> Result<(), Failure> {
         let count = self.settings.training.batch;
-        let policy = &self.model.policy;
+        let (policy, each) = (&self.model.policy, self.needs.per_condition);
         let conditions = match &self.settings.conditions {
             Some(conditions) => {
-                let each = self.needs.per_condition;
                 let drawn = conditions.draw(count.div_ceil(each), &self.noise(Purpose::Source, step, count));
                 let rows = drawn.chunks_exact(conditions.width());
                 rows.flat_map(|row| row.repeat(each)).take(count * conditions.width()).collect()
             }
             None => Vec::new(),
         };
-        if let Some(sources) = &self.settings.sources {
-            sources.draw(&self.noise(Purpose::Source, step, count), &mut self.work.sources);
+        if let Some(drawn) = &self.settings.sources {
+            let (cells, sources) = (policy.cells(), &mut self.work.sources);
+            let noise = noise_of(self.seed, Purpose::Source, Counted::Rows, step, count);
+            drawn.draw(&noise, &mut sources[..count.div_ceil(each) * cells]);
+            for row in (0..count).rev() {
+                sources.copy_within(row / each * cells..(row / each + 1) * cells, row * cells);
+            }
         }
         let noise = self.noise(Purpose::Choice, step, count);
         let behaviour = self.settings.exploration.behaviour(step);
@@ -226,13 +230,6 @@ impl<P: Policy> FlowLearner<P> {
         let cut: Vec<bool> = self.work.batch.cut().collect();
         let (reward, objects) = (self.reward.as_ref(), &self.work.objects);
         self.cut += reward_of_ends(policy, reward, objects, &cut, &conditions, &mut log_rewards)? as u64;
-        let noise = self.observations(step);
-        self.reward.observe(&self.work.objects, &conditions, &noise, &mut log_rewards)?;
-        log_rewards
-            .iter_mut()
-            .zip(&cut)
-            .filter(|(_, cut)| **cut)
-            .for_each(|(log, _)| *log = f64::NEG_INFINITY);
         self.homeward(evaluator, step, &cut, &conditions, &log_rewards)?;
         let policy = &self.model.policy;
         let cells = policy.cells();
@@ -244,31 +241,47 @@ impl<P: Policy> FlowLearner<P> {
         }
         log_rewards.extend_from_slice(&self.work.home.log_rewards);
         self.work.objects.extend_from_slice(&self.work.home.objects);
-        if let (Some(novelty), Some(place)) = (&mut self.novelty, self.places.novelty) {
+        // Where rewards of other states are read, they are what gets the bonus.
+        let of_states = self.reads_states();
+        if let (Some(novelty), Some(place), false) = (&mut self.novelty, self.places.novelty, of_states) {
             novelty.add_bonus(policy, &weights[place], &self.work.objects, &mut log_rewards);
         }
         self.work.batch.describe(policy);
         self.work.batch.paths.log_reward = log_rewards;
         self.work.batch.group_by_condition(policy);
-        if self.needs.partial || !matches!(self.settings.objective, Objective::Paths(_)) {
-            self.rewards_on_the_way(step)?;
+        if self.needs.partial || of_states {
+            self.rewards_on_the_way(weights, step)?;
         }
         Ok(())
     }
 
-    fn rewards_on_the_way(&mut self, step: u64) -> Result<(), Failure> {
+    /// Whether the objective reads `log R` of every visited state that is an object, not that of a trajectory's end.
+    fn reads_states(&self) -> bool {
+        self.needs.stops || !matches!(self.settings.objective, Objective::Paths(_))
+    }
+
+    fn rewards_on_the_way(&mut self, weights: &[Vec<f32>], step: u64) -> Result<(), Failure> {
         let (policy, count) = (&self.model.policy, self.settings.training.batch);
         let noise = self.observations(step).from_row(count);
         let Work { batch, states, state_rewards, .. } = &mut self.work;
         batch.states(policy, states);
         let conditions = batch.row_conditions();
         let rows = batch.paths.rows();
+        let describe = |object: &[P::Cell]| policy.describe(object);
+        let mut novelty = self.novelty.as_mut().zip(self.places.novelty);
         if self.needs.partial {
-            batch.paths.partial.resize(rows, 0.0);
-            if !self.reward.partial(states, &conditions, &mut batch.paths.partial)? {
-                let found = "one that needs rewards on the way to an object";
-                let allowed = "a reward that is known on the way, or another objective";
-                return Err(Problem::new("objective.kind", found).allowed(allowed).into());
+            let partial = &mut batch.paths.partial;
+            partial.resize(rows, 0.0);
+            if !self.reward.partial(states, &conditions, partial)? {
+                if !policy.all_objects() {
+                    let found = "one that needs rewards on the way to an object";
+                    let allowed = "a reward that is known on the way, or another objective";
+                    return Err(Problem::new("objective.kind", found).allowed(allowed).into());
+                }
+                checked(self.reward.as_ref(), states, &conditions, &describe, partial)?;
+            }
+            if let (true, Some((novelty, place))) = (self.needs.stops, &mut novelty) {
+                novelty.add_bonus(policy, &weights[*place], states, partial);
             }
         }
         if !matches!(self.settings.objective, Objective::Paths(_)) {
@@ -279,9 +292,14 @@ impl<P: Policy> FlowLearner<P> {
             let theirs: Vec<f32> =
                 ends.iter().flat_map(|row| conditions[row * width..][..width].iter().copied()).collect();
             let mut found = vec![0.0; ends.len()];
-            let describe = |object: &[P::Cell]| policy.describe(object);
             checked(self.reward.as_ref(), &objects, &theirs, &describe, &mut found)?;
-            self.reward.observe(&objects, &theirs, &noise, &mut found)?;
+            // Only quantiles are learned from observations: of others `log R` is the logarithm of the mean.
+            if matches!(self.settings.objective, Objective::Quantiles(_)) {
+                self.reward.observe(&objects, &theirs, &noise, &mut found)?;
+            }
+            if let Some((novelty, place)) = &mut novelty {
+                novelty.add_bonus(policy, &weights[*place], &objects, &mut found);
+            }
             state_rewards.clear();
             state_rewards.resize(rows, None);
             ends.into_iter().zip(found).for_each(|(row, log_reward)| state_rewards[row] = Some(log_reward));
@@ -451,11 +469,18 @@ impl<P: Policy> Learner for FlowLearner<P> {
         if let Some(settings) = &self.settings.sources {
             settings.draw(&noise.purpose(Purpose::Source), &mut sources);
         }
-        let found =
-            outward_from(policy, evaluator.as_ref(), reward, &sources, &conditions, SCORED, &noise, &|_| {
-                true
-            })?;
-        Ok(-evidence(&found.log_weights).elbo.value)
+        let found = match (self.needs.reference, &self.settings.prior) {
+            (ReferenceKind::Prior { beta }, Some(prior)) => {
+                let prior = self.model.network.with(prior);
+                let relative = Relative { prior: prior.as_ref(), beta };
+                outward_relative(policy, evaluator.as_ref(), relative, reward, SCORED, &noise, &|_| true)
+            }
+            _ => {
+                let (evaluator, all) = (evaluator.as_ref(), |_| true);
+                outward_from(policy, evaluator, reward, &sources, &conditions, SCORED, &noise, &all)
+            }
+        };
+        Ok(-evidence(&found?.log_weights).elbo.value)
     }
 
     fn memory(&self) -> Vec<(String, Vec<u8>)> {

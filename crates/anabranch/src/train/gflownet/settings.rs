@@ -84,19 +84,46 @@ impl<P: Policy> Settings<P> {
         let problem = |found: &str, allowed: &str| {
             Err(Problem::new("objective.kind", found.to_owned()).allowed(allowed.to_owned()).into())
         };
-        if needs.on_policy && !self.exploration.is_on_policy() {
+        if needs.through_states {
+            return problem(
+                "one that is differentiated through the states of a path, which are built of actions",
+                "one of log-probabilities, such as \"trajectory-balance\" or \"policy-gradient\"",
+            );
+        }
+        let exploration = &self.exploration;
+        if needs.on_policy && !exploration.is_on_policy() {
             return problem(
                 "one for the policy's own trajectories, with exploration or replay",
                 "an objective that holds off-policy, such as \"trajectory-balance\"; or no exploration",
             );
         }
-        if needs.reference == ReferenceKind::Prior && self.prior.is_none() {
+        if needs.stops && !policy.all_objects() {
+            return problem(
+                "one that stops at every state, where some states are no objects",
+                "another, such as \"detailed-balance\"; or objects that are built through objects alone",
+            );
+        }
+        let (each, batch) = (needs.per_condition, self.training.batch);
+        if batch < each {
+            let found =
+                format!("{batch} of the policy's own trajectories, of which the objective takes a mean");
+            return Err(Problem::new("training.batch", found).allowed(format!("{each} or more")).into());
+        }
+        // What is walked back to has a condition or a start that no other trajectory shares.
+        if each > 1 && self.log_z_is_flow() && (exploration.replay.is_some() || exploration.data.is_some()) {
+            return problem(
+                "one that takes means of conditions or roots, with replay or data",
+                "one that learns log Z, such as \"trajectory-balance\"; or neither replay nor data",
+            );
+        }
+        let prior = matches!(needs.reference, ReferenceKind::Prior { .. });
+        if prior && self.prior.is_none() {
             return problem(
                 "one that needs a prior policy",
                 "it with `policy.prior`, a run whose policy is the prior",
             );
         }
-        if needs.reference != ReferenceKind::Prior && self.prior.is_some() {
+        if !prior && self.prior.is_some() {
             return problem(
                 "one that does not read the prior policy",
                 "a relative one; or no `policy.prior`",
