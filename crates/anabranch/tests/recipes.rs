@@ -397,14 +397,14 @@ fn what_passes_the_checks_trains_scores_and_samples() {
                 }
                 TargetData::Energy(energy) => {
                     let forward = forward_weights(&model, energy.as_ref(), 3, &noise, &|_| true);
-                    prop_assert_eq!(forward.map(|weights| weights.len()), Some(3));
-                    if let Some(rows) = energy.sample(2, &noise) {
+                    prop_assert_eq!(forward.unwrap().map(|weights| weights.len()), Some(3));
+                    if let Some(rows) = energy.draw(2, &noise) {
                         let backward = backward_weights(&model, energy.as_ref(), &rows, &noise, &|_| true);
-                        prop_assert_eq!(backward.map(|weights| weights.len()), Some(2));
+                        prop_assert_eq!(backward.unwrap().map(|weights| weights.len()), Some(2));
                     }
                 }
             }
-            let _ = plan.validation_score(&model);
+            plan.validation_score(&model).unwrap();
             Ok(())
         })
         .unwrap();
@@ -443,7 +443,7 @@ fn any_network_serves_any_family() {
             sets.iter().copied().chain([network, "training.steps=300", "training.batch=64"]).collect();
         let Plan::Chain(plan) = with_network(recipe, &sets).unwrap() else { panic!("{recipe} is a chain's") };
         let mut trainer = plan.start();
-        let score = |trained: &[Vec<f32>]| plan.validation_score(&plan.model.with_weights(trained));
+        let score = |trained: &[Vec<f32>]| plan.validation_score(&plan.model.with_weights(trained)).unwrap();
         let before = score(trainer.trained());
         while !trainer.finished() {
             trainer.step().unwrap();

@@ -8,57 +8,65 @@
 use rayon::prelude::*;
 
 use crate::array::weights::{matrix, to_vec_f64};
-use crate::chain::double;
 use crate::model::Model;
 use crate::model::path::forward_log_weights;
 use crate::rng::Noise;
-use crate::target::Energy;
+use crate::target::{Failure, Target, log_density};
 
 /// Paths drawn together; also the unit of parallelism.
 const CHUNK: usize = 128;
 
 /// `log w` of `paths` forward paths of an untracked model, nats; `None` where `seen`, which is told the paths of every
 /// finished chunk, answered that this is enough.
+///
+/// # Errors
+/// As [`log_density`].
 pub fn forward_weights(
     model: &Model,
-    energy: &dyn Energy,
+    target: &dyn Target,
     paths: usize,
     noise: &Noise,
     seen: &(dyn Fn(usize) -> bool + Sync),
-) -> Option<Vec<f64>> {
+) -> Result<Option<Vec<f64>>, Failure> {
     let starts: Vec<usize> = (0..paths).step_by(CHUNK).collect();
     let draw = |first: &usize| {
         let rows = CHUNK.min(paths - first);
-        let weights = forward_log_weights(model, energy, rows, &noise.from_row(*first));
-        let weights = to_vec_f64(weights);
-        seen(rows).then_some(weights)
+        let weights = forward_log_weights(model, target, rows, &noise.from_row(*first));
+        let weights = to_vec_f64(weights?);
+        Ok(seen(rows).then_some(weights))
     };
-    starts.par_iter().map(draw).collect::<Option<Vec<_>>>().map(|chunks| chunks.concat())
+    joined(starts.par_iter().map(draw).collect())
 }
 
 /// `log w` of one backward path of an untracked model from each row of `x`, row-major; `seen` as in
 /// [`forward_weights`].
 ///
+/// # Errors
+/// As [`log_density`].
+///
 /// # Panics
 /// If `x` is not a whole number of rows of the model's dimension.
 pub fn backward_weights(
     model: &Model,
-    energy: &dyn Energy,
+    target: &dyn Target,
     x: &[f32],
     noise: &Noise,
     seen: &(dyn Fn(usize) -> bool + Sync),
-) -> Option<Vec<f64>> {
+) -> Result<Option<Vec<f64>>, Failure> {
     let dimension = model.dimension();
     assert!(x.len().is_multiple_of(dimension), "rows of {dimension} columns");
     let score = |(index, chunk): (usize, &[f32])| {
         let x = matrix(chunk.to_vec(), dimension, &model.device());
-        let reward = double(energy.log_density(&x));
+        let reward = log_density(target, &x)?;
         let address = noise.from_row(index * CHUNK);
         let weights = to_vec_f64(reward - model.chain().encode(x, &address).log_weight);
-        seen(chunk.len() / dimension).then_some(weights)
+        Ok(seen(chunk.len() / dimension).then_some(weights))
     };
-    let chunks = x.par_chunks(CHUNK * dimension).enumerate().map(score).collect::<Option<Vec<_>>>();
-    chunks.map(|chunks| chunks.concat())
+    joined(x.par_chunks(CHUNK * dimension).enumerate().map(score).collect())
+}
+
+fn joined(chunks: Result<Vec<Option<Vec<f64>>>, Failure>) -> Result<Option<Vec<f64>>, Failure> {
+    Ok(chunks?.into_iter().collect::<Option<Vec<_>>>().map(|chunks| chunks.concat()))
 }
 
 #[cfg(test)]
@@ -83,14 +91,14 @@ mod tests {
             counted.fetch_add(rows, Ordering::Relaxed);
             true
         };
-        let forward = forward_weights(&model, &energy, paths, &noise, &count).unwrap();
-        let rows = energy.sample(paths, &noise).unwrap();
-        let backward = backward_weights(&model, &energy, &rows, &noise, &count).unwrap();
+        let forward = forward_weights(&model, &energy, paths, &noise, &count).unwrap().unwrap();
+        let rows = energy.draw(paths, &noise).unwrap();
+        let backward = backward_weights(&model, &energy, &rows, &noise, &count).unwrap().unwrap();
         assert_eq!((forward.len(), backward.len(), counted.into_inner()), (paths, paths, 2 * paths));
         assert!(forward.iter().chain(&backward).all(|w| (w - 1.7).abs() < 1e-4), "{forward:?}");
-        let whole = to_vec_f64(forward_log_weights(&model, &energy, paths, &noise));
+        let whole = to_vec_f64(forward_log_weights(&model, &energy, paths, &noise).unwrap());
         assert!(forward.iter().zip(&whole).all(|(a, b)| (a - b).abs() < 1e-5));
-        assert!(forward_weights(&model, &energy, paths, &noise, &|_| false).is_none());
-        assert!(backward_weights(&model, &energy, &rows, &noise, &|_| false).is_none());
+        assert!(forward_weights(&model, &energy, paths, &noise, &|_| false).unwrap().is_none());
+        assert!(backward_weights(&model, &energy, &rows, &noise, &|_| false).unwrap().is_none());
     }
 }

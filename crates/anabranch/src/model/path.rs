@@ -19,13 +19,22 @@ use burn::tensor::{Tensor, TensorData};
 use super::{Goal, Model};
 use crate::array::weights::to_vec_f64;
 use crate::chain::{LogWeight, Paths, Slopes, Source, State, Transition, double};
+use crate::error::Failure;
 use crate::rng::{Noise, Purpose};
-use crate::target::Energy;
+use crate::target::{Target, log_density};
 
 /// `log w = log R(x) - log mu(s_0) + sum_t [log P_B - log P_F]` of `rows` forward paths, `[rows]`, nats, f64.
-pub fn forward_log_weights(model: &Model, target: &dyn Energy, rows: usize, noise: &Noise) -> LogWeight {
+///
+/// # Errors
+/// As [`log_density`].
+pub fn forward_log_weights(
+    model: &Model,
+    target: &dyn Target,
+    rows: usize,
+    noise: &Noise,
+) -> Result<LogWeight, Failure> {
     let trajectory = model.chain().generate(rows, noise);
-    trajectory.log_weight + double(target.log_density(&trajectory.end))
+    Ok(trajectory.log_weight + log_density(target, &trajectory.end)?)
 }
 
 /// A batch of paths, one column of `[batch]` numbers per row, nats, f64.
@@ -61,7 +70,10 @@ impl States {
 
 impl Path {
     /// Walks forward from the source; the states carry gradients where the model is tracked.
-    pub fn forward(model: &Model, target: &dyn Energy, rows: usize, noise: &Noise) -> Self {
+    ///
+    /// # Errors
+    /// As [`log_density`].
+    pub fn forward(model: &Model, target: &dyn Target, rows: usize, noise: &Noise) -> Result<Self, Failure> {
         let chain = model.chain();
         let mut state = chain.source.sample(rows, &noise.purpose(Purpose::Source));
         let mut forward = vec![double(chain.source.log_density(&state))];
@@ -80,8 +92,8 @@ impl Path {
             }
             state = step.state;
         }
-        let log_reward = Some(double(target.log_density(&state)));
-        Self { forward, backward, log_reward, flow: Vec::new() }
+        let log_reward = Some(log_density(target, &state)?);
+        Ok(Self { forward, backward, log_reward, flow: Vec::new() })
     }
 
     /// Walks backward from `x`, to the source or, where `goal` is given, to the first segment's simulation-free estimate if

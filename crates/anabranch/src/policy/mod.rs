@@ -20,6 +20,7 @@ use std::fmt::Debug;
 use std::ops::Range;
 
 use crate::environment::Edge;
+pub use crate::environment::Number;
 use crate::network::taped::Inputs;
 use crate::rng::Stream;
 
@@ -80,44 +81,6 @@ pub struct SaidSlopes {
     pub flow: f64,
     /// By the divergence from the reference.
     pub divergence: f64,
-}
-
-/// A number that states are made of.
-pub trait Number: Copy + Default + PartialEq + Debug + Send + Sync + 'static {
-    /// The number.
-    fn number(self) -> f64;
-    /// The number as a word, for files.
-    fn to_word(self) -> u32;
-    /// The number that [`Number::to_word`] wrote.
-    fn from_word(word: u32) -> Self;
-}
-
-impl Number for u16 {
-    fn number(self) -> f64 {
-        f64::from(self)
-    }
-
-    fn to_word(self) -> u32 {
-        u32::from(self)
-    }
-
-    fn from_word(word: u32) -> Self {
-        word as u16
-    }
-}
-
-impl Number for f32 {
-    fn number(self) -> f64 {
-        f64::from(self)
-    }
-
-    fn to_word(self) -> u32 {
-        self.to_bits()
-    }
-
-    fn from_word(word: u32) -> Self {
-        f32::from_bits(word)
-    }
 }
 
 /// A policy has no law of the next action at a state: a log-probability or a parameter is not finite, or every possible

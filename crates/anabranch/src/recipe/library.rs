@@ -50,6 +50,7 @@ const LIBRARY: &[Entry] = &[
     Entry { name: "peptides", text: include_str!("../../../../recipes/peptides.toml") },
     Entry { name: "multi-objective", text: include_str!("../../../../recipes/multi-objective.toml") },
     Entry { name: "funnel-flow", text: include_str!("../../../../recipes/funnel-flow.toml") },
+    Entry { name: "formula-flow", text: include_str!("../../../../recipes/formula-flow.toml") },
     Entry { name: "manywell-flow", text: include_str!("../../../../recipes/manywell-flow.toml") },
 ];
 

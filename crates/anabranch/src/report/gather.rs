@@ -6,8 +6,7 @@ use serde_json::{Map, Value};
 
 use super::pictures::square;
 use super::{Density, Frame, ImageShape, Logged, Reference, Summary, flow};
-use crate::array::weights::{matrix, to_vec, to_vec_f64};
-use crate::chain::double;
+use crate::array::weights::to_vec;
 use crate::error::{Error, Problem, Result};
 use crate::plot::Point;
 use crate::policy::Densities;
@@ -16,7 +15,7 @@ use crate::recipe::{ChainPlan, GFlowNetPlan, Plan, TargetData};
 use crate::rng::{Address, Noise, Purpose};
 use crate::run::gflownet::fatal;
 use crate::run::{Run, Silent};
-use crate::target::Energy;
+use crate::target::Target;
 
 /// Rows of samples and of data in a report.
 const ROWS: usize = 20_000;
@@ -87,7 +86,8 @@ fn points(plan: &GFlowNetPlan, task: &FlowTask<Densities>, summary: Summary) -> 
     let reference = exact.map(|rows| Reference { name: "Exact samples".to_owned(), rows: kept(&rows) });
     let samples = kept(&summary.samples);
     let rest = summary.samples.get(dimension..columns).unwrap_or_default().to_vec();
-    let density = if dimension == 2 && plan.recipe.target.coordinates().is_some() {
+    let depends = task.reward.condition_width() > 0;
+    let density = if dimension == 2 && plan.recipe.target.coordinates().is_some() && !depends {
         let mut shown = samples.clone();
         shown.extend(reference.iter().flat_map(|reference| &reference.rows));
         let log_reward = |points: &[f32]| {
@@ -121,7 +121,7 @@ fn chain(run: &Run, plan: &ChainPlan, result: &Value) -> Result<Summary> {
             Some(Reference { name: name.to_owned(), rows: source[..kept].to_vec() })
         }
         TargetData::Energy(energy) => {
-            let exact = energy.sample(rows, &Noise::new(recipe.seed, Purpose::Target).at(Address::FITTED));
+            let exact = energy.draw(rows, &Noise::new(recipe.seed, Purpose::Target).at(Address::FITTED));
             exact.map(|rows| Reference { name: "Exact samples".to_owned(), rows })
         }
     };
@@ -165,10 +165,11 @@ fn range<'a>(values: impl Iterator<Item = &'a f32>) -> (f32, f32) {
 
 /// An energy of two dimensions on a grid around some points.
 /// The log-density of points of the plane.
-fn of_energy(energy: &dyn Energy) -> impl Fn(&[f32]) -> Result<Vec<f64>> {
+fn of_energy(energy: &dyn Target) -> impl Fn(&[f32]) -> Result<Vec<f64>> {
     |points| {
-        let states = matrix(points.to_vec(), 2, &burn::tensor::Device::flex());
-        Ok(to_vec_f64(double(energy.log_density(&states))))
+        let mut out = vec![f64::NEG_INFINITY; points.len() / 2];
+        energy.log_rewards(points, &[], &mut out).map_err(fatal)?;
+        Ok(out)
     }
 }
 
@@ -224,7 +225,7 @@ fn read_samples(path: &Path, columns: usize) -> Result<Vec<f32>> {
 mod tests {
     use super::*;
     use crate::data::{Format, write_samples};
-    use crate::target::{DiagonalGaussian, Energy};
+    use crate::target::{DiagonalGaussian, Target};
 
     fn temporary(name: &str) -> std::path::PathBuf {
         std::env::temp_dir().join(format!("anabranch-report-{}-{name}", std::process::id()))
@@ -256,7 +257,7 @@ mod tests {
     #[test]
     fn densities_peak_where_the_energy_does() {
         let energy = DiagonalGaussian { mean: vec![1.0, -2.0], std: vec![0.5, 1.5], log_z: 7.0 };
-        let rows = energy.sample(2000, &Noise::new(1, Purpose::Target)).unwrap();
+        let rows = energy.draw(2000, &Noise::new(1, Purpose::Target)).unwrap();
         let found = density(of_energy(&energy), &rows).unwrap();
         let peak = found.values.iter().position(|value| *value == 1.0).unwrap();
         let cell = (found.high[0] - found.low[0]) / CELLS as f64;

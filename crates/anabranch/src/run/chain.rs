@@ -72,19 +72,20 @@ pub(super) fn evaluate(
             let frozen = model.frozen();
             let paths = recipe.evaluation.paths;
             let seen = watched(observer, "forward paths", paths);
-            let weights = forward_weights(&frozen, energy.as_ref(), paths, &noise, &seen);
+            let weights = forward_weights(&frozen, energy.as_ref(), paths, &noise, &seen)
+                .map_err(super::gflownet::fatal)?;
             let found = evidence(&weights.ok_or(Error::Interrupted)?);
             insert(&mut metrics, "elbo", found.elbo);
             insert(&mut metrics, "log_z", found.log_z);
             metrics.insert("ess".to_owned(), json!(found.ess));
-            if let Some(exact) = energy.log_z() {
+            if let Some(exact) = energy.log_z(&[]) {
                 metrics.insert("log_z_exact".to_owned(), json!(exact));
             }
             let address = Noise::new(recipe.seed, Purpose::Target).at(Address::EXACT_PATHS);
-            if let Some(rows) = energy.sample(paths, &address) {
+            if let Some(rows) = energy.draw(paths, &address) {
                 let seen = watched(observer, "backward paths", paths);
                 let backward = backward_weights(&frozen, energy.as_ref(), &rows, &noise, &seen);
-                let backward = backward.ok_or(Error::Interrupted)?;
+                let backward = backward.map_err(super::gflownet::fatal)?.ok_or(Error::Interrupted)?;
                 insert(&mut metrics, "eubo", upper_bound(&backward));
                 metrics.insert("forward_ess".to_owned(), json!(forward_ess(&backward)));
             }
@@ -125,12 +126,13 @@ pub(super) fn measures(plan: &ChainPlan, scored: &Trained, score: f64) -> Map<St
         TargetData::Energy(energy) => {
             let model = plan.model.with_weights(&scored.vectors[..plan.model.weights().len()]);
             let noise = plan.evaluation_noise();
-            if let Some(weights) = forward_weights(&model, energy.as_ref(), PATHS, &noise, &|_| true) {
-                insert_evidence(&mut found, evidence(&weights), energy.log_z());
+            // What the target does not answer now is no point of a curve; training meets what it will not answer at all.
+            if let Ok(Some(weights)) = forward_weights(&model, energy.as_ref(), PATHS, &noise, &|_| true) {
+                insert_evidence(&mut found, evidence(&weights), energy.log_z(&[]));
             }
             let address = Noise::of_evaluation(plan.recipe.seed, Purpose::Target);
-            if let Some(rows) = energy.sample(PATHS, &address)
-                && let Some(weights) = backward_weights(&model, energy.as_ref(), &rows, &noise, &|_| true)
+            if let Some(rows) = energy.draw(PATHS, &address)
+                && let Ok(Some(weights)) = backward_weights(&model, energy.as_ref(), &rows, &noise, &|_| true)
             {
                 insert_bound(&mut found, upper_bound(&weights));
             }
@@ -153,7 +155,7 @@ fn sample_metrics(plan: &ChainPlan, samples: &[f32]) -> Result<Option<Map<String
         TargetData::Energy(energy) => {
             let rows = samples.len() / dimension;
             let noise = Noise::new(plan.recipe.seed, Purpose::Target);
-            let draw = |address| energy.sample(rows, &noise.at(address));
+            let draw = |address| energy.draw(rows, &noise.at(address));
             let (Some(fitted), Some(reference)) = (draw(Address::FITTED), draw(Address::COMPARED)) else {
                 return Ok(None);
             };

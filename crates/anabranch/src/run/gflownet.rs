@@ -48,7 +48,10 @@ pub(super) fn evaluate(
             metrics
         }
         Task::Discrete(task) => conditional::evaluate(plan, task, trained, directory, observer)?,
-        Task::Continuous(task) => points::evaluate(plan, task, trained, observer)?,
+        Task::Continuous(task) if plan.recipe.conditions.is_empty() => {
+            points::evaluate(plan, task, trained, observer)?
+        }
+        Task::Continuous(task) => conditional::points(plan, task, trained, directory, observer)?,
     };
     let figures = match &plan.task {
         Task::Discrete(task) => task.reward.figures(),

@@ -13,13 +13,15 @@
 //! `log` and `ln` are both the natural logarithm. Precedence climbing (Pratt 1973) turns the text into a program for a stack,
 //! which is run on sixteen objects at a time; nothing nests deeper than that stack.
 
+mod gradient;
 mod parse;
 
 use rayon::prelude::*;
 
 use super::{Failure, Target};
+use crate::environment::Number;
 use crate::error::Problem;
-use crate::policy::Number;
+use gradient::Tape;
 
 /// A reward by a formula.
 #[derive(Debug)]
@@ -27,6 +29,7 @@ pub struct Expression {
     program: Vec<Op>,
     cells: usize,
     conditions: usize,
+    log_z: Option<f64>,
 }
 
 /// Objects that the program is run on at a time.
@@ -35,9 +38,21 @@ const LANES: usize = 16;
 /// The most values on the stack, and how deep a formula may nest.
 const DEPTH: usize = 64;
 
-/// A function of one value, and one of two.
-type Unary = fn(f64) -> f64;
-type Binary = fn(f64, f64) -> f64;
+/// A function of one value, with its derivative.
+#[derive(Debug, Clone, Copy)]
+struct Unary {
+    of: fn(f64) -> f64,
+    slope: fn(f64) -> f64,
+}
+
+/// A function of two values, with its derivatives by both.
+#[derive(Debug, Clone, Copy)]
+struct Binary {
+    of: fn(f64, f64) -> f64,
+    slopes: fn(f64, f64) -> [f64; 2],
+}
+
+const LN: Unary = Unary { of: f64::ln, slope: |x| 1.0 / x };
 
 /// One step of the program: takes its operands from the stack and puts its value there.
 #[derive(Debug, Clone, Copy)]
@@ -71,7 +86,7 @@ impl Expression {
     /// long or nests too deep.
     pub fn log_reward(place: &str, text: &str, cells: usize) -> Result<Self, Problem> {
         let (program, conditions) = parse::program(place, text, cells)?;
-        Ok(Self { program, cells, conditions })
+        Ok(Self { program, cells, conditions, log_z: None })
     }
 
     /// Reads the formula of `R`.
@@ -80,8 +95,14 @@ impl Expression {
     /// As [`Expression::log_reward`].
     pub fn reward(place: &str, text: &str, cells: usize) -> Result<Self, Problem> {
         let mut formula = Self::log_reward(place, text, cells)?;
-        formula.program.push(Op::Unary(f64::ln));
+        formula.program.push(Op::Unary(LN));
         Ok(formula)
+    }
+
+    /// With the `log Z` that somebody knows, nats.
+    #[must_use]
+    pub fn with_log_z(self, log_z: Option<f64>) -> Self {
+        Self { log_z, ..self }
     }
 
     /// How many numbers of a condition it reads.
@@ -101,10 +122,28 @@ impl Expression {
 
     /// The values of at most [`LANES`] objects.
     fn run<C: Number>(&self, objects: &[C], conditions: &[f32], out: &mut [f64]) {
-        let batch = Batch { objects, cells: self.cells, conditions, width: self.conditions, rows: out.len() };
         let mut stack = Stack { values: [[0.0; LANES]; DEPTH], height: 0 };
-        batch.run(&self.program, &mut stack, ([0.0; LANES], 0.0));
+        self.batch(objects, conditions, out.len()).run(&self.program, &mut stack, ([0.0; LANES], 0.0));
         out.copy_from_slice(&stack.values[0][..out.len()]);
+    }
+
+    fn batch<'a, C>(&self, objects: &'a [C], conditions: &'a [f32], rows: usize) -> Batch<'a, C> {
+        Batch { objects, cells: self.cells, conditions, width: self.conditions, rows }
+    }
+
+    /// The values of at most [`LANES`] objects, and their gradients, `[rows, cells]`.
+    fn differentiate<C: Number>(
+        &self,
+        (objects, conditions): (&[C], &[f32]),
+        (out, scores): (&mut [f64], &mut [f64]),
+        tape: &mut Tape,
+    ) {
+        let mut stack = Stack { values: [[0.0; LANES]; DEPTH], height: 0 };
+        self.batch(objects, conditions, out.len()).differentiate(&self.program, &mut stack, tape);
+        out.copy_from_slice(&stack.values[0][..out.len()]);
+        for (row, score) in scores.chunks_exact_mut(self.cells).enumerate() {
+            score.iter_mut().zip(&tape.gradient).for_each(|(to, by_cell)| *to = by_cell[row]);
+        }
     }
 }
 
@@ -156,11 +195,11 @@ impl<C: Number> Batch<'_, C> {
                 Op::Index => stack.push([each.1; LANES]),
                 Op::Unary(of) => {
                     let a = stack.pop();
-                    stack.push(a.map(of));
+                    stack.push(a.map(of.of));
                 }
                 Op::Binary(of) => {
                     let (b, a) = (stack.pop(), stack.pop());
-                    stack.push(std::array::from_fn(|lane| of(a[lane], b[lane])));
+                    stack.push(std::array::from_fn(|lane| (of.of)(a[lane], b[lane])));
                 }
                 Op::Select => {
                     let (no, yes, condition) = (stack.pop(), stack.pop(), stack.pop());
@@ -172,7 +211,7 @@ impl<C: Number> Batch<'_, C> {
                     for cell in 0..self.cells {
                         self.run(&program[at..at + body], stack, (self.column(cell), cell as f64));
                         let value = stack.pop();
-                        joined = std::array::from_fn(|lane| join(joined[lane], value[lane]));
+                        joined = std::array::from_fn(|lane| (join.of)(joined[lane], value[lane]));
                     }
                     stack.push(joined);
                     at += body;
@@ -205,8 +244,35 @@ impl<C: Number> Target<C> for Expression {
         Ok(())
     }
 
+    fn has_scores(&self) -> bool {
+        true
+    }
+
+    fn log_rewards_with_scores(
+        &self,
+        objects: &[C],
+        conditions: &[f32],
+        out: &mut [f64],
+        scores: &mut [f64],
+    ) -> Result<(), Failure> {
+        out.par_chunks_mut(LANES).zip(scores.par_chunks_mut(LANES * self.cells)).enumerate().for_each_init(
+            Tape::default,
+            |tape, (chunk, (out, scores))| {
+                let (first, rows) = (chunk * LANES, out.len());
+                let objects = &objects[first * self.cells..][..rows * self.cells];
+                let conditions = &conditions[first * self.conditions..][..rows * self.conditions];
+                self.differentiate((objects, conditions), (out, scores), tape);
+            },
+        );
+        Ok(())
+    }
+
     fn condition_width(&self) -> usize {
         self.conditions()
+    }
+
+    fn log_z_tempered(&self, beta: f64, _: &[f32]) -> Option<f64> {
+        self.log_z.filter(|_| beta == 1.0)
     }
 }
 

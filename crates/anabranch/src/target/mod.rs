@@ -46,6 +46,7 @@ mod process;
 mod recipe;
 mod space;
 mod table;
+mod tape;
 
 use std::fmt::Debug;
 
@@ -56,9 +57,8 @@ pub use at_risk::AtRisk;
 pub use checked::checked;
 pub use classifier::{Classifier, ClassifierSettings};
 pub use conditions::{ConditionLaw, Conditions};
-pub use continuous::gaussians::Mixture;
 pub use continuous::{
-    DiagonalGaussian, Energy, EnergyRecipe, FullGaussian, Funnel, ManyWell, PointRewardRecipe, Toy, toy,
+    Density, DiagonalGaussian, FullGaussian, Funnel, ManyWell, Mixture, PointTargetRecipe, Toy, toy,
 };
 pub use entropic::Entropic;
 pub use expression::Expression;
@@ -71,15 +71,18 @@ pub use leading::Leading;
 pub use modes::PlantedModes;
 pub use multi::{Beta, Combination, Preference, Tempered};
 pub use process::{Process, ProcessSettings};
-pub use recipe::{BetaRecipe, ByCondition, LatticeName, RewardRecipe};
+pub(crate) use recipe::inside;
+pub use recipe::{BetaRecipe, ByCondition, LatticeName, ProcessRecipe, RewardRecipe};
 pub use space::{Describe, Parse, Shape, Space};
 pub use table::{Table, Transform};
+pub use tape::log_density;
 
 pub use crate::error::Failure;
 use crate::error::Problem;
 use crate::rng::Noise;
 
-/// A reward over objects whose states are rows of `C`: [`Cell`](crate::environment::Cell) for discrete, `f32` for continuous ones.
+/// An unnormalised density or mass `R` over objects that are rows of `C`: [`Cell`](crate::environment::Cell) for discrete,
+/// `f32` for real vectors and other points.
 pub trait Target<C = f32>: Send + Sync + Debug {
     /// Writes `log R(x | c)` of each object, nats. `objects` is `[batch, cells]`, `conditions` `[batch, width]` or empty,
     /// `out` `[batch]`.
@@ -88,6 +91,32 @@ pub trait Target<C = f32>: Send + Sync + Debug {
     /// If the reward could not be found. A value that is no number or infinite is written as it is: the caller says
     /// which object it belongs to ([`checked`] does).
     fn log_rewards(&self, objects: &[C], conditions: &[f32], out: &mut [f64]) -> Result<(), Failure>;
+
+    /// Whether [`Target::log_rewards_with_scores`] answers: objects are points, and `log R` has a gradient.
+    fn has_scores(&self) -> bool {
+        false
+    }
+
+    /// [`Target::log_rewards`], and the score of each point: the gradient of its `log R` by its coordinates, `[batch, cells]`. Where
+    /// `log R` is not finite the score says nothing.
+    ///
+    /// # Errors
+    /// As [`Target::log_rewards`]; [`Failure::Stop`] if there are no scores ([`Target::has_scores`]).
+    fn log_rewards_with_scores(
+        &self,
+        _objects: &[C],
+        _conditions: &[f32],
+        _out: &mut [f64],
+        _scores: &mut [f64],
+    ) -> Result<(), Failure> {
+        Err(no_scores())
+    }
+
+    /// Whether `log R` is finite everywhere. Where it is not, its gradient says nothing, and means of `log w` over forward
+    /// paths are minus infinity: no objective can learn from them.
+    fn positive_everywhere(&self) -> bool {
+        self.made_of().is_none_or(|target| target.positive_everywhere())
+    }
 
     /// The reward of the same objects that this one is made of, where it is made of one: what is not said of this one is said
     /// of that.
@@ -150,6 +179,11 @@ pub trait Target<C = f32>: Send + Sync + Debug {
         None
     }
 
+    /// The entropy of `R / Z`, nats, where it has a closed form.
+    fn entropy(&self) -> Option<f64> {
+        None
+    }
+
     /// Exact draws from `R / Z`, `[count, cells]`, where there is a direct way to them: draw `i` from row `i` of `noise`.
     fn draw(&self, _count: usize, _noise: &Noise) -> Option<Vec<C>> {
         None
@@ -186,6 +220,12 @@ pub trait Target<C = f32>: Send + Sync + Debug {
             reward.modes_of(object, found);
         }
     }
+}
+
+/// That a target has no scores.
+fn no_scores() -> Failure {
+    let allowed = "one with a gradient, or an objective that needs none";
+    Problem::new("the target", "one that has no gradient").allowed(allowed).into()
 }
 
 /// Fills `out` with a value of each row of `objects`, `[out.len(), cells]`; by several threads where there is much to do.

@@ -16,7 +16,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Failure, LARGEST, LEAST, Target, within};
-use crate::environment::Cell;
+use crate::environment::Number;
 use crate::error::Problem;
 use crate::math::log_sum_exp;
 
@@ -63,21 +63,21 @@ impl Beta {
 
 /// Several rewards, weighed by the condition.
 #[derive(Debug)]
-pub struct Preference {
-    rewards: Vec<Arc<dyn Target<Cell>>>,
+pub struct Preference<C> {
+    rewards: Vec<Arc<dyn Target<C>>>,
     combination: Combination,
     beta: Beta,
     /// Of the batch before, for the next one: `log r_k`, `[rewards, batch]`.
     scratch: Mutex<Vec<f64>>,
 }
 
-impl Preference {
+impl<C: Number> Preference<C> {
     /// These rewards, which depend on no condition themselves.
     ///
     /// # Errors
     /// If there is none, one depends on a condition, or `beta` is not positive.
     pub fn new(
-        rewards: Vec<Arc<dyn Target<Cell>>>,
+        rewards: Vec<Arc<dyn Target<C>>>,
         combination: Combination,
         beta: Beta,
     ) -> Result<Self, Problem> {
@@ -87,20 +87,19 @@ impl Preference {
         Ok(Self { rewards, combination, beta, scratch: Mutex::default() })
     }
 
-    /// `log R` from the `log r_k`.
+    /// `log R` at `beta = 1`, from the `log r_k`.
     fn combine(&self, log_rewards: impl Iterator<Item = f64>, condition: &[f32]) -> f64 {
         let weights = condition.iter().map(|c| f64::from(*c));
         // Without weight a reward does not count, even where it is infinite.
         let weighed = log_rewards.zip(weights).filter(|(_, c)| *c != 0.0);
-        let combined = match self.combination {
+        match self.combination {
             Combination::LogLinear => weighed.map(|(log_r, c)| c * log_r).sum(),
             Combination::Linear => weighed.map(|(log_r, c)| log_r + c.ln()).fold(f64::NEG_INFINITY, log_add),
-        };
-        self.beta.of(condition) * combined
+        }
     }
 }
 
-fn unconditional(reward: &dyn Target<Cell>) -> Result<(), Problem> {
+fn unconditional<C>(reward: &dyn Target<C>) -> Result<(), Problem> {
     match reward.condition_width() {
         0 => Ok(()),
         width => {
@@ -115,8 +114,8 @@ fn log_add(a: f64, b: f64) -> f64 {
     log_sum_exp(&[a, b])
 }
 
-impl Target<Cell> for Preference {
-    fn log_rewards(&self, objects: &[Cell], conditions: &[f32], out: &mut [f64]) -> Result<(), Failure> {
+impl<C: Number> Target<C> for Preference<C> {
+    fn log_rewards(&self, objects: &[C], conditions: &[f32], out: &mut [f64]) -> Result<(), Failure> {
         let batch = out.len();
         let mut parts = std::mem::take(&mut *self.scratch.lock().unwrap_or_else(PoisonError::into_inner));
         parts.resize(self.rewards.len() * batch, 0.0);
@@ -126,17 +125,60 @@ impl Target<Cell> for Preference {
         for (row, (out, condition)) in
             out.iter_mut().zip(conditions.chunks_exact(self.condition_width())).enumerate()
         {
-            *out = self.combine(parts.iter().skip(row).step_by(batch).copied(), condition);
+            let combined = self.combine(parts.iter().skip(row).step_by(batch).copied(), condition);
+            *out = self.beta.of(condition) * combined;
         }
         *self.scratch.lock().unwrap_or_else(PoisonError::into_inner) = parts;
         Ok(())
+    }
+
+    fn has_scores(&self) -> bool {
+        self.rewards.iter().all(|reward| reward.has_scores())
+    }
+
+    fn log_rewards_with_scores(
+        &self,
+        objects: &[C],
+        conditions: &[f32],
+        out: &mut [f64],
+        scores: &mut [f64],
+    ) -> Result<(), Failure> {
+        let (batch, cells) = (out.len(), scores.len() / out.len().max(1));
+        let mut parts = vec![0.0; self.rewards.len() * batch];
+        let mut slopes = vec![0.0; self.rewards.len() * scores.len()];
+        let each = parts.chunks_exact_mut(batch.max(1)).zip(slopes.chunks_exact_mut(scores.len().max(1)));
+        for (reward, (part, slopes)) in self.rewards.iter().zip(each) {
+            reward.log_rewards_with_scores(objects, &[], part, slopes)?;
+        }
+        scores.fill(0.0);
+        for (row, out) in out.iter_mut().enumerate() {
+            let condition = &conditions[row * self.condition_width()..][..self.condition_width()];
+            let log_rewards = || parts.iter().skip(row).step_by(batch).copied();
+            let (combined, beta) = (self.combine(log_rewards(), condition), self.beta.of(condition));
+            *out = beta * combined;
+            for (k, (log_r, c)) in log_rewards().zip(condition).enumerate().filter(|(_, (_, c))| **c != 0.0) {
+                let c = f64::from(*c);
+                let share = match self.combination {
+                    Combination::LogLinear => c,
+                    Combination::Linear => (log_r + c.ln() - combined).exp(),
+                };
+                let of_part = &slopes[(k * batch + row) * cells..][..cells];
+                let to = scores[row * cells..][..cells].iter_mut();
+                to.zip(of_part).for_each(|(to, slope)| *to += beta * share * slope);
+            }
+        }
+        Ok(())
+    }
+
+    fn positive_everywhere(&self) -> bool {
+        self.rewards.iter().all(|reward| reward.positive_everywhere())
     }
 
     fn condition_width(&self) -> usize {
         self.rewards.len() + self.beta.width()
     }
 
-    fn parts(&self, objects: &[Cell], batch: usize, out: &mut Vec<f64>) -> Result<usize, Failure> {
+    fn parts(&self, objects: &[C], batch: usize, out: &mut Vec<f64>) -> Result<usize, Failure> {
         let count = self.rewards.len();
         let mut log_rewards = vec![0.0; batch];
         let first = out.len();
@@ -162,17 +204,17 @@ impl Target<Cell> for Preference {
 
 /// A reward raised to a power.
 #[derive(Debug)]
-pub struct Tempered {
-    reward: Arc<dyn Target<Cell>>,
+pub struct Tempered<C> {
+    reward: Arc<dyn Target<C>>,
     beta: Beta,
 }
 
-impl Tempered {
+impl<C: Number> Tempered<C> {
     /// This reward, which depends on no condition itself.
     ///
     /// # Errors
     /// If it depends on a condition, or `beta` is not positive.
-    pub fn new(reward: Arc<dyn Target<Cell>>, beta: Beta) -> Result<Self, Problem> {
+    pub fn new(reward: Arc<dyn Target<C>>, beta: Beta) -> Result<Self, Problem> {
         unconditional(reward.as_ref())?;
         beta.check()?;
         Ok(Self { reward, beta })
@@ -186,10 +228,31 @@ impl Tempered {
     }
 }
 
-impl Target<Cell> for Tempered {
-    fn log_rewards(&self, objects: &[Cell], conditions: &[f32], out: &mut [f64]) -> Result<(), Failure> {
+impl<C: Number> Target<C> for Tempered<C> {
+    fn log_rewards(&self, objects: &[C], conditions: &[f32], out: &mut [f64]) -> Result<(), Failure> {
         self.reward.log_rewards(objects, &[], out)?;
         self.scale(conditions, out);
+        Ok(())
+    }
+
+    fn has_scores(&self) -> bool {
+        self.reward.has_scores()
+    }
+
+    fn log_rewards_with_scores(
+        &self,
+        objects: &[C],
+        conditions: &[f32],
+        out: &mut [f64],
+        scores: &mut [f64],
+    ) -> Result<(), Failure> {
+        self.reward.log_rewards_with_scores(objects, &[], out, scores)?;
+        self.scale(conditions, out);
+        let (width, cells) = (self.beta.width(), scores.len() / out.len().max(1));
+        for (row, score) in scores.chunks_exact_mut(cells.max(1)).enumerate() {
+            let beta = self.beta.of(&conditions[row * width..][..width]);
+            score.iter_mut().for_each(|slope| *slope *= beta);
+        }
         Ok(())
     }
 
@@ -197,7 +260,7 @@ impl Target<Cell> for Tempered {
         self.beta.width()
     }
 
-    fn partial(&self, states: &[Cell], conditions: &[f32], out: &mut [f64]) -> Result<bool, Failure> {
+    fn partial(&self, states: &[C], conditions: &[f32], out: &mut [f64]) -> Result<bool, Failure> {
         let known = self.reward.partial(states, &[], out)?;
         self.scale(conditions, out);
         Ok(known)
@@ -207,7 +270,7 @@ impl Target<Cell> for Tempered {
         self.reward.log_z_tempered(beta * self.beta.of(condition), &[])
     }
 
-    fn made_of(&self) -> Option<&dyn Target<Cell>> {
+    fn made_of(&self) -> Option<&dyn Target<C>> {
         Some(self.reward.as_ref())
     }
 }
@@ -215,6 +278,7 @@ impl Target<Cell> for Tempered {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::environment::Cell;
     use crate::target::{Counting, Expression, Items};
 
     const SETS: [Cell; 24] = [0, 0, 0, 1, 0, 0, 0, 1, 0, 1, 1, 0, 0, 0, 1, 1, 0, 1, 0, 1, 1, 1, 1, 1];

@@ -8,10 +8,21 @@
 //! {"batch": 7, "log_rewards": [-1.5, 0.25]}
 //! ```
 //!
-//! An object is written as its environment writes it; conditions come where there are any. `log_rewards` has one number per
-//! object, in order, nats; `null` says that an object's failed. Instead of it, `"error": "why"` says that the batch did.
-//! `batch` may be left out of the answer; if there, it must be that of the question. What the program writes to its standard
-//! error is kept for when it is needed. It should end when its standard input does.
+//! An object is written as its environment writes it, a point as the list of its coordinates; conditions come where there are
+//! any. `log_rewards` has one number per object, in order, nats; `null` says that an object's failed. Instead of it,
+//! `"error": "why"` says that the batch did. `batch` may be left out of the answer; if there, it must be that of the question.
+//! What the program writes to its standard error is kept for when it is needed. It should end when its standard input does.
+//!
+//! Two more questions are asked of programs whose recipe says that they answer them. With `"gradients": true` the gradient of each
+//! `log R` by the point's coordinates is wanted beside it; with `"partial": true` objects are states on the way to one, and
+//! `log_rewards` what is known of their reward ([`Target::partial`]):
+//!
+//! ```text
+//! {"batch": 8, "objects": [[0.5, -1.0]], "gradients": true}
+//! {"batch": 8, "log_rewards": [-1.5], "gradients": [[0.25, 2.0]]}
+//! {"batch": 9, "objects": ["(0, 1)"], "partial": true}
+//! {"batch": 9, "log_rewards": [-0.5]}
+//! ```
 //!
 //! What goes wrong with one batch skips that batch: an error, a wrong number of numbers, no answer in time. A program that
 //! died, was late, or wrote what was not asked for, is ended with all its children and started again for the next batch, a
@@ -32,9 +43,10 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
-use super::{Describe, Failure, Target};
-use crate::environment::Cell;
+use super::{Describe, Failure, Target, no_scores};
+use crate::environment::Number;
 use crate::error::{Problem, quoted, reason};
 use child::{Child, Lost};
 
@@ -51,13 +63,22 @@ pub struct ProcessSettings {
     pub failed: Option<f64>,
     /// How many numbers a condition has.
     pub conditions: usize,
+    /// Whether it answers about states on the way to an object.
+    pub partial: bool,
+    /// Whether it answers gradients.
+    pub gradients: bool,
+    /// `log Z`, where it is known; nats.
+    pub log_z: Option<f64>,
+    /// Where the recipe names it, for messages.
+    pub place: String,
 }
 
 /// A reward by a program that runs beside this one.
 #[derive(Debug)]
-pub struct Process {
+pub struct Process<C> {
     settings: ProcessSettings,
-    describe: Describe,
+    /// Without one, objects are written as numbers.
+    describe: Option<Describe<C>>,
     state: Mutex<State>,
 }
 
@@ -74,9 +95,13 @@ struct State {
 #[derive(Serialize)]
 struct Question<'a> {
     batch: u64,
-    objects: Vec<String>,
+    objects: Vec<Value>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     conditions: Vec<&'a [f32]>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    gradients: bool,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    partial: bool,
 }
 
 #[derive(Deserialize)]
@@ -84,24 +109,27 @@ struct Question<'a> {
 struct Answer {
     batch: Option<u64>,
     log_rewards: Option<Vec<Option<f64>>>,
+    gradients: Option<Vec<Option<Vec<f64>>>>,
     error: Option<String>,
 }
 
 /// What an answer is worth.
 enum Verdict {
-    LogRewards(Vec<Option<f64>>),
+    /// The log-rewards, and the gradients if they were asked for, which are as many.
+    Good(Vec<Option<f64>>, Vec<Option<Vec<f64>>>),
     /// This batch has no rewards, for this reason.
     Bad(String),
     /// It is no answer to this question: nothing that the program writes can be trusted any more.
     OutOfStep(String),
 }
 
-impl Process {
-    /// A program that is started when the first batch comes.
+impl<C: Number> Process<C> {
+    /// A program that is started when the first batch comes, and reads objects as `describe` writes them; without that, points as
+    /// lists of numbers.
     ///
     /// # Errors
     /// If there is no command, or the timeout is zero.
-    pub fn new(settings: ProcessSettings, describe: Describe) -> Result<Self, Problem> {
+    pub fn new(settings: ProcessSettings, describe: Option<Describe<C>>) -> Result<Self, Problem> {
         if settings.command.first().is_none_or(String::is_empty) {
             return Err(Problem::new("command", "no program").allowed("a program and its arguments"));
         }
@@ -121,13 +149,14 @@ impl Process {
         if state.child.is_none() {
             if state.starts > self.settings.restarts {
                 let found = format!("a program that was started {} times; {}", state.starts, state.last);
-                return Err(Problem::new("reward.command", found)
+                return Err(Problem::new(format!("{}.command", self.settings.place), found)
                     .allowed("a program that keeps running")
                     .into());
             }
             let child = Child::start(&self.settings.command).map_err(|error| {
                 let found = format!("{}: {}", quoted(&self.settings.command[0]), reason(&error));
-                Problem::new("reward.command", found).allowed("a program that can be run")
+                let place = format!("{}.command", self.settings.place);
+                Problem::new(place, found).allowed("a program that can be run")
             })?;
             state.starts += 1;
             state.child = Some(child);
@@ -144,7 +173,8 @@ impl Process {
         }
     }
 
-    fn judge(&self, line: &[u8], batch: u64, count: usize) -> Verdict {
+    fn judge(&self, line: &[u8], question: &Question<'_>, cells: usize) -> Verdict {
+        let (batch, count) = (question.batch, question.objects.len());
         let text = String::from_utf8_lossy(line);
         let text = text.trim();
         if !(text.starts_with('{') && text.ends_with('}')) {
@@ -163,10 +193,28 @@ impl Process {
                 Verdict::OutOfStep(format!("it answered batch {other}, asked for batch {batch}"))
             }
             Answer { error: Some(words), .. } => Verdict::Bad(format!("it says {}", quoted(&words))),
-            Answer { log_rewards: Some(values), .. } if values.len() == count => Verdict::LogRewards(values),
-            Answer { log_rewards: Some(values), .. } => {
+            Answer { log_rewards: Some(values), .. } if values.len() != count => {
                 Verdict::Bad(format!("it answered {} log_rewards for {count} objects", values.len()))
             }
+            Answer { log_rewards: Some(values), .. } if !question.gradients => {
+                Verdict::Good(values, Vec::new())
+            }
+            Answer { log_rewards: Some(values), gradients: Some(gradients), .. } => {
+                let fits = |(value, gradient): (&Option<f64>, &Option<Vec<f64>>)| match gradient {
+                    Some(gradient) => gradient.len() == cells,
+                    None => value.is_none(),
+                };
+                if gradients.len() == count && values.iter().zip(&gradients).all(fits) {
+                    Verdict::Good(values, gradients)
+                } else {
+                    let found = "its gradients are not one list per object";
+                    Verdict::Bad(format!("{found}, of {cells} numbers each, for {count} objects"))
+                }
+            }
+            Answer { log_rewards: Some(_), .. } => Verdict::Bad(format!(
+                "it answered {} without gradients, which it was asked for",
+                quoted(text)
+            )),
             Answer { .. } => Verdict::Bad(format!("it answered {} without log_rewards", quoted(text))),
         }
     }
@@ -183,21 +231,40 @@ impl Process {
         };
         Failure::Skip(format!("{}: {why}{words}; {more}", self.name()))
     }
-}
 
-impl Target<Cell> for Process {
-    fn log_rewards(&self, objects: &[Cell], conditions: &[f32], out: &mut [f64]) -> Result<(), Failure> {
+    fn written(&self, object: &[C]) -> Value {
+        match &self.describe {
+            Some(describe) => describe.name(object).into(),
+            None => object.iter().map(|cell| Value::from(cell.number())).collect(),
+        }
+    }
+
+    /// Asks about a batch; about states on the way if `partial`, and with gradients, `[batch, cells]`, if there is room for them.
+    fn ask(
+        &self,
+        (objects, conditions): (&[C], &[f32]),
+        partial: bool,
+        out: &mut [f64],
+        scores: &mut [f64],
+    ) -> Result<(), Failure> {
         if out.is_empty() {
             return Ok(());
         }
+        // No JSON number, and nothing to ask about: the chain that ends there says so itself.
+        if objects.iter().any(|cell| !cell.number().is_finite()) {
+            out.fill(f64::NAN);
+            scores.fill(f64::NAN);
+            return Ok(());
+        }
         let cells = objects.len() / out.len();
-        let object = |row: usize| self.describe.name(&objects[row * cells..][..cells]);
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         state.batch += 1;
         let question = Question {
             batch: state.batch,
-            objects: (0..out.len()).map(object).collect(),
+            objects: objects.chunks_exact(cells).map(|object| self.written(object)).collect(),
             conditions: conditions.chunks_exact(self.settings.conditions.max(1)).collect(),
+            gradients: !scores.is_empty(),
+            partial,
         };
         let mut line = serde_json::to_vec(&question)
             .map_err(|error| Failure::Skip(format!("{}: the batch is no JSON: {error}", self.name())))?;
@@ -206,24 +273,64 @@ impl Target<Cell> for Process {
             Ok(answer) => answer,
             Err(lost) => return Err(self.give_up(&mut state, &self.lost(&lost))),
         };
-        let values = match self.judge(&answer, question.batch, out.len()) {
-            Verdict::LogRewards(values) => values,
+        let (values, gradients) = match self.judge(&answer, &question, cells) {
+            Verdict::Good(values, gradients) => (values, gradients),
             Verdict::Bad(why) => return Err(Failure::Skip(format!("{}: {why}", self.name()))),
             Verdict::OutOfStep(why) => return Err(self.give_up(&mut state, &why)),
         };
         for (row, (out, value)) in out.iter_mut().zip(values).enumerate() {
             *out = value.or(self.settings.failed).ok_or_else(|| {
+                let object = &question.objects[row];
+                let object = object.as_str().map_or_else(|| object.to_string(), str::to_owned);
                 let why = "without a `failed` log-reward for such objects their batch is skipped";
-                Failure::Skip(format!("{}: it has none (null) for {}; {why}", self.name(), object(row)))
+                Failure::Skip(format!("{}: it has none (null) for {object}; {why}", self.name()))
             })?;
         }
+        for (score, gradient) in scores.chunks_exact_mut(cells).zip(gradients) {
+            // One that failed has a constant for its log-reward.
+            match gradient {
+                Some(gradient) => score.copy_from_slice(&gradient),
+                None => score.fill(0.0),
+            }
+        }
         Ok(())
+    }
+}
+
+impl<C: Number> Target<C> for Process<C> {
+    fn log_rewards(&self, objects: &[C], conditions: &[f32], out: &mut [f64]) -> Result<(), Failure> {
+        self.ask((objects, conditions), false, out, &mut [])
+    }
+
+    fn has_scores(&self) -> bool {
+        self.settings.gradients
+    }
+
+    fn log_rewards_with_scores(
+        &self,
+        objects: &[C],
+        conditions: &[f32],
+        out: &mut [f64],
+        scores: &mut [f64],
+    ) -> Result<(), Failure> {
+        if !self.settings.gradients {
+            return Err(no_scores());
+        }
+        self.ask((objects, conditions), false, out, scores)
     }
 
     fn condition_width(&self) -> usize {
         self.settings.conditions
     }
-}
 
-#[cfg(test)]
-mod tests;
+    fn partial(&self, states: &[C], conditions: &[f32], out: &mut [f64]) -> Result<bool, Failure> {
+        if self.settings.partial {
+            self.ask((states, conditions), true, out, &mut [])?;
+        }
+        Ok(self.settings.partial)
+    }
+
+    fn log_z_tempered(&self, beta: f64, _: &[f32]) -> Option<f64> {
+        self.settings.log_z.filter(|_| beta == 1.0)
+    }
+}

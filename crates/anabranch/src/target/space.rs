@@ -83,25 +83,25 @@ impl Shape {
     }
 }
 
-type ToText = dyn Fn(&[Cell]) -> String + Send + Sync;
+type ToText<C> = dyn Fn(&[C]) -> String + Send + Sync;
 
 /// Writes an object as its users write it.
 #[derive(Clone)]
-pub struct Describe(Arc<ToText>);
+pub struct Describe<C = Cell>(Arc<ToText<C>>);
 
-impl Describe {
+impl<C> Describe<C> {
     /// By this function.
-    pub fn new(by: impl Fn(&[Cell]) -> String + Send + Sync + 'static) -> Self {
+    pub fn new(by: impl Fn(&[C]) -> String + Send + Sync + 'static) -> Self {
         Self(Arc::new(by))
     }
 
     /// The object's text.
-    pub fn name(&self, object: &[Cell]) -> String {
+    pub fn name(&self, object: &[C]) -> String {
         (self.0)(object)
     }
 }
 
-impl fmt::Debug for Describe {
+impl<C> fmt::Debug for Describe<C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Describe")
     }

@@ -16,7 +16,7 @@ use super::learner::{Learner, Player};
 use super::{Trainer, TrainingRecipe};
 use crate::array::scratch;
 use crate::array::weights::{Weights, matrix, to_vec_f64};
-use crate::chain::{Paths, Reference, Slopes, State, double};
+use crate::chain::{Paths, Reference, Slopes, State};
 use crate::error::{Failure, Result};
 use crate::model::path::{Path, States};
 use crate::model::state_flow::StateFlow;
@@ -24,7 +24,7 @@ use crate::model::{Goal, Model};
 use crate::objective::balance::{Drawn, Needs, PathObjective, ReferenceKind};
 use crate::optim::OptimizerRecipe;
 use crate::rng::{Address, Counted, Noise, Purpose};
-use crate::target::Energy;
+use crate::target::{Target, log_density};
 
 /// Where a chain's paths end.
 #[derive(Debug, Clone, Copy)]
@@ -37,11 +37,11 @@ pub enum Ends<'a> {
         columns: usize,
     },
     /// At points of a target, or at exact samples of it.
-    Target(&'a dyn Energy),
+    Target(&'a dyn Target),
 }
 
 /// What the score of a model is: lower is better.
-pub type Score<'a> = Box<dyn Fn(&Model) -> f64 + Send + 'a>;
+pub type Score<'a> = Box<dyn Fn(&Model) -> Result<f64, Failure> + Send + 'a>;
 
 /// A chain with all that its training needs.
 pub struct ChainTask<'a> {
@@ -146,7 +146,7 @@ impl ChainLearner<'_> {
             }
             Ends::Target(target) => {
                 let noise = self.noise(Purpose::Target, step, batch);
-                target.sample(batch, &noise).unwrap_or_default()
+                target.draw(batch, &noise).unwrap_or_default()
             }
         }
     }
@@ -157,10 +157,10 @@ impl ChainLearner<'_> {
     }
 
     /// The paths of a step, with their numbers.
-    fn draw(&mut self, step: u64, epoch: u64, log_z: f64) -> Path {
+    fn draw(&mut self, step: u64, epoch: u64, log_z: f64) -> Result<Path, Failure> {
         let batch = self.task.training.batch;
         let noise = self.noise(Purpose::Backward, step, batch);
-        match (self.needs.drawn, &self.task.ends) {
+        Ok(match (self.needs.drawn, &self.task.ends) {
             (Drawn::Backward { samples, local }, _) => {
                 let rows = self.batch(step);
                 let model = &self.task.model;
@@ -171,7 +171,7 @@ impl ChainLearner<'_> {
                 path
             }
             (Drawn::Forward, Ends::Target(target)) if self.needs.through_states => {
-                let path = Path::forward(&self.task.model, *target, batch, &noise);
+                let path = Path::forward(&self.task.model, *target, batch, &noise)?;
                 let log_reward =
                     path.log_reward.clone().map_or_else(Vec::new, |log| to_vec_f64(log.detach()));
                 path.numbers(log_reward, &mut self.paths);
@@ -180,13 +180,13 @@ impl ChainLearner<'_> {
             (Drawn::Forward, Ends::Target(target)) => {
                 if epoch == 0 {
                     let states = States::draw(&self.task.model.frozen(), batch, &noise);
-                    self.log_reward = to_vec_f64(double(target.log_density(states.end())));
+                    self.log_reward = to_vec_f64(log_density(*target, states.end())?);
                     self.states = Some(states);
                 }
                 self.score_states(&noise.purpose(Purpose::Backward), epoch, log_z)
             }
             (Drawn::Forward, Ends::Rows { .. }) => unreachable!("plans are checked: data have no log R"),
-        }
+        })
     }
 
     /// Scores the states that were drawn, asks for flows and for what other weights say.
@@ -229,8 +229,8 @@ impl ChainLearner<'_> {
         path
     }
 
-    fn loss(&mut self, step: u64, epoch: u64, log_z: f64) -> (f64, Tensor<1>) {
-        let path = self.draw(step, epoch, log_z);
+    fn loss(&mut self, step: u64, epoch: u64, log_z: f64) -> Result<(f64, Tensor<1>), Failure> {
+        let path = self.draw(step, epoch, log_z)?;
         let (paths, slopes) = (&mut self.paths, &mut self.slopes);
         paths.log_z.clear();
         paths.log_z.resize(paths.log_reward.len(), log_z);
@@ -242,7 +242,7 @@ impl ChainLearner<'_> {
             let added = slopes.forward.iter_mut().zip(drawn);
             added.for_each(|(to, ((now, then), slope))| *to += slope * divergence_at(now - then).1);
         }
-        (loss, path.pull(slopes))
+        Ok((loss, path.pull(slopes)))
     }
 }
 
@@ -291,8 +291,14 @@ impl Learner for ChainLearner<'_> {
         for (vector, values) in self.vectors().zip(weights.iter_mut()) {
             vector.set(std::mem::take(values));
         }
-        let (loss, pull) = self.loss(step, epoch, log_z);
-        let mut found = loss.is_finite().then(|| pull.backward());
+        let loss = self.loss(step, epoch, log_z).map(|(loss, pull)| {
+            let found = loss.is_finite().then(|| pull.backward());
+            (loss, found)
+        });
+        let (loss, mut found) = match loss {
+            Ok((loss, found)) => (Ok(loss), found),
+            Err(failure) => (Err(failure), None),
+        };
         let own = weights.iter_mut().zip(gradients.iter_mut());
         for (vector, (values, gradient)) in self.vectors().zip(own) {
             *gradient = found.as_mut().and_then(|found| vector.gradient(found));
@@ -304,7 +310,7 @@ impl Learner for ChainLearner<'_> {
             *gradient = Some(vec![(self.slopes.log_z.iter().sum::<f64>() + of_flow) as f32]);
         }
         self.detail = format!("trajectories {} onwards", step * self.task.training.batch as u64);
-        Ok(loss)
+        loss
     }
 
     fn detail(&self) -> String {
@@ -313,6 +319,6 @@ impl Learner for ChainLearner<'_> {
 
     fn score(&self, weights: &[Vec<f32>]) -> Result<f64, Failure> {
         let of_model = self.task.model.weights().len();
-        Ok((self.task.score)(&self.task.model.with_weights(&weights[..of_model])))
+        (self.task.score)(&self.task.model.with_weights(&weights[..of_model]))
     }
 }

@@ -39,7 +39,7 @@ fn pulled_gradients_agree_with_differences() {
     let mut checked = 0;
     for (name, mut model) in continuous_models(4) {
         let states = States::draw(&model, 12, &noise(90));
-        let log_reward = to_vec_f64(double(target.log_density(states.end())));
+        let log_reward = to_vec_f64(log_density(&target, states.end()).expect("a density"));
         let mut flow = StateFlow::new(4, &[8], Activation::Tanh, 5);
         stir([flow.weights_mut()], 0.3);
         for (recipe, objective) in at_rest() {
@@ -92,7 +92,7 @@ fn chain_objectives_are_zero_at_the_exact_solution() {
     let flow = Flow::new(2, vec![Box::new(Standardise::new(vec![1.0, -2.0], vec![0.5, 3.0]))]);
     let model = Model::new(vec![Box::new(flow)]);
     let states = States::draw(&model, 40, &noise(92));
-    let log_reward = to_vec_f64(double(target.log_density(states.end())));
+    let log_reward = to_vec_f64(log_density(&target, states.end()).expect("a density"));
     let flows = StateFlow::new(2, &[4], Activation::Relu, 1);
     for (recipe, objective) in at_rest() {
         let mut paths = Paths::default();

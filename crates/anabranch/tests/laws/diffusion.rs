@@ -69,9 +69,8 @@ fn exact_diffusion(prediction: Prediction, schedule: Schedule) -> Model {
 fn law_6_gaussian_data_with_the_exact_denoiser() {
     let data = DiagonalGaussian { mean: vec![0.7, -1.5], std: vec![0.4, 1.3], log_z: 0.0 };
     let rows = 20_000;
-    let x =
-        matrix(data.sample(rows, &noise(201).purpose(Purpose::Target)).expect("exact"), 2, &Device::flex());
-    let exact = doubles(data.log_density(&x));
+    let x = matrix(data.draw(rows, &noise(201).purpose(Purpose::Target)).expect("exact"), 2, &Device::flex());
+    let exact = to_vec_f64(log_density(&data, &x).expect("a density"));
     for prediction in PARAMETRISATIONS {
         let mut gaps = Vec::new();
         for levels in [50, 200] {

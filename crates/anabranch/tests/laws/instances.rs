@@ -25,7 +25,7 @@ pub use anabranch::network::taped::{Body, CoordinateNetwork, Coordinates, Shape}
 pub use anabranch::network::{Activation, Feedforward, MaskedNetwork, Network};
 pub use anabranch::rng::{Noise, Purpose};
 pub use anabranch::sampler::Sampler;
-pub use anabranch::target::{DiagonalGaussian, Energy, FullGaussian, Funnel, ManyWell, Mixture, Toy};
+pub use anabranch::target::{DiagonalGaussian, FullGaussian, Target, log_density};
 pub use burn::tensor::{Device, Tensor};
 
 pub fn noise(step: u32) -> Noise {

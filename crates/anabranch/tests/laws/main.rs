@@ -17,4 +17,4 @@ mod kernels;
 mod objectives;
 mod ode;
 mod reach;
-mod rewards;
+mod targets;

@@ -78,7 +78,7 @@ fn law_6_the_ode_converges_with_fourth_order() {
         let oracle = GaussianDenoiser::skew(prediction.clone());
         let [low, high] = ends(&diffusion);
         let rows = 200;
-        let data = oracle.law().sample(rows, &noise(301)).expect("exact");
+        let data = oracle.law().draw(rows, &noise(301)).expect("exact");
         let z_0 =
             matrix(data, 3, &Device::flex()) * low.alpha() as f32 + states(rows, 3, low.sigma() as f32, 302);
         let z_n = states(rows, 3, 1.0, 303);
@@ -116,8 +116,8 @@ fn law_6_the_ode_converges_with_fourth_order() {
 fn law_6_the_ode_likelihood_agrees_with_the_density_and_the_bounds() {
     let rows = 4000;
     let law = GaussianDenoiser::skew(Prediction::Noise).law();
-    let x = matrix(law.sample(rows, &noise(311)).expect("exact"), 3, &Device::flex());
-    let exact_values = doubles(law.log_density(&x));
+    let x = matrix(law.draw(rows, &noise(311)).expect("exact"), 3, &Device::flex());
+    let exact_values = to_vec_f64(log_density(&law, &x).expect("a density"));
     let gap = |values: Vec<f64>| {
         Estimate::mean(&exact_values.iter().zip(&values).map(|(e, v)| e - v).collect::<Vec<_>>())
     };

@@ -6,6 +6,7 @@ use super::segment::{
     CouplingKind, DiffusionRecipe, FlowRecipe, Mixing, ObservationName, PredictionName, ScheduleName,
     SegmentRecipe, TransformerName, VaeRecipe, WeightingName,
 };
+use super::target::build_energy;
 use super::{ChainRecipe, StateFlowRecipe, TargetRecipe, size};
 use crate::array::shape::Transform;
 use crate::array::weights::to_vec_f64;
@@ -19,6 +20,7 @@ use crate::kernel::law::centres;
 use crate::model::denoiser::{NetworkDenoiser, Prediction};
 use crate::model::diffusion::{Diffusion, LastMean, Observation, Schedule, Weighting};
 use crate::model::flow::{Dequantise, Flow};
+use crate::model::path::forward_log_weights;
 use crate::model::schedule::{LearnedGamma, cosine, linear, log_linear};
 use crate::model::state_flow::StateFlow;
 use crate::model::vae::{ObservationModel, Vae};
@@ -28,7 +30,7 @@ use crate::objective::balance::{BackwardObjective, Objective};
 use crate::recipe::NetworkRecipe;
 use crate::recipe::network::Asked;
 use crate::rng::{Address, Noise, Purpose};
-use crate::target::Energy;
+use crate::target::{Failure, Target};
 use crate::train::Trainer;
 use crate::train::chain::{ChainLearner, ChainTask, Ends};
 
@@ -37,8 +39,8 @@ use crate::train::chain::{ChainLearner, ChainTask, Ends};
 pub enum TargetData {
     /// Rows, split in three.
     Rows(Dataset),
-    /// An energy.
-    Energy(Arc<dyn Energy>),
+    /// An unnormalised density over real vectors.
+    Energy(Arc<dyn Target>),
 }
 
 /// A checked recipe of a chain with all that it names.
@@ -56,24 +58,38 @@ pub struct ChainPlan {
 impl ChainPlan {
     /// Loads a checked recipe's data and builds its model.
     pub(in crate::recipe) fn new(recipe: ChainRecipe) -> Result<Self> {
-        let data = match &recipe.target {
-            TargetRecipe::Table(table) => TargetData::Rows(table.load()?),
-            TargetRecipe::Toy(toy) => TargetData::Rows(toy.load(recipe.seed)?),
-            TargetRecipe::Energy { energy } => TargetData::Energy(energy.build()?.into()),
-        };
-        let dimension = match &data {
-            TargetData::Rows(data) => data.columns,
-            TargetData::Energy(energy) => energy.dimension(),
+        let rows = |data: Dataset| (data.columns, TargetData::Rows(data));
+        let (dimension, data) = match &recipe.target {
+            TargetRecipe::Table(table) => rows(table.load()?),
+            TargetRecipe::Toy(toy) => rows(toy.load(recipe.seed)?),
+            TargetRecipe::Energy { energy } => {
+                let (energy, dimension) = build_energy(energy)?;
+                (dimension, TargetData::Energy(energy))
+            }
         };
         size::check(&recipe, dimension)?;
         if let (TargetData::Energy(energy), false) = (&data, recipe.objective.needs_target())
-            && energy.sample(1, &Noise::new(0, Purpose::Target)).is_none()
+            && energy.draw(1, &Noise::new(0, Purpose::Target)).is_none()
         {
             return Err(Problem::new("objective.kind", "an objective that learns from samples")
                 .allowed(
                     "\"reverse-kl\", \"trajectory-balance\" or \"log-variance\": this energy has no sampler",
                 )
                 .into());
+        }
+        if let TargetData::Energy(energy) = &data
+            && energy.condition_width() > 0
+        {
+            let found = "a target that depends on a condition, which a chain does not see";
+            return Err(Problem::new("target.energy", found).allowed("one without conditions").into());
+        }
+        if let (TargetData::Energy(energy), true) = (&data, recipe.objective.needs().through_states)
+            && !energy.has_scores()
+        {
+            let found = "one that needs the gradient of a target that has none";
+            let allowed = "\"trajectory-balance\", \"log-variance\" or another that needs none; \
+                           or gradients = true, if the program answers them";
+            return Err(Problem::new("objective.kind", found).allowed(allowed).into());
         }
         if let (TargetData::Energy(energy), true) = (&data, recipe.objective.needs_target())
             && !energy.positive_everywhere()
@@ -137,8 +153,11 @@ impl ChainPlan {
     }
 
     /// The score by which training stops and chooses: nats per validation row, or `-ELBO` on an energy.
-    pub fn validation_score(&self, model: &Model) -> f64 {
-        match &self.data {
+    ///
+    /// # Errors
+    /// If the energy does not answer.
+    pub fn validation_score(&self, model: &Model) -> Result<f64, Failure> {
+        Ok(match &self.data {
             TargetData::Rows(data) => {
                 let rows = if data.validation.is_empty() { &data.train } else { &data.validation };
                 let rows = &rows[..rows.len().min(2000 * data.columns)];
@@ -146,11 +165,10 @@ impl ChainPlan {
             }
             TargetData::Energy(energy) => {
                 let noise = self.evaluation_noise();
-                let weights =
-                    crate::model::path::forward_log_weights(&model.frozen(), energy.as_ref(), 2000, &noise);
+                let weights = forward_log_weights(&model.frozen(), energy.as_ref(), 2000, &noise)?;
                 -to_vec_f64(weights.mean())[0]
             }
-        }
+        })
     }
 }
 

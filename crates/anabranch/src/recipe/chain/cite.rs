@@ -6,24 +6,33 @@ use crate::papers::{
     PINWHEEL, PIS, REALNVP, SCORE_SDE, TOYS, VAE, VDM,
 };
 use crate::sampler::Sampler;
-use crate::target::EnergyRecipe;
+use crate::target::PointTargetRecipe;
 
 /// Where a target comes from, if it has a source.
 fn target(target: &TargetRecipe) -> Vec<&'static str> {
-    let toy = |name: &str| if name == "pinwheel" { vec![PINWHEEL] } else { vec![TOYS] };
     match target {
         TargetRecipe::Table(_) => vec![],
         TargetRecipe::Toy(data) => toy(&data.name),
-        TargetRecipe::Energy { energy } => match energy {
-            EnergyRecipe::Gaussian { .. } | EnergyRecipe::Mixture { .. } => vec![],
-            EnergyRecipe::Gmm9 {} => vec![PIS],
-            EnergyRecipe::Gmm25 {} => vec![CONTINUOUS],
-            EnergyRecipe::Gmm40 { .. } => vec![FAB],
-            EnergyRecipe::Funnel { .. } => vec![FUNNEL],
-            EnergyRecipe::ManyWell { dimension: 2 } => vec![DOUBLE_WELL],
-            EnergyRecipe::ManyWell { .. } => vec![DOUBLE_WELL, FAB],
-            EnergyRecipe::Toy { name } => toy(name),
-        },
+        TargetRecipe::Energy { energy } => energy_papers(energy),
+    }
+}
+
+fn toy(name: &str) -> Vec<&'static str> {
+    if name == "pinwheel" { vec![PINWHEEL] } else { vec![TOYS] }
+}
+
+fn energy_papers(energy: &PointTargetRecipe) -> Vec<&'static str> {
+    match energy {
+        PointTargetRecipe::Gmm9 {} => vec![PIS],
+        PointTargetRecipe::Gmm25 {} => vec![CONTINUOUS],
+        PointTargetRecipe::Gmm40 { .. } => vec![FAB],
+        PointTargetRecipe::Funnel { .. } => vec![FUNNEL],
+        PointTargetRecipe::ManyWell { dimension: 2 } => vec![DOUBLE_WELL],
+        PointTargetRecipe::ManyWell { .. } => vec![DOUBLE_WELL, FAB],
+        PointTargetRecipe::Toy { name } => toy(name),
+        PointTargetRecipe::Tempered { reward, .. } => energy_papers(reward),
+        PointTargetRecipe::Preference { rewards, .. } => rewards.iter().flat_map(energy_papers).collect(),
+        _ => vec![],
     }
 }
 

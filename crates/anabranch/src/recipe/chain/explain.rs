@@ -8,7 +8,8 @@ use super::{ChainPlan, SegmentRecipe, TargetData, TargetRecipe};
 fn target(plan: &ChainPlan) -> String {
     match (&plan.recipe.target, &plan.data) {
         (TargetRecipe::Energy { energy: recipe }, TargetData::Energy(energy)) => {
-            let log_z = energy.log_z().map_or("unknown log Z".to_owned(), |exact| format!("log Z = {exact}"));
+            let log_z =
+                energy.log_z(&[]).map_or("unknown log Z".to_owned(), |exact| format!("log Z = {exact}"));
             let entropy =
                 energy.entropy().map_or(String::new(), |exact| format!(", entropy {exact:.6} nats"));
             format!("an energy R(x): {}; {log_z}{entropy}", recipe.formula())

@@ -1,6 +1,7 @@
 //! The targets a recipe can name.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -9,7 +10,7 @@ use crate::data::{self, Column, Dataset, Table};
 use crate::error::within;
 use crate::error::{Problem, Result, quoted};
 use crate::math::Estimate;
-use crate::target::{EnergyRecipe, toy};
+use crate::target::{PointTargetRecipe, Target, inside, toy};
 
 /// What is to be modelled.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -22,7 +23,7 @@ pub enum TargetRecipe {
     /// An unnormalised density.
     Energy {
         /// Which one.
-        energy: EnergyRecipe,
+        energy: PointTargetRecipe,
     },
 }
 
@@ -175,9 +176,15 @@ impl TargetRecipe {
                 }
                 within("target.rows", recipe.rows as f64, 10.0, 1e7)
             }
-            Self::Energy { energy } => energy.check(),
+            Self::Energy { energy } => build_energy(energy).map(|_| ()),
         }
     }
+}
+
+/// An energy and the dimension of its space.
+pub(super) fn build_energy(energy: &PointTargetRecipe) -> Result<(Arc<dyn Target>, usize)> {
+    let place = "target.energy";
+    Ok(energy.energy(place).map_err(|problem| inside(place, problem))?)
 }
 
 /// Checks that integer data are integers below `levels`; 0 is continuous data, of which any will do.

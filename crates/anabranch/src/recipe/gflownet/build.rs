@@ -234,9 +234,6 @@ fn continuous(
     environment: Arc<dyn Continuous>,
     reward: Arc<dyn Target>,
 ) -> Result<FlowTask<Densities>> {
-    if reward.condition_width() > 0 {
-        return refused("conditions", "a reward that depends on a condition", "one without `c0`, `c1`, ...");
-    }
     if recipe.policy.trunk != Trunk::Shared {
         return refused("policy.trunk", "separate trunks", "shared");
     }

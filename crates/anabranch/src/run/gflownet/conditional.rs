@@ -13,14 +13,14 @@ use serde_json::{Map, Value, json};
 use super::exact::{Exact, listed};
 use super::{fatal, walked, walked_under};
 use crate::data::atomic::atomic_write;
-use crate::environment::{Cell, States};
+use crate::environment::Cell;
 use crate::error::Result;
 use crate::estimate::evidence;
 use crate::math::{Estimate, log_sum_exp};
 use crate::metric::distribution::Learned;
 use crate::metric::pareto::Front;
 use crate::model::gflownet::{Batch, Outward};
-use crate::policy::{Actions, Behaviour, Policy as _};
+use crate::policy::{Actions, Behaviour, Densities, Policy};
 use crate::recipe::GFlowNetPlan;
 use crate::recipe::gflownet::FlowTask;
 use crate::rng::{Address, Noise, Purpose};
@@ -31,7 +31,7 @@ use crate::train::Trained;
 const CONDITIONS: usize = 16;
 
 /// The conditions that are measured, `[16, width]`.
-pub(crate) fn measured(plan: &GFlowNetPlan, task: &FlowTask<Actions>) -> Vec<f32> {
+pub(crate) fn measured<P: Policy>(plan: &GFlowNetPlan, task: &FlowTask<P>) -> Vec<f32> {
     let Some(law) = &task.settings.conditions else { return Vec::new() };
     law.draw(CONDITIONS, &plan.evaluation_noise().purpose(Purpose::Source))
 }
@@ -54,11 +54,52 @@ pub(super) fn evaluate(
     directory: &Path,
     observer: &dyn Observer,
 ) -> Result<Map<String, Value>> {
+    observer.begin("listing all states", 0, 0);
+    let states = listed(task, plan.recipe.evaluation.exact_states);
+    let exact = |condition: &[f32], learned| {
+        let exact = states.clone().map(|states| Exact::of_states(task, trained, states, condition));
+        let exact = exact.transpose()?;
+        Ok(exact.map(|exact| (log_sum_exp(&exact.log_rewards), exact.compared(learned))))
+    };
+    let says_flow = task.model.policy.flow_place().is_some();
+    let mut metrics = measure((plan, task, trained), says_flow, directory, observer, &exact)?;
+    let objects = states.as_deref().map(|states| {
+        let ends = states.objects().iter();
+        ends.flat_map(|i| states.state(*i as usize).iter().copied()).collect::<Vec<Cell>>()
+    });
+    front(plan, task, trained, objects.as_deref(), observer, &mut metrics)?;
+    Ok(metrics)
+}
+
+/// [`evaluate`] over points, which cannot be listed.
+pub(super) fn points(
+    plan: &GFlowNetPlan,
+    task: &FlowTask<Densities>,
+    trained: &Trained,
+    directory: &Path,
+    observer: &dyn Observer,
+) -> Result<Map<String, Value>> {
+    let says_flow = task.model.policy.flow_place().is_some();
+    let mut metrics = measure((plan, task, trained), says_flow, directory, observer, &|_, _| Ok(None))?;
+    front(plan, task, trained, None, observer, &mut metrics)?;
+    Ok(metrics)
+}
+
+/// The enumerated `log Z` at a condition, and the distances of the learned law, where objects can be listed; told what training
+/// holds `log Z` to be.
+type Enumerated<'a> = dyn Fn(&[f32], Option<f64>) -> Result<Option<(f64, Learned)>> + 'a;
+
+/// At each of the conditions; the network says the flow at the start if `says_flow`.
+fn measure<P: Policy>(
+    (plan, task, trained): (&GFlowNetPlan, &FlowTask<P>, &Trained),
+    says_flow: bool,
+    directory: &Path,
+    observer: &dyn Observer,
+    exact: &Enumerated<'_>,
+) -> Result<Map<String, Value>> {
     let noise = plan.evaluation_noise();
     let Some(law) = &task.settings.conditions else { unreachable!("a plan with conditions") };
     let (width, conditions) = (law.width(), measured(plan, task));
-    observer.begin("listing all states", 0, 0);
-    let states = listed(task, plan.recipe.evaluation.exact_states);
     let each = plan.recipe.evaluation.paths.div_ceil(CONDITIONS);
     let seen = watched(observer, "forward paths", each * CONDITIONS);
     let mut all = Vec::new();
@@ -66,32 +107,25 @@ pub(super) fn evaluate(
         let noise = noise.from_row(k * each);
         let found = walked_under(task, trained, &condition.repeat(each), each, &noise, &seen)?;
         let from_paths = evidence(&found.log_weights);
-        let exact = states.clone().map(|states| Exact::of_states(task, trained, states, condition));
-        let exact = exact.transpose()?;
-        let enumerated = exact.as_ref().map(|exact| log_sum_exp(&exact.log_rewards));
-        let learned = learned_log_z(task, trained, condition)?;
+        let learned = says_flow.then(|| learned_log_z(task, trained, condition)).transpose()?;
+        let (enumerated, distances) = exact(condition, learned)?.unzip();
         all.push(Measured {
             log_z: from_paths.log_z,
             elbo: from_paths.elbo.value,
             ess: from_paths.ess,
             learned,
             exact: task.reward.log_z(condition).or(enumerated),
-            distances: exact.map(|exact| exact.compared(learned)),
+            distances,
         });
     }
     write_conditions(directory, &conditions, width, &all)?;
-    let mut metrics = summary(&all);
-    front(plan, task, trained, states.as_deref(), &noise, observer, &mut metrics)?;
-    Ok(metrics)
+    Ok(summary(&all))
 }
 
-/// The flow at the start under a condition, where the network says it.
-fn learned_log_z(task: &FlowTask<Actions>, trained: &Trained, condition: &[f32]) -> Result<Option<f64>> {
+/// The flow at the start under a condition, where the network says flows.
+fn learned_log_z<P: Policy>(task: &FlowTask<P>, trained: &Trained, condition: &[f32]) -> Result<f64> {
     let policy = &task.model.policy;
-    if policy.flow_place().is_none() {
-        return Ok(None);
-    }
-    let mut source = vec![0; policy.cells()];
+    let mut source = vec![P::Cell::default(); policy.cells()];
     policy.source(&mut source);
     let evaluator = task.model.network.with(&trained.vectors[0]);
     let mut batch = Batch::default();
@@ -100,7 +134,7 @@ fn learned_log_z(task: &FlowTask<Actions>, trained: &Trained, condition: &[f32])
         Outward { sources: &source, conditions: condition, behaviour: Behaviour::default(), noise: &noise };
     batch.outward(policy, evaluator.as_ref(), walk)?;
     batch.describe(policy);
-    Ok(Some(batch.paths.flow[0]))
+    Ok(batch.paths.flow[0])
 }
 
 fn mean(values: impl Iterator<Item = f64>) -> Estimate {
@@ -145,13 +179,12 @@ fn summary(all: &[Measured]) -> Map<String, Value> {
     metrics
 }
 
-/// How far the front of samples is from the exact one.
-fn front(
+/// How far the front of samples is from the exact one, of all objects.
+fn front<P: Policy>(
     plan: &GFlowNetPlan,
-    task: &FlowTask<Actions>,
+    task: &FlowTask<P>,
     trained: &Trained,
-    states: Option<&States>,
-    noise: &Noise,
+    objects: Option<&[P::Cell]>,
     observer: &dyn Observer,
     metrics: &mut Map<String, Value>,
 ) -> Result<()> {
@@ -160,18 +193,17 @@ fn front(
     if task.reward.parts(&[], 0, &mut values).map_err(fatal)? == 0 {
         return Ok(());
     }
-    let noise = noise.purpose(Purpose::Choice).at(Address::FRONT);
+    let noise = plan.evaluation_noise().purpose(Purpose::Choice).at(Address::FRONT);
     let found = walked(task, trained, count, &noise, &watched(observer, "samples for the front", count))?;
     let parts = task.reward.parts(&found.objects, count, &mut values).map_err(fatal)?;
     let found = Front::new(values, parts)?.pareto();
     metrics.insert("front_size".to_owned(), json!(found.len()));
     metrics.insert("hypervolume".to_owned(), json!(found.hypervolume(&vec![0.0; parts])?));
     let mut best = found.clone();
-    if let Some(states) = states {
-        let ends = states.objects().iter();
-        let objects: Vec<Cell> = ends.flat_map(|i| states.state(*i as usize).iter().copied()).collect();
+    if let Some(objects) = objects {
         let mut values = Vec::new();
-        task.reward.parts(&objects, states.objects().len(), &mut values).map_err(fatal)?;
+        let count = objects.len() / task.model.policy.cells();
+        task.reward.parts(objects, count, &mut values).map_err(fatal)?;
         best = Front::new(values, parts)?.pareto();
         metrics.insert("front_size_exact".to_owned(), json!(best.len()));
         metrics.insert("hypervolume_exact".to_owned(), json!(best.hypervolume(&vec![0.0; parts])?));

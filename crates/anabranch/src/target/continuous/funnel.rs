@@ -2,17 +2,16 @@
 //!
 //! ```text
 //! N(x_0; 0, s^2) prod_{i >= 1} N(x_i; 0, e^{x_0})      log Z = 0
-//! entropy = d (1 + ln 2 pi) / 2 + ln s                 as E[x_0] = 0
+//! gradient             -x_0 / s^2 - n / 2 + sum x_i^2 e^{-x_0} / 2,     -x_i e^{-x_0},     n = d - 1
+//! entropy              d (1 + ln 2 pi) / 2 + ln s      as E[x_0] = 0
+//! log int R^beta       (1 - beta) (d ln(2 pi) / 2 + ln s) - d ln(beta) / 2 + (n (1 - beta) s / 2)^2 / (2 beta)
 //! ```
 //!
 //! Neal, "Slice sampling" (2003), has `d = 10`, `s = 3`. Some papers take `s = 1`: compare only like with like.
 
-use burn::tensor::Tensor;
+use std::f64::consts::TAU;
 
-use super::Energy;
-use crate::array::weights::sum_rows;
-use crate::chain::{LogWeight, State};
-use crate::kernel::law::HALF_LOG_TAU;
+use super::Density;
 use crate::rng::Noise;
 
 /// Neal's funnel.
@@ -24,31 +23,37 @@ pub struct Funnel {
     pub std: f32,
 }
 
-impl Energy for Funnel {
+impl Density for Funnel {
     fn dimension(&self) -> usize {
         self.dimension
     }
 
-    fn log_density(&self, x: &State) -> LogWeight {
-        let rows = x.dims()[0];
-        let others = (self.dimension - 1) as f32;
-        let neck: Tensor<1> = x.clone().slice([0..rows, 0..1]).squeeze_dim(1);
-        let rest = sum_rows(x.clone().slice([0..rows, 1..self.dimension]).square());
-        let first = (neck.clone() * self.std.recip()).square() * -0.5 - self.std.ln() - HALF_LOG_TAU;
-        first - neck.clone() * (0.5 * others) - rest * (-neck).exp() * 0.5 - HALF_LOG_TAU * others
+    fn at(&self, point: &[f64], score: Option<&mut [f64]>) -> f64 {
+        let (neck, rest) = (point[0], &point[1..]);
+        let (std, others, precision) = (f64::from(self.std), rest.len() as f64, (-neck).exp());
+        let square: f64 = rest.iter().map(|x| x * x).sum::<f64>() * precision;
+        if let Some(score) = score {
+            score[0] = -neck / (std * std) - 0.5 * others + 0.5 * square;
+            score[1..].iter_mut().zip(rest).for_each(|(to, x)| *to = -x * precision);
+        }
+        let first = -0.5 * (neck / std).powi(2) - std.ln();
+        first - 0.5 * (others * neck + square + point.len() as f64 * TAU.ln())
     }
 
-    fn log_z(&self) -> Option<f64> {
-        Some(0.0)
+    fn log_z_tempered(&self, beta: f64) -> Option<f64> {
+        let (d, std) = (self.dimension as f64, f64::from(self.std));
+        let tilt = 0.5 * (d - 1.0) * (1.0 - beta) * std;
+        let spread = (1.0 - beta) * (0.5 * d * TAU.ln() + std.ln());
+        Some(spread - 0.5 * d * beta.ln() + tilt * tilt / (2.0 * beta))
     }
 
     fn entropy(&self) -> Option<f64> {
-        let each = 0.5 * (1.0 + std::f64::consts::TAU.ln());
+        let each = 0.5 * (1.0 + TAU.ln());
         Some(self.dimension as f64 * each + f64::from(self.std).ln())
     }
 
-    fn sample(&self, rows: usize, noise: &Noise) -> Option<Vec<f32>> {
-        let mut values = noise.normal(rows, self.dimension);
+    fn draw(&self, count: usize, noise: &Noise) -> Option<Vec<f32>> {
+        let mut values = noise.normal(count, self.dimension);
         for row in values.chunks_exact_mut(self.dimension) {
             row[0] *= self.std;
             let width = (0.5 * row[0]).exp();

@@ -7,12 +7,9 @@
 //! entropy     d (1 + ln 2 pi) / 2 + sum ln L_ii
 //! ```
 
-use super::Energy;
-use super::scored::with_score;
-use crate::array::weights::matrix;
-use crate::array::weights::sum_rows;
-use crate::chain::{LogWeight, State};
-use crate::kernel::law::HALF_LOG_TAU;
+use std::f64::consts::TAU;
+
+use super::Density;
 use crate::math::{cholesky, solve_lower, solve_lower_transposed};
 use crate::rng::Noise;
 
@@ -28,33 +25,50 @@ pub struct DiagonalGaussian {
 }
 
 fn entropy(dimension: usize, log_det: f64) -> f64 {
-    0.5 * dimension as f64 * (1.0 + std::f64::consts::TAU.ln()) + log_det
+    0.5 * dimension as f64 * (1.0 + TAU.ln()) + log_det
 }
 
-impl Energy for DiagonalGaussian {
+/// `log` of the integral of `(e^{log_z} N)^beta`.
+fn log_z_tempered(dimension: usize, log_det: f64, log_z: f64, beta: f64) -> f64 {
+    let d = dimension as f64;
+    beta * log_z + (1.0 - beta) * (0.5 * d * TAU.ln() + log_det) - 0.5 * d * beta.ln()
+}
+
+impl DiagonalGaussian {
+    /// `sum ln s`, by one logarithm of as many deviations as f64 holds the product of.
+    fn log_det(&self) -> f64 {
+        let product = |stds: &[f32]| stds.iter().map(|s| f64::from(*s)).product::<f64>();
+        self.std.chunks(8).map(|stds| product(stds).ln()).sum()
+    }
+}
+
+impl Density for DiagonalGaussian {
     fn dimension(&self) -> usize {
         self.mean.len()
     }
 
-    fn log_density(&self, x: &State) -> LogWeight {
-        let (d, device) = (self.mean.len(), x.device());
-        let (mean, std) = (matrix(self.mean.clone(), d, &device), matrix(self.std.clone(), d, &device));
-        let log_std: f32 = self.std.iter().map(|s| s.ln()).sum();
-        let residual = (x.clone() - mean) / std;
-        sum_rows(residual.square()) * -0.5 + (self.log_z - log_std - HALF_LOG_TAU * d as f32)
+    fn at(&self, point: &[f64], score: Option<&mut [f64]>) -> f64 {
+        let laws = || point.iter().zip(self.mean.iter().zip(&self.std));
+        let residual = |(x, (m, s)): (&f64, (&f32, &f32))| (x - f64::from(*m)) / f64::from(*s);
+        if let Some(score) = score {
+            let slopes = laws().map(|(x, (m, s))| -residual((x, (m, s))) / f64::from(*s));
+            score.iter_mut().zip(slopes).for_each(|(to, slope)| *to = slope);
+        }
+        let square: f64 = laws().map(residual).map(|r| r * r).sum();
+        f64::from(self.log_z) - self.log_det() - 0.5 * (square + TAU.ln() * point.len() as f64)
     }
 
-    fn log_z(&self) -> Option<f64> {
-        Some(f64::from(self.log_z))
+    fn log_z_tempered(&self, beta: f64) -> Option<f64> {
+        Some(log_z_tempered(self.mean.len(), self.log_det(), f64::from(self.log_z), beta))
     }
 
     fn entropy(&self) -> Option<f64> {
-        Some(entropy(self.mean.len(), self.std.iter().map(|s| f64::from(*s).ln()).sum()))
+        Some(entropy(self.mean.len(), self.log_det()))
     }
 
-    fn sample(&self, rows: usize, noise: &Noise) -> Option<Vec<f32>> {
+    fn draw(&self, count: usize, noise: &Noise) -> Option<Vec<f32>> {
         let d = self.mean.len();
-        let mut values = noise.normal(rows, d);
+        let mut values = noise.normal(count, d);
         for row in values.chunks_exact_mut(d) {
             row.iter_mut().zip(self.mean.iter().zip(&self.std)).for_each(|(v, (m, s))| *v = m + s * *v);
         }
@@ -97,35 +111,40 @@ impl FullGaussian {
     }
 }
 
-impl Energy for FullGaussian {
+impl Density for FullGaussian {
     fn dimension(&self) -> usize {
         self.mean.len()
     }
 
-    fn log_density(&self, x: &State) -> LogWeight {
-        let half_log_tau = 0.5 * std::f64::consts::TAU.ln();
-        let constant = self.log_z - self.log_det - half_log_tau * self.mean.len() as f64;
-        with_score(x, |point, score| {
-            score.iter_mut().zip(point.iter().zip(&self.mean)).for_each(|(s, (x, m))| *s = x - m);
-            solve_lower(&self.lower, score);
-            let square: f64 = score.iter().map(|z| z * z).sum();
-            solve_lower_transposed(&self.lower, score);
-            score.iter_mut().for_each(|s| *s = -*s);
-            constant - 0.5 * square
-        })
+    fn at(&self, point: &[f64], score: Option<&mut [f64]>) -> f64 {
+        let differ = |to: &mut [f64]| {
+            to.iter_mut().zip(point.iter().zip(&self.mean)).for_each(|(s, (x, m))| *s = x - m);
+            solve_lower(&self.lower, to);
+            to.iter().map(|z| z * z).sum::<f64>()
+        };
+        let square = match score {
+            Some(score) => {
+                let square = differ(score);
+                solve_lower_transposed(&self.lower, score);
+                score.iter_mut().for_each(|s| *s = -*s);
+                square
+            }
+            None => differ(&mut vec![0.0; point.len()]),
+        };
+        self.log_z - self.log_det - 0.5 * TAU.ln() * self.mean.len() as f64 - 0.5 * square
     }
 
-    fn log_z(&self) -> Option<f64> {
-        Some(self.log_z)
+    fn log_z_tempered(&self, beta: f64) -> Option<f64> {
+        Some(log_z_tempered(self.mean.len(), self.log_det, self.log_z, beta))
     }
 
     fn entropy(&self) -> Option<f64> {
         Some(entropy(self.mean.len(), self.log_det))
     }
 
-    fn sample(&self, rows: usize, noise: &Noise) -> Option<Vec<f32>> {
+    fn draw(&self, count: usize, noise: &Noise) -> Option<Vec<f32>> {
         let d = self.mean.len();
-        let normals = noise.normal(rows, d);
+        let normals = noise.normal(count, d);
         let draw = |z: &[f32], i: usize| -> f32 {
             let factor = &self.lower[i * d..=i * d + i];
             let sum: f64 = factor.iter().zip(z).map(|(l, z)| l * f64::from(*z)).sum();

@@ -6,78 +6,84 @@
 //! Beta        x^(a-1) (1-x)^(b-1) Gamma(a + b) / (Gamma(a) Gamma(b))      on [0, 1]
 //! normal      e^(-(x - m)^2 / 2 s^2) / (s sqrt(2 pi))                     on the line
 //! von Mises   e^(kappa cos(x - m)) / (2 pi I_0(kappa))                    on the circle
+//!
+//! gradient    sum_k r_k(x) grad log prod_d p(x_d; theta_kd),     r_k the share of component k in R(x)
 //! ```
 
 use std::f64::consts::TAU;
 
+use super::Density;
+use super::density::log_sum_exp_visit;
 use crate::environment::continuous::Domain;
 use crate::error::Problem;
 use crate::math::log_sum_exp;
 use crate::math::special::{ln_bessel_i0, ln_gamma};
 use crate::rng::{Noise, Stream, log_gamma_draw, von_mises_draw};
-use crate::target::{Failure, LARGEST, LEAST, Target, fill_rows, within};
+use crate::target::{LARGEST, LEAST, within};
 
 /// A mixture of products of laws.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Mixture {
-    log_weights: Vec<f64>,
-    /// `[components, dim]`.
-    laws: Vec<Law>,
+    /// Where each coordinate lives, and so what its law is.
+    domains: Vec<Domain>,
+    /// `w_0 / Z, (w_0 + w_1) / Z, ...`, 1 at last.
+    cumulative: Vec<f64>,
+    log_z: f64,
+    /// The logarithms of weights and laws' factors.
+    log_scales: Vec<f64>,
+    /// `[components, dimension]`: the two parameters of each law.
+    first: Vec<f64>,
+    second: Vec<f64>,
 }
 
-/// A law of one coordinate, with the logarithm of its normalising factor.
-#[derive(Debug, Clone, Copy, PartialEq)]
-enum Law {
-    Beta { a: f64, b: f64, log_factor: f64 },
-    Normal { mean: f64, std: f64, log_factor: f64 },
-    VonMises { mean: f64, concentration: f64, log_factor: f64 },
+/// Checks the parameters of a law, and answers the logarithm of its factor less the `ln sqrt(2 pi)` of a normal one.
+fn log_factor(domain: Domain, [a, b]: [f64; 2]) -> Result<f64, Problem> {
+    match domain {
+        Domain::Unit => {
+            within("components", a, 1e-6, 1e12)?;
+            within("components", b, 1e-6, 1e12)?;
+            Ok(ln_gamma(a + b) - ln_gamma(a) - ln_gamma(b))
+        }
+        Domain::Line => {
+            within("components", a, -1e12, 1e12)?;
+            within("components", b, 1e-12, 1e12)?;
+            Ok(-b.ln())
+        }
+        Domain::Circle => {
+            within("components", a, -1e12, 1e12)?;
+            within("components", b, 0.0, 1e12)?;
+            Ok(-TAU.ln() - ln_bessel_i0(b))
+        }
+    }
 }
 
-impl Law {
-    fn beta([a, b]: [f64; 2]) -> Result<Self, Problem> {
-        within("components", a, 1e-6, 1e12)?;
-        within("components", b, 1e-6, 1e12)?;
-        Ok(Self::Beta { a, b, log_factor: ln_gamma(a + b) - ln_gamma(a) - ln_gamma(b) })
-    }
-
-    fn normal([mean, std]: [f64; 2]) -> Result<Self, Problem> {
-        within("components", mean, -1e12, 1e12)?;
-        within("components", std, 1e-12, 1e12)?;
-        Ok(Self::Normal { mean, std, log_factor: -std.ln() - 0.5 * TAU.ln() })
-    }
-
-    fn von_mises([mean, concentration]: [f64; 2]) -> Result<Self, Problem> {
-        within("components", mean, -1e12, 1e12)?;
-        within("components", concentration, 0.0, 1e12)?;
-        Ok(Self::VonMises { mean, concentration, log_factor: -TAU.ln() - ln_bessel_i0(concentration) })
-    }
-
-    fn draw(&self, stream: &mut Stream<'_>) -> f64 {
-        match *self {
-            Self::Beta { a, b, .. } => {
-                let [x, y] = [a, b].map(|shape| log_gamma_draw(shape, stream));
-                1.0 / (1.0 + (y - x).exp())
-            }
-            Self::Normal { mean, std, .. } => mean + std * stream.normal(),
-            Self::VonMises { mean, concentration, .. } => {
-                (mean + von_mises_draw(concentration, stream)).rem_euclid(TAU)
-            }
+fn draw(domain: Domain, [a, b]: [f64; 2], stream: &mut Stream<'_>) -> f64 {
+    match domain {
+        Domain::Unit => {
+            let [x, y] = [a, b].map(|shape| log_gamma_draw(shape, stream));
+            1.0 / (1.0 + (y - x).exp())
         }
+        Domain::Line => a + b * stream.normal(),
+        Domain::Circle => (a + von_mises_draw(b, stream)).rem_euclid(TAU),
     }
+}
 
-    fn log_density(&self, x: f64) -> f64 {
-        match *self {
-            Self::Beta { a, b, log_factor } => {
-                if !(0.0..=1.0).contains(&x) {
-                    return f64::NEG_INFINITY;
-                }
-                power(x.ln(), a - 1.0) + power((-x).ln_1p(), b - 1.0) + log_factor
-            }
-            Self::Normal { mean, std, log_factor } => log_factor - 0.5 * ((x - mean) / std).powi(2),
-            Self::VonMises { mean, concentration, log_factor } => {
-                concentration * (x - mean).cos() + log_factor
-            }
-        }
+/// The logarithm of a law without its factor.
+fn exponent(domain: Domain, [a, b]: [f64; 2], x: f64) -> f64 {
+    match domain {
+        Domain::Unit if (0.0..=1.0).contains(&x) => power(x.ln(), a - 1.0) + power((-x).ln_1p(), b - 1.0),
+        Domain::Unit => f64::NEG_INFINITY,
+        Domain::Line => -0.5 * ((x - a) / b).powi(2),
+        Domain::Circle => b * (x - a).cos(),
+    }
+}
+
+/// Its derivative by the coordinate.
+fn slope(domain: Domain, [a, b]: [f64; 2], x: f64) -> f64 {
+    match domain {
+        Domain::Unit => (a - 1.0) / x - (b - 1.0) / (1.0 - x),
+        Domain::Line => -(x - a) / (b * b),
+        Domain::Circle => -b * (x - a).sin(),
     }
 }
 
@@ -96,7 +102,7 @@ impl Mixture {
     /// If there is no component or coordinate, components differ in their coordinates, or there is not a weight for each; if
     /// a weight or parameter is not positive.
     pub fn of_betas(weights: &[f64], components: &Parameters) -> Result<Self, Problem> {
-        Self::with(weights, components, |_, parameters| Law::beta(parameters))
+        Self::with(|_| Domain::Unit, weights, components)
     }
 
     /// On the line, or more than one: each coordinate of each component has its `[mean, std]`.
@@ -104,7 +110,7 @@ impl Mixture {
     /// # Errors
     /// As [`Mixture::of_betas`], means aside.
     pub fn of_normals(weights: &[f64], components: &Parameters) -> Result<Self, Problem> {
-        Self::with(weights, components, |_, parameters| Law::normal(parameters))
+        Self::with(|_| Domain::Line, weights, components)
     }
 
     /// On the torus: each coordinate of each component has its `[mean, kappa]`; angles in radians.
@@ -112,7 +118,7 @@ impl Mixture {
     /// # Errors
     /// As [`Mixture::of_betas`], means aside; a concentration may be 0.
     pub fn of_von_mises(weights: &[f64], components: &Parameters) -> Result<Self, Problem> {
-        Self::with(weights, components, |_, parameters| Law::von_mises(parameters))
+        Self::with(|_| Domain::Circle, weights, components)
     }
 
     /// On a product of domains: a coordinate of each component has the parameters of the law of its domain.
@@ -125,18 +131,13 @@ impl Mixture {
             return Err(Problem::new(format!("components.{k}"), found)
                 .allowed(format!("{}, each with the two parameters of its law", domains.len())));
         }
-        Self::with(weights, components, |d, parameters| match domains[d] {
-            Domain::Unit => Law::beta(parameters),
-            Domain::Line => Law::normal(parameters),
-            Domain::Circle => Law::von_mises(parameters),
-        })
+        Self::with(|d| domains[d], weights, components)
     }
 
-    /// `law` is told the coordinate and its parameters.
     fn with(
+        domain: impl Fn(usize) -> Domain,
         weights: &[f64],
         components: &Parameters,
-        law: impl Fn(usize, [f64; 2]) -> Result<Law, Problem>,
     ) -> Result<Self, Problem> {
         let dim = components.first().map_or(0, Vec::len);
         if dim == 0 || components.iter().any(|component| component.len() != dim) {
@@ -150,48 +151,162 @@ impl Mixture {
             return Err(Problem::new("weights", found).allowed("one per component"));
         }
         weights.iter().try_for_each(|weight| within("weights", *weight, LEAST, LARGEST))?;
-        let coordinates = components.iter().flat_map(|component| component.iter().enumerate());
-        let laws = coordinates.map(|(d, parameters)| law(d, *parameters)).collect::<Result<_, _>>()?;
-        Ok(Self { log_weights: weights.iter().map(|weight| weight.ln()).collect(), laws })
+        let domains: Vec<Domain> = (0..dim).map(domain).collect();
+        let of_component = |component: &Vec<[f64; 2]>| {
+            let laws = domains.iter().zip(component);
+            laws.map(|(domain, parameters)| log_factor(*domain, *parameters)).sum::<Result<f64, Problem>>()
+        };
+        let factors = components.iter().map(of_component).collect::<Result<Vec<f64>, _>>()?;
+        let parameters = |k: usize| components.iter().flatten().map(|pair| pair[k]).collect();
+        let log_weights: Vec<f64> = weights.iter().map(|weight| weight.ln()).collect();
+        Ok(Self::of_parts(domains, &log_weights, &factors, [parameters(0), parameters(1)]))
     }
 
-    /// How many coordinates a point has.
-    pub fn dim(&self) -> usize {
-        self.laws.len() / self.log_weights.len()
-    }
-
-    fn log_density(&self, point: &[f32]) -> f64 {
-        let components = self.log_weights.iter().zip(self.laws.chunks_exact(point.len()));
-        let terms = components.map(|(weight, laws)| {
-            weight + laws.iter().zip(point).map(|(law, x)| law.log_density(f64::from(*x))).sum::<f64>()
+    /// From checked parts: `factors` as [`log_factor`] answers them, summed over coordinates.
+    fn of_parts(
+        domains: Vec<Domain>,
+        log_weights: &[f64],
+        factors: &[f64],
+        [first, second]: [Vec<f64>; 2],
+    ) -> Self {
+        let normals = domains.iter().filter(|domain| **domain == Domain::Line).count();
+        let normal = 0.5 * normals as f64 * TAU.ln();
+        let log_z = log_sum_exp(log_weights);
+        let mut sum = 0.0;
+        let cumulative = log_weights.iter().map(|log_weight| {
+            sum += (log_weight - log_z).exp();
+            sum
         });
-        terms.fold(f64::NEG_INFINITY, |sum, term| log_sum_exp(&[sum, term]))
+        Self {
+            cumulative: cumulative.collect(),
+            log_scales: log_weights.iter().zip(factors).map(|(weight, f)| weight + f - normal).collect(),
+            domains,
+            log_z,
+            first,
+            second,
+        }
+    }
+
+    /// A mixture of diagonal Gaussians, normalised: component `k` has weight `weights[k] / sum`, means `means[k]` and standard
+    /// deviations `stds[k]`.
+    ///
+    /// # Panics
+    /// If there is no component, or the numbers of weights, means, deviations or coordinates differ.
+    pub fn new(weights: &[f64], means: &[Vec<f64>], stds: &[Vec<f64>]) -> Self {
+        let (count, dimension) = (weights.len(), means[0].len());
+        assert!(means.len() == count && stds.len() == count, "one mean and deviation per weight");
+        assert!(means.iter().chain(stds).all(|row| row.len() == dimension), "rows of one dimension");
+        let total: f64 = weights.iter().sum();
+        let log_weights: Vec<f64> = weights.iter().map(|weight| (weight / total).ln()).collect();
+        let factors: Vec<f64> = stds.iter().map(|std| -std.iter().map(|s| s.ln()).sum::<f64>()).collect();
+        let parts = [means.concat(), stds.concat()];
+        Self { log_z: 0.0, ..Self::of_parts(vec![Domain::Line; dimension], &log_weights, &factors, parts) }
+    }
+
+    /// The number of components.
+    pub fn components(&self) -> usize {
+        self.log_scales.len()
+    }
+
+    /// The means of normal components, `[components, dimension]`.
+    pub fn means(&self) -> &[f64] {
+        &self.first
+    }
+
+    /// The standard deviations of normal components, `[components, dimension]`.
+    pub fn stds(&self) -> &[f64] {
+        &self.second
+    }
+
+    fn is_normal(&self) -> bool {
+        self.domains.iter().all(|domain| *domain == Domain::Line)
+    }
+
+    fn law(&self, k: usize, i: usize) -> [f64; 2] {
+        let at = k * self.domains.len() + i;
+        [self.first[at], self.second[at]]
+    }
+
+    /// `log w_k p_k(x)` of a component of normal laws, and of one of any.
+    fn log_normal(&self, k: usize, point: &[f64]) -> f64 {
+        let range = k * point.len()..(k + 1) * point.len();
+        let laws = self.first[range.clone()].iter().zip(&self.second[range]);
+        let squares = point.iter().zip(laws).map(|(x, (mean, std))| ((x - mean) / std).powi(2));
+        self.log_scales[k] - 0.5 * squares.sum::<f64>()
+    }
+
+    fn log_product(&self, k: usize, point: &[f64]) -> f64 {
+        let coordinates = self.domains.iter().zip(point).enumerate();
+        self.log_scales[k]
+            + coordinates.map(|(i, (domain, x))| exponent(*domain, self.law(k, i), *x)).sum::<f64>()
+    }
+
+    fn sum(
+        &self,
+        point: &[f64],
+        term: impl Fn(&Self, usize, &[f64]) -> f64,
+        score: Option<&mut [f64]>,
+    ) -> f64 {
+        let term = |k: usize| term(self, k, point);
+        let Some(score) = score else {
+            return log_sum_exp_visit(self.components(), term, |_, _| {});
+        };
+        score.fill(0.0);
+        log_sum_exp_visit(self.components(), term, |k, share| {
+            for (i, to) in score.iter_mut().enumerate() {
+                *to += share * slope(self.domains[i], self.law(k, i), point[i]);
+            }
+        })
     }
 }
 
-impl Target for Mixture {
-    fn log_rewards(&self, objects: &[f32], _: &[f32], out: &mut [f64]) -> Result<(), Failure> {
-        fill_rows(objects, out, |point| self.log_density(point));
-        Ok(())
+impl Density for Mixture {
+    fn dimension(&self) -> usize {
+        self.domains.len()
     }
 
-    fn log_z_tempered(&self, beta: f64, _: &[f32]) -> Option<f64> {
-        (beta == 1.0).then(|| log_sum_exp(&self.log_weights))
+    fn at(&self, point: &[f64], score: Option<&mut [f64]>) -> f64 {
+        if self.is_normal() {
+            self.sum(point, Self::log_normal, score)
+        } else {
+            self.sum(point, Self::log_product, score)
+        }
+    }
+
+    fn log_z_tempered(&self, beta: f64) -> Option<f64> {
+        (beta == 1.0).then_some(self.log_z)
+    }
+
+    fn entropy(&self) -> Option<f64> {
+        let each = 0.5 * self.domains.len() as f64;
+        (self.components() == 1 && self.is_normal()).then(|| each - (self.log_scales[0] - self.log_z))
+    }
+
+    /// A Beta law ends with its interval.
+    fn positive_everywhere(&self) -> bool {
+        !self.domains.contains(&Domain::Unit)
     }
 
     fn draw(&self, count: usize, noise: &Noise) -> Option<Vec<f32>> {
-        let log_z = log_sum_exp(&self.log_weights);
-        let mut points = Vec::with_capacity(count * self.dim());
+        let d = self.domains.len();
+        let chosen = |u: f64| self.cumulative.partition_point(|sum| *sum <= u).min(self.components() - 1);
+        if self.is_normal() {
+            let mut values = noise.step(noise.current_step() + 1).normal(count, d);
+            for (row, u) in values.chunks_exact_mut(d).zip(noise.uniform(count, 1)) {
+                let k = chosen(f64::from(u));
+                for (i, value) in row.iter_mut().enumerate() {
+                    let [mean, std] = self.law(k, i);
+                    *value = (mean + std * f64::from(*value)) as f32;
+                }
+            }
+            return Some(values);
+        }
+        let mut points = Vec::with_capacity(count * d);
         for i in 0..count {
             let stream = &mut noise.stream(i);
-            let mut left = stream.uniform();
-            let chosen = self.log_weights.iter().position(|log_weight| {
-                left -= (log_weight - log_z).exp();
-                left < 0.0
-            });
-            let k = chosen.unwrap_or(self.log_weights.len() - 1);
-            let laws = &self.laws[k * self.dim()..][..self.dim()];
-            points.extend(laws.iter().map(|law| law.draw(stream) as f32));
+            let k = chosen(stream.uniform());
+            let laws = self.domains.iter().enumerate();
+            points.extend(laws.map(|(i, domain)| draw(*domain, self.law(k, i), stream) as f32));
         }
         Some(points)
     }
@@ -201,6 +316,7 @@ impl Target for Mixture {
 mod tests {
     use super::*;
     use crate::math::gauss_legendre;
+    use crate::target::Target;
 
     /// The integral over `[low, high]^dim` of a mixture, by quadrature in f32 points.
     fn integral(reward: &Mixture, dim: usize, low: f64, high: f64, nodes: usize) -> f64 {

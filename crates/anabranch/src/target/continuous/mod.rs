@@ -13,31 +13,25 @@
 //! `log Z` is the logarithm of the integral of R. Outside of its space a target is 0.
 
 mod band;
-mod energies;
-mod energy;
+mod density;
 mod function;
-pub mod funnel;
-pub mod gaussian;
-pub mod gaussians;
+mod funnel;
+mod gaussian;
+mod gmm;
 mod mersenne;
 mod mixture;
 mod placed;
 mod recipe;
-mod scored;
 pub mod toy;
-pub mod well;
+mod well;
 
 pub use band::BoxBand;
-pub use energies::EnergyRecipe;
-pub use energy::Energy;
+pub use density::Density;
 pub use function::{Branin, Hartmann6};
 pub use funnel::Funnel;
 pub use gaussian::{DiagonalGaussian, FullGaussian};
 pub use mixture::Mixture;
 pub use placed::{ChartReward, OnCharts, OnPoints};
-pub use recipe::PointRewardRecipe;
+pub use recipe::PointTargetRecipe;
 pub use toy::Toy;
 pub use well::ManyWell;
-
-#[cfg(test)]
-mod tests;

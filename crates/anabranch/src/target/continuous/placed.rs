@@ -40,6 +40,10 @@ impl Target for OnPoints {
         self.reward.condition_width()
     }
 
+    fn partial(&self, states: &[f32], conditions: &[f32], out: &mut [f64]) -> Result<bool, Failure> {
+        self.reward.partial(&self.points(states), conditions, out)
+    }
+
     fn log_z_tempered(&self, beta: f64, condition: &[f32]) -> Option<f64> {
         self.reward.log_z_tempered(beta, condition)
     }
@@ -48,6 +52,10 @@ impl Target for OnPoints {
         let points = self.reward.draw(count, noise)?;
         let states = points.chunks_exact(self.dim).flat_map(|point| point.iter().chain(&self.rest).copied());
         Some(states.collect())
+    }
+
+    fn parts(&self, objects: &[f32], batch: usize, out: &mut Vec<f64>) -> Result<usize, Failure> {
+        self.reward.parts(&self.points(objects), batch, out)
     }
 
     fn is_mode(&self, object: &[f32]) -> Option<bool> {

@@ -1,9 +1,10 @@
 //! From a formula's text to its program.
 
+use std::f64::consts::{LN_2, LN_10};
 use std::iter::Peekable;
 use std::vec::IntoIter;
 
-use super::{Binary, DEPTH, Op, Unary};
+use super::{Binary, DEPTH, LN, Op, Unary};
 use crate::error::{Problem, quoted};
 
 /// The longest text, in characters.
@@ -12,55 +13,94 @@ const LONGEST: usize = 10_000;
 /// The most numbers of a condition that a formula may name.
 const MOST_CONDITIONS: usize = 1000;
 
-/// Functions of one number.
+/// Functions of one number; where one jumps its derivative there is 0.
 const FUNCTIONS: [(&str, Unary); 21] = [
-    ("abs", f64::abs),
-    ("acos", f64::acos),
-    ("asin", f64::asin),
-    ("atan", f64::atan),
-    ("ceil", f64::ceil),
-    ("cos", f64::cos),
-    ("cosh", f64::cosh),
-    ("exp", f64::exp),
-    ("floor", f64::floor),
-    ("ln", f64::ln),
-    ("log", f64::ln),
-    ("log10", f64::log10),
-    ("log2", f64::log2),
-    ("round", f64::round),
-    ("sigmoid", |x| 1.0 / (1.0 + (-x).exp())),
-    ("sign", |x| f64::from(i8::from(x > 0.0) - i8::from(x < 0.0))),
-    ("sin", f64::sin),
-    ("sinh", f64::sinh),
-    ("sqrt", f64::sqrt),
-    ("tan", f64::tan),
-    ("tanh", f64::tanh),
+    ("abs", Unary { of: f64::abs, slope: sign }),
+    ("acos", Unary { of: f64::acos, slope: |x| -1.0 / (1.0 - x * x).sqrt() }),
+    ("asin", Unary { of: f64::asin, slope: |x| 1.0 / (1.0 - x * x).sqrt() }),
+    ("atan", Unary { of: f64::atan, slope: |x| 1.0 / (1.0 + x * x) }),
+    ("ceil", Unary { of: f64::ceil, slope: |_| 0.0 }),
+    ("cos", Unary { of: f64::cos, slope: |x| -x.sin() }),
+    ("cosh", Unary { of: f64::cosh, slope: f64::sinh }),
+    ("exp", Unary { of: f64::exp, slope: f64::exp }),
+    ("floor", Unary { of: f64::floor, slope: |_| 0.0 }),
+    ("ln", LN),
+    ("log", LN),
+    ("log10", Unary { of: f64::log10, slope: |x| 1.0 / (x * LN_10) }),
+    ("log2", Unary { of: f64::log2, slope: |x| 1.0 / (x * LN_2) }),
+    ("round", Unary { of: f64::round, slope: |_| 0.0 }),
+    ("sigmoid", Unary { of: sigmoid, slope: |x| sigmoid(x) * sigmoid(-x) }),
+    ("sign", Unary { of: sign, slope: |_| 0.0 }),
+    ("sin", Unary { of: f64::sin, slope: f64::cos }),
+    ("sinh", Unary { of: f64::sinh, slope: f64::cosh }),
+    ("sqrt", Unary { of: f64::sqrt, slope: |x| 0.5 / x.sqrt() }),
+    ("tan", Unary { of: f64::tan, slope: |x| x.cos().powi(-2) }),
+    ("tanh", Unary { of: f64::tanh, slope: |x| x.cosh().powi(-2) }),
 ];
+
+const NEGATION: Unary = Unary { of: |x| -x, slope: |_| -1.0 };
+
+fn sign(x: f64) -> f64 {
+    f64::from(i8::from(x > 0.0) - i8::from(x < 0.0))
+}
+
+fn sigmoid(x: f64) -> f64 {
+    1.0 / (1.0 + (-x).exp())
+}
 
 /// Functions of two numbers or more; one that is no number stays one.
 const JOINS: [(&str, Binary); 2] = [
-    ("max", |a, b| if a > b || a.is_nan() { a } else { b }),
-    ("min", |a, b| if a < b || a.is_nan() { a } else { b }),
+    (
+        "max",
+        Binary {
+            of: |a, b| if a > b || a.is_nan() { a } else { b },
+            slopes: |a, b| if a > b || a.is_nan() { [1.0, 0.0] } else { [0.0, 1.0] },
+        },
+    ),
+    (
+        "min",
+        Binary {
+            of: |a, b| if a < b || a.is_nan() { a } else { b },
+            slopes: |a, b| if a < b || a.is_nan() { [1.0, 0.0] } else { [0.0, 1.0] },
+        },
+    ),
 ];
 
+const SUM: Binary = Binary { of: |a, b| a + b, slopes: |_, _| [1.0, 1.0] };
+const PRODUCT: Binary = Binary { of: |a, b| a * b, slopes: |a, b| [b, a] };
+const QUOTIENT: Binary = Binary { of: |a, b| a / b, slopes: |a, b| [1.0 / b, -a / (b * b)] };
+const EXPONENTIATION: Binary = Binary { of: f64::powf, slopes: power_slopes };
+
+/// `b a^(b-1)` and `a^b ln a`, with their limits where a power does not depend on `a`, or `a` is 0.
+fn power_slopes(a: f64, b: f64) -> [f64; 2] {
+    let by_base = if b == 0.0 { 0.0 } else { b * a.powf(b - 1.0) };
+    let by_exponent = if a == 0.0 && b > 0.0 { 0.0 } else { a.powf(b) * a.ln() };
+    [by_base, by_exponent]
+}
+
 /// Functions over all cells, and what they start from.
-const FOLDS: [(&str, f64, Binary); 2] = [("prod", 1.0, |a, b| a * b), ("sum", 0.0, |a, b| a + b)];
+const FOLDS: [(&str, f64, Binary); 2] = [("prod", 1.0, PRODUCT), ("sum", 0.0, SUM)];
+
+/// A comparison, 1 or 0.
+const fn comparison(of: fn(f64, f64) -> f64) -> Binary {
+    Binary { of, slopes: |_, _| [0.0; 2] }
+}
 
 /// A binary operator: its text, how tight it binds, and what it does. `^` alone binds from the right.
 type Operator = (&'static str, u8, Binary);
 
 const OPERATORS: [Operator; 11] = [
-    ("<", 1, |a, b| f64::from(u8::from(a < b))),
-    ("<=", 1, |a, b| f64::from(u8::from(a <= b))),
-    (">", 1, |a, b| f64::from(u8::from(a > b))),
-    (">=", 1, |a, b| f64::from(u8::from(a >= b))),
-    ("==", 1, |a, b| f64::from(u8::from(a == b))),
-    ("!=", 1, |a, b| f64::from(u8::from(a != b))),
-    ("+", 2, |a, b| a + b),
-    ("-", 2, |a, b| a - b),
-    ("*", 3, |a, b| a * b),
-    ("/", 3, |a, b| a / b),
-    ("^", POWER, f64::powf),
+    ("<", 1, comparison(|a, b| f64::from(u8::from(a < b)))),
+    ("<=", 1, comparison(|a, b| f64::from(u8::from(a <= b)))),
+    (">", 1, comparison(|a, b| f64::from(u8::from(a > b)))),
+    (">=", 1, comparison(|a, b| f64::from(u8::from(a >= b)))),
+    ("==", 1, comparison(|a, b| f64::from(u8::from(a == b)))),
+    ("!=", 1, comparison(|a, b| f64::from(u8::from(a != b)))),
+    ("+", 2, SUM),
+    ("-", 2, Binary { of: |a, b| a - b, slopes: |_, _| [1.0, -1.0] }),
+    ("*", 3, PRODUCT),
+    ("/", 3, QUOTIENT),
+    ("^", POWER, EXPONENTIATION),
 ];
 
 /// How tight a sign before a term and a power bind.
@@ -232,7 +272,7 @@ impl Parser<'_> {
             }
             Kind::Sign("-") => {
                 self.formula(SIGN)?;
-                self.emit(token.at, Op::Unary(|x| -x), 1)
+                self.emit(token.at, Op::Unary(NEGATION), 1)
             }
             Kind::Sign("+") => self.formula(SIGN),
             Kind::Sign(_) => Err(self.wrong(token.at, &token.found()).allowed(wanted)),
@@ -348,6 +388,35 @@ mod tests {
 
     fn message(text: &str) -> String {
         program("reward.log_reward", text, 4).expect_err(text).to_string()
+    }
+
+    /// By difference quotients to fourth order, where a function has values.
+    #[test]
+    fn every_function_has_its_derivative() {
+        let quotient = |of: &dyn Fn(f64) -> f64, x: f64| {
+            let one = |step: f64| (of(x + step) - of(x - step)) / (2.0 * step);
+            (4.0 * one(1e-3) - one(2e-3)) / 3.0
+        };
+        let close = |found: f64, expected: f64| (found - expected).abs() < 1e-8 * (1.0 + expected.abs());
+        let mut compared = 0;
+        let points = [-2.3, -0.8, -0.3, 0.2, 0.6, 1.7];
+        for (name, Unary { of, slope }) in FUNCTIONS.into_iter().chain([("-", NEGATION)]) {
+            for x in points.into_iter().filter(|x| quotient(&of, *x).is_finite()) {
+                assert!(close(slope(x), quotient(&of, x)), "{name}({x}): {}", slope(x));
+                compared += 1;
+            }
+        }
+        let operators = OPERATORS.into_iter().map(|(name, _, of)| (name, of));
+        for (name, Binary { of, slopes }) in operators.chain(JOINS) {
+            for (a, b) in points.into_iter().flat_map(|a| points.map(|b| (a, 1.1 * b + 0.07))) {
+                let expected = [quotient(&|x| of(x, b), a), quotient(&|x| of(a, x), b)];
+                for k in (0..2).filter(|k| expected[*k].is_finite()) {
+                    assert!(close(slopes(a, b)[k], expected[k]), "{a} {name} {b}: {:?}", slopes(a, b));
+                    compared += 1;
+                }
+            }
+        }
+        assert!(compared > 900, "{compared}");
     }
 
     #[test]

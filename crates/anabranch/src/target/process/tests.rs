@@ -1,12 +1,13 @@
 use std::time::Instant;
 
 use super::*;
+use crate::environment::Cell;
 
 /// A reward by a Python program whose text is given.
-fn python(text: &str, settings: ProcessSettings) -> Process {
+fn python(text: &str, settings: ProcessSettings) -> Process<Cell> {
     let command = ["python3", "-c", text].map(str::to_owned).to_vec();
     let describe = Describe::new(|x| format!("({}, {})", x[0], x[1]));
-    Process::new(ProcessSettings { command, ..settings }, describe).unwrap()
+    Process::new(ProcessSettings { command, ..settings }, Some(describe)).unwrap()
 }
 
 fn settings() -> ProcessSettings {
@@ -16,6 +17,10 @@ fn settings() -> ProcessSettings {
         restarts: 2,
         failed: None,
         conditions: 0,
+        partial: false,
+        gradients: false,
+        log_z: None,
+        place: "reward".to_owned(),
     }
 }
 
@@ -30,7 +35,7 @@ fn answering(answer: &str) -> String {
     )
 }
 
-fn ask(reward: &Process, objects: &[Cell]) -> Result<Vec<f64>, Failure> {
+fn ask(reward: &Process<Cell>, objects: &[Cell]) -> Result<Vec<f64>, Failure> {
     let mut out = vec![f64::NAN; objects.len() / 2];
     reward.log_rewards(objects, &[], &mut out).map(|()| out)
 }
@@ -187,10 +192,10 @@ fn what_is_out_of_step_is_started_again() {
 fn a_program_that_is_not_there() {
     let command = vec!["/no/such/program".to_owned()];
     let describe = Describe::new(|_| String::new());
-    let reward = Process::new(ProcessSettings { command, ..settings() }, describe.clone()).unwrap();
+    let reward = Process::new(ProcessSettings { command, ..settings() }, Some(describe.clone())).unwrap();
     let words = stopped(ask(&reward, &[1, 2]));
     assert!(words.starts_with("reward.command: found \"/no/such/program\": no such file"), "{words}");
-    let message = |settings| Process::new(settings, describe.clone()).unwrap_err().to_string();
+    let message = |settings| Process::new(settings, Some(describe.clone())).unwrap_err().to_string();
     assert!(message(settings()).starts_with("command: found no program"));
     let timeout = ProcessSettings { command: vec!["sh".into()], timeout: Duration::ZERO, ..settings() };
     assert!(message(timeout).starts_with("timeout: found 0 s"));
@@ -242,4 +247,74 @@ fn threads_take_turns() {
             });
         }
     });
+}
+
+/// A program over points, of which the first half of the text is given: what it answers.
+fn over_points(answer: &str, settings: ProcessSettings) -> Process<f32> {
+    let text = format!(
+        "import json, sys\n\
+         for line in sys.stdin:\n\
+         \tq = json.loads(line)\n\
+         \txs = q['objects']\n\
+         \tprint(json.dumps({answer}), flush=True)\n"
+    );
+    let command = ["python3", "-c", &text].map(str::to_owned).to_vec();
+    Process::new(ProcessSettings { command, ..settings }, None).unwrap()
+}
+
+#[test]
+fn points_are_lists_of_numbers_and_may_have_gradients() {
+    let answer = "{'log_rewards': [-x * x + y for x, y in xs], \
+                  **({'gradients': [[-2 * x, 1] for x, y in xs]} if q.get('gradients') else {})}";
+    let target = over_points(answer, ProcessSettings { gradients: true, ..settings() });
+    let points = [0.1f32, 2.0, -3.0, 0.5];
+    let exact = points.chunks(2).map(|p| f64::from(p[1]) - f64::from(p[0]).powi(2)).collect::<Vec<_>>();
+    let (mut out, mut scores) = ([f64::NAN; 2], [f64::NAN; 4]);
+    target.log_rewards(&points, &[], &mut out).unwrap();
+    assert!(out.iter().zip(&exact).all(|(a, b)| (a - b).abs() < 1e-15), "{out:?}, {exact:?}");
+    target.log_rewards_with_scores(&points, &[], &mut out, &mut scores).unwrap();
+    assert!(out.iter().zip(&exact).all(|(a, b)| (a - b).abs() < 1e-15), "{out:?}, {exact:?}");
+    assert_eq!(scores, [-2.0 * f64::from(0.1f32), 1.0, 6.0, 1.0]);
+    // What is no number is nothing to ask about.
+    target.log_rewards_with_scores(&[f32::NAN, 2.0], &[], &mut out[..1], &mut scores[..2]).unwrap();
+    assert!(out[0].is_nan() && scores[0].is_nan());
+}
+
+#[test]
+fn gradients_that_do_not_fit_skip_their_batch() {
+    for (answer, words) in [
+        ("{'log_rewards': [1.0]}", "without gradients, which it was asked for"),
+        ("{'log_rewards': [1.0], 'gradients': [[1.0]]}", "not one list per object, of 2 numbers each"),
+        ("{'log_rewards': [1.0], 'gradients': []}", "not one list per object"),
+        ("{'log_rewards': [1.0], 'gradients': [None]}", "not one list per object"),
+        ("{'log_rewards': [1.0], 'gradients': [[1.0, None]]}", "invalid type: null"),
+    ] {
+        let target = over_points(answer, ProcessSettings { gradients: true, ..settings() });
+        let found = target.log_rewards_with_scores(&[0.5, 1.0], &[], &mut [0.0], &mut [0.0; 2]);
+        let Err(Failure::Skip(found)) = found else { panic!("{answer}: {found:?}") };
+        assert!(found.contains(words), "{found}");
+    }
+    // An object that failed has a constant instead.
+    let failed = ProcessSettings { gradients: true, failed: Some(-9.0), ..settings() };
+    let target = over_points("{'log_rewards': [None], 'gradients': [None]}", failed);
+    let (mut out, mut scores) = ([0.0], [1.0; 2]);
+    target.log_rewards_with_scores(&[0.5, 1.0], &[], &mut out, &mut scores).unwrap();
+    assert_eq!((out, scores), ([-9.0], [0.0; 2]));
+    let without = over_points("{'log_rewards': [1.0]}", settings());
+    let found = without.log_rewards_with_scores(&[0.5, 1.0], &[], &mut out, &mut scores);
+    let Err(Failure::Stop(error)) = found else { panic!("{found:?}") };
+    assert!(error.to_string().starts_with("the target: found one that has no gradient"), "{error}");
+}
+
+#[test]
+fn states_on_the_way_come_in_batches() {
+    let text = answering(
+        "json.dumps({'log_rewards': [(10 if q.get('partial') else 1) * (x + y) for x, y in xs]})",
+    );
+    let reward = python(&text, ProcessSettings { partial: true, ..settings() });
+    let mut out = [f64::NAN; 3];
+    assert!(reward.partial(&[1, 2, 3, 4, 5, 6], &[], &mut out).unwrap());
+    assert_eq!(out, [30.0, 70.0, 110.0]);
+    assert_eq!(ask(&reward, &[1, 2]).unwrap(), [3.0]);
+    assert!(!python(&text, settings()).partial(&[1, 2], &[], &mut out).unwrap());
 }

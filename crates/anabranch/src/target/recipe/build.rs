@@ -4,14 +4,15 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{DEFAULT_BETA, LatticeName, RewardRecipe};
+use super::{DEFAULT_BETA, LatticeName, ProcessRecipe, RewardRecipe};
 use crate::environment::Cell;
+use crate::environment::Number;
 use crate::error::{Error, Problem, Result, quoted};
 use crate::rng::{Noise, Purpose};
 use crate::target::{
-    AdditiveEnergies, Classifier, ClassifierSettings, Counting, Entropic, Expression, Gamble, GridReward,
-    Ising, Items, LARGEST, LEAST, PlantedModes, Preference, Process, ProcessSettings, Shape, Space, Table,
-    Target, Tempered, Transform, within,
+    AdditiveEnergies, Classifier, ClassifierSettings, Counting, Describe, Entropic, Expression, Gamble,
+    GridReward, Ising, Items, LARGEST, LEAST, PlantedModes, Preference, Process, ProcessSettings, Shape,
+    Space, Table, Target, Tempered, Transform, within,
 };
 
 /// The keys of a classifier.
@@ -54,12 +55,14 @@ impl RewardRecipe {
                 if !Path::new(file).exists() {
                     let allowed = "a CSV file with the header object,reward; data/README.md says how to make published ones";
                     let problem = Problem::new("file", format!("{}, which is not there", quoted(file)));
-                    return Err(inside(place, problem.allowed(allowed)));
+                    return Err(inside(place, problem.allowed(allowed)).into());
                 }
                 Ok(Arc::new(Table::read(Path::new(file), transform, space)?) as Arc<dyn Target<Cell>>)
             }
-            Self::Expression { log_reward, reward } => expression(log_reward, reward, shape.cells()),
-            Self::Process { .. } => self.process(space),
+            Self::Expression { log_reward, reward } => {
+                shared(formula(log_reward.as_deref(), reward.as_deref(), shape.cells()))
+            }
+            Self::Process(process) => process.over_objects(place, space),
             Self::Classifier { file, width, beta, least, seed } => {
                 let settings = ClassifierSettings { width: *width, beta: *beta, least: *least, seed: *seed };
                 let trained = Classifier::train(file.as_deref().map(Path::new), &settings, space);
@@ -67,7 +70,7 @@ impl RewardRecipe {
                     Ok(classifier) => Ok(Arc::new(classifier)),
                     // A problem of the file names the file; one of a key, the key.
                     Err(Error::Input(problem)) if KEYS.contains(&problem.place()) => {
-                        Err(inside(place, *problem))
+                        Err(inside(place, *problem).into())
                     }
                     Err(other) => Err(other),
                 };
@@ -92,7 +95,7 @@ impl RewardRecipe {
                 shared(Entropic::new(part, *scale, space.describe.clone()))
             }
         };
-        built.map_err(|problem| inside(place, problem))
+        Ok(built.map_err(|problem| inside(place, problem))?)
     }
 
     fn ising(&self, shape: &Shape) -> Built {
@@ -160,22 +163,68 @@ impl RewardRecipe {
         }
         shared(PlantedModes::new(&drawn, word, weight, near.unwrap_or(bits / 4)))
     }
+}
 
-    fn process(&self, space: &Space) -> Built {
-        let Self::Process { command, timeout, restarts, failed, conditions } = self else {
-            unreachable!("a process")
-        };
-        within("timeout", *timeout, 1e-3, 1e6)?;
-        within("conditions", *conditions as f64, 0.0, 65535.0)?;
-        failed.map_or(Ok(()), |failed| within("failed", failed, -LARGEST, LARGEST))?;
+impl ProcessRecipe {
+    /// The program, not started yet; `place` is where the recipe names it. Without `describe` it reads points.
+    ///
+    /// # Errors
+    /// If a value is not allowed.
+    pub(in crate::target) fn build<C: Number>(
+        &self,
+        place: &str,
+        describe: Option<Describe<C>>,
+    ) -> Result<Process<C>, Problem> {
+        within("timeout", self.timeout, 1e-3, 1e6)?;
+        within("conditions", self.conditions as f64, 0.0, 65535.0)?;
+        self.failed.map_or(Ok(()), |failed| within("failed", failed, -LARGEST, LARGEST))?;
+        known_log_z(self.log_z, self.conditions)?;
         let settings = ProcessSettings {
-            command: command.clone(),
-            timeout: Duration::from_secs_f64(*timeout),
-            restarts: *restarts,
-            failed: *failed,
-            conditions: *conditions,
+            command: self.command.clone(),
+            timeout: Duration::from_secs_f64(self.timeout),
+            restarts: self.restarts,
+            failed: self.failed,
+            conditions: self.conditions,
+            partial: self.partial,
+            gradients: self.gradients,
+            log_z: self.log_z,
+            place: place.to_owned(),
         };
-        shared(Process::new(settings, space.describe.clone()))
+        Process::new(settings, describe)
+    }
+
+    fn over_objects(&self, place: &str, space: &Space<'_>) -> Built {
+        let of_points = [("gradients", self.gradients), ("dimension", self.dimension.is_some())];
+        if let Some((key, _)) = of_points.into_iter().find(|(_, given)| *given) {
+            let found = "it, over objects that are no points";
+            return Err(Problem::new(key, found).allowed("neither gradients nor dimension"));
+        }
+        shared(self.build(place, Some(space.describe.clone())))
+    }
+}
+
+/// Checks a `log Z` that the user knows.
+pub(in crate::target) fn known_log_z(log_z: Option<f64>, conditions: usize) -> Result<(), Problem> {
+    if log_z.is_some() && conditions > 0 {
+        let found = "one number, where the target depends on a condition";
+        return Err(Problem::new("log_z", found).allowed("none, or no condition"));
+    }
+    log_z.map_or(Ok(()), |log_z| within("log_z", log_z, -LARGEST, LARGEST))
+}
+
+/// The formula of `log R`, or of `R`, over so many cells.
+///
+/// # Errors
+/// If not one of them is given, or it is no formula.
+pub(in crate::target) fn formula(
+    log_reward: Option<&str>,
+    reward: Option<&str>,
+    cells: usize,
+) -> Result<Expression, Problem> {
+    exactly_one(&[("log_reward", log_reward.is_some()), ("reward", reward.is_some())])?;
+    match log_reward {
+        Some(text) => Expression::log_reward("log_reward", text, cells),
+        None => Expression::reward("reward", reward.unwrap_or_default(), cells),
     }
 }
 
@@ -183,10 +232,10 @@ fn shared<R: Target<Cell> + 'static>(reward: Result<R, Problem>) -> Built {
     reward.map(|reward| Arc::new(reward) as Arc<dyn Target<Cell>>)
 }
 
-/// The problem with a key of the reward at `place`.
-fn inside(place: &str, problem: Problem) -> Error {
+/// The problem of a key in the target at `place`, or of the target itself.
+pub(crate) fn inside(place: &str, problem: Problem) -> Problem {
     let key = format!("{place}.{}", problem.place());
-    problem.at(key).into()
+    problem.at(key.trim_end_matches('.'))
 }
 
 /// The problem of a reward for other objects.
@@ -243,14 +292,6 @@ fn additive(energies: &[Vec<f64>], beta: f64, shape: &Shape) -> Built {
     let reward = AdditiveEnergies::new(energies, beta, counting)?;
     per_item("energies.0", energies[0].len(), shape)?;
     shared(Ok(reward))
-}
-
-fn expression(log_reward: &Option<String>, reward: &Option<String>, cells: usize) -> Built {
-    exactly_one(&[("log_reward", log_reward.is_some()), ("reward", reward.is_some())])?;
-    shared(match log_reward {
-        Some(text) => Expression::log_reward("log_reward", text, cells),
-        None => Expression::reward("reward", reward.as_deref().unwrap_or_default(), cells),
-    })
 }
 
 #[cfg(test)]

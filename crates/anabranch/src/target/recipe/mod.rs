@@ -6,6 +6,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Beta, Combination};
+pub(crate) use build::inside;
+pub(super) use build::{formula, known_log_z};
 
 /// A reward of discrete objects in a recipe.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -157,22 +159,7 @@ pub enum RewardRecipe {
         reward: Option<String>,
     },
     /// Another program, which answers lines of JSON.
-    Process {
-        /// The program and its arguments.
-        command: Vec<String>,
-        /// Seconds that a batch may take.
-        #[serde(default = "minute")]
-        timeout: f64,
-        /// How often, in all, the program is started again.
-        #[serde(default = "ten")]
-        restarts: usize,
-        /// The log-reward of an object that the program answers `null` for; without it, its batch is skipped.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        failed: Option<f64>,
-        /// How many numbers a condition has.
-        #[serde(default)]
-        conditions: usize,
-    },
+    Process(ProcessRecipe),
     /// What a classifier says of words, which is trained on labelled ones: `R = max(probability, least)^beta`.
     Classifier {
         /// A CSV file with the header `object,label`, plain or gzipped, labels being 0 and 1; 4620 peptides with and without
@@ -239,6 +226,38 @@ impl Default for RewardRecipe {
 /// `beta` of planted modes where nothing is given.
 const DEFAULT_BETA: f64 = 3.0;
 
+/// A program in a recipe.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ProcessRecipe {
+    /// The program and its arguments.
+    pub command: Vec<String>,
+    /// Seconds that a batch may take.
+    #[serde(default = "minute")]
+    pub timeout: f64,
+    /// How often, in all, the program is started again.
+    #[serde(default = "ten")]
+    pub restarts: usize,
+    /// The log-reward of an object that the program answers `null` for; without it, its batch is skipped.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failed: Option<f64>,
+    /// How many numbers a condition has.
+    #[serde(default)]
+    pub conditions: usize,
+    /// Whether the program answers about states on the way to an object, too.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub partial: bool,
+    /// Over points: whether the program answers gradients where it is asked for them.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub gradients: bool,
+    /// Over points: how many coordinates there are, where the space does not say it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dimension: Option<usize>,
+    /// The logarithm of Z, where you know it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub log_z: Option<f64>,
+}
+
 /// A lattice of spins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
@@ -282,15 +301,15 @@ impl From<BetaRecipe> for Beta {
     }
 }
 
-fn by_condition() -> BetaRecipe {
+pub(super) fn by_condition() -> BetaRecipe {
     BetaRecipe::Condition(ByCondition::Condition)
 }
 
-fn one() -> f64 {
+pub(super) fn one() -> f64 {
     1.0
 }
 
-fn two() -> f64 {
+pub(super) fn two() -> f64 {
     2.0
 }
 
@@ -306,11 +325,11 @@ fn ten_thousandth() -> f64 {
     1e-4
 }
 
-fn half() -> f64 {
+pub(super) fn half() -> f64 {
     0.5
 }
 
-fn tenth() -> f64 {
+pub(super) fn tenth() -> f64 {
     0.1
 }
 
@@ -340,6 +359,32 @@ fn sixty() -> usize {
 
 fn ten() -> usize {
     10
+}
+
+impl ProcessRecipe {
+    /// Its name and the program in one line.
+    pub fn formula(&self) -> String {
+        format!("process: {}", self.command.join(" "))
+    }
+}
+
+pub(super) fn expression(log_reward: Option<&str>, reward: Option<&str>) -> String {
+    match log_reward {
+        Some(formula) => format!("expression: log R = {formula}"),
+        None => format!("expression: R = {}", reward.unwrap_or_default()),
+    }
+}
+
+pub(super) fn tempered(reward: &str) -> String {
+    format!("tempered: r^beta, r = [{reward}]")
+}
+
+pub(super) fn preference(combination: Combination, rewards: impl Iterator<Item = String>) -> String {
+    let sum = match combination {
+        Combination::LogLinear => "prod_k r_k^(beta c_k)",
+        Combination::Linear => "(sum_k c_k r_k)^beta",
+    };
+    format!("preference: {sum} of [{}]", rewards.collect::<Vec<_>>().join("; "))
 }
 
 impl RewardRecipe {
@@ -379,22 +424,16 @@ impl RewardRecipe {
                 )
             }
             Self::Table { file, .. } => format!("table: {file}"),
-            Self::Expression { log_reward: Some(formula), .. } => format!("expression: log R = {formula}"),
-            Self::Expression { reward, .. } => format!("expression: R = {}", reward.as_deref().unwrap_or("")),
-            Self::Process { command, .. } => format!("process: {}", command.join(" ")),
+            Self::Expression { log_reward, reward } => expression(log_reward.as_deref(), reward.as_deref()),
+            Self::Process(process) => process.formula(),
             Self::Classifier { file, beta, least, .. } => {
                 let data = file.as_deref().unwrap_or("peptides");
                 format!("classifier: max(P(label 1), {least})^{beta}, trained on {data}")
             }
             Self::Preference { rewards, combination, .. } => {
-                let parts: Vec<String> = rewards.iter().map(Self::formula).collect();
-                let sum = match combination {
-                    Combination::LogLinear => "prod_k r_k^(beta c_k)",
-                    Combination::Linear => "(sum_k c_k r_k)^beta",
-                };
-                format!("preference: {sum} of [{}]", parts.join("; "))
+                preference(*combination, rewards.iter().map(Self::formula))
             }
-            Self::Tempered { reward, .. } => format!("tempered: r^beta, r = [{}]", reward.formula()),
+            Self::Tempered { reward, .. } => tempered(&reward.formula()),
             Self::Gamble { reward, probability, factor } => {
                 format!("gamble: r, or {factor} r with probability {probability}, r = [{}]", reward.formula())
             }

@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::environment::continuous::{CartesianBox, Continuous, Domain, Hybrid, PolarBox, Walk};
 use crate::error::{Problem, Result};
-use crate::target::continuous::{ChartReward, OnCharts, OnPoints, PointRewardRecipe};
-use crate::target::{LARGEST, LEAST, Target, within};
+use crate::target::continuous::{ChartReward, OnCharts, OnPoints, PointTargetRecipe};
+use crate::target::{LARGEST, LEAST, Target, inside, within};
 
 /// Points of the unit box, built by steps away from the origin.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -26,7 +26,7 @@ pub struct BoxRecipe {
     pub steps: BoxSteps,
     /// The reward.
     #[serde(default)]
-    pub reward: PointRewardRecipe,
+    pub reward: PointTargetRecipe,
 }
 
 /// What a step in the box is.
@@ -55,7 +55,7 @@ pub struct LineRecipe {
     #[serde(default = "unit")]
     pub sigma: f32,
     /// The reward.
-    pub reward: PointRewardRecipe,
+    pub reward: PointTargetRecipe,
 }
 
 /// Angles, reached by a walk.
@@ -70,7 +70,7 @@ pub struct TorusRecipe {
     #[schemars(range(min = 1))]
     pub steps: usize,
     /// The reward.
-    pub reward: PointRewardRecipe,
+    pub reward: PointTargetRecipe,
 }
 
 /// A choice of a chart, then a value for each of its axes.
@@ -93,7 +93,7 @@ pub struct ChartRecipe {
     pub weight: f64,
     /// The reward of the values: 1 unless given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub reward: Option<PointRewardRecipe>,
+    pub reward: Option<PointTargetRecipe>,
 }
 
 /// Where a value lives.
@@ -152,11 +152,8 @@ fn environment(built: Result<impl Continuous + 'static>) -> Result<Arc<dyn Conti
     })
 }
 
-fn reward(recipe: &PointRewardRecipe, place: &str, domains: &[Domain]) -> Result<Arc<dyn Target>> {
-    Ok(recipe.build(domains).map_err(|problem| {
-        let key = format!("{place}.{}", problem.place());
-        problem.at(key)
-    })?)
+fn reward(recipe: &PointTargetRecipe, place: &str, domains: &[Domain]) -> Result<Arc<dyn Target>> {
+    Ok(recipe.build(domains, place).map_err(|problem| inside(place, problem))?)
 }
 
 impl BoxRecipe {
@@ -222,6 +219,11 @@ impl HybridRecipe {
             }
             let own = chart.reward.as_ref();
             let own = own.map(|recipe| reward(recipe, &format!("{place}.reward"), domains)).transpose()?;
+            if own.as_ref().is_some_and(|reward| reward.condition_width() > 0) {
+                return Err(Problem::new(format!("{place}.reward"), "one that depends on a condition")
+                    .allowed("one without conditions; those of a box, a line or a torus may have them")
+                    .into());
+            }
             rewards.push(ChartReward { log_weight: chart.weight.ln(), axes: domains.len(), reward: own });
         }
         Ok((environment(Hybrid::new(charts))?, Arc::new(OnCharts::new(rewards))))
@@ -234,7 +236,7 @@ impl HybridRecipe {
 
     pub(super) fn formula(&self) -> String {
         let of = |chart: &ChartRecipe| {
-            let own = chart.reward.as_ref().map_or("1".to_owned(), PointRewardRecipe::formula);
+            let own = chart.reward.as_ref().map_or("1".to_owned(), PointTargetRecipe::formula);
             format!("{} [{own}]", chart.weight)
         };
         format!("by chart: {}", self.charts.iter().map(of).collect::<Vec<_>>().join("; "))

@@ -13,7 +13,7 @@ use std::f64::consts::{FRAC_1_SQRT_2, PI, TAU};
 use std::sync::OnceLock;
 
 use crate::math::gauss_legendre;
-use crate::target::continuous::scored::log_sum_exp_visit;
+use crate::target::continuous::density::log_sum_exp_visit;
 
 /// Equally likely arms of a curve, convolved.
 pub struct Curve {

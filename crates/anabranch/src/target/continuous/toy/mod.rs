@@ -21,9 +21,7 @@ mod rings;
 
 use rayon::prelude::*;
 
-use super::Energy;
-use super::scored::with_score;
-use crate::chain::{LogWeight, State};
+use super::Density;
 use crate::rng::{Noise, Purpose};
 use curve::Curve;
 
@@ -103,21 +101,24 @@ impl Toy {
     }
 }
 
-impl Energy for Toy {
+impl Density for Toy {
     fn dimension(&self) -> usize {
         2
     }
 
-    fn log_density(&self, x: &State) -> LogWeight {
-        with_score(x, |point, score| {
-            let (value, gradient) = self.log_density_at([point[0], point[1]]);
+    fn at(&self, point: &[f64], score: Option<&mut [f64]>) -> f64 {
+        let (value, gradient) = self.log_density_at([point[0], point[1]]);
+        if let Some(score) = score {
             score.copy_from_slice(&gradient);
-            value
-        })
+        }
+        value
     }
 
-    fn log_z(&self) -> Option<f64> {
-        Some(0.0)
+    fn log_z_tempered(&self, beta: f64) -> Option<f64> {
+        match self {
+            Self::Checkerboard => Some((1.0 - beta) * checkerboard::AREA.ln()),
+            _ => (beta == 1.0).then_some(0.0),
+        }
     }
 
     fn entropy(&self) -> Option<f64> {
@@ -128,9 +129,9 @@ impl Energy for Toy {
         *self != Self::Checkerboard
     }
 
-    fn sample(&self, rows: usize, noise: &Noise) -> Option<Vec<f32>> {
-        let uniforms = noise.uniform(rows, 4);
-        let normals = noise.step(noise.current_step() + 1).normal(rows, 2);
+    fn draw(&self, count: usize, noise: &Noise) -> Option<Vec<f32>> {
+        let uniforms = noise.uniform(count, 4);
+        let normals = noise.step(noise.current_step() + 1).normal(count, 2);
         let pairs = uniforms.chunks_exact(4).zip(normals.chunks_exact(2));
         let points = pairs.flat_map(|(u, n)| {
             let [u0, u1, u2] = [f64::from(u[0]), f64::from(u[1]), f64::from(u[2])];
@@ -151,7 +152,7 @@ pub fn entropy(name: &str) -> Option<f64> {
 /// If there is no density of that name.
 pub fn sample(name: &str, rows: usize, seed: u64) -> Vec<f32> {
     let toy = Toy::named(name).unwrap_or_else(|| panic!("no toy density is called {name}"));
-    toy.sample(rows, &Noise::new(seed, Purpose::Target)).expect("every toy has an exact sampler")
+    toy.draw(rows, &Noise::new(seed, Purpose::Target)).expect("every toy has an exact sampler")
 }
 
 /// The exact log-density of each of the row-major `rows`, nats: its mean's negative over test rows is what no model's

@@ -12,7 +12,7 @@
 
 use std::f64::consts::TAU;
 
-use crate::target::continuous::scored::log_sum_exp_visit;
+use crate::target::continuous::density::log_sum_exp_visit;
 
 const ARMS: usize = 5;
 const RADIAL: f64 = 0.3;

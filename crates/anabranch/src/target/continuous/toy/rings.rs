@@ -10,7 +10,7 @@
 
 use std::f64::consts::TAU;
 
-use crate::target::continuous::scored::log_sum_exp_visit;
+use crate::target::continuous::density::log_sum_exp_visit;
 
 const RADII: [f64; 4] = [0.75, 1.5, 2.25, 3.0];
 const STD: f64 = 0.06;

@@ -1,24 +1,30 @@
-//! Laws of rewards, by enumeration.
+//! Laws of targets, over one list of each kind: of objects, by enumeration, and of points, by integrals and draws.
 
-use std::collections::BTreeSet;
+mod objects;
+mod points;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use anabranch::environment::Cell;
-use anabranch::math::log_sum_exp;
-use anabranch::target::{Describe, RewardRecipe, Shape, Space, Target, checked};
+use anabranch::environment::continuous::Domain;
+use anabranch::target::continuous::{BoxBand, Branin};
+use anabranch::target::{
+    Beta, Combination, Describe, DiagonalGaussian, Expression, FullGaussian, Funnel, ManyWell, Mixture,
+    Preference, RewardRecipe, Shape, Space, Target, Tempered, Toy, toy,
+};
 
 /// A reward over all objects of a small space.
-struct Instance {
-    name: &'static str,
-    reward: Arc<dyn Target<Cell>>,
+pub struct Objects {
+    pub name: &'static str,
+    pub reward: Arc<dyn Target<Cell>>,
     /// `[count, cells]`.
-    objects: Vec<Cell>,
-    cells: usize,
+    pub objects: Vec<Cell>,
+    pub cells: usize,
     /// Some conditions of it.
-    conditions: Vec<Vec<f32>>,
+    pub conditions: Vec<Vec<f32>>,
     /// Whether `log Z` must be known; whether it must be at other temperatures.
-    known: (bool, bool),
+    pub known: (bool, bool),
 }
 
 /// All rows of `cells` cells with values of a range, of which some are objects.
@@ -33,7 +39,7 @@ fn rows(cells: usize, values: std::ops::Range<Cell>, is_object: impl Fn(&[Cell])
         .collect()
 }
 
-fn objects(shape: &Shape) -> Vec<Cell> {
+fn all(shape: &Shape) -> Vec<Cell> {
     let total = |row: &[Cell]| row.iter().map(|cell| usize::from(*cell)).sum::<usize>();
     match shape {
         Shape::Grid { dim, side } => rows(*dim, 0..*side as Cell, |_| true),
@@ -52,8 +58,8 @@ fn instance(
     conditions: &[&[f32]],
     known: (bool, bool),
     text: &str,
-) -> Instance {
-    let (objects, cells) = (objects(&shape), shape.cells());
+) -> Objects {
+    let (objects, cells) = (all(&shape), shape.cells());
     let recipe: RewardRecipe = toml::from_str(text).unwrap_or_else(|error| panic!("{name}: {error}"));
     let space = Space {
         shape,
@@ -66,11 +72,11 @@ fn instance(
     };
     let reward = recipe.build(&space).unwrap_or_else(|error| panic!("{name}: {error}"));
     let conditions = conditions.iter().map(|condition| condition.to_vec()).collect();
-    Instance { name, reward, objects, cells, conditions, known }
+    Objects { name, reward, objects, cells, conditions, known }
 }
 
-/// Every kind of reward of discrete objects but for programs.
-fn instances() -> Vec<Instance> {
+/// Every kind of target over discrete objects but for programs.
+pub fn objects() -> Vec<Objects> {
     let grid = |dim, side| Shape::Grid { dim, side };
     let bits = |length| Shape::Strings { letters: 2, lengths: length..=length };
     let (none, both, one): (&[&[f32]], _, _) = (&[&[]], (true, true), (true, false));
@@ -191,102 +197,109 @@ fn instances() -> Vec<Instance> {
     list
 }
 
-impl Instance {
-    fn count(&self) -> usize {
-        self.objects.len() / self.cells
+/// A target over points.
+pub struct Points {
+    pub name: &'static str,
+    pub target: Arc<dyn Target>,
+    /// Where each coordinate lives.
+    pub domains: Vec<Domain>,
+    /// A condition of it.
+    pub condition: Vec<f32>,
+    /// The standard deviation of a test density narrower than its thinnest part, so that `E_R[(q / R)^2]` is finite.
+    pub width: f32,
+}
+
+impl Points {
+    pub fn dimension(&self) -> usize {
+        self.domains.len()
     }
 
-    /// `log R` of all objects at a condition.
-    fn log_rewards(&self, condition: &[f32]) -> Vec<f64> {
-        let mut out = vec![f64::NAN; self.count()];
-        let describe = |x: &[Cell]| format!("{x:?}");
-        checked(self.reward.as_ref(), &self.objects, &condition.repeat(out.len()), &describe, &mut out)
-            .unwrap_or_else(|failure| panic!("{}: {failure:?}", self.name));
-        out
+    /// Whether chains can learn it by `log R`, and everything about it is known.
+    pub fn suits_chains(&self) -> bool {
+        let line = self.domains.iter().all(|domain| *domain == Domain::Line);
+        line && self.condition.is_empty() && self.target.positive_everywhere() && self.target.has_scores()
     }
 }
 
-/// Law 5: `log Z`, of a reward and of its powers, is the enumerated one.
-#[test]
-fn law_5_partition_functions_are_enumerated() {
-    for instance in instances() {
-        let Instance { name, reward, .. } = &instance;
-        for condition in &instance.conditions {
-            assert_eq!(reward.condition_width(), condition.len(), "{name}");
-            let log_rewards = instance.log_rewards(condition);
-            assert_eq!(reward.log_z(condition), reward.log_z_tempered(1.0, condition), "{name}");
-            for (beta, known) in [(1.0, instance.known.0), (0.6, instance.known.1), (2.5, instance.known.1)] {
-                let powers: Vec<f64> = log_rewards.iter().map(|value| beta * value).collect();
-                let (found, exact) = (reward.log_z_tempered(beta, condition), log_sum_exp(&powers));
-                assert_eq!(found.is_some(), known, "{name}, {beta}");
-                let off = found.map_or(0.0, |found| (found - exact).abs());
-                assert!(off < 1e-11 * exact.abs().max(1.0), "{name}, {beta}: {found:?}, {exact}");
-            }
-        }
+/// Every kind of target over points but for programs.
+pub fn points() -> Vec<Points> {
+    let mut list = energies();
+    let mut add = |name, target: Arc<dyn Target>, domains: &[Domain], condition: &[f32], width| {
+        list.push(Points { name, target, domains: domains.to_vec(), condition: condition.to_vec(), width });
+    };
+    let (unit, line, circle) = (Domain::Unit, Domain::Line, Domain::Circle);
+    let laws = [vec![[2.0, 5.0], [3.0, 1.5]], vec![[6.0, 2.0], [1.0, 4.0]]];
+    let betas = Mixture::of_betas(&[0.7, 2.5], &laws).expect("parameters of Beta laws");
+    add("betas", Arc::new(betas), &[unit, unit], &[], 0.05);
+    let angles = [vec![[1.0, 2.0], [5.0, 0.5]], vec![[4.0, 6.0], [2.5, 0.0]]];
+    let von_mises = Mixture::of_von_mises(&[1.5, 0.2], &angles).expect("parameters of von Mises laws");
+    add("von Mises", Arc::new(von_mises), &[circle, circle], &[], 0.2);
+    let domains = [line, circle];
+    let normals = [vec![[0.5, 0.8], [3.0, 2.0]], vec![[-1.0, 0.5], [1.0, 4.0]]];
+    let mixed = Mixture::over(&domains, &[2.0, 0.4], &normals).expect("parameters of laws");
+    add("a line and a circle", Arc::new(mixed), &domains, &[], 0.15);
+    add("band", Arc::new(BoxBand::new(2, [0.3, 1.7, 0.4]).expect("a reward")), &[unit, unit], &[], 0.05);
+    add("branin", Arc::new(Branin::new(0.02, 1.0).expect("a reward")), &[unit, unit], &[], 0.05);
+    let formula = "-(x0 - 1)^2 / 2 - (x1 + x0^2 / 4)^2 - 0.3 * c0 * sum(sin((i + 2) * x)) - ln(2 + cos(x1))";
+    let formula = Arc::new(Expression::log_reward("f", formula, 2).expect("a formula"));
+    add("formula", formula, &[line, line], &[0.7], 0.1);
+    let gaussian = || Arc::new(DiagonalGaussian { mean: vec![1.0, -2.0], std: vec![0.5, 1.5], log_z: 1.7 });
+    let tempered = Tempered::new(gaussian(), Beta::Condition).expect("a power");
+    add("tempered", Arc::new(tempered), &[line, line], &[0.8], 0.2);
+    let other = Arc::new(Mixture::new(&[1.0], &[vec![0.0, 0.5]], &[vec![1.0, 0.7]]));
+    for (name, combination, beta, condition) in [
+        ("product", Combination::LogLinear, Beta::Condition, [0.4, 1.3, 0.9].as_slice()),
+        ("sum", Combination::Linear, Beta::Fixed(1.0), &[0.4, 1.3]),
+    ] {
+        let parts: Vec<Arc<dyn Target>> = vec![gaussian(), other.clone()];
+        let preference = Preference::new(parts, combination, beta).expect("a preference");
+        add(name, Arc::new(preference), &[line, line], condition, 0.2);
     }
+    list
 }
 
-/// Law 5: there are as many modes as objects that are modes, or as modes that objects belong to.
-#[test]
-fn law_5_modes_are_counted() {
-    for Instance { name, reward, objects, cells, .. } in instances() {
-        let (mut alone, mut numbered) = (0, BTreeSet::new());
-        for object in objects.chunks_exact(cells) {
-            let mut belongs = false;
-            reward.modes_of(object, &mut |mode| {
-                belongs = true;
-                numbered.insert(mode);
-            });
-            let is_mode = reward.is_mode(object) == Some(true);
-            assert!(is_mode || !belongs, "{name}, {object:?}");
-            alone += usize::from(is_mode);
-        }
-        let found = if numbered.is_empty() { alone } else { numbered.len() };
-        if let Some(modes) = reward.modes() {
-            assert_eq!(found as f64, modes, "{name}");
-        }
+/// Those over real vectors whose sampler, log Z and scores are known.
+fn energies() -> Vec<Points> {
+    let diagonal = DiagonalGaussian { mean: vec![1.0, -2.0], std: vec![0.5, 3.0], log_z: 1.7 };
+    let covariance = [2.0, -0.6, 0.3, -0.6, 0.5, 0.1, 0.3, 0.1, 1.5];
+    let full = FullGaussian::from_covariance(vec![0.5, -1.0, 2.0], &covariance, -0.8).unwrap();
+    let factor = FullGaussian::from_cholesky(vec![1.0, 0.0], vec![0.7, 0.0, -1.2, 0.4], 0.9);
+    let mixture = Mixture::new(
+        &[3.0, 1.0, 0.5],
+        &[vec![0.0, 1.0], vec![-2.0, 0.5], vec![1.5, -1.0]],
+        &[vec![0.5, 0.3], vec![1.0, 0.6], vec![0.4, 0.8]],
+    );
+    let mut list: Vec<(&'static str, Arc<dyn Target>, usize, f32)> = vec![
+        ("diagonal", Arc::new(diagonal), 2, 0.4),
+        ("full", Arc::new(full), 3, 0.2),
+        ("full in the plane", Arc::new(factor), 2, 0.15),
+        (
+            "line",
+            Arc::new(Mixture::new(&[1.0, 4.0], &[vec![-1.0], vec![2.0]], &[vec![0.5], vec![1.0]])),
+            1,
+            0.3,
+        ),
+        ("mixture", Arc::new(mixture), 2, 0.25),
+        ("gmm9", Arc::new(Mixture::gmm9()), 2, 0.4),
+        ("gmm25", Arc::new(Mixture::gmm25()), 2, 0.4),
+        ("gmm40", Arc::new(Mixture::gmm40(2)), 2, 0.9),
+        ("gmm40 in space", Arc::new(Mixture::gmm40(3)), 3, 0.9),
+        ("funnel in the plane", Arc::new(Funnel { dimension: 2, std: 1.0 }), 2, 0.4),
+        ("funnel", Arc::new(Funnel { dimension: 3, std: 1.5 }), 3, 0.5),
+        ("double well", Arc::new(ManyWell { dimension: 2 }), 2, 0.15),
+        ("many well", Arc::new(ManyWell { dimension: 4 }), 4, 0.2),
+    ];
+    for (name, toy) in toy::NAMES.into_iter().zip(Toy::ALL) {
+        let width = if matches!(toy, Toy::Rings | Toy::Pinwheel) { 0.05 } else { 0.1 };
+        list.push((name, Arc::new(toy), 2, width));
     }
-}
-
-/// What is known on the way to an object is, at objects, the reward less a constant.
-#[test]
-fn partial_rewards_end_in_rewards() {
-    for instance in instances() {
-        for condition in &instance.conditions {
-            let rewards = instance.log_rewards(condition);
-            let mut partial = vec![f64::NAN; rewards.len()];
-            let conditions = condition.repeat(rewards.len());
-            let known =
-                instance.reward.partial(&instance.objects, &conditions, &mut partial).expect("no failure");
-            let constant = rewards[0] - partial[0];
-            let off = |(reward, partial): (&f64, &f64)| (reward - partial - constant).abs() > 1e-12;
-            assert!(!known || !rewards.iter().zip(&partial).any(off), "{}", instance.name);
-        }
-    }
-}
-
-/// Law 7: an object's reward is the same bits in any company and by any number of threads.
-#[test]
-fn law_7_rewards_do_not_depend_on_company() {
-    for instance in instances() {
-        let Instance { name, reward, objects, cells, .. } = &instance;
-        let condition = &instance.conditions[0];
-        let all = instance.log_rewards(condition);
-        for (row, object) in objects.chunks_exact(*cells).enumerate().step_by(7) {
-            let mut out = [f64::NAN];
-            reward.log_rewards(object, condition, &mut out).expect("no failure");
-            assert_eq!(out[0].to_bits(), all[row].to_bits(), "{name}, {object:?}");
-        }
-        let many = objects.repeat(40);
-        for threads in [1, 3] {
-            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("a pool");
-            let mut out = vec![f64::NAN; 40 * all.len()];
-            let conditions = condition.repeat(out.len());
-            pool.install(|| reward.log_rewards(&many, &conditions, &mut out)).expect("no failure");
-            let same = out
-                .chunks(all.len())
-                .all(|chunk| chunk.iter().zip(&all).all(|(a, b)| a.to_bits() == b.to_bits()));
-            assert!(same, "{name}, {threads} threads");
-        }
-    }
+    list.into_iter()
+        .map(|(name, target, dimension, width)| Points {
+            name,
+            target,
+            domains: vec![Domain::Line; dimension],
+            condition: Vec::new(),
+            width,
+        })
+        .collect()
 }

@@ -1,4 +1,7 @@
-//! Recipes of flow networks, trained: points, conditions, priors. Each is held against a closed form or an enumeration.
+//! Recipes, trained: flow networks over points, with conditions, with priors; users' own densities. Each is held against a closed
+//! form or an enumeration.
+
+mod energies;
 
 use std::path::{Path, PathBuf};
 

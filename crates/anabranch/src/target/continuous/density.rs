@@ -1,0 +1,112 @@
+//! Densities over real vectors that are evaluated point by point in f64, and bring their own gradient.
+
+use std::fmt::Debug;
+
+use rayon::prelude::*;
+
+use crate::rng::Noise;
+use crate::target::{Failure, Target};
+
+/// Rows that one task evaluates.
+const CHUNK: usize = 64;
+
+/// An unnormalised density over real vectors, by its value at a point: a [`Target`] with scores, evaluated by all threads.
+pub trait Density: Debug + Send + Sync {
+    /// How many coordinates a point has.
+    fn dimension(&self) -> usize;
+
+    /// `log R` at a point, nats; writes its gradient there, `[dimension]`, where one is wanted.
+    fn at(&self, point: &[f64], score: Option<&mut [f64]>) -> f64;
+
+    /// As [`Target::log_z_tempered`].
+    fn log_z_tempered(&self, beta: f64) -> Option<f64>;
+
+    /// As [`Target::entropy`].
+    fn entropy(&self) -> Option<f64> {
+        None
+    }
+
+    /// As [`Target::positive_everywhere`].
+    fn positive_everywhere(&self) -> bool {
+        true
+    }
+
+    /// As [`Target::draw`].
+    fn draw(&self, count: usize, noise: &Noise) -> Option<Vec<f32>>;
+}
+
+impl<D: Density> Target for D {
+    fn log_rewards(&self, points: &[f32], _: &[f32], out: &mut [f64]) -> Result<(), Failure> {
+        let d = self.dimension();
+        out.par_chunks_mut(CHUNK).zip(points.par_chunks(CHUNK * d)).for_each(|(out, points)| {
+            let mut point = vec![0.0; d];
+            for (from, out) in points.chunks_exact(d).zip(out) {
+                widen(from, &mut point);
+                *out = self.at(&point, None);
+            }
+        });
+        Ok(())
+    }
+
+    fn has_scores(&self) -> bool {
+        true
+    }
+
+    fn log_rewards_with_scores(
+        &self,
+        points: &[f32],
+        _: &[f32],
+        out: &mut [f64],
+        scores: &mut [f64],
+    ) -> Result<(), Failure> {
+        let d = self.dimension();
+        let chunks = out.par_chunks_mut(CHUNK).zip(scores.par_chunks_mut(CHUNK * d));
+        chunks.zip(points.par_chunks(CHUNK * d)).for_each(|((out, scores), points)| {
+            let mut point = vec![0.0; d];
+            let rows = points.chunks_exact(d).zip(scores.chunks_exact_mut(d));
+            for ((from, score), out) in rows.zip(out) {
+                widen(from, &mut point);
+                *out = self.at(&point, Some(score));
+            }
+        });
+        Ok(())
+    }
+
+    fn log_z_tempered(&self, beta: f64, _: &[f32]) -> Option<f64> {
+        Density::log_z_tempered(self, beta)
+    }
+
+    fn entropy(&self) -> Option<f64> {
+        Density::entropy(self)
+    }
+
+    fn positive_everywhere(&self) -> bool {
+        Density::positive_everywhere(self)
+    }
+
+    fn draw(&self, count: usize, noise: &Noise) -> Option<Vec<f32>> {
+        Density::draw(self, count, noise)
+    }
+}
+
+fn widen(from: &[f32], to: &mut [f64]) {
+    to.iter_mut().zip(from).for_each(|(to, from)| *to = f64::from(*from));
+}
+
+/// `log sum_k exp(term(k))`; `visit(k, w)` is called with weights `w` that add up to one.
+///
+/// Terms below `e^{-40}` of the largest are left out: together they stay below the rounding of the sum.
+pub(super) fn log_sum_exp_visit(
+    count: usize,
+    term: impl Fn(usize) -> f64,
+    mut visit: impl FnMut(usize, f64),
+) -> f64 {
+    let largest = (0..count).map(&term).fold(f64::NEG_INFINITY, f64::max);
+    if largest == f64::NEG_INFINITY {
+        return largest;
+    }
+    let kept = |k: &usize| term(*k) - largest > -40.0;
+    let sum: f64 = (0..count).filter(kept).map(|k| (term(k) - largest).exp()).sum();
+    (0..count).filter(kept).for_each(|k| visit(k, (term(k) - largest).exp() / sum));
+    largest + sum.ln()
+}
