@@ -214,6 +214,13 @@ const KNOWN: &[Known] = &[
         "What training holds log Z to be; of conditions the mean.",
     ),
     (
+        "log_z_error",
+        "Error of log Z, absolute",
+        "nats",
+        Lower,
+        "Of the importance-weighted log Z from the exact one, while a run trains.",
+    ),
+    (
         "log_z_rmse",
         "Error of log Z",
         "nats",
