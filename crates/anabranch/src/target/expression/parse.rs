@@ -397,7 +397,7 @@ mod tests {
             let one = |step: f64| (of(x + step) - of(x - step)) / (2.0 * step);
             (4.0 * one(1e-3) - one(2e-3)) / 3.0
         };
-        let close = |found: f64, expected: f64| (found - expected).abs() < 1e-8 * (1.0 + expected.abs());
+        let close = |found: f64, expected: f64| (found - expected).abs() < 1e-6 * (1.0 + expected.abs());
         let mut compared = 0;
         let points = [-2.3, -0.8, -0.3, 0.2, 0.6, 1.7];
         for (name, Unary { of, slope }) in FUNCTIONS.into_iter().chain([("-", NEGATION)]) {
