@@ -48,3 +48,8 @@ pub(crate) const MULTI_OBJECTIVE: &str = "@inproceedings{jain2023multi, title={M
 pub(crate) const SEQUENCES: &str = "@inproceedings{jain2022biological, title={Biological Sequence Design with {GFlowNets}}, author={Jain, Moksh and Bengio, Emmanuel and Hern{\\'a}ndez-Garc{\\'i}a, Alex and Rector-Brooks, Jarrid and Dossou, Bonaventure F. P. and Ekbote, Chanakya Ajit and Fu, Jie and Zhang, Tianyu and Kilgour, Michael and Zhang, Dinghuai and Simine, Lena and Das, Payel and Bengio, Yoshua}, booktitle={ICML}, year={2022}}";
 pub(crate) const DEEP_SETS: &str = "@inproceedings{zaheer2017deep, title={Deep Sets}, author={Zaheer, Manzil and Kottur, Satwik and Ravanbakhsh, Siamak and P{\\'o}czos, Barnab{\\'a}s and Salakhutdinov, Ruslan and Smola, Alexander}, booktitle={NeurIPS}, year={2017}}";
 pub(crate) const ATTENTION: &str = "@inproceedings{vaswani2017attention, title={Attention Is All You Need}, author={Vaswani, Ashish and Shazeer, Noam and Parmar, Niki and Uszkoreit, Jakob and Jones, Llion and Gomez, Aidan N. and Kaiser, {\\L}ukasz and Polosukhin, Illia}, booktitle={NeurIPS}, year={2017}}";
+
+/// The paper of a toy density.
+pub(crate) fn toy(name: &str) -> &'static str {
+    if name == "pinwheel" { PINWHEEL } else { TOYS }
+}

@@ -2,37 +2,16 @@
 
 use super::{ChainRecipe, CouplingKind, ScheduleName, SegmentRecipe, TargetRecipe, TransformerName};
 use crate::papers::{
-    ADAM, CONTINUOUS, DDIM, DDPM, DEQUANTISE, DOUBLE_WELL, FAB, FUNNEL, HUTCHINSON, IAF, INDM, MAF, NSF,
-    PINWHEEL, PIS, REALNVP, SCORE_SDE, TOYS, VAE, VDM,
+    self, ADAM, DDIM, DDPM, DEQUANTISE, HUTCHINSON, IAF, INDM, MAF, NSF, REALNVP, SCORE_SDE, VAE, VDM,
 };
 use crate::sampler::Sampler;
-use crate::target::PointTargetRecipe;
 
 /// Where a target comes from, if it has a source.
 fn target(target: &TargetRecipe) -> Vec<&'static str> {
     match target {
         TargetRecipe::Table(_) => vec![],
-        TargetRecipe::Toy(data) => toy(&data.name),
-        TargetRecipe::Energy { energy } => energy_papers(energy),
-    }
-}
-
-fn toy(name: &str) -> Vec<&'static str> {
-    if name == "pinwheel" { vec![PINWHEEL] } else { vec![TOYS] }
-}
-
-fn energy_papers(energy: &PointTargetRecipe) -> Vec<&'static str> {
-    match energy {
-        PointTargetRecipe::Gmm9 {} => vec![PIS],
-        PointTargetRecipe::Gmm25 {} => vec![CONTINUOUS],
-        PointTargetRecipe::Gmm40 { .. } => vec![FAB],
-        PointTargetRecipe::Funnel { .. } => vec![FUNNEL],
-        PointTargetRecipe::ManyWell { dimension: 2 } => vec![DOUBLE_WELL],
-        PointTargetRecipe::ManyWell { .. } => vec![DOUBLE_WELL, FAB],
-        PointTargetRecipe::Toy { name } => toy(name),
-        PointTargetRecipe::Tempered { reward, .. } => energy_papers(reward),
-        PointTargetRecipe::Preference { rewards, .. } => rewards.iter().flat_map(energy_papers).collect(),
-        _ => vec![],
+        TargetRecipe::Toy(data) => vec![papers::toy(&data.name)],
+        TargetRecipe::Energy { energy } => energy.papers(),
     }
 }
 

@@ -22,6 +22,9 @@ pub(in crate::recipe) fn citations(recipe: &GFlowNetRecipe) -> Vec<&'static str>
         ObjectsRecipe::Strings { reward: RewardRecipe::Classifier { .. }, .. } => vec![SEQUENCES],
         _ => Vec::new(),
     };
+    if let ObjectsRecipe::Line(points) = &recipe.target {
+        entries.extend(points.reward.papers());
+    }
     entries.extend((!recipe.conditions.is_empty()).then_some(MULTI_OBJECTIVE));
     entries.extend(recipe.policy.network.paper());
     entries.push(FOUNDATIONS);

@@ -5,6 +5,7 @@ mod build;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::papers::{self, CONTINUOUS, DOUBLE_WELL, FAB, FUNNEL, PIS};
 use crate::target::Combination;
 use crate::target::recipe::{self, BetaRecipe, ProcessRecipe, by_condition, half, one, tenth, two};
 
@@ -154,6 +155,22 @@ fn plane() -> usize {
 }
 
 impl PointTargetRecipe {
+    /// The papers that it comes from, if it has a source.
+    pub fn papers(&self) -> Vec<&'static str> {
+        match self {
+            Self::Gmm9 {} => vec![PIS],
+            Self::Gmm25 {} => vec![CONTINUOUS],
+            Self::Gmm40 { .. } => vec![FAB],
+            Self::Funnel { .. } => vec![FUNNEL],
+            Self::ManyWell { dimension: 2 } => vec![DOUBLE_WELL],
+            Self::ManyWell { .. } => vec![DOUBLE_WELL, FAB],
+            Self::Toy { name } => vec![papers::toy(name)],
+            Self::Tempered { reward, .. } => reward.papers(),
+            Self::Preference { rewards, .. } => rewards.iter().flat_map(Self::papers).collect(),
+            _ => vec![],
+        }
+    }
+
     /// Its name and formula in one line.
     pub fn formula(&self) -> String {
         match self {
