@@ -117,7 +117,7 @@ fn an_energy_is_a_reward_on_the_line() {
     bounds(&metrics, 0.0, 0.3);
     assert_eq!(number(&metrics, "log_z_exact"), 0.0);
     let tempered = "kind = 'tempered', beta = 0.5, \
-                    energy = { kind = 'gaussian', mean = [0.5], std = [0.8], log_z = 2.0 }";
+                    reward = { kind = 'gaussian', mean = [0.5], std = [0.8], log_z = 2.0 }";
     let exact = 1.0 + 0.25 * TAU.ln() + 0.5 * 0.8f64.ln() - 0.5 * 0.5f64.ln();
     let metrics = from_text("tempered", &walk(tempered));
     assert!((number(&metrics, "log_z_exact") - exact).abs() < 1e-6);

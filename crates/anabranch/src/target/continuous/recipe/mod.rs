@@ -125,7 +125,6 @@ pub enum PointTargetRecipe {
     /// A target raised to a power.
     Tempered {
         /// The target.
-        #[serde(alias = "energy")]
         reward: Box<Self>,
         /// The power, or "condition" for the condition's number.
         #[serde(default = "by_condition")]

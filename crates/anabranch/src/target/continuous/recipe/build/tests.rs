@@ -23,7 +23,7 @@ fn good_values_build_what_they_say() {
         ("kind = \"expression\"\ndimension = 3\nlog_reward = \"-x2^2\"\nlog_z = 2.5", 3, 2.5),
         ("kind = \"process\"\ncommand = [\"sh\"]\ndimension = 4\nlog_z = -1\ngradients = true", 4, -1.0),
         (
-            "kind = \"tempered\"\nbeta = 2\nenergy = { kind = \"gaussian\", mean = [1], std = [0.5] }",
+            "kind = \"tempered\"\nbeta = 2\nreward = { kind = \"gaussian\", mean = [1], std = [0.5] }",
             1,
             -0.5 * std::f64::consts::PI.ln(),
         ),
