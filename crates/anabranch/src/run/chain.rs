@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use serde_json::{Map, Value, json};
 
-use super::measures::{PATHS, insert_bound, insert_evidence};
+use super::measures::{PATHS, insert_bound, insert_evidence, insert_modes};
 use super::{Observer, insert, watched};
 use crate::data::{Format, write_samples};
 use crate::error::{Error, Result};
@@ -98,6 +98,9 @@ pub(super) fn evaluate(
     let samples = samples.ok_or(Error::Interrupted)?;
     let seconds = start.elapsed().as_secs_f64();
     metrics.insert("seconds_per_sample".to_owned(), json!(seconds / recipe.evaluation.samples as f64));
+    if let TargetData::Energy(energy) = &plan.data {
+        insert_modes(&mut metrics, energy.as_ref(), &samples, dimension);
+    }
     let path = directory.join("samples.npy");
     write_samples(&path, Format::Npy, &samples, dimension, recipe.target.image(), recipe.target.levels())?;
     if recipe.evaluation.sample_metrics {

@@ -10,13 +10,12 @@ mod scored;
 
 pub use rooted::Questions;
 
-use std::collections::HashSet;
 use std::path::Path;
 use std::time::Instant;
 
 use serde_json::{Map, Value, json};
 
-use super::measures::{PATHS, insert_bound, insert_evidence};
+use super::measures::{PATHS, insert_bound, insert_evidence, insert_modes};
 use super::{Observer, insert, watched};
 use crate::data::{Format, write_samples};
 use crate::environment::Cell;
@@ -174,7 +173,7 @@ fn measured<P: Policy>(
             insert_bound(found, upper_bound(&weights));
         }
     }
-    modes(task, &forward, found);
+    insert_modes(found, task.reward.as_ref(), &forward.objects, task.model.policy.cells());
     Ok(())
 }
 
@@ -247,7 +246,7 @@ fn paths<P: Policy>(
     if task.model.policy.cyclic() {
         metrics.insert("cut_share".to_owned(), json!(found.cut as f64 / count as f64));
     }
-    modes(task, &found, metrics);
+    insert_modes(metrics, task.reward.as_ref(), &found.objects, task.model.policy.cells());
     Ok(found)
 }
 
@@ -268,31 +267,6 @@ fn empirical(
         metrics.insert("tv_samples".to_owned(), json!(tv));
     }
     metrics.insert("distinct_samples".to_owned(), json!(recent.objects().count()));
-}
-
-/// How many modes of the reward the objects hit, where it has such.
-fn modes<P: Policy>(task: &FlowTask<P>, found: &Found<P::Cell>, metrics: &mut Map<String, Value>) {
-    let cells = task.model.policy.cells();
-    let reward = task.reward.as_ref();
-    let knows = found.objects.chunks_exact(cells).next().is_some_and(|first| reward.is_mode(first).is_some());
-    if !knows && reward.modes().is_none() {
-        return;
-    }
-    let (mut numbers, mut unnumbered) = (HashSet::new(), HashSet::new());
-    for object in found.objects.chunks_exact(cells) {
-        let mut numbered = false;
-        reward.modes_of(object, &mut |mode| {
-            numbered = true;
-            numbers.insert(mode);
-        });
-        if !numbered && reward.is_mode(object) == Some(true) {
-            unnumbered.insert(object.iter().map(|cell| cell.to_word()).collect::<Vec<u32>>());
-        }
-    }
-    metrics.insert("modes_found".to_owned(), json!(numbers.len() + unnumbered.len()));
-    if let Some(modes) = reward.modes() {
-        metrics.insert("modes".to_owned(), json!(modes));
-    }
 }
 
 /// Walks from the source on-policy, under conditions of their law if there are any; a reward that is not to be had is an error.

@@ -8,10 +8,14 @@
 //!
 //! Paths are those of the validation score, fewer than the final evaluation's and drawn apart from them.
 
+use std::collections::HashSet;
+
 use serde_json::{Map, Value, json};
 
+use crate::environment::Number;
 use crate::estimate::Evidence;
 use crate::math::Estimate;
+use crate::target::Target;
 
 /// Paths of a measure.
 pub(super) const PATHS: usize = 1000;
@@ -29,4 +33,32 @@ pub(super) fn insert_evidence(found: &mut Map<String, Value>, evidence: Evidence
 /// What backward paths say.
 pub(super) fn insert_bound(found: &mut Map<String, Value>, bound: Estimate) {
     found.insert("eubo".to_owned(), json!(bound.value));
+}
+
+/// How many modes of a target the objects, `[count, cells]`, hit, where it has such.
+pub(super) fn insert_modes<C: Number>(
+    metrics: &mut Map<String, Value>,
+    target: &dyn Target<C>,
+    objects: &[C],
+    cells: usize,
+) {
+    let knows = objects.chunks_exact(cells).next().is_some_and(|first| target.is_mode(first).is_some());
+    if !knows && target.modes().is_none() {
+        return;
+    }
+    let (mut numbers, mut unnumbered) = (HashSet::new(), HashSet::new());
+    for object in objects.chunks_exact(cells) {
+        let mut numbered = false;
+        target.modes_of(object, &mut |mode| {
+            numbered = true;
+            numbers.insert(mode);
+        });
+        if !numbered && target.is_mode(object) == Some(true) {
+            unnumbered.insert(object.iter().map(|cell| cell.to_word()).collect::<Vec<u32>>());
+        }
+    }
+    metrics.insert("modes_found".to_owned(), json!(numbers.len() + unnumbered.len()));
+    if let Some(modes) = target.modes() {
+        metrics.insert("modes".to_owned(), json!(modes));
+    }
 }

@@ -33,6 +33,14 @@ pub trait Density: Debug + Send + Sync {
 
     /// As [`Target::draw`].
     fn draw(&self, count: usize, noise: &Noise) -> Option<Vec<f32>>;
+
+    /// How many modes there are; 0 where that is not told.
+    fn modes(&self) -> usize {
+        0
+    }
+
+    /// The numbers of the modes that a point belongs to.
+    fn modes_of(&self, _point: &[f32], _found: &mut dyn FnMut(usize)) {}
 }
 
 impl<D: Density> Target for D {
@@ -86,6 +94,19 @@ impl<D: Density> Target for D {
 
     fn draw(&self, count: usize, noise: &Noise) -> Option<Vec<f32>> {
         Density::draw(self, count, noise)
+    }
+
+    fn is_mode(&self, point: &[f32]) -> Option<bool> {
+        let mut any = false;
+        (Density::modes(self) > 0).then(|| Density::modes_of(self, point, &mut |_| any = true)).map(|()| any)
+    }
+
+    fn modes(&self) -> Option<f64> {
+        Some(Density::modes(self)).filter(|modes| *modes > 0).map(|modes| modes as f64)
+    }
+
+    fn modes_of(&self, point: &[f32], found: &mut dyn FnMut(usize)) {
+        Density::modes_of(self, point, found);
     }
 }
 

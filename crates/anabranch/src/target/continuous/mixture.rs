@@ -310,6 +310,23 @@ impl Density for Mixture {
         }
         Some(points)
     }
+
+    /// A mode of each normal component: what lies within two of its standard deviations in every coordinate.
+    fn modes(&self) -> usize {
+        if self.is_normal() { self.components() } else { 0 }
+    }
+
+    fn modes_of(&self, point: &[f32], found: &mut dyn FnMut(usize)) {
+        let near = |k: &usize| {
+            point.iter().enumerate().all(|(i, x)| {
+                let [mean, std] = self.law(*k, i);
+                (f64::from(*x) - mean).abs() <= 2.0 * std
+            })
+        };
+        if self.is_normal() {
+            (0..self.components()).filter(near).for_each(found);
+        }
+    }
 }
 
 #[cfg(test)]
@@ -317,6 +334,22 @@ mod tests {
     use super::*;
     use crate::math::gauss_legendre;
     use crate::target::Target;
+
+    #[test]
+    fn points_belong_to_the_modes_that_they_are_near() {
+        let target =
+            Mixture::new(&[1.0, 3.0], &[vec![0.0, 0.0], vec![4.0, 1.0]], &[vec![1.0, 0.5], vec![1.5, 1.0]]);
+        let of = |point: [f32; 2]| {
+            let mut found = Vec::new();
+            Target::modes_of(&target, &point, &mut |mode| found.push(mode));
+            (found, target.is_mode(&point))
+        };
+        assert_eq!(Target::modes(&target), Some(2.0));
+        assert_eq!(of([0.5, -0.9]), (vec![0], Some(true)));
+        assert_eq!(of([1.5, 0.5]), (vec![0, 1], Some(true)));
+        assert_eq!(of([0.0, 1.1]), (vec![], Some(false)));
+        assert_eq!(of([6.9, 2.9]), (vec![1], Some(true)));
+    }
 
     /// The integral over `[low, high]^dim` of a mixture, by quadrature in f32 points.
     fn integral(reward: &Mixture, dim: usize, low: f64, high: f64, nodes: usize) -> f64 {
