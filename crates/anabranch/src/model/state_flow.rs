@@ -51,11 +51,12 @@ impl StateFlow {
     /// `log F` before every kernel, `[batch]` each, from the states there.
     pub fn log_flows(&self, before: &[State]) -> Vec<LogWeight> {
         let Some(first) = before.first() else { return Vec::new() };
-        let (rows, device) = (first.dims()[0], first.device());
+        let (rows, device) = (first.dims()[0], self.network.weights().device());
         let count = before.len();
         let time = |r: usize| Tensor::<2>::full([rows, 1], r as f32 / count as f32, &device);
         let times = Tensor::cat((0..count).map(time).collect(), 0);
-        let states = Tensor::cat(before.to_vec(), 0);
+        let states = before.iter().map(|state| state.clone().to_device(&device)).collect();
+        let states = Tensor::cat(states, 0);
         let flows =
             double(self.network.apply(states, Some(sinusoidal(times, EMBEDDING))).squeeze_dim::<1>(1));
         (0..count).map(|r| flows.clone().slice([r * rows..(r + 1) * rows])).collect()

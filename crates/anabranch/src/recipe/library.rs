@@ -51,6 +51,8 @@ const LIBRARY: &[Entry] = &[
     Entry { name: "multi-objective", text: include_str!("../../../../recipes/multi-objective.toml") },
     Entry { name: "funnel-flow", text: include_str!("../../../../recipes/funnel-flow.toml") },
     Entry { name: "formula-flow", text: include_str!("../../../../recipes/formula-flow.toml") },
+    Entry { name: "gmm25-subtb", text: include_str!("../../../../recipes/gmm25-subtb.toml") },
+    Entry { name: "gmm25-vargrad", text: include_str!("../../../../recipes/gmm25-vargrad.toml") },
     Entry { name: "manywell-flow", text: include_str!("../../../../recipes/manywell-flow.toml") },
 ];
 

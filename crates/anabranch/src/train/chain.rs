@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use burn::tensor::Tensor;
 
-use super::learner::{Learner, Player};
+use super::learner::{Learner, Player, Rule};
 use super::{Trainer, TrainingRecipe};
 use crate::array::scratch;
 use crate::array::weights::{Weights, matrix, to_vec_f64};
@@ -70,6 +70,8 @@ pub struct ChainLearner<'a> {
     task: ChainTask<'a>,
     needs: Needs,
     log_z: bool,
+    /// The state flows of the target network, where the objective has one.
+    follower: Option<StateFlow>,
     /// The permutation of an epoch of the data.
     order: Option<(u64, Vec<usize>)>,
     paths: Paths,
@@ -95,6 +97,7 @@ impl<'a> Trainer<ChainLearner<'a>> {
         let learner = ChainLearner {
             needs,
             log_z: needs.log_z || needs.flow,
+            follower: task.flow.clone().filter(|_| matches!(needs.reference, ReferenceKind::Target { .. })),
             task,
             order: None,
             paths: Paths::default(),
@@ -224,7 +227,15 @@ impl ChainLearner<'_> {
                 theirs.numbers(self.log_reward.clone(), &mut numbers);
                 paths.reference = Some(Reference { forward: numbers.forward, ..Reference::default() });
             }
-            ReferenceKind::None | ReferenceKind::Target { .. } => paths.reference = None,
+            ReferenceKind::Target { .. } => {
+                let follower = self.follower.as_ref().expect("objectives with a target network have flows");
+                let theirs = Path { flow: follower.log_flows(&before), ..path.clone() };
+                let mut numbers = Paths::default();
+                theirs.numbers(self.log_reward.clone(), &mut numbers);
+                let (forward, flow) = (numbers.forward, numbers.flow);
+                paths.reference = Some(Reference { forward, flow, ..Reference::default() });
+            }
+            ReferenceKind::None => paths.reference = None,
         }
         path
     }
@@ -271,6 +282,13 @@ impl Learner for ChainLearner<'_> {
             let optimizer = &self.task.optimizer;
             players.push(Player::log_z(optimizer.log_z_rate / optimizer.learning_rate));
         }
+        if let (Some(follower), ReferenceKind::Target { rate, every }) =
+            (&self.follower, self.needs.reference)
+        {
+            let rule = Rule::Follow { player: self.log_z_place() - 1, rate, every };
+            let values = follower.weights().values();
+            players.push(Player { rule, ..Player::model("target", values, &[]) });
+        }
         players
     }
 
@@ -291,6 +309,10 @@ impl Learner for ChainLearner<'_> {
         for (vector, values) in self.vectors().zip(weights.iter_mut()) {
             vector.set(std::mem::take(values));
         }
+        let target = place + usize::from(self.log_z);
+        if let (Some(follower), Some(values)) = (&mut self.follower, weights.get(target)) {
+            follower.weights_mut().set(values.clone());
+        }
         let loss = self.loss(step, epoch, log_z).map(|(loss, pull)| {
             let found = loss.is_finite().then(|| pull.backward());
             (loss, found)
@@ -304,7 +326,7 @@ impl Learner for ChainLearner<'_> {
             *gradient = found.as_mut().and_then(|found| vector.gradient(found));
             *values = vector.take();
         }
-        if let Some(gradient) = gradients.get_mut(place) {
+        if let (true, Some(gradient), Ok(_)) = (self.log_z, gradients.get_mut(place), &loss) {
             let rows = self.paths.forward.len() / self.paths.log_reward.len().max(1);
             let of_flow = if self.needs.flow { self.slopes.flow.iter().step_by(rows).sum() } else { 0.0 };
             *gradient = Some(vec![(self.slopes.log_z.iter().sum::<f64>() + of_flow) as f32]);

@@ -26,7 +26,7 @@ use crate::model::state_flow::StateFlow;
 use crate::model::vae::{ObservationModel, Vae};
 use crate::model::{Model, Segment};
 use crate::network::{MaskedNetwork, Network};
-use crate::objective::balance::{BackwardObjective, Objective};
+use crate::objective::balance::Objective;
 use crate::recipe::NetworkRecipe;
 use crate::recipe::network::Asked;
 use crate::rng::{Address, Noise, Purpose};
@@ -111,8 +111,7 @@ impl ChainPlan {
     /// A run at its first step.
     pub fn start(&self) -> Trainer<ChainLearner<'_>> {
         let recipe = &self.recipe;
-        let Ok(Objective::Paths(objective)) = recipe.objective.check("objective", BackwardObjective::Joint)
-        else {
+        let Ok(Objective::Paths(objective)) = recipe.objective.check("objective", recipe.backward) else {
             unreachable!("the recipe was checked");
         };
         let ends = match &self.data {

@@ -46,6 +46,9 @@ pub struct ChainRecipe {
     /// The training objective.
     #[serde(default = "forward_kl")]
     pub objective: ObjectiveRecipe,
+    /// What learned encoders are trained by.
+    #[serde(default, skip_serializing_if = "is_joint")]
+    pub backward: BackwardObjective,
     /// The network of state flows, where the objective needs them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub state_flow: Option<StateFlowRecipe>,
@@ -61,6 +64,10 @@ pub struct ChainRecipe {
     /// What is measured at the end.
     #[serde(default)]
     pub evaluation: EvaluationRecipe,
+}
+
+fn is_joint(backward: &BackwardObjective) -> bool {
+    *backward == BackwardObjective::Joint
 }
 
 fn forward_kl() -> ObjectiveRecipe {
@@ -183,13 +190,13 @@ impl ChainRecipe {
         let refused = |found: &str, allowed: &str| {
             Err(Problem::new("objective.kind", found).allowed(allowed.to_owned()).into())
         };
-        let Objective::Paths(_) = self.objective.check("objective", BackwardObjective::Joint)? else {
+        let Objective::Paths(objective) = self.objective.check("objective", self.backward)? else {
             return refused(
                 "an objective of states and their parents, which a chain of continuous kernels does not list",
                 "one of trajectories or of transitions, such as \"sub-trajectory-balance\"",
             );
         };
-        let needs = self.objective.needs();
+        let needs = objective.needs();
         if self.objective.needs_target() && !self.target.is_energy() {
             return refused(
                 "an objective that learns from an energy",
@@ -201,6 +208,29 @@ impl ChainRecipe {
                 "an objective of the chance of stopping, where a chain stops at its last step alone",
                 "one that does not read it, such as \"detailed-balance\"",
             );
+        }
+        if needs.partial {
+            return refused(
+                "a forward-looking one, which needs rewards on the way, where states on the way have none",
+                "it without `forward_looking`",
+            );
+        }
+        if self.backward == BackwardObjective::TrajectoryLikelihood && needs.through_states {
+            return Err(Problem::new(
+                "backward",
+                "trajectory-likelihood with an objective that trains both chains at once",
+            )
+            .allowed("joint; or an objective at given states, such as \"trajectory-balance\"")
+            .into());
+        }
+        let learned = self.model.iter().any(|segment| matches!(segment, SegmentRecipe::Vae(_)));
+        if learned && !needs.trains_backward {
+            return Err(Problem::new(
+                "backward",
+                "joint, with an objective to which the encoder is a constant",
+            )
+            .allowed("trajectory-likelihood, which trains it by the paths that the decoder draws")
+            .into());
         }
         if matches!(needs.reference, ReferenceKind::Prior { .. }) {
             return refused(
