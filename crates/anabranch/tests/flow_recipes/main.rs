@@ -529,7 +529,6 @@ fn residual_blocks_in_a_policy() {
                  [exploration]\nepsilon = 0.05\n[training]\nsteps = 3000\nbatch = 32\n"
             ),
         );
-        assert!(number(&metrics, "tv") < 0.05, "{network}: {metrics:?}");
-        bounds(&metrics, number(&metrics, "log_z_exact"), 0.1);
+        assert!(number(&metrics, "tv") < 0.01, "{network}: {metrics:?}");
     }
 }
