@@ -22,7 +22,10 @@ impl CoordinateNetwork {
             a = Tensor::cat(vec![a, asked], 1);
         }
         let places = self.matrix(theta, 1);
-        let place = |token| places.clone().slice([coordinates.place(token)..coordinates.place(token) + 1]);
+        let place = |token: usize| {
+            let at = coordinates.place(token);
+            places.clone().slice([at..at + 1, 0..width])
+        };
         a = a + Tensor::cat((0..tokens).map(place).collect(), 0).reshape([1, tokens, width]);
         if let Some(context) = context {
             let count = context.dims()[0];
