@@ -144,7 +144,7 @@ pub fn monotone_cubic(x: &[f64], y: &[f64], at: f64) -> f64 {
 pub struct Estimate {
     /// The estimate.
     pub value: f64,
-    /// Its standard error; NaN-free: 0 for a single exact value.
+    /// Its standard error: 0 of a number known exactly, NaN where there is none, as of a single draw.
     pub error: f64,
 }
 
@@ -154,7 +154,8 @@ impl Estimate {
         Self { value, error: 0.0 }
     }
 
-    /// The mean of independent values and its standard error `s / sqrt(n)`.
+    /// The mean of independent values and its standard error `s / sqrt(n)`: NaN of one value, which says nothing of its
+    /// spread.
     ///
     /// # Panics
     /// If there are no values.
@@ -162,7 +163,7 @@ impl Estimate {
         assert!(!values.is_empty(), "a mean needs values");
         let n = values.len() as f64;
         let mean = values.iter().sum::<f64>() / n;
-        let variance = values.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / (n - 1.0).max(1.0);
+        let variance = values.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / (n - 1.0);
         Self { value: mean, error: (variance / n).sqrt() }
     }
 
@@ -246,5 +247,8 @@ mod tests {
         let estimate = Estimate::mean(&[1.0, 2.0, 4.0, 5.0]);
         assert_eq!(estimate.value, 3.0);
         assert!((estimate.error - (10.0f64 / 3.0 / 4.0).sqrt()).abs() < 1e-12);
+        let one = Estimate::mean(&[2.0]);
+        assert!(one.value == 2.0 && one.error.is_nan(), "one value has no standard error: {one:?}");
+        assert_eq!(serde_json::to_value(one).unwrap(), serde_json::json!({ "value": 2.0, "error": null }));
     }
 }

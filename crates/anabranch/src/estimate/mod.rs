@@ -29,8 +29,15 @@ pub struct Evidence {
     pub ess: f64,
 }
 
-/// Estimates from the log-weights of independent forward paths. A path of weight 0, such as a walk that was cut short, counts
-/// for `log Z`; the ELBO is that of the chain without such paths, `E[log w | w > 0] + log P(w > 0)`, a bound just the same.
+/// Estimates from the log-weights of independent forward paths. A path of weight 0, such as a walk that was cut short or an
+/// end where the target has no mass, counts for `log Z`; the ELBO is that of the chain without such paths,
+///
+/// ```text
+/// log Z = log P(w > 0) + log E[w | w > 0]  >=  log P(w > 0) + E[log w | w > 0]
+/// variance of the estimate, m of n paths having weight:  s^2 / m  +  (1 - m / n) / m
+/// ```
+///
+/// whose two parts are uncorrelated, the second being that of `log (m / n)` by the delta method. One path has no error.
 ///
 /// # Panics
 /// If there are none.
@@ -40,14 +47,17 @@ pub fn evidence(log_weights: &[f64]) -> Evidence {
     let doubled: Vec<f64> = log_weights.iter().map(|log_weight| 2.0 * log_weight).collect();
     let ess = (2.0 * log_sum - log_sum_exp(&doubled)).exp() / n;
     // Delta method: the relative standard error of the mean weight is sqrt((1 / ess - 1) / n).
-    let error = ((1.0 / ess - 1.0).max(0.0) / n).sqrt();
+    let error = if n > 1.0 { ((1.0 / ess - 1.0).max(0.0) / n).sqrt() } else { f64::NAN };
     let positive: Vec<f64> =
         log_weights.iter().copied().filter(|log_weight| *log_weight > f64::NEG_INFINITY).collect();
-    let mut elbo = match positive.is_empty() {
-        true => Estimate { value: f64::NEG_INFINITY, error: f64::NAN },
-        false => Estimate::mean(&positive),
+    let elbo = match positive.len() as f64 {
+        0.0 => Estimate { value: f64::NEG_INFINITY, error: f64::NAN },
+        m => {
+            let given = Estimate::mean(&positive);
+            let of_share = ((1.0 - m / n) / m).sqrt();
+            Estimate { value: given.value + (m / n).ln(), error: given.error.hypot(of_share) }
+        }
     };
-    elbo.value += (positive.len() as f64 / n).ln();
     Evidence { elbo, log_z: Estimate { value: log_sum - n.ln(), error }, ess }
 }
 
@@ -87,6 +97,35 @@ mod tests {
         let backward: Vec<f64> = log_weights.iter().map(|log_weight| log_weight + s * s).collect();
         assert!((forward_ess(&backward) - (-s * s).exp()).abs() < 0.02);
         assert!(upper_bound(&backward).value > evidence.log_z.value);
+    }
+
+    /// A share of the paths weighs nothing: the ELBO is `E[log w | w > 0] + log P(w > 0)`, and its stated error is how far
+    /// repeated estimates spread.
+    #[test]
+    fn paths_without_weight_are_part_of_the_error() {
+        let (m, s, share, n, repeats) = (0.5, 0.3, 0.4, 200, 4000);
+        let noise = Noise::new(6, Purpose::Metric);
+        let normals = noise.normal(n * repeats, 1);
+        let kept = noise.step(1).uniform(n * repeats, 1);
+        let weights = normals.iter().zip(&kept).map(|(z, u)| match *u < share {
+            true => m + s * f64::from(*z),
+            false => f64::NEG_INFINITY,
+        });
+        let weights: Vec<f64> = weights.collect();
+        let found: Vec<Evidence> = weights.chunks_exact(n).map(evidence).collect();
+        let elbo = Estimate::mean(&found.iter().map(|found| found.elbo.value).collect::<Vec<_>>());
+        // The log of a share is too low by (1 - p) / (2 n p) on average.
+        let exact =
+            m + f64::from(share).ln() - (1.0 - f64::from(share)) / (2.0 * n as f64 * f64::from(share));
+        assert!((elbo.value - exact).abs() < 4.0 * elbo.error + 1e-4, "{elbo:?}, {exact}");
+        let spread = elbo.error * (repeats as f64).sqrt();
+        let stated = found.iter().map(|found| found.elbo.error.powi(2)).sum::<f64>() / repeats as f64;
+        let ratio = stated.sqrt() / spread;
+        assert!((0.95..1.05).contains(&ratio), "stated {}, found {spread}", stated.sqrt());
+        let none = super::evidence(&[f64::NEG_INFINITY; 3]);
+        assert!(none.elbo.value == f64::NEG_INFINITY && none.elbo.error.is_nan());
+        let one = super::evidence(&[1.0]);
+        assert!(one.elbo.error.is_nan() && one.log_z.error.is_nan(), "one path has no error: {one:?}");
     }
 
     #[test]

@@ -179,7 +179,7 @@ impl Diffusion {
     }
 
     /// `log p(z_0)` of each row of `z_0`, `[batch, dimension]` at the lowest noise level, nats, under the ODE from
-    /// `N(0, I)`; the error is that of Hutchinson's estimate, and 0 of an exact trace or a single probe.
+    /// `N(0, I)`; the error is that of Hutchinson's estimate: 0 of an exact trace, NaN of a single probe.
     ///
     /// # Panics
     /// As [`Diffusion::ode_steps`].
@@ -198,7 +198,7 @@ impl Diffusion {
             for (row, log_dets) in moved.log_dets.chunks_exact(probes.count()).enumerate() {
                 let estimate = Estimate::mean(log_dets);
                 sums[row] += estimate.value;
-                variances[row] += estimate.error.powi(2);
+                variances[row] += if divergence == Divergence::Exact { 0.0 } else { estimate.error.powi(2) };
             }
             state = moved.state;
         }
