@@ -16,7 +16,7 @@
 
 use std::sync::Arc;
 
-use burn::tensor::{Tensor, activation};
+use burn::tensor::{Bool, Tensor, activation};
 
 use crate::array::weights::{matrix, sum_rows, to_vec};
 use crate::chain::{LogWeight, State};
@@ -167,7 +167,7 @@ impl Law for DiscretisedLogistic {
 }
 
 /// `log(1 - e^{-w})` for `w > 0`, by `expm1`'s series where `w` is small.
-fn log_one_minus_exp_neg(width: Tensor<2>) -> Tensor<2> {
+pub(crate) fn log_one_minus_exp_neg(width: Tensor<2>) -> Tensor<2> {
     let small = width.clone().lower_elem(1e-2);
     let series = width.clone() * (width.clone() * (width.clone() * (1.0 / 6.0) - 0.5) + 1.0);
     let direct = -(-width.clamp_min(1e-2)).exp() + 1.0;
@@ -228,7 +228,13 @@ impl Law for DiscretisedGaussian {
     }
 }
 
-/// Uniform on the unit cell above each integer.
+/// 0 for each row, and `-inf` where one of its coordinates is out of a law's reach.
+fn impossible(outside: Tensor<2, Bool>) -> LogWeight {
+    let inside = Tensor::<2>::zeros(outside.dims(), &outside.device());
+    sum_rows(inside.mask_fill(outside, f32::NEG_INFINITY))
+}
+
+/// Uniform on the unit cell above each integer; integers up to 2^23, beyond which f32 has no number between two of them.
 #[derive(Debug, Clone)]
 pub struct Cell {
     /// The integers, `[batch, dimension]`.
@@ -238,14 +244,15 @@ pub struct Cell {
 impl Law for Cell {
     fn sample(&self, noise: &Noise) -> State {
         let [rows, columns] = self.floor.dims();
-        let inside = matrix(noise.uniform(rows, columns), columns, &self.floor.device());
-        // Rounding may lift v + u to v + 1 in f32: stay below.
-        (self.floor.clone() + inside).min_pair(self.floor.clone() + (1.0 - 1e-4))
+        let uniform = noise.uniform(rows, columns);
+        // Rounding may lift v + u to v + 1 in f32, and above 2047 even v + 0.9999: stay below.
+        let inside = |(v, u): (f32, f32)| (v + u).min(v + (1.0 - 1e-4)).min((v + 1.0).next_down());
+        let values = to_vec(self.floor.clone()).into_iter().zip(uniform).map(inside).collect();
+        matrix(values, columns, &self.floor.device())
     }
 
     fn log_density(&self, value: &State) -> LogWeight {
-        let outside = value.clone().floor().not_equal(self.floor.clone()).float();
-        sum_rows(outside * -1e30)
+        impossible(value.clone().floor().not_equal(self.floor.clone()))
     }
 }
 
@@ -262,7 +269,6 @@ impl Law for PointMass {
     }
 
     fn log_density(&self, value: &State) -> LogWeight {
-        let elsewhere = value.clone().not_equal(self.value.clone()).float();
-        sum_rows(elsewhere * -1e30)
+        impossible(value.clone().not_equal(self.value.clone()))
     }
 }

@@ -76,7 +76,11 @@ pub struct Dequantise {
 
 impl Dequantise {
     /// For `dimension` coordinates with `levels` integer levels each.
+    ///
+    /// # Panics
+    /// If there are more than 2^23 levels: between larger integers f32 has no numbers.
     pub fn new(dimension: usize, levels: u32) -> Self {
+        assert!(levels <= 1 << 23, "f32 tells {levels} levels from what lies between them");
         Self { dimension, kernel: dequantisation(levels) }
     }
 }

@@ -139,3 +139,25 @@ fn bijections_are_ratio_steps() {
         assert_eq!(doubles(forward.log_ratio), doubles(bijection.forward(z).1), "{name}");
     }
 }
+
+/// A dequantised integer stays in its cell, where the step costs nothing, at every number of levels that a recipe may name.
+#[test]
+fn dequantised_integers_stay_in_their_cells() {
+    for levels in [2, 17, 256, 2048, 2049, 4096, 65_536, 1 << 23] {
+        let segment = Dequantise::new(2, levels);
+        let step = &segment.transitions()[0];
+        let top = (levels - 1) as f32;
+        let x = matrix([top, (levels / 2) as f32].repeat(50_000), 2, &Device::flex());
+        let back = step.backward(x.clone(), &noise(100));
+        let (inside, cells) = (to_vec(back.state.clone()), to_vec(x.clone()));
+        assert!(inside.iter().zip(&cells).all(|(y, v)| y.floor() == *v), "{levels} levels");
+        assert!(doubles(back.log_ratio).iter().all(|ratio| *ratio == 0.0), "{levels} levels");
+        let there = step.forward(back.state, &noise(101));
+        assert_eq!(to_vec(there.state), cells, "{levels} levels");
+        // What lies elsewhere has no mass, which nothing cancels.
+        let beside = step.densities(&(x.clone() - 1.5), &x).expect("a mass and a density");
+        for impossible in [beside.forward, beside.backward] {
+            assert!(doubles(impossible).iter().all(|density| *density == f64::NEG_INFINITY));
+        }
+    }
+}
