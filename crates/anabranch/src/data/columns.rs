@@ -102,7 +102,8 @@ impl<'a> Columns<'a> {
         if values.is_empty() {
             return Err(no_rows(self.place));
         }
-        Ok(Table { columns: self.kept.len(), values })
+        let labels = self.kept.iter().map(|index| self.describe(*index)).collect();
+        Ok(Table { columns: self.kept.len(), values, labels })
     }
 }
 

@@ -34,6 +34,8 @@ pub struct Table {
     pub columns: usize,
     /// Row-major values, every one finite.
     pub values: Vec<f32>,
+    /// What messages call the columns: by name where the file gives any, else by their number in the file, from 1.
+    pub labels: Vec<String>,
 }
 
 impl Table {

@@ -15,6 +15,50 @@ pub struct Dataset {
     pub validation: Vec<f32>,
     /// Rows to report on.
     pub test: Vec<f32>,
+    /// What messages call the columns.
+    pub labels: Vec<String>,
+}
+
+/// A value in more than this share of the rows makes a column nearly constant.
+const MOST_ALIKE: f64 = 0.99;
+/// So small a share of its largest number makes a spread one of rounding: f32 tells a hundred values apart in it.
+const LEAST_SPREAD: f64 = 1e-5;
+
+impl Dataset {
+    /// A line for each column of the training rows on which a density means little: of one value (nearly) alone, where it has no
+    /// upper bound, or of a spread that f32 hardly holds.
+    pub fn degenerate(&self) -> Vec<String> {
+        let rows = self.train.len() / self.columns;
+        let line = |column: usize| {
+            let values = || self.train.iter().skip(column).step_by(self.columns).copied();
+            // What more than half of the rows hold outlasts all others (Boyer and Moore 1991).
+            let (value, _) = values().fold((0.0, 0), |(held, lead), value| match lead {
+                0 => (value, 1),
+                _ if value == held => (held, lead + 1),
+                _ => (held, lead - 1),
+            });
+            let share = values().filter(|other| *other == value).count() as f64 / rows as f64;
+            let mean = values().map(f64::from).sum::<f64>() / rows as f64;
+            let variance = values().map(|v| (f64::from(v) - mean).powi(2)).sum::<f64>() / rows as f64;
+            let label = &self.labels[column];
+            if share > MOST_ALIKE {
+                let percent = 100.0 * share;
+                return Some(format!(
+                    "{label} is {value} in {percent:.1} % of the training rows: a density has no upper bound there, and a \
+                     likelihood no meaning; target.drop leaves it out"
+                ));
+            }
+            let size = values().map(|v| f64::from(v.abs())).fold(0.0, f64::max);
+            (variance.sqrt() < LEAST_SPREAD * size).then(|| {
+                format!(
+                    "{label} varies by {:.1e} of its size alone, which f32 hardly holds: subtract its mean, {mean}, from \
+                     the data first",
+                    variance.sqrt() / size
+                )
+            })
+        };
+        (0..self.columns).filter_map(line).collect()
+    }
 }
 
 /// Splits a table by a permutation that `seed` decides; `validation` and `test` are fractions.
@@ -49,8 +93,35 @@ pub fn split(table: &Table, validation: f64, test: f64, seed: u64) -> Result<Dat
     };
     Ok(Dataset {
         columns: table.columns,
+        labels: table.labels.clone(),
         train: gather(&order[validation + test..]),
         validation: gather(&order[..validation]),
         test: gather(&order[validation..validation + test]),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_without_a_density_are_named() {
+        let rows = 300;
+        let row = |i: usize| {
+            let i = i as f32;
+            // Constant; nearly constant; of a small spread far from 0; the same spread around 0; half of it one value.
+            [3.5, f32::from(u8::from(i == 7.0)), 1e6 + i % 5.0, i % 5.0 - 2.0, (i % 2.0) * i]
+        };
+        let labels = ["column \"a\"", "column 2", "column 3", "column 4", "column 5"];
+        let table = Table {
+            columns: 5,
+            values: (0..rows).flat_map(row).collect(),
+            labels: labels.map(str::to_owned).to_vec(),
+        };
+        let found = split(&table, 0.0, 0.0, 0).unwrap().degenerate();
+        assert_eq!(found.len(), 3, "{found:?}");
+        assert!(found[0].starts_with("column \"a\" is 3.5 in 100.0 % of the training rows: "), "{found:?}");
+        assert!(found[1].starts_with("column 2 is 0 in 99.7 % of the training rows: "), "{found:?}");
+        assert!(found[2].starts_with("column 3 varies by 1.4e-6 of its size alone, "), "{found:?}");
+    }
 }

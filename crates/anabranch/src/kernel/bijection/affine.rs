@@ -118,6 +118,9 @@ impl Bijection for ActNorm {
     }
 }
 
+/// The values of the sigmoid whose logits f32 holds well.
+const INSIDE: std::ops::RangeInclusive<f32> = 1e-6..=1.0 - 1e-6;
+
 /// `x = (sigmoid(z) - c) / (1 - 2 c)`: from the line onto an interval slightly wider than (0, 1), so that data
 /// on [0, 1] have finite logits (RealNVP's preprocessing, `c` about 1e-3 .. 5e-2).
 #[derive(Debug, Clone)]
@@ -135,6 +138,17 @@ impl Logit {
         Self { margin }
     }
 
+    /// The ends of the interval, `-c / (1 - 2 c)` and one less that, neither of which is reached.
+    pub fn ends(&self) -> [f32; 2] {
+        let low = -self.margin / (1.0 - 2.0 * self.margin);
+        [low, 1.0 - low]
+    }
+
+    /// Whether a number has a logit. [`Bijection::inverse`] takes others for the nearest that has one.
+    pub fn holds(&self, x: f32) -> bool {
+        INSIDE.contains(&(x * (1.0 - 2.0 * self.margin) + self.margin))
+    }
+
     /// `log dx/dz = log sigmoid(z) + log sigmoid(-z) - log(1 - 2 c)`, summed.
     fn log_det(&self, z: &State) -> LogWeight {
         let slope = activation::log_sigmoid(z.clone()) + activation::log_sigmoid(-z.clone());
@@ -149,7 +163,7 @@ impl Bijection for Logit {
     }
 
     fn inverse(&self, x: State) -> (State, LogWeight) {
-        let inside = (x * (1.0 - 2.0 * self.margin) + self.margin).clamp(1e-6, 1.0 - 1e-6);
+        let inside = (x * (1.0 - 2.0 * self.margin) + self.margin).clamp(*INSIDE.start(), *INSIDE.end());
         let z = inside.clone().log() - (-inside + 1.0).log();
         let log_det = self.log_det(&z);
         (z, -log_det)

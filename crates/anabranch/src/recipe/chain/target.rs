@@ -191,8 +191,8 @@ pub(super) fn build_energy(energy: &PointTargetRecipe) -> Result<(Arc<dyn Target
 fn check_levels(place: &str, table: &Table, levels: u32) -> Result<()> {
     let wrong = |value: &f32| value.fract() != 0.0 || !(0.0..levels as f32).contains(value);
     let Some(index) = table.values.iter().position(wrong).filter(|_| levels > 0) else { return Ok(()) };
-    let (row, column) = (index / table.columns + 1, index % table.columns + 1);
-    Err(Problem::new(format!("{place}, row {row}, column {column}"), table.values[index].to_string())
+    let (row, label) = (index / table.columns + 1, &table.labels[index % table.columns]);
+    Err(Problem::new(format!("{place}, row {row}, {label}"), table.values[index].to_string())
         .allowed(format!("an integer from 0 to {} (target.levels = {levels})", levels - 1))
         .into())
 }
@@ -239,6 +239,7 @@ impl ToyDataRecipe {
         let (validation, test) = rest.split_at(2 * validation);
         Ok(Dataset {
             columns: 2,
+            labels: vec!["column 1".to_owned(), "column 2".to_owned()],
             train: train.to_vec(),
             validation: validation.to_vec(),
             test: test.to_vec(),
