@@ -5,11 +5,10 @@ use std::time::Instant;
 
 use anabranch::data::atomic::atomic_write;
 use anabranch::error::{Error, Problem, Result, quoted};
-use anabranch::estimate::likelihood::{bits_per_dim, nll_observed};
-use anabranch::recipe::{ChainPlan, Override, Plan, Recipe, library, locate, named};
+use anabranch::recipe::{Override, Plan, Recipe, library, locate, named};
 use anabranch::report::{Summary, write_comparison, write_report};
-use anabranch::run::{Ending, Observer, Questions, Run, watched};
-use serde_json::{Map, Value, json};
+use anabranch::run::{Ending, Questions, Run};
+use serde_json::{Value, json};
 
 use crate::output::{say, tell};
 use crate::progress::{Progress, Stop};
@@ -176,7 +175,7 @@ fn evaluate(directory: &Path, what: What<'_>, as_json: bool) -> Result<()> {
     let progress = Progress::new(run.plan.overview().name, false, &stop);
     let metrics = match (what, &run.plan) {
         (What::All, _) => run.evaluate(&progress)?,
-        (What::Data(path), Plan::Chain(plan)) => score(&run, plan, path, &progress)?,
+        (What::Data(path), Plan::Chain(plan)) => plan.score(&run.trained(&progress)?, path, &progress)?,
         (What::Data(path), Plan::GFlowNet(plan)) => plan.score(&run.trained(&progress)?, path, &progress)?,
         (What::Ahead(from, questions), Plan::GFlowNet(plan)) => {
             plan.ahead(&run.trained(&progress)?, from, questions)?
@@ -199,26 +198,6 @@ fn evaluate(directory: &Path, what: What<'_>, as_json: bool) -> Result<()> {
     });
     drop(progress);
     say(&if as_json { format!("{object}\n") } else { table(&[("", &object)]) })
-}
-
-/// How likely the rows of a file are to a chain.
-fn score(run: &Run, plan: &ChainPlan, path: &Path, observer: &dyn Observer) -> Result<Map<String, Value>> {
-    let (dimension, levels) = (plan.dimension(), plan.recipe.target.levels());
-    let table = plan.recipe.target.read(path, dimension)?;
-    let model = plan.model.with_weights(&run.trained(observer)?.vectors);
-    let seen = watched(observer, "likelihood", table.rows());
-    let noise = plan.evaluation_noise();
-    let score =
-        nll_observed(&model, &table.values, plan.bound(&model), &noise, &seen).ok_or(Error::Interrupted)?;
-    let mut metrics = Map::new();
-    metrics.insert("nll".to_owned(), json!(score.value));
-    metrics.insert("nll_se".to_owned(), json!(score.error));
-    if levels > 0 {
-        let bits = bits_per_dim(score, dimension);
-        metrics.insert("bits_per_dim".to_owned(), json!(bits.value));
-        metrics.insert("bits_per_dim_se".to_owned(), json!(bits.error));
-    }
-    Ok(metrics)
 }
 
 fn list(as_json: bool) -> Result<()> {

@@ -179,6 +179,7 @@ impl Run {
     /// # Errors
     /// If a number is not finite, or a file cannot be written.
     pub fn train(&self, observer: &mut dyn Observer) -> Result<Ending> {
+        self.plan.notes().iter().for_each(|note| observer.note(note));
         let mut trainer = match Checkpoints::of(&self.directory).any()? {
             true => self.newest(observer)?,
             false => self.plan.start()?,

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use crate::support::{KINDS, Place, TINY};
+use crate::support::{Ended, KINDS, Place, TINY};
 
 fn recipe(target: &str) -> String {
     let (start, rest) =
@@ -116,7 +116,13 @@ fn the_smallest_data_train() {
         "t.toml",
         recipe("file = \"data.csv\"").replace("layers = 1", "layers = 1\ncoupling = \"autoregressive\""),
     );
-    place.run("run t.toml --out constant --json").json();
+    let ended = place.run("run t.toml --out constant --json");
+    assert_eq!((ended.code, ended.stdout.lines().count()), (Some(0), 1), "{}", ended.stderr);
+    assert!(
+        ended.stderr.starts_with("note: column 1 is 4 in 100.0 % of the training rows: "),
+        "{}",
+        ended.stderr
+    );
 }
 
 #[test]
@@ -233,4 +239,48 @@ fn without_a_test_split_the_training_split_is_measured_and_that_is_said() {
     assert_eq!(ended.stderr, "note: no test split: the training split is measured\n");
     let result: serde_json::Value = serde_json::from_str(&ended.stdout).expect("an object");
     assert!(result["metrics"]["nll"].is_f64() && result["metrics"]["coverage"].is_f64(), "{result}");
+}
+
+/// Rows that the model's logit does not reach have no likelihood: they are named, and not taken for its ends.
+#[test]
+fn data_to_evaluate_must_have_logits() {
+    let place = Place::new();
+    let rows: String =
+        (0..40).map(|row| format!("0.{:02},0.{:02}\n", row * 37 % 100, row * 53 % 100)).collect();
+    place.write("data.csv", format!("a,b\n{rows}"));
+    let text = recipe("file = \"data.csv\"")
+        .replace("[optimizer]", "[[model]]\nkind = \"logit\"\nmargin = 0.1\n\n[optimizer]");
+    place.write("t.toml", text);
+    place.run("run t.toml --out run --json").json();
+    // The interval is wider than the data's by the margin: from -0.125 to 1.125.
+    for (cell, refused) in [("-0.12", false), ("1.12", false), ("-0.13", true), ("1.2", true)] {
+        place.write("data.csv", format!("a,b\n0.5,0.5\n0.25,{cell}\n"));
+        if !refused {
+            let result = place.run("evaluate run --data data.csv --json").json();
+            assert!(result["metrics"]["nll"].as_f64().is_some_and(f64::is_finite), "{result}");
+            continue;
+        }
+        let message = place.run("evaluate run --data data.csv").refused(2);
+        let expected = format!(
+            "data.csv, row 2, column \"b\": found {cell}; allowed: a number between -0.125 and 1.125"
+        );
+        assert!(message.starts_with(&expected), "{message}");
+    }
+}
+
+/// A constant column is said before training, by name, unless the data are integers with masses.
+#[test]
+fn constant_columns_are_told() {
+    let place = Place::new();
+    let rows: String = (0..40).map(|row| format!("{},7,{}\n", row % 5, row % 3)).collect();
+    place.write("data.csv", format!("a,b,c\n{rows}"));
+    place.write("t.toml", recipe("file = \"data.csv\""));
+    let Ended { code, stderr, .. } = place.run("run t.toml --out run");
+    assert_eq!(code, Some(0), "{stderr}");
+    assert!(stderr.starts_with("note: column \"b\" is 7 in 100.0 % of the training rows: "), "{stderr}");
+    assert_eq!(stderr.lines().count(), 1, "{stderr}");
+    let integers = recipe("file = \"data.csv\"\nlevels = 8")
+        .replace("[optimizer]", "[[model]]\nkind = \"dequantise\"\n\n[optimizer]");
+    place.write("t.toml", integers);
+    place.run("run t.toml --out integers").done();
 }

@@ -4,8 +4,9 @@ use rayon::prelude::*;
 
 use crate::array::weights::{matrix, to_vec_f64};
 use crate::math::Estimate;
-use crate::model::Model;
 use crate::model::ode::Divergence;
+use crate::model::path::Path;
+use crate::model::{Goal, Model};
 use crate::rng::{Address, Noise};
 
 /// Rows evaluated together; also the unit of parallelism.
@@ -14,8 +15,10 @@ const CHUNK: usize = 128;
 /// How the bound is evaluated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Bound {
-    /// The model's own bound ([`Model::bound`]), averaged over this many draws per row.
+    /// The bound of the chain ([`Model::bound`]), averaged over this many draws per row.
     Lower(usize),
+    /// The same in the limit of ever more steps ([`Goal::ContinuousBound`]).
+    Continuous(usize),
     /// The importance-weighted bound with this many full backward paths per row.
     Importance(usize),
     /// The bound along one full backward path per row: every step of the chain, not a random one.
@@ -77,11 +80,16 @@ fn row_nlls_observed(
             let x = matrix(chunk.to_vec(), dimension, &model.device());
             let first = index * CHUNK;
             let values = match bound {
-                Bound::Lower(draws) => {
+                Bound::Lower(draws) | Bound::Continuous(draws) => {
+                    let goal = match bound {
+                        Bound::Continuous(_) => Goal::ContinuousBound,
+                        _ => Goal::Bound,
+                    };
                     let mut sum = vec![0.0; count];
                     for draw in 0..draws {
                         let address = noise.at(Address::of_draw(draw, first));
-                        let values = to_vec_f64(model.bound(x.clone(), &address));
+                        let values =
+                            to_vec_f64(Path::backward(&model, x.clone(), &address, Some(goal)).total());
                         sum.iter_mut().zip(values).for_each(|(sum, value)| *sum -= value / draws as f64);
                     }
                     sum

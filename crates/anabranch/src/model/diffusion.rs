@@ -13,10 +13,16 @@
 //! DDPM (Ho et al. 2020) and VDM (Kingma et al. 2021, eq. 28..33); `eta = 0` is DDIM (Song et al. 2021, eq. 12).
 //! Each step's KL is `1/2 expm1(gamma_t - gamma_s) |eps - e|^2`, in the limit of many levels
 //! `1/2 gamma'(t) |eps - e|^2`.
+//!
+//! DDPM counts noisy states from `t = 1`, which is level 0 here: its `L_simple` draws `t` from `1 .. T` alike, the term of
+//! `t = 1` standing for the last kernel. So a loss without that kernel's own term draws from all levels at which the chain
+//! asks the network: the lowest too, where the last mean is the network's.
+
+mod kernels;
 
 use std::sync::Arc;
 
-use burn::tensor::Tensor;
+use burn::tensor::{Tensor, activation};
 
 use super::denoiser::{Coefficient, Denoiser, Factors, Prediction};
 use super::schedule::{LearnedGamma, Level};
@@ -26,9 +32,9 @@ use crate::array::noising::{noised, squared_error};
 use crate::array::weights::{Weights, matrix, sum_rows, to_vec};
 use crate::chain::{LogWeight, State, Transition};
 use crate::kernel::law::{DiscretisedGaussian, Gaussian, Law, LogStd, level_centres, normal_like};
-use crate::kernel::pair::{Conditional, Pair};
 use crate::math::monotone_cubic;
-use crate::rng::{Noise, Purpose};
+use crate::rng::{Address, Noise, Purpose};
+use kernels::Place;
 
 /// The noise schedule of a diffusion.
 #[derive(Debug, Clone)]
@@ -39,7 +45,8 @@ pub enum Schedule {
     Learned {
         /// The curve.
         gamma: LearnedGamma,
-        /// Steps of the chain; the training loss is that of continuous time.
+        /// Steps of the chain. The simulation-free loss is that of continuous time; a simulated one learns the curve
+        /// through these levels.
         levels: usize,
     },
 }
@@ -100,9 +107,9 @@ pub enum LastMean {
 pub enum Weighting {
     /// The evidence lower bound.
     Bound,
-    /// 1 for every level (Ho et al. 2020, eq. 14).
+    /// 1 for every level (Ho et al. 2020, eq. 14), the lowest among them where the last mean is denoised.
     Simple,
-    /// `min(SNR, cap) / SNR` (Hang et al. 2023).
+    /// `min(SNR, cap) / SNR` (Hang et al. 2023), over the same levels.
     MinSnr(f64),
 }
 
@@ -147,52 +154,32 @@ impl Diffusion {
 
     /// Signal and noise estimates at a level.
     pub fn estimates(&self, z: &State, level: Level) -> (State, State) {
-        let factors = Factors::from(level);
-        let output = self.denoiser.output(z, Tensor::full([1, 1], level.time as f32, &z.device()), &factors);
-        self.bounded_estimates(output, z, &factors)
+        self.estimates_at(z, &Place::from(level))
+    }
+
+    fn estimates_at(&self, z: &State, Place { factors, time, .. }: &Place) -> (State, State) {
+        let time = match time {
+            Coefficient::Shared(time) => Tensor::full([1, 1], *time, &z.device()),
+            Coefficient::Each(time) => time.clone().expand([z.dims()[0], 1]),
+        };
+        let output = self.denoiser.output(z, time, factors);
+        self.bounded_estimates(output, z, factors)
     }
 
     /// The noise estimate of a simulation-free term.
     fn local_noise(&self, output: State, z: &State, factors: &Factors, goal: Goal) -> State {
         match goal {
             Goal::Loss => self.prediction.noise(output, z, factors),
-            Goal::Bound => self.bounded_estimates(output, z, factors).1,
+            Goal::Bound | Goal::ContinuousBound => self.bounded_estimates(output, z, factors).1,
         }
-    }
-
-    /// The chain over a subset of the levels, given by their indices from least to most noise, with `eta` times the
-    /// posterior's noise: 1 is ancestral sampling and a chain pair, below 1 the backward half is no longer its reverse.
-    pub fn transitions_over(&self, levels: &[Level], eta: f64) -> Vec<Box<dyn Transition + '_>> {
-        let mut transitions: Vec<Box<dyn Transition + '_>> = Vec::with_capacity(levels.len());
-        for pair in levels.windows(2).rev() {
-            let (low, high) = (pair[0], pair[1]);
-            transitions.push(Box::new(Pair {
-                forward: Denoise { diffusion: self, from: high, to: low, eta },
-                backward: AddNoise { from: low, to: high },
-            }));
-        }
-        transitions.push(self.last_transition_at(levels[0]));
-        transitions
-    }
-
-    /// The last transition, from the lowest level to the data.
-    pub fn last_transition(&self) -> Box<dyn Transition + '_> {
-        self.last_transition_at(self.schedule.levels()[0])
-    }
-
-    fn last_transition_at(&self, level: Level) -> Box<dyn Transition + '_> {
-        Box::new(Pair {
-            forward: Observe { diffusion: self, level },
-            backward: FirstNoise { diffusion: self, level },
-        })
     }
 
     /// `-KL(q(z_N | x) | N(0, I))`, `[batch]`.
     fn prior_term(&self, scaled: &State, gamma: Tensor<2>) -> LogWeight {
         let columns = scaled.dims()[1] as f32;
-        let variance = burn::tensor::activation::sigmoid(gamma.clone());
-        let signal = burn::tensor::activation::sigmoid(-gamma.clone());
-        let log_variance = burn::tensor::activation::log_sigmoid(gamma);
+        let variance = activation::sigmoid(gamma.clone());
+        let signal = activation::sigmoid(-gamma.clone());
+        let log_variance = activation::log_sigmoid(gamma);
         let shared = (variance - log_variance - 1.0) * columns;
         let each = sum_rows(scaled.clone().square()).unsqueeze_dim::<2>(1) * signal;
         ((shared + each) * -0.5).squeeze_dim(1)
@@ -202,8 +189,8 @@ impl Diffusion {
     /// continuous state `p` is a density and the sum of all terms is a bound on `log p(x)`.
     fn last_term(&self, x: &State, scaled: &State, gamma: Tensor<2>, noise: &Noise, goal: Goal) -> LogWeight {
         let eps = normal_like(scaled, noise);
-        let alpha = burn::tensor::activation::sigmoid(-gamma.clone()).sqrt();
-        let sigma = burn::tensor::activation::sigmoid(gamma.clone()).sqrt();
+        let alpha = activation::sigmoid(-gamma.clone()).sqrt();
+        let sigma = activation::sigmoid(gamma.clone()).sqrt();
         let z = scaled.clone() * alpha.clone() + eps * sigma.clone();
         let mean = match self.last_mean {
             LastMean::Rescaled => z / alpha,
@@ -212,7 +199,7 @@ impl Diffusion {
                 let output = self.denoiser.output(&z, Tensor::zeros([1, 1], &z.device()), &factors);
                 match goal {
                     Goal::Loss => self.prediction.signal(output, &z, &factors),
-                    Goal::Bound => self.bounded_estimates(output, &z, &factors).0,
+                    Goal::Bound | Goal::ContinuousBound => self.bounded_estimates(output, &z, &factors).0,
                 }
             }
         };
@@ -229,14 +216,18 @@ impl Diffusion {
         }
     }
 
-    /// Step terms with fixed levels: one level per row, stratified over the batch.
+    /// Step terms over given levels, one level per row.
     fn fixed_terms(&self, scaled: &State, levels: &[Level], noise: &Noise, goal: Goal) -> LogWeight {
         let [rows, columns] = scaled.dims();
         let steps = levels.len() - 1;
         let device = scaled.device();
         let column = |values: Vec<f32>| matrix(values, 1, &device);
-        let drawn: Vec<usize> =
-            antithetic(rows, noise).map(|u| 1 + ((u * steps as f64) as usize).min(steps - 1)).collect();
+        let alone = goal == Goal::Loss && self.weighting != Weighting::Bound;
+        // Level 0 has no step of its own; what asks the network there is the last kernel.
+        let lowest = usize::from(!alone || self.last_mean == LastMean::Rescaled);
+        let count = levels.len() - lowest;
+        let level = |u: f64| lowest + ((u * count as f64) as usize).min(count - 1);
+        let drawn: Vec<usize> = times(rows, noise, goal).into_iter().map(level).collect();
         let of = |f: &dyn Fn(usize) -> f64| column(drawn.iter().map(|j| f(*j) as f32).collect());
         let (alpha, sigma) = (of(&|j| levels[j].alpha()), of(&|j| levels[j].sigma()));
         let eps = Arc::new(noise.purpose(Purpose::Local).normal(rows, columns));
@@ -244,13 +235,10 @@ impl Diffusion {
         let factors = Factors { alpha: Coefficient::Each(alpha), sigma: Coefficient::Each(sigma) };
         let output = self.denoiser.output(&z, of(&|j| levels[j].time), &factors);
         let error = squared_error(self.local_noise(output, &z, &factors, goal), &eps);
-        let weight = |j: usize| {
-            let bound = 0.5 * steps as f64 * (levels[j].gamma - levels[j - 1].gamma).exp_m1();
-            match (goal, self.weighting) {
-                (Goal::Bound, _) | (Goal::Loss, Weighting::Bound) => bound,
-                (Goal::Loss, Weighting::Simple) => 1.0,
-                (Goal::Loss, Weighting::MinSnr(cap)) => (cap * levels[j].gamma.exp()).min(1.0),
-            }
+        let weight = |j: usize| match (goal, self.weighting) {
+            (Goal::Loss, Weighting::Simple) => 1.0,
+            (Goal::Loss, Weighting::MinSnr(cap)) => (cap * levels[j].gamma.exp()).min(1.0),
+            _ => 0.5 * steps as f64 * (levels[j].gamma - levels[j - 1].gamma).exp_m1(),
         };
         error * of(&|j| -weight(j)).squeeze_dim::<1>(1)
     }
@@ -258,12 +246,12 @@ impl Diffusion {
     /// Step terms in continuous time, with the shape of the schedule trained on their variance.
     fn learned_terms(&self, scaled: &State, gamma: &LearnedGamma, noise: &Noise, goal: Goal) -> LogWeight {
         let [rows, columns] = scaled.dims();
-        let times: Vec<f32> = antithetic(rows, noise).map(|u| u as f32).collect();
+        let times: Vec<f32> = times(rows, noise, goal).into_iter().map(|u| u as f32).collect();
         let gate = Gate::default();
         let gating = (goal == Goal::Loss).then_some(&gate);
         let at = gamma.at(matrix(times, 1, &scaled.device()), gating);
-        let alpha = burn::tensor::activation::sigmoid(-at.gamma.clone()).sqrt();
-        let sigma = burn::tensor::activation::sigmoid(at.gamma).sqrt();
+        let alpha = activation::sigmoid(-at.gamma.clone()).sqrt();
+        let sigma = activation::sigmoid(at.gamma).sqrt();
         let eps = Arc::new(noise.purpose(Purpose::Local).normal(rows, columns));
         let z = noised(scaled.clone(), alpha.clone(), sigma.clone(), &eps);
         let factors = Factors { alpha: Coefficient::Each(alpha), sigma: Coefficient::Each(sigma) };
@@ -280,11 +268,20 @@ impl Diffusion {
     }
 }
 
-/// One uniform shared by the batch and spread over it: `(u + i / batch) mod 1` (Kingma et al. 2021, appendix I.1).
-fn antithetic(rows: usize, noise: &Noise) -> impl Iterator<Item = f64> {
+/// A uniform per row. For a loss one is shared by the batch and spread over it, `(u + i / batch) mod 1` (Kingma et al. 2021,
+/// appendix I.1). Of a bound every row has its own, so that its estimate depends on its own address alone, and the row's draws are
+/// spread: `(u + v_k) mod 1` with van der Corput's `v_k = 0, 1/2, 1/4, 3/4, 1/8, ...` (the bits of `k` behind the point, reversed).
+fn times(rows: usize, noise: &Noise, goal: Goal) -> Vec<f64> {
     let noise = noise.purpose(Purpose::Time);
+    if goal != Goal::Loss {
+        let draws: Vec<(u64, u64)> =
+            (0..rows).map(|row| Address::draw_and_row(noise.trajectory(row))).collect();
+        let own = noise.of_trajectories(draws.iter().map(|(_, row)| *row).collect()).uniform(rows, 1);
+        let turn = |draw: u64| draw.reverse_bits() as f64 / 2f64.powi(64);
+        return draws.iter().zip(own).map(|((draw, _), u)| (f64::from(u) + turn(*draw)).fract()).collect();
+    }
     let offset = f64::from(noise.uniform(1, 1)[0]);
-    (0..rows).map(move |row| (offset + row as f64 / rows as f64).fract())
+    (0..rows).map(|row| (offset + row as f64 / rows as f64).fract()).collect()
 }
 
 /// `factor * gamma`, as a log-standard-deviation `[1, 1]`.
@@ -313,20 +310,25 @@ impl Segment for Diffusion {
     }
 
     fn transitions(&self) -> Vec<Box<dyn Transition + '_>> {
-        self.transitions_over(&self.schedule.levels(), 1.0)
+        match &self.schedule {
+            Schedule::Learned { gamma, levels } if gamma.weights().is_tracked() => {
+                self.tracked_transitions(gamma, *levels)
+            }
+            schedule => self.transitions_over(&schedule.levels(), 1.0),
+        }
     }
 
     fn local(&self, x: &State, noise: &Noise, goal: Goal) -> Option<LogWeight> {
         let scaled = self.scaled(x);
         let (steps, ends) = match &self.schedule {
-            Schedule::Fixed(_) => {
-                let levels = self.schedule.levels();
+            Schedule::Learned { gamma, .. } if goal != Goal::Bound => {
+                (self.learned_terms(&scaled, gamma, noise, goal), gamma.ends())
+            }
+            schedule => {
+                let levels = schedule.levels();
                 let end = |level: &Level| Tensor::full([1, 1], level.gamma as f32, &x.device());
                 let ends = [end(&levels[0]), end(&levels[levels.len() - 1])];
                 (self.fixed_terms(&scaled, &levels, noise, goal), ends)
-            }
-            Schedule::Learned { gamma, .. } => {
-                (self.learned_terms(&scaled, gamma, noise, goal), gamma.ends())
             }
         };
         if goal == Goal::Loss && self.weighting != Weighting::Bound {
@@ -359,67 +361,5 @@ impl Segment for Diffusion {
 
     fn boxed(&self) -> Box<dyn Segment> {
         Box::new(self.clone())
-    }
-}
-
-/// `c = 1 - exp(gamma_s - gamma_t)`, the share of level `t`'s noise that is new since level `s`.
-fn new_noise(low: Level, high: Level) -> f64 {
-    -f64::exp_m1(low.gamma - high.gamma)
-}
-
-struct Denoise<'a> {
-    diffusion: &'a Diffusion,
-    from: Level,
-    to: Level,
-    eta: f64,
-}
-
-impl Conditional for Denoise<'_> {
-    fn given(&self, state: &State) -> Box<dyn Law + '_> {
-        let (signal, noise) = self.diffusion.estimates(state, self.from);
-        let fresh = self.eta * self.eta * new_noise(self.to, self.from);
-        let mean = signal * self.to.alpha() as f32 + noise * (self.to.sigma() * (1.0 - fresh).sqrt()) as f32;
-        Box::new(Gaussian { mean, log_std: LogStd::Shared((self.to.sigma() * fresh.sqrt()).ln() as f32) })
-    }
-}
-
-struct AddNoise {
-    from: Level,
-    to: Level,
-}
-
-impl Conditional for AddNoise {
-    fn given(&self, state: &State) -> Box<dyn Law + '_> {
-        let std = self.to.sigma() * new_noise(self.from, self.to).sqrt();
-        let mean = state.clone() * (self.to.alpha() / self.from.alpha()) as f32;
-        Box::new(Gaussian { mean, log_std: LogStd::Shared(std.ln() as f32) })
-    }
-}
-
-struct Observe<'a> {
-    diffusion: &'a Diffusion,
-    level: Level,
-}
-
-impl Conditional for Observe<'_> {
-    fn given(&self, state: &State) -> Box<dyn Law + '_> {
-        let mean = match self.diffusion.last_mean {
-            LastMean::Rescaled => state.clone() * self.level.alpha().recip() as f32,
-            LastMean::Denoised => self.diffusion.estimates(state, self.level).0,
-        };
-        let gamma = Tensor::full([1, 1], self.level.gamma as f32, &state.device());
-        self.diffusion.observed(mean, gamma)
-    }
-}
-
-struct FirstNoise<'a> {
-    diffusion: &'a Diffusion,
-    level: Level,
-}
-
-impl Conditional for FirstNoise<'_> {
-    fn given(&self, state: &State) -> Box<dyn Law + '_> {
-        let mean = self.diffusion.scaled(state) * self.level.alpha() as f32;
-        Box::new(Gaussian { mean, log_std: LogStd::Shared(self.level.sigma().ln() as f32) })
     }
 }

@@ -33,8 +33,11 @@ use crate::rng::Noise;
 /// What a simulation-free estimate is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Goal {
-    /// An unbiased estimate of the evidence lower bound.
+    /// An unbiased estimate of the evidence lower bound of the chain itself, whose steps are [`Segment::transitions`].
     Bound,
+    /// The bound in the limit of ever more steps, where the segment has one (a diffusion with a learned schedule); else as
+    /// [`Goal::Bound`].
+    ContinuousBound,
     /// A training loss of the segment's own weighting, its negative returned.
     Loss,
 }
@@ -208,7 +211,8 @@ impl Model {
         self.segments[0].steps()
     }
 
-    /// An estimate of the evidence lower bound of each row of `x`, `[batch]`, nats, f64.
+    /// An estimate of the evidence lower bound of the chain on each row of `x`, `[batch]`, nats, f64. It depends on the row and
+    /// the row's own address alone.
     ///
     /// Where the segment at the source has a simulation-free estimate it is used; otherwise the whole chain runs
     /// backward.

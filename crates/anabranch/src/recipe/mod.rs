@@ -177,6 +177,14 @@ impl Plan {
         })
     }
 
+    /// What is to be said of the data before training: columns on which a density means little.
+    pub fn notes(&self) -> Vec<String> {
+        match self {
+            Self::Chain(plan) => plan.notes(),
+            Self::GFlowNet(_) => Vec::new(),
+        }
+    }
+
     /// What the validation score is: lower is better.
     pub fn score(&self) -> &'static str {
         match self {

@@ -34,7 +34,14 @@ const KNOWN: &[Known] = &[
         "Negative log-likelihood",
         "nats",
         Lower,
-        "Mean over held-out rows of −log p(x), or of its bound where log p is not tractable.",
+        "Mean over held-out rows of −log p(x), or of its bound where log p is not tractable: of the chain that samples.",
+    ),
+    (
+        "nll_continuous",
+        "NLL, continuous time",
+        "nats",
+        Lower,
+        "The same bound in the limit of ever more steps between noise levels, which a learned schedule is trained by.",
     ),
     (
         "nll_exact",
@@ -65,6 +72,13 @@ const KNOWN: &[Known] = &[
         "The negative log-likelihood over the number of dimensions: what a lossless code would need for each.",
     ),
     (
+        "bits_per_dim_continuous",
+        "Bits per dimension, continuous time",
+        "bits",
+        Lower,
+        "The same of the bound in the limit of ever more steps between noise levels.",
+    ),
+    (
         "bits_per_dim_ode",
         "Bits per dimension, along the ODE",
         "bits",
@@ -85,7 +99,13 @@ const KNOWN: &[Known] = &[
         Neither,
         "Bits per dimension of independent histograms, one for each dimension.",
     ),
-    ("elbo", "Evidence lower bound", "nats", Higher, "The mean log-weight of forward paths: at most log Z."),
+    (
+        "elbo",
+        "Evidence lower bound",
+        "nats",
+        Higher,
+        "The mean log-weight of forward paths, those without weight left out and their share accounted for: at most log Z.",
+    ),
     (
         "eubo",
         "Evidence upper bound",

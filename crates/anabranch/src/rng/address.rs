@@ -108,6 +108,11 @@ impl Address {
         Self((draw as u64) << 32 | row as u64)
     }
 
+    /// Which draw for which row a trajectory is of ([`Address::of_draw`]).
+    pub fn draw_and_row(trajectory: u64) -> (u64, u64) {
+        (trajectory >> 32, trajectory & 0xFFFF_FFFF)
+    }
+
     /// The number of its first trajectory.
     pub(super) fn first(self) -> u64 {
         self.0

@@ -91,6 +91,11 @@ impl Noise {
         Self { seed, purpose, step: 0, rows: Rows::From(0) }
     }
 
+    /// The stream of the evaluations by which training chooses and stops: what is chosen on some paths is reported on others.
+    pub fn of_validation(seed: u64, purpose: Purpose) -> Self {
+        Self::new(seed ^ 0xD1B5_4A32_D192_ED03, purpose)
+    }
+
     /// The stream of evaluations, set apart from that of training.
     pub fn of_evaluation(seed: u64, purpose: Purpose) -> Self {
         Self::new(seed ^ 0x9E37_79B9_7F4A_7C15, purpose)

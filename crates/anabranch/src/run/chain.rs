@@ -38,18 +38,11 @@ pub(super) fn evaluate(
                 observer.note("no test split: the training split is measured");
             }
             let test = if data.test.is_empty() { &data.train } else { &data.test };
-            let bound = plan.bound(model);
-            let likelihood = |bound, task| {
-                let seen = watched(observer, task, test.len() / dimension);
-                nll_observed(model, test, bound, &noise, &seen).ok_or(Error::Interrupted)
-            };
-            let score = likelihood(bound, "likelihood")?;
-            insert(&mut metrics, "nll", score);
+            likelihoods(plan, model, test, observer, &mut metrics)?;
             if let TargetRecipe::Toy(toy) = &recipe.target {
                 insert(&mut metrics, "nll_exact", toy.exact_nll(test));
             }
             if recipe.target.levels() > 0 {
-                insert(&mut metrics, "bits_per_dim", bits_per_dim(score, dimension));
                 let levels = recipe.target.levels();
                 let gaussian = gaussian_nll(&data.train, test, dimension, Some(recipe.seed));
                 insert(&mut metrics, "bits_per_dim_gaussian", bits_per_dim(gaussian, dimension));
@@ -58,14 +51,9 @@ pub(super) fn evaluate(
             }
             if recipe.evaluation.importance_samples > 0 {
                 let bound = Bound::Importance(recipe.evaluation.importance_samples);
-                insert(&mut metrics, "nll_importance", likelihood(bound, "importance")?);
-            }
-            if let Some(bound) = recipe.evaluation.ode() {
-                let score = likelihood(bound, "ODE likelihood")?;
-                insert(&mut metrics, "nll_ode", score);
-                if recipe.target.levels() > 0 {
-                    insert(&mut metrics, "bits_per_dim_ode", bits_per_dim(score, dimension));
-                }
+                let seen = watched(observer, "importance", test.len() / dimension);
+                let score = nll_observed(model, test, bound, &noise, &seen).ok_or(Error::Interrupted)?;
+                insert(&mut metrics, "nll_importance", score);
             }
         }
         TargetData::Energy(energy) => {
@@ -144,6 +132,50 @@ pub(super) fn measures(plan: &ChainPlan, scored: &Trained, score: f64) -> Map<St
     found
 }
 
+/// How likely rows are, each way that there is, in nats and, of integers, in bits per dimension.
+fn likelihoods(
+    plan: &ChainPlan,
+    model: &Model,
+    rows: &[f32],
+    observer: &dyn Observer,
+    metrics: &mut Map<String, Value>,
+) -> Result<()> {
+    let ways = [
+        ("", "likelihood", Some(plan.bound(model))),
+        ("_continuous", "likelihood in continuous time", plan.continuous_bound(model)),
+        ("_ode", "ODE likelihood", plan.recipe.evaluation.ode()),
+    ];
+    for (suffix, task, bound) in ways {
+        let Some(bound) = bound else { continue };
+        let seen = watched(observer, task, rows.len() / plan.dimension());
+        let score = nll_observed(model, rows, bound, &plan.evaluation_noise(), &seen);
+        let score = score.ok_or(Error::Interrupted)?;
+        insert(metrics, &format!("nll{suffix}"), score);
+        if plan.recipe.target.levels() > 0 {
+            insert(metrics, &format!("bits_per_dim{suffix}"), bits_per_dim(score, plan.dimension()));
+        }
+    }
+    Ok(())
+}
+
+impl ChainPlan {
+    /// How likely the rows of a file are to a trained model: `nll`, and what else a run measures of the kind.
+    ///
+    /// # Errors
+    /// If the file cannot be read or does not fit the model, or the observer asked to stop.
+    pub fn score(
+        &self,
+        trained: &Trained,
+        path: &Path,
+        observer: &dyn Observer,
+    ) -> Result<Map<String, Value>> {
+        let table = self.read(path)?;
+        let mut metrics = Map::new();
+        likelihoods(self, &self.model.with_weights(&trained.vectors), &table.values, observer, &mut metrics)?;
+        Ok(metrics)
+    }
+}
+
 /// How far samples are from the test split (or, on an energy, from exact samples), in features fitted to the
 /// training split (or to other exact samples); `None` on an energy without an exact sampler. Where there is no test
 /// split, one half of the training split stands for it, and the other for the features' rows.
@@ -178,8 +210,9 @@ fn sample_metrics(plan: &ChainPlan, samples: &[f32]) -> Result<Option<Map<String
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::estimate::likelihood::row_nlls;
     use crate::math::Estimate;
-    use crate::recipe::{Override, Plan, named};
+    use crate::recipe::{Override, Plan, named, read};
     use crate::run::{Ending, Run, Silent};
     use crate::target::toy;
 
@@ -199,5 +232,115 @@ mod tests {
         assert_eq!(metrics["nll_exact"], json!(Estimate::mean(&exact).value));
         assert_eq!(metrics["nll_exact_se"], json!(Estimate::mean(&exact).error));
         assert!(metrics["nll"].as_f64().unwrap() > metrics["nll_exact"].as_f64().unwrap() + 0.1);
+    }
+
+    /// A run of a recipe's text, trained; the directory is the caller's to remove.
+    fn trained(name: &str, text: &str) -> Run {
+        let directory = std::env::temp_dir().join(format!("anabranch-{name}-{}", std::process::id()));
+        let run = Run::create(&directory, read(name, text, &[]).unwrap()).unwrap();
+        assert_eq!(run.train(&mut Silent).unwrap(), Ending::Finished);
+        run
+    }
+
+    fn plan_of(run: &Run) -> &ChainPlan {
+        match &run.plan {
+            Plan::Chain(plan) => plan,
+            Plan::GFlowNet(_) => panic!("a chain"),
+        }
+    }
+
+    /// Weights that the validation chose are better on what is reported, which it has not seen, than those at the end: of data
+    /// where training overfits, of an energy where steps are too large to settle.
+    #[test]
+    fn chosen_weights_improve_the_bound_that_is_reported() {
+        let overfits = "name = \"overfits\"\n[target]\nkind = \"toy\"\nname = \"moons\"\nrows = 60\n[[model]]\n\
+            kind = \"flow\"\nlayers = 4\nhidden = [64]\n[optimizer]\nlearning_rate = 5e-3\n[training]\nsteps = 400\n\
+            batch = 60\nema = 0.0\nevaluate_every = 10\n";
+        let unsettled = "name = \"unsettled\"\n[target]\nkind = \"energy\"\nenergy = { kind = \"gmm9\" }\n[[model]]\n\
+            kind = \"flow\"\nlayers = 2\nhidden = [16]\nbound = 8.0\n[objective]\nkind = \"reverse-kl\"\n[optimizer]\n\
+            learning_rate = 0.1\nschedule = \"constant\"\n[training]\nsteps = 300\nbatch = 64\nema = 0.0\n\
+            evaluate_every = 10\n";
+        for (name, text) in [("overfits", overfits), ("unsettled", unsettled)] {
+            let run = trained(name, text);
+            let plan = plan_of(&run);
+            let trainer = run.newest(&Silent).unwrap();
+            let best = trainer.state().best.as_ref().expect("scores are finite");
+            assert!(best.step < trainer.state().step, "{name}: the last weights are the best");
+            let bounds = |weights: &[Vec<f32>]| -> Vec<f64> {
+                let model = plan.model.with_weights(weights);
+                match &plan.data {
+                    TargetData::Rows(data) => {
+                        let nlls = row_nlls(&model, &data.test, plan.bound(&model), &plan.evaluation_noise());
+                        nlls.iter().map(|nll| -nll).collect()
+                    }
+                    TargetData::Energy(energy) => {
+                        let noise = plan.evaluation_noise();
+                        forward_weights(&model, energy.as_ref(), 4000, &noise, &|_| true).unwrap().unwrap()
+                    }
+                }
+            };
+            let (chosen, last) = (bounds(&best.weights), bounds(&trainer.state().weights));
+            let gains: Vec<f64> = chosen.iter().zip(&last).map(|(chosen, last)| chosen - last).collect();
+            let gain = Estimate::mean(&gains);
+            std::fs::remove_dir_all(&run.directory).unwrap();
+            assert!(gain.value > 3.0 * gain.error, "{name}: {gain:?} at step {}", best.step);
+        }
+    }
+
+    /// What chooses sees other paths than what is reported: the report is of paths that nothing was chosen by.
+    #[test]
+    fn weights_are_chosen_and_reported_on_different_paths() {
+        let text = "name = \"paths\"\n[target]\nkind = \"energy\"\nenergy = { kind = \"gmm9\" }\n[[model]]\n\
+            kind = \"flow\"\nlayers = 1\nhidden = [4]\n[objective]\nkind = \"reverse-kl\"\n[training]\nsteps = 2\n\
+            evaluate_every = 2\n[evaluation]\npaths = 2000\nsamples = 10\nsample_metrics = false\n";
+        let run = trained("paths", text);
+        let score = run.newest(&Silent).unwrap().state().best.as_ref().expect("a score").score;
+        let metrics = run.evaluate(&Silent).unwrap();
+        std::fs::remove_dir_all(&run.directory).unwrap();
+        let [elbo, error] = ["elbo", "elbo_se"].map(|name| metrics[name].as_f64().unwrap());
+        assert!((elbo + score).abs() > 1e-3 * error, "the same 2000 paths: {elbo} and {score}");
+        assert!((elbo + score).abs() < 6.0 * error, "two estimates of one bound: {elbo} and {score}");
+    }
+
+    /// Where some paths end without mass, as between the squares of the checkerboard, their share is part of the bound, and a best
+    /// is found all the same.
+    #[test]
+    fn runs_with_paths_of_weight_zero_find_a_best() {
+        let text = "name = \"board\"\n[target]\nkind = \"energy\"\nenergy = { kind = \"toy\", name = \"checkerboard\" }\n\
+            [[model]]\nkind = \"flow\"\nlayers = 1\nhidden = [4]\n[training]\nsteps = 4\nevaluate_every = 2\n[evaluation]\n\
+            paths = 500\nsamples = 10\nsample_metrics = false\n";
+        let run = trained("board", text);
+        let best = run.newest(&Silent).unwrap().state().best.clone();
+        let metrics = run.evaluate(&Silent).unwrap();
+        std::fs::remove_dir_all(&run.directory).unwrap();
+        assert!(best.is_some_and(|best| best.score.is_finite()));
+        let [elbo, error, log_z, ess] =
+            ["elbo", "elbo_se", "log_z", "ess"].map(|name| metrics[name].as_f64().unwrap());
+        assert!(ess < 0.9 && error > 0.0, "some paths weigh nothing: {metrics:?}");
+        assert!(elbo < log_z && elbo < 4.0 * error, "{metrics:?}");
+    }
+
+    /// The chain's own bound and that of continuous time stand beside each other, each under its name.
+    #[test]
+    fn learned_schedules_report_both_bounds() {
+        let text = "name = \"both\"\n[target]\nkind = \"toy\"\nname = \"moons\"\nrows = 5000\n[[model]]\n\
+            kind = \"diffusion\"\nschedule = \"learned\"\nweighting = \"bound\"\nlevels = 5\nhidden = [16]\n[training]\n\
+            steps = 50\n[evaluation]\nsamples = 10\nsample_metrics = false\n";
+        let run = trained("both", text);
+        let metrics = run.evaluate(&Silent).unwrap();
+        let plan = plan_of(&run);
+        let model = plan.model.with_weights(&run.trained(&Silent).unwrap().vectors);
+        let TargetData::Rows(data) = &plan.data else { panic!("moons are data") };
+        let path = Estimate::mean(&row_nlls(&model, &data.test, Bound::Path, &plan.validation_noise()));
+        std::fs::remove_dir_all(&run.directory).unwrap();
+        let number = |name: &str| metrics[name].as_f64().unwrap();
+        let error = path.error.hypot(number("nll_se"));
+        assert!(
+            (number("nll") - path.value).abs() < 4.5 * error,
+            "nll is the chain's: {path:?}, {metrics:?}"
+        );
+        // Five steps lose much of what continuous time keeps.
+        let gap = number("nll") - number("nll_continuous");
+        assert!(gap > 5.0 * error, "{metrics:?}");
     }
 }

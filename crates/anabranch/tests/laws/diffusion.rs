@@ -1,5 +1,11 @@
 //! Law 6: the estimates of a diffusion agree, and its samplers have the law they promise.
 
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+
+use anabranch::estimate::likelihood::{Bound, row_nlls};
+use anabranch::model::schedule::Level;
+
 use super::gaussian::{GaussianDenoiser, PARAMETRISATIONS};
 use super::instances::*;
 
@@ -9,8 +15,9 @@ use super::instances::*;
 fn law_6_agreement_of_estimates() {
     // The random network is no exact denoiser; but the simulation-free estimate and the simulated path estimate the
     // same bound, whatever the network.
-    for prediction in PARAMETRISATIONS {
-        let schedule = Schedule::Fixed(cosine(12));
+    // A learned schedule's estimate is that of its chain, too, and not of continuous time.
+    let cases = PARAMETRISATIONS.into_iter().map(|prediction| (Schedule::Fixed(cosine(12)), prediction));
+    for (schedule, prediction) in cases.chain([(learned(6), Prediction::Velocity)]) {
         let segment = diffusion(schedule, prediction.clone(), Observation::Continuous, 3);
         let model = Model::new(vec![Box::new(segment)]);
         let rows = 40_000;
@@ -102,7 +109,8 @@ fn law_6_gaussian_data_with_the_exact_denoiser() {
             prediction.clone(),
             Schedule::Learned { gamma: LearnedGamma::new("g", -9.0, 12.0, 4, 1), levels: 10 },
         );
-        let local = continuous.segments()[0].local(&x, &noise(205), Goal::Bound).expect("simulation-free");
+        let local = continuous.segments()[0].local(&x, &noise(205), Goal::ContinuousBound);
+        let local = local.expect("simulation-free");
         let local: Vec<f64> = exact.iter().zip(doubles(local)).map(|(e, v)| e - v).collect();
         let local = Estimate::mean(&local);
         assert!(local.value.abs() < 4.0 * local.error + 0.01, "{prediction:?}: continuous time, {local:?}");
@@ -144,4 +152,140 @@ fn law_6_samplers_have_the_data_s_law() {
     };
     let (coarse, fine) = (error(11), error(21));
     assert!(coarse / fine > 1.6, "first order: errors {coarse} and {fine}");
+}
+
+/// A denoiser that answers 0 and counts the rows it was asked about at each time.
+#[derive(Debug, Clone, Default)]
+struct Asked(Arc<Mutex<BTreeMap<u32, usize>>>);
+
+impl Asked {
+    /// The times asked since the last call, each with its rows.
+    fn take(&self) -> BTreeMap<u32, usize> {
+        std::mem::take(&mut self.0.lock().expect("no thread panicked"))
+    }
+}
+
+impl Denoiser for Asked {
+    fn dimension(&self) -> usize {
+        2
+    }
+
+    fn output(&self, z: &State, time: Tensor<2>, _: &Factors) -> State {
+        let mut asked = self.0.lock().expect("no thread panicked");
+        let times = to_vec(time);
+        let rows = z.dims()[0] / times.len();
+        times.iter().for_each(|time| *asked.entry((time * 1e6) as u32).or_default() += rows);
+        Tensor::zeros(z.dims(), &z.device())
+    }
+
+    fn push_forward(
+        &self,
+        z: &State,
+        time: Tensor<2>,
+        factors: &Factors,
+        tangents: &State,
+    ) -> (State, State) {
+        (self.output(z, time, factors), tangents.clone() * 0.0)
+    }
+
+    fn boxed(&self) -> Box<dyn Denoiser> {
+        Box::new(self.clone())
+    }
+}
+
+const WEIGHTINGS: [Weighting; 3] = [Weighting::Bound, Weighting::Simple, Weighting::MinSnr(5.0)];
+
+/// Wherever sampling asks the network, training has asked it: by `L_simple` as often at each level.
+#[test]
+fn every_level_that_sampling_asks_for_is_trained() {
+    let rows = 600;
+    for last_mean in [LastMean::Denoised, LastMean::Rescaled] {
+        for weighting in WEIGHTINGS {
+            let asked = Asked::default();
+            let gammas = log_linear(6, -3.0, 4.0);
+            let segment = Diffusion {
+                denoiser: Box::new(asked.clone()),
+                prediction: Prediction::Noise,
+                schedule: Schedule::Fixed(gammas.clone()),
+                observation: Observation::Continuous,
+                last_mean,
+                weighting,
+            };
+            let model = Model::new(vec![Box::new(segment)]);
+            for sampler in [Sampler::Ancestral, Sampler::Ddim { steps: 4, eta: 0.0 }] {
+                sampler.sample(&model, 3, &noise(210));
+                let sampled = asked.take();
+                let local = model.segments()[0].local(&states(rows, 2, 1.0, 211), &noise(212), Goal::Loss);
+                let trained = asked.take();
+                let place = format!("{last_mean:?}, {weighting:?}, {sampler:?}: {sampled:?}, {trained:?}");
+                assert!(sampled.keys().all(|time| trained.contains_key(time)), "{place}");
+                if weighting == Weighting::Bound {
+                    continue;
+                }
+                let (least, most) = (trained.values().min().copied(), trained.values().max().copied());
+                assert!(most <= least.map(|least| least + 1), "{place}");
+                // The answer 0 leaves |eps|^2, 2 on average: the loss is the mean of the weights.
+                let snr = |gamma: &f64| (-gamma).exp();
+                let weight = |gamma: &f64| match weighting {
+                    Weighting::MinSnr(cap) => snr(gamma).min(cap) / snr(gamma),
+                    _ => 1.0,
+                };
+                let used = &gammas[usize::from(last_mean == LastMean::Rescaled)..];
+                let expected = 2.0 * used.iter().map(weight).sum::<f64>() / used.len() as f64;
+                let found = Estimate::mean(&doubles(-local.expect("a diffusion has one")));
+                assert!((found.value - expected).abs() < 4.0 * found.error, "{place}: {found:?}, {expected}");
+            }
+        }
+    }
+}
+
+/// Law 7: a row's bound, simulation-free or simulated, depends on its own address alone and not on its place in a chunk.
+#[test]
+fn law_7_bounds_do_not_depend_on_the_batch() {
+    let (continuous, discrete) = (continuous_models(3), discrete_models(3, 5));
+    let of_integers = continuous.len();
+    for (index, (name, model)) in continuous.into_iter().chain(discrete).enumerate() {
+        let mut rows = to_vec(states(150, 3, 1.0, 220));
+        if index >= of_integers {
+            rows.iter_mut().for_each(|value| *value = (*value + 2.5).floor().clamp(0.0, 4.0));
+        }
+        for bound in [Bound::Lower(2), Bound::Continuous(2), Bound::Path, Bound::Importance(2)] {
+            let all = row_nlls(&model, &rows, bound, &noise(221));
+            let few = row_nlls(&model, &rows[..3 * 7], bound, &noise(221));
+            assert!(all.iter().all(|value| value.is_finite()), "{name}");
+            let size = few.iter().fold(1.0, |size: f64, value| size.max(value.abs()));
+            let difference = largest_difference(&few, &all[..7]);
+            assert!(difference < 1e-4 * size, "{name}, {bound:?}: {difference} of {size}");
+        }
+    }
+}
+
+/// One step of DDIM has `eta` times the posterior's standard deviation, and the mean that goes with it (Song et al. 2021, eq. 12
+/// and 16), as their `alpha`, our `alpha^2`, say it.
+#[test]
+fn one_step_of_ddim_has_the_variance_that_eta_says() {
+    let rows = 200_000;
+    let at = [0.9f32, -0.4];
+    let [high, low] = [0.7, -1.9].map(|gamma| Level { gamma, time: 0.0 });
+    let model = exact_diffusion(Prediction::Noise, Schedule::Fixed(log_linear(8, -6.0, 6.0)));
+    let diffusion = model.segments()[0].as_diffusion().expect("a diffusion");
+    let from = matrix(at.repeat(rows), 2, &Device::flex());
+    let (signal, eps) = diffusion.estimates(&from.clone().slice([0..1, 0..2]), high);
+    let (signal, eps) = (to_vec(signal), to_vec(eps));
+    let (alpha_t, alpha_s) = (high.alpha().powi(2), low.alpha().powi(2));
+    for eta in [0.0, 0.5, 1.0] {
+        let std = eta * ((1.0 - alpha_s) / (1.0 - alpha_t)).sqrt() * (1.0 - alpha_t / alpha_s).sqrt();
+        let step = &diffusion.transitions_over(&[low, high], eta)[0];
+        let ends = to_vec(step.sample(from.clone(), &noise(230)));
+        for c in 0..2 {
+            let mean = alpha_s.sqrt() * f64::from(signal[c])
+                + (1.0 - alpha_s - std * std).sqrt() * f64::from(eps[c]);
+            let off: Vec<f64> = ends.iter().skip(c).step_by(2).map(|end| f64::from(*end) - mean).collect();
+            let (first, second) =
+                (Estimate::mean(&off), Estimate::mean(&off.iter().map(|d| d * d).collect::<Vec<_>>()));
+            assert!(first.value.abs() < 4.0 * first.error + 1e-5, "eta {eta}: mean off by {first:?}");
+            let variance = (second.value - std * std).abs();
+            assert!(variance < 4.0 * second.error + 1e-9, "eta {eta}: {second:?}, exact {}", std * std);
+        }
+    }
 }

@@ -12,6 +12,7 @@ mod environments;
 mod flow_networks;
 mod fused;
 mod gaussian;
+mod gradients;
 mod instances;
 mod kernels;
 mod objectives;

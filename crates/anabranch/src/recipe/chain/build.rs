@@ -1,5 +1,6 @@
 //! From a checked recipe to data, a model and an energy.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use super::segment::{
@@ -10,8 +11,9 @@ use super::target::build_energy;
 use super::{ChainRecipe, StateFlowRecipe, TargetRecipe, size};
 use crate::array::shape::Transform;
 use crate::array::weights::to_vec_f64;
-use crate::data::Dataset;
+use crate::data::{Dataset, Table};
 use crate::error::{Problem, Result};
+use crate::estimate::evidence;
 use crate::estimate::likelihood::{Bound, nll};
 use crate::kernel::bijection::{
     ActNorm, Autoregressive, Bijection, Coupling, Direction, Logit, LuLinear, Permutation, Split, Standardise,
@@ -136,7 +138,12 @@ impl ChainPlan {
         self.model.dimension()
     }
 
-    /// The noise of evaluations.
+    /// The noise of the evaluations by which training chooses its weights.
+    pub fn validation_noise(&self) -> Noise {
+        Noise::of_validation(self.recipe.seed, Purpose::Backward)
+    }
+
+    /// The noise of what is reported.
     pub fn evaluation_noise(&self) -> Noise {
         Noise::of_evaluation(self.recipe.seed, Purpose::Backward)
     }
@@ -146,9 +153,54 @@ impl ChainPlan {
         Noise::new(self.recipe.seed, Purpose::Source).at(Address::SAMPLES)
     }
 
-    /// How the likelihood of data is bounded: over the whole path, or, where that is long, from some draws of its steps.
+    /// How the chain's bound on the likelihood of data is estimated: from some draws of a diffusion's steps, where one stands next
+    /// to the source, else along one whole path.
     pub fn bound(&self, model: &Model) -> Bound {
-        if model.chain_offset() < 100 { Bound::Path } else { Bound::Lower(self.recipe.evaluation.draws) }
+        match model.segments()[0].as_diffusion() {
+            Some(_) => Bound::Lower(self.recipe.evaluation.draws),
+            None => Bound::Path,
+        }
+    }
+
+    /// The same in continuous time, where a diffusion with a learned schedule stands next to the source.
+    pub fn continuous_bound(&self, model: &Model) -> Option<Bound> {
+        let diffusion = model.segments()[0].as_diffusion()?;
+        matches!(diffusion.schedule, Schedule::Learned { .. })
+            .then_some(Bound::Continuous(self.recipe.evaluation.draws))
+    }
+
+    /// What is to be said of the data before training.
+    pub fn notes(&self) -> Vec<String> {
+        match &self.data {
+            // A mass on integers has its meaning on any column.
+            TargetData::Rows(data) if self.recipe.target.levels() == 0 => data.degenerate(),
+            _ => Vec::new(),
+        }
+    }
+
+    /// Reads a file of further rows for the model.
+    ///
+    /// # Errors
+    /// As [`TargetRecipe::read`], or if a number has no logit where the model's last map is one.
+    pub fn read(&self, path: &Path) -> Result<Table> {
+        let table = self.recipe.target.read(path, self.dimension())?;
+        let margins = self.recipe.model.iter().enumerate().filter_map(|(index, segment)| match segment {
+            SegmentRecipe::Logit(logit) if self.recipe.target.levels() == 0 => Some((index, logit.margin)),
+            _ => None,
+        });
+        for (index, margin) in margins {
+            let logit = Logit::new(margin);
+            let Some(at) = table.values.iter().position(|value| !logit.holds(*value)) else { continue };
+            let [low, high] = logit.ends();
+            let (row, label) = (at / table.columns + 1, &table.labels[at % table.columns]);
+            let place = format!("{}, row {row}, {label}", path.display());
+            return Err(Problem::new(place, table.values[at].to_string())
+                .allowed(format!(
+                    "a number between {low} and {high}, where the logit of model.{index} ends (margin = {margin})"
+                ))
+                .into());
+        }
+        Ok(table)
     }
 
     /// The score by which training stops and chooses: nats per validation row, or `-ELBO` on an energy.
@@ -160,12 +212,12 @@ impl ChainPlan {
             TargetData::Rows(data) => {
                 let rows = if data.validation.is_empty() { &data.train } else { &data.validation };
                 let rows = &rows[..rows.len().min(2000 * data.columns)];
-                nll(model, rows, Bound::Lower(2), &self.evaluation_noise()).value
+                nll(model, rows, Bound::Lower(2), &self.validation_noise()).value
             }
             TargetData::Energy(energy) => {
-                let noise = self.evaluation_noise();
+                let noise = self.validation_noise();
                 let weights = forward_log_weights(&model.frozen(), energy.as_ref(), 2000, &noise)?;
-                -to_vec_f64(weights.mean())[0]
+                -evidence(&to_vec_f64(weights)).elbo.value
             }
         })
     }
@@ -274,7 +326,10 @@ fn standardise(data: &Dataset, shift: f64) -> Standardise {
         let average = column(c).sum::<f64>() / rows;
         let variance = column(c).map(|v| (v - average).powi(2)).sum::<f64>() / rows + shift * shift / 3.0;
         mean.push((average + shift) as f32);
-        std.push(if variance > 1e-12 { variance.sqrt() as f32 } else { 1.0 });
+        // Of a constant column, or one that f32 hardly tells from one, rounding is all there is to scale.
+        let varies = variance > 1e-12 * (average * average + variance);
+        let scale = if varies { variance.sqrt() as f32 } else { 1.0 };
+        std.push(if scale >= f32::MIN_POSITIVE { scale } else { 1.0 });
     }
     Standardise::new(mean, std)
 }

@@ -97,7 +97,7 @@ pub struct EvaluationRecipe {
     /// Samples drawn for the sample metrics and written to samples.npy.
     #[schemars(range(min = 1))]
     pub samples: usize,
-    /// Draws per row of the simulation-free bound, or paths per row of a simulated one.
+    /// Draws per row of a diffusion's simulation-free bound; a bound that is simulated takes one path.
     #[schemars(range(min = 1))]
     pub draws: usize,
     /// Paths per row of the importance-weighted likelihood; 0 leaves it out.

@@ -457,7 +457,7 @@ impl<P: Policy> Learner for FlowLearner<P> {
 
     fn score(&self, weights: &[Vec<f32>]) -> Result<f64, Failure> {
         let policy = &self.model.policy;
-        let noise = Noise::of_evaluation(self.seed, Purpose::Choice);
+        let noise = Noise::of_validation(self.seed, Purpose::Choice);
         let conditions = match &self.settings.conditions {
             Some(conditions) => conditions.draw(SCORED, &noise.purpose(Purpose::Source)),
             None => Vec::new(),
