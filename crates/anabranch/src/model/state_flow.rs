@@ -59,6 +59,6 @@ impl StateFlow {
         let states = Tensor::cat(states, 0);
         let flows =
             double(self.network.apply(states, Some(sinusoidal(times, EMBEDDING))).squeeze_dim::<1>(1));
-        (0..count).map(|r| flows.clone().slice([r * rows..(r + 1) * rows])).collect()
+        flows.chunk(count, 0)
     }
 }

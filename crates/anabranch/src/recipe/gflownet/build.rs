@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::settings::{objects, settings};
-use super::target::Objects;
+use super::target::{Objects, Rewarded};
 use super::{BackwardName, GFlowNetRecipe, GrowthName, Trunk, size};
 use crate::environment::continuous::Continuous;
 use crate::environment::{Cell, Environment, States};
@@ -46,7 +46,7 @@ pub struct FlowTask<P: Policy> {
     /// How it is trained.
     pub settings: Settings<P>,
     /// The environment that is rooted, with its own reward, where walks start from any of its states.
-    pub inner: Option<(Arc<dyn Environment>, Arc<dyn Target<Cell>>)>,
+    pub inner: Option<Rewarded>,
 }
 
 impl<P: Policy + Clone> FlowTask<P> {

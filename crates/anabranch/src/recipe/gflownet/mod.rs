@@ -21,7 +21,7 @@ pub use roots::RootsRecipe;
 pub(crate) use settings::objects;
 pub use target::{
     Alphabet, BoxRecipe, BoxSteps, ChartRecipe, DomainName, GrowthName, HybridRecipe, LineRecipe,
-    ObjectsRecipe, TorusRecipe,
+    ObjectsRecipe, Rewarded, TorusRecipe,
 };
 
 use schemars::JsonSchema;

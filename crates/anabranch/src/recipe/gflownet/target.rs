@@ -178,6 +178,9 @@ pub enum ObjectsRecipe {
     Hybrid(HybridRecipe),
 }
 
+/// Discrete objects, as an environment builds them, with their reward.
+pub type Rewarded = (Arc<dyn Environment>, Arc<dyn Target<Cell>>);
+
 /// What a target is made of.
 pub(super) enum Objects {
     /// Integers.
@@ -243,7 +246,7 @@ impl ObjectsRecipe {
         Ok(Objects::Continuous(points))
     }
 
-    fn discrete(&self) -> Result<(Arc<dyn Environment>, Arc<dyn Target<Cell>>)> {
+    fn discrete(&self) -> Result<Rewarded> {
         if let Self::Graph { file, reward: None } = self {
             let graph = Arc::new(graph(file.as_deref())?);
             return Ok((graph.clone(), Arc::new(GraphReward(graph))));

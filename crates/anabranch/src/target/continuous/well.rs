@@ -62,7 +62,7 @@ impl Density for ManyWell {
 
     fn log_z_tempered(&self, beta: f64) -> Option<f64> {
         let pair = WELL_INTEGRAL.ln() + 0.5 * std::f64::consts::TAU.ln();
-        (beta == 1.0).then(|| pair * (self.dimension / 2) as f64)
+        (beta == 1.0).then_some(pair * (self.dimension / 2) as f64)
     }
 
     fn draw(&self, count: usize, noise: &Noise) -> Option<Vec<f32>> {
