@@ -116,7 +116,9 @@ fn idx_and_csv_files() {
     assert_eq!(table("images.idx"), table("cube-c.npy"));
     let floats = table("floats.idx.gz");
     assert_eq!((floats.columns, &floats.values[..]), (2, &FLOATS[..]));
-    assert_eq!(table("floats.csv.gz"), floats);
+    let named_columns = table("floats.csv.gz");
+    assert_eq!(named_columns.labels, ["column \"width\"", "column \"height\""]);
+    assert_eq!((named_columns.columns, named_columns.values), (floats.columns, floats.values));
     let height = read(&fixture("floats.csv.gz"), &[named("width")]).unwrap();
     assert_eq!((height.columns, height.values), (1, vec![0.5, 100.0, FLOATS[5]]));
 }

@@ -171,8 +171,9 @@ impl Path {
         paths.log_reward = log_reward;
     }
 
-    /// `sum slope x number` over all numbers, `[1]`: its gradient is that of the loss.
-    pub fn pull(self, slopes: &Slopes) -> Tensor<1> {
+    /// `sum slope x number` over all numbers, `[1]`: its gradient is that of the loss. None where every slope is 0, so that
+    /// nothing is to be learned.
+    pub fn pull(self, slopes: &Slopes) -> Option<Tensor<1>> {
         let rows = self.forward.len() + 1;
         let device = self.forward[0].device();
         let batch = self.forward[0].dims()[0];
@@ -194,8 +195,7 @@ impl Path {
         if let Some(log_reward) = self.log_reward {
             terms.push(log_reward * from_f64(slopes.log_reward.clone(), &device));
         }
-        let sum = terms.into_iter().reduce(|sum, term| sum + term);
-        sum.map_or_else(|| from_f64(vec![0.0], &device), |sum| sum.sum())
+        terms.into_iter().reduce(|sum, term| sum + term).map(Tensor::sum)
     }
 }
 

@@ -240,7 +240,7 @@ impl ChainLearner<'_> {
         path
     }
 
-    fn loss(&mut self, step: u64, epoch: u64, log_z: f64) -> Result<(f64, Tensor<1>), Failure> {
+    fn loss(&mut self, step: u64, epoch: u64, log_z: f64) -> Result<(f64, Option<Tensor<1>>), Failure> {
         let path = self.draw(step, epoch, log_z)?;
         let (paths, slopes) = (&mut self.paths, &mut self.slopes);
         paths.log_z.clear();
@@ -314,7 +314,7 @@ impl Learner for ChainLearner<'_> {
             follower.weights_mut().set(values.clone());
         }
         let loss = self.loss(step, epoch, log_z).map(|(loss, pull)| {
-            let found = loss.is_finite().then(|| pull.backward());
+            let found = pull.filter(|_| loss.is_finite()).map(|pull| pull.backward());
             (loss, found)
         });
         let (loss, mut found) = match loss {

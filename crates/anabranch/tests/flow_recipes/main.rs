@@ -278,7 +278,7 @@ fn what_does_not_fit_is_refused() {
         ),
         (
             format!("{square}reward = {{ kind = 'expression', log_reward = '-c0 * x0' }}\n"),
-            "conditions: found a reward that depends on a condition over points",
+            "conditions: found 0 numbers; allowed: 1, as the reward has",
         ),
         (
             "[target]\nkind = 'hypergrid'\ndim = 2\nside = 4\nreward = { kind = 'tempered', reward = { kind = 'original' } }\n\

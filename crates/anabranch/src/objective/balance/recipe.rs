@@ -232,11 +232,17 @@ mod tests {
         variants.iter().map(|variant| kind(variant).expect("a kind")).collect()
     }
 
+    /// A recipe of that kind, with defaults where there are such.
+    fn of_kind(kind: &str) -> ObjectiveRecipe {
+        let needed = if kind == "importance-weighted" { ", \"samples\": 3" } else { "" };
+        read(&format!("{{\"kind\": \"{kind}\"{needed}}}")).expect("all other values have defaults")
+    }
+
     #[test]
     fn every_kind_has_defaults_that_pass_the_check_and_come_back() {
-        assert_eq!(kinds().len(), 14);
+        assert_eq!(kinds().len(), 17);
         for kind in kinds() {
-            let recipe = read(&format!("{{\"kind\": \"{kind}\"}}")).expect("all values have defaults");
+            let recipe = of_kind(&kind);
             assert!(recipe.check("objective", BackwardObjective::Joint).is_ok(), "{kind}");
             let text = serde_json::to_string(&recipe).expect("plain values");
             assert_eq!(read(&text), Ok(recipe), "{kind}: {text}");
@@ -301,7 +307,7 @@ mod tests {
     #[test]
     fn the_likelihood_of_trajectories_is_a_way_to_train_p_b_beside_any_objective_of_paths() {
         for kind in kinds().iter().filter(|kind| !kind.ends_with("flow-matching")) {
-            let recipe = read(&format!("{{\"kind\": \"{kind}\"}}")).expect("all values have defaults");
+            let recipe = of_kind(kind);
             let checked = recipe.check("objective", BackwardObjective::TrajectoryLikelihood);
             let Ok(Objective::Paths(objective)) = checked else { panic!("{kind} is of paths") };
             let Ok(Objective::Paths(alone)) = recipe.check("objective", BackwardObjective::Joint) else {

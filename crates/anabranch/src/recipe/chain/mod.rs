@@ -203,6 +203,12 @@ impl ChainRecipe {
                 "\"forward-kl\" or \"importance-weighted\" where the target is data",
             );
         }
+        if self.training.batch < needs.per_condition {
+            let found = format!("{}, of which the objective takes a mean", self.training.batch);
+            return Err(Problem::new("training.batch", found)
+                .allowed(format!("{} or more", needs.per_condition))
+                .into());
+        }
         if needs.stops {
             return refused(
                 "an objective of the chance of stopping, where a chain stops at its last step alone",

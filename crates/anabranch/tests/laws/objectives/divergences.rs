@@ -31,6 +31,9 @@ fn chain_paths(seed: u64) -> Paths {
         paths.forward[4 * b + 3] = 0.0;
         paths.backward[4 * b + 3] = 0.0;
         paths.backward[4 * b] = 0.0;
+        // One divergence below 0, one above the free nats.
+        paths.backward[4 * b + 1] -= 1.0;
+        paths.backward[4 * b + 2] += 1.0;
     }
     paths
 }

@@ -218,7 +218,9 @@ impl PointTargetRecipe {
         if matches!(self, Self::Expression { .. } | Self::Process(_)) {
             check_dimension(dimension, 1)?;
         }
-        Ok((self.build(&vec![Domain::Line; dimension], place)?, dimension))
+        // A dimension that is too large is refused where its kind is known.
+        let domains = vec![Domain::Line; dimension.min(LARGEST + 1)];
+        Ok((self.build(&domains, place)?, dimension))
     }
 
     /// The target over points whose coordinates have these domains; `place` is where the recipe names it.
