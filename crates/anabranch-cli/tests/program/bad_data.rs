@@ -261,9 +261,8 @@ fn data_to_evaluate_must_have_logits() {
             continue;
         }
         let message = place.run("evaluate run --data new.csv").refused(2);
-        let expected = format!(
-            "new.csv, row 2, column \"b\": found {cell}; allowed: a number between -0.125 and 1.125"
-        );
+        let expected =
+            format!("new.csv, row 2, column \"b\": found {cell}; allowed: a number between -0.125 and 1.125");
         assert!(message.starts_with(&expected), "{message}");
     }
 }

@@ -17,7 +17,7 @@ fn law_2_jarzynski() {
     // Wide chains onto narrow targets keep the weights' variance finite.
     let target =
         DiagonalGaussian { mean: vec![0.4, -0.3, 0.2, 0.0], std: vec![0.5, 0.4, 0.6, 0.5], log_z: 1.3 };
-    let (mut of_w, mut of_inverse) = (Vec::new(), Vec::new());
+    let mut of_w = Vec::new();
     for (name, model) in continuous_models(4) {
         let log_weights = forward(&model, &target, 200_000, &noise(7).purpose(Purpose::Forward));
         let found = evidence(&log_weights);
@@ -35,19 +35,11 @@ fn law_2_jarzynski() {
         let backward = to_vec_f64(reward - model.chain().encode(x, &noise(9)).log_weight);
         let upper = Estimate::mean(&backward);
         assert!(upper.value >= exact - 4.0 * upper.error, "{name}: {upper:?}");
-        let negated: Vec<f64> = backward.iter().map(|log_weight| -log_weight).collect();
-        let inverse = evidence(&negated);
-        if inverse.ess > 0.02 {
-            let error = (inverse.log_z.value + exact).abs();
-            assert!(error < 5.0 * inverse.log_z.error + 1e-3, "{name}: E_backward[1/w] = 1/Z, {inverse:?}");
-            of_inverse.push(name);
-        }
     }
-    // Where no path carries weight the equalities have no power: that must not become the rule unseen.
+    // Where no path carries weight the equality has no power: that must not become the rule unseen.
     for name in COUNTED {
         assert!(of_w.contains(&name), "E_forward[w] = Z was tested for {of_w:?}");
     }
-    assert!(of_inverse.len() >= COUNTED.len(), "E_backward[1/w] = 1/Z was tested for {of_inverse:?}");
 }
 
 /// The states of a generated path, scored by the kernels that drew them, have the path's own weight: what objectives that
