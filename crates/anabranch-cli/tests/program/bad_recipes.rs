@@ -219,6 +219,11 @@ fn sizes_beyond_a_machine_are_refused_at_once() {
         ),
         ("model.0.layers=1000000", "--set model.0.layers: found 1000000; allowed: a number from 1 to 1000"),
         (
+            "target={kind='energy',energy={kind='gmm9'}} --set objective.kind=detailed-balance \
+             --set state_flow.hidden=[65536,65536]",
+            "--set state_flow.hidden: found 4297",
+        ),
+        (
             "model=[{kind='diffusion',levels=10000000}]",
             "--set model, key model.0.levels: found 10000000; allowed: a number from 2 to 1000000",
         ),

@@ -165,8 +165,8 @@ impl Path {
         paths.forced.clear();
         paths.forced.extend((0..batch * rows).map(|row| row % rows == rows - 1));
         by_rows(&self.forward, 0, rows, batch, &mut paths.forward);
-        by_rows(&self.backward, 1, rows, batch, &mut paths.backward);
         // `P_B(s_{r-1} | s_r)` is kept with the state that the kernel starts from, as `P_F` is.
+        by_rows(&self.backward, 1, rows, batch, &mut paths.backward);
         by_rows(&self.flow, 1, rows, batch, &mut paths.flow);
         paths.log_reward = log_reward;
     }

@@ -16,7 +16,7 @@ use crate::network::embedding::sinusoidal;
 use crate::network::{Activation, Feedforward, Network};
 
 /// Numbers of the embedding of a kernel's place.
-const EMBEDDING: usize = 32;
+pub const EMBEDDING: usize = 32;
 
 /// A network that answers `log F` of states of one dimension.
 #[derive(Debug, Clone)]

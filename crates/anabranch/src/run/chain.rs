@@ -116,12 +116,12 @@ pub(super) fn measures(plan: &ChainPlan, scored: &Trained, score: f64) -> Map<St
         }
         TargetData::Energy(energy) => {
             let model = plan.model.with_weights(&scored.vectors[..plan.model.weights().len()]);
-            let noise = plan.evaluation_noise();
+            let noise = plan.validation_noise();
             // What the target does not answer now is no point of a curve; training meets what it will not answer at all.
             if let Ok(Some(weights)) = forward_weights(&model, energy.as_ref(), PATHS, &noise, &|_| true) {
                 insert_evidence(&mut found, evidence(&weights), energy.log_z(&[]));
             }
-            let address = Noise::of_evaluation(plan.recipe.seed, Purpose::Target);
+            let address = noise.purpose(Purpose::Target);
             if let Some(rows) = energy.draw(PATHS, &address)
                 && let Ok(Some(weights)) = backward_weights(&model, energy.as_ref(), &rows, &noise, &|_| true)
             {

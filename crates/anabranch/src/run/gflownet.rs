@@ -161,7 +161,7 @@ fn measured<P: Policy>(
     draw: impl FnOnce(usize, &Noise) -> Draws<P::Cell>,
     found: &mut Map<String, Value>,
 ) -> Result<()> {
-    let noise = plan.evaluation_noise();
+    let noise = Noise::of_validation(plan.recipe.seed, Purpose::Choice);
     let forward = walked(task, scored, PATHS, &noise, &|_| true)?;
     insert_evidence(found, evidence(&forward.log_weights), log_z);
     if let Some((objects, log_rewards)) = draw(PATHS, &noise.purpose(Purpose::Target)) {

@@ -10,6 +10,7 @@
 
 use super::{ChainRecipe, CouplingKind, PredictionName, SegmentRecipe, TransformerName};
 use crate::error::{Problem, Result};
+use crate::model::state_flow::EMBEDDING;
 use crate::objective::balance::Drawn;
 use crate::recipe::network;
 use crate::rng::Counted;
@@ -112,6 +113,7 @@ pub(super) fn check(recipe: &ChainRecipe, dimension: usize) -> Result<()> {
     training.addressed(Counted::Rows, 1, (training.batch as u64).saturating_mul(paths))?;
     let backward = !recipe.objective.needs_target();
     let (mut weights, mut numbers, mut widest, mut outer) = (0.0, 0.0, 0f64, dimension as f64);
+    let mut kernels = 0.0;
     for (index, segment) in recipe.model.iter().enumerate().rev() {
         let need = need(segment, outer, levels as f64, backward);
         weights += need.weights;
@@ -126,7 +128,22 @@ pub(super) fn check(recipe: &ChainRecipe, dimension: usize) -> Result<()> {
         // Next to the source a diffusion learns from one of its steps at a time.
         numbers += need.row * if index == 0 && !simulated { 1.0 } else { need.steps };
         widest = widest.max(need.row);
+        kernels += need.steps;
         outer = need.inner;
+    }
+    if recipe.objective.needs().flow {
+        // All states of a batch are asked about at once.
+        let hidden = recipe.state_flow.clone().unwrap_or_default().hidden;
+        let inner = hidden.iter().map(|width| *width as f64);
+        let layers: Vec<f64> =
+            [(dimension + EMBEDDING) as f64].into_iter().chain(inner).chain([1.0]).collect();
+        weights += layers.windows(2).map(|pair| (pair[0] + 1.0) * pair[1]).sum::<f64>();
+        numbers += kernels * layers.iter().sum::<f64>();
+        if weights > MOST_WEIGHTS {
+            return Err(Problem::new("state_flow.hidden", format!("{weights} weights with the model's"))
+                .allowed(format!("at most {MOST_WEIGHTS} together"))
+                .into());
+        }
     }
     let most = |per_row: f64, key: &str, found: usize, rows: f64| -> Result<()> {
         if rows * per_row <= MOST_NUMBERS {
