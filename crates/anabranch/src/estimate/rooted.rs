@@ -204,7 +204,7 @@ pub fn learned_log_flow(
     evaluator.evaluate(&mut tape, 0);
     let row = tape.output_mut(0, policy.outputs());
     policy.prepare(&state, row, &mut work);
-    Ok(Some(policy.said(Visit { state: &state, came: None, went: None }, row, &mut work).flow))
+    Ok(Some(policy.log_probabilities(Visit { state: &state, came: None, went: None }, row, &mut work).flow))
 }
 
 #[cfg(test)]

@@ -1,8 +1,8 @@
 //! Log-weights of many trajectories of a flow network, in blocks of bounded memory.
 //!
 //! ```text
-//! outward     x by P_F                       log w = log R(x) + sum_t [log P_B - log P_F]
-//! homeward    x given, trajectory by P_B     the same number
+//! forward     x by P_F                       log w = log R(x) + sum_t [log P_B - log P_F]
+//! backward    x given, trajectory by P_B     the same number
 //! log P_T(x)  log mean_k exp(sum_t [log P_F - log P_B]),  tau_k ~ P_B(. | x)
 //! ```
 //!
@@ -13,7 +13,7 @@ use std::ops::Range;
 use crate::environment::Environment;
 use crate::error::Error;
 use crate::math::log_sum_exp;
-use crate::model::gflownet::{Batch, Homeward, Outward};
+use crate::model::gflownet::{BackwardRollout, Batch, ForwardRollout};
 use crate::network::taped::{Evaluator, NONE, Tape};
 use crate::policy::{Actions, Behaviour, Policy};
 use crate::rng::Noise;
@@ -22,7 +22,7 @@ use crate::target::{Failure, Target, checked};
 /// Trajectories walked together.
 const BLOCK: usize = 512;
 
-/// What outward trajectories found.
+/// What forward trajectories found.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Found<C> {
     /// `[count, cells]`.
@@ -42,7 +42,7 @@ pub struct Found<C> {
 ///
 /// # Errors
 /// If the reward fails, the policy has no law at a state, or with [`Error::Interrupted`] where `seen` said so.
-pub fn outward<P: Policy>(
+pub fn forward_rollout<P: Policy>(
     policy: &P,
     evaluator: &dyn Evaluator,
     reward: &dyn Target<P::Cell>,
@@ -69,7 +69,7 @@ pub struct Relative<'a> {
 /// The same with log-weights relative to a prior, without conditions.
 ///
 /// # Errors
-/// As [`outward`].
+/// As [`forward_rollout`].
 pub fn outward_relative<P: Policy>(
     policy: &P,
     evaluator: &dyn Evaluator,
@@ -94,8 +94,8 @@ fn block_of_sources<P: Policy>(policy: &P, count: usize) -> Vec<P::Cell> {
 /// The same from `sources`, `[count, cells]`.
 ///
 /// # Errors
-/// As [`outward`].
-#[expect(clippy::too_many_arguments, reason = "those of `outward` and where to start")]
+/// As [`forward_rollout`].
+#[expect(clippy::too_many_arguments, reason = "those of `forward_rollout` and where to start")]
 pub fn outward_from<P: Policy>(
     policy: &P,
     evaluator: &dyn Evaluator,
@@ -131,14 +131,14 @@ fn in_blocks<'a, P: Policy>(
         let size = BLOCK.min(count - first);
         let noise = noise.from_row(first);
         let conditions = &conditions[first * width..(first + size) * width];
-        let walk = Outward {
+        let walk = ForwardRollout {
             sources: sources(first..first + size),
             conditions,
             behaviour: Behaviour::default(),
             noise: &noise,
         };
         batch.clear();
-        batch.outward(policy, evaluator, walk)?;
+        batch.forward_rollout(policy, evaluator, walk)?;
         batch.describe(policy);
         if relative.is_none() {
             batch.imply_backward(policy, evaluator);
@@ -209,7 +209,7 @@ pub(crate) fn ended<T: Copy>(cut: &[bool], values: &[T]) -> Vec<T> {
 ///
 /// # Errors
 /// If the policy has no law at a state, or with [`Error::Interrupted`] where `seen` said so.
-pub fn homeward<P: Policy>(
+pub fn backward_rollout<P: Policy>(
     policy: &P,
     evaluator: &dyn Evaluator,
     objects: &[P::Cell],
@@ -225,14 +225,14 @@ pub fn homeward<P: Policy>(
     for first in (0..count).step_by(BLOCK) {
         let size = BLOCK.min(count - first);
         let noise = noise.from_row(first);
-        let walk = Homeward {
+        let walk = BackwardRollout {
             objects: &objects[first * cells..(first + size) * cells],
             conditions: &conditions[first * width..(first + size) * width],
             most: &[],
             noise: &noise,
         };
         batch.clear();
-        batch.homeward(policy, evaluator, walk)?;
+        batch.backward_rollout(policy, evaluator, walk)?;
         batch.describe(policy);
         batch.imply_backward(policy, evaluator);
         batch.paths.log_reward.clear();
@@ -263,7 +263,7 @@ pub fn log_likelihoods<P: Policy>(
     let repeated: Vec<P::Cell> =
         objects.chunks_exact(policy.cells()).flat_map(|object| object.repeat(samples)).collect();
     let zeros = vec![0.0; repeated.len() / policy.cells()];
-    let ratios = homeward(policy, evaluator, &repeated, &[], &zeros, noise, seen)?;
+    let ratios = backward_rollout(policy, evaluator, &repeated, &[], &zeros, noise, seen)?;
     let mean = |ratios: &[f64]| {
         let negated: Vec<f64> = ratios.iter().map(|ratio| -ratio).collect();
         log_sum_exp(&negated) - (samples as f64).ln()

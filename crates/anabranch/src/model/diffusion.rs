@@ -38,7 +38,7 @@ use kernels::Place;
 
 /// The noise schedule of a diffusion.
 #[derive(Debug, Clone)]
-pub enum Schedule {
+pub enum NoiseSchedule {
     /// `gamma` at fixed levels, least noise first.
     Fixed(Vec<f64>),
     /// A learned curve, cut into `levels` steps where a chain is wanted.
@@ -51,7 +51,7 @@ pub enum Schedule {
     },
 }
 
-impl Schedule {
+impl NoiseSchedule {
     /// The levels of the chain, least noise first.
     pub fn levels(&self) -> Vec<Level> {
         match self {
@@ -121,7 +121,7 @@ pub struct Diffusion {
     /// What the denoiser answers.
     pub prediction: Prediction,
     /// The noise levels.
-    pub schedule: Schedule,
+    pub schedule: NoiseSchedule,
     /// What the chain ends in.
     pub observation: Observation,
     /// The mean of the last kernel.
@@ -304,14 +304,14 @@ impl Segment for Diffusion {
 
     fn steps(&self) -> usize {
         match &self.schedule {
-            Schedule::Fixed(gammas) => gammas.len(),
-            Schedule::Learned { levels, .. } => levels + 1,
+            NoiseSchedule::Fixed(gammas) => gammas.len(),
+            NoiseSchedule::Learned { levels, .. } => levels + 1,
         }
     }
 
     fn transitions(&self) -> Vec<Box<dyn Transition + '_>> {
         match &self.schedule {
-            Schedule::Learned { gamma, levels } if gamma.weights().is_tracked() => {
+            NoiseSchedule::Learned { gamma, levels } if gamma.weights().is_tracked() => {
                 self.tracked_transitions(gamma, *levels)
             }
             schedule => self.transitions_over(&schedule.levels(), 1.0),
@@ -321,7 +321,7 @@ impl Segment for Diffusion {
     fn local(&self, x: &State, noise: &Noise, goal: Goal) -> Option<LogWeight> {
         let scaled = self.scaled(x);
         let (steps, ends) = match &self.schedule {
-            Schedule::Learned { gamma, .. } if goal != Goal::Bound => {
+            NoiseSchedule::Learned { gamma, .. } if goal != Goal::Bound => {
                 (self.learned_terms(&scaled, gamma, noise, goal), gamma.ends())
             }
             schedule => {
@@ -341,7 +341,7 @@ impl Segment for Diffusion {
 
     fn weights(&self) -> Vec<&Weights> {
         let mut weights = self.denoiser.weights();
-        if let Schedule::Learned { gamma, .. } = &self.schedule {
+        if let NoiseSchedule::Learned { gamma, .. } = &self.schedule {
             weights.push(gamma.weights());
         }
         weights
@@ -349,7 +349,7 @@ impl Segment for Diffusion {
 
     fn weights_mut(&mut self) -> Vec<&mut Weights> {
         let mut weights = self.denoiser.weights_mut();
-        if let Schedule::Learned { gamma, .. } = &mut self.schedule {
+        if let NoiseSchedule::Learned { gamma, .. } = &mut self.schedule {
             weights.push(gamma.weights_mut());
         }
         weights

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use burn::tensor::Tensor;
 
 use super::taped::bridge::{Taped, Tapes};
-use super::taped::{CoordinateNetwork, Network as _};
+use super::taped::{CoordinateNetwork, TapedNetwork as _};
 use crate::array::bridge::fused;
 use crate::array::network::{Directions, PackedWeights, push_forward};
 use crate::array::shape::Feedforward;

@@ -11,7 +11,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::softmax::{choose, log_softmax, spread, weigh};
-use super::{Behaviour, NoLaw, Policy, Said, SaidSlopes, Visit, unit};
+use super::{Behaviour, LogProbabilities, LogProbabilitySlopes, NoLaw, Policy, Visit, unit};
 use crate::array::math::exp;
 use crate::environment::{Cell, Edge, Environment, States};
 use crate::error::{Problem, Result};
@@ -329,7 +329,7 @@ impl Policy for Actions {
         Ok(Some(Edge { action, removal: removal as u32 }))
     }
 
-    fn said(&self, visit: Visit<'_, Cell>, row: &[f32], work: &mut Work) -> Said {
+    fn log_probabilities(&self, visit: Visit<'_, Cell>, row: &[f32], work: &mut Work) -> LogProbabilities {
         let environment = self.environment.as_ref();
         let backward = match visit.came {
             Some((edge, before)) => self.log_backward(visit.state, edge, before, row, work),
@@ -348,7 +348,7 @@ impl Policy for Actions {
             Some((edge, _)) => f64::from(row[edge.action as usize]),
             None => stop,
         };
-        Said { forward, backward, stop, flow }
+        LogProbabilities { forward, backward, stop, flow }
     }
 
     fn slopes(
@@ -356,7 +356,7 @@ impl Policy for Actions {
         visit: Visit<'_, Cell>,
         row: &[f32],
         reference: &[f32],
-        slopes: SaidSlopes,
+        slopes: LogProbabilitySlopes,
         out: &mut [f32],
         work: &mut Work,
     ) {

@@ -78,13 +78,13 @@ impl Concentrations {
 
 /// A family of laws with two parameters.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) enum Law {
+pub(super) enum CoordinateLaw {
     Beta(Concentrations),
     Gaussian,
     VonMises,
 }
 
-impl Law {
+impl CoordinateLaw {
     /// From two outputs of a network to the two parameters.
     pub(super) fn parameters(self, outputs: [f64; 2]) -> [f64; 2] {
         match self {

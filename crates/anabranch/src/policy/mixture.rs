@@ -7,17 +7,17 @@
 //! d ln p / d output_k  =  r_k d ln f(z; k) / d output_k
 //! ```
 
-use super::law::{Law, NODES};
+use super::law::{CoordinateLaw, NODES};
 use crate::rng::Stream;
 
-/// A mixture of `components` laws of a family. Rows are as long as [`Mixture::outputs`] says.
+/// A mixture of `components` laws of a family. Rows are as long as [`MixtureLaw::outputs`] says.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Mixture {
-    pub(super) law: Law,
+pub(super) struct MixtureLaw {
+    pub(super) law: CoordinateLaw,
     pub(super) components: usize,
 }
 
-impl Mixture {
+impl MixtureLaw {
     /// How many outputs of a network it takes.
     pub(super) fn outputs(self) -> usize {
         3 * self.components

@@ -11,7 +11,7 @@
 //! densities over one reference measure for both directions (Lahlou et al. 2023).
 
 mod actions;
-mod densities;
+mod continuous_actions;
 mod law;
 mod mixture;
 mod softmax;
@@ -25,7 +25,7 @@ use crate::network::taped::Inputs;
 use crate::rng::Stream;
 
 pub use actions::{Actions, BackwardPolicy, FlowHead, Ways};
-pub use densities::{Densities, Heads};
+pub use continuous_actions::{ContinuousActions, Heads};
 pub use law::Concentrations;
 
 /// How actions are drawn while exploring; probabilities are always the policy's own.
@@ -57,7 +57,7 @@ pub struct Visit<'a, C> {
 
 /// What a policy says of a visit. Nats.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
-pub struct Said {
+pub struct LogProbabilities {
     /// `log P_F` of the edge out of the state, or of stopping.
     pub forward: f64,
     /// `log P_B` of the edge into the state, read at the state; 0 at a start.
@@ -68,16 +68,16 @@ pub struct Said {
     pub flow: f64,
 }
 
-/// Slopes of a loss by [`Said`] and by `KL(pi || pi_reference)` at the same state.
+/// Slopes of a loss by [`LogProbabilities`] and by `KL(pi || pi_reference)` at the same state.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
-pub struct SaidSlopes {
-    /// By [`Said::forward`].
+pub struct LogProbabilitySlopes {
+    /// By [`LogProbabilities::forward`].
     pub forward: f64,
-    /// By [`Said::backward`].
+    /// By [`LogProbabilities::backward`].
     pub backward: f64,
-    /// By [`Said::stop`].
+    /// By [`LogProbabilities::stop`].
     pub stop: f64,
-    /// By [`Said::flow`].
+    /// By [`LogProbabilities::flow`].
     pub flow: f64,
     /// By the divergence from the reference.
     pub divergence: f64,
@@ -172,7 +172,12 @@ pub trait Policy: Send + Sync + Debug {
     ) -> Result<Option<Edge>, NoLaw>;
 
     /// The log-probabilities at a visit.
-    fn said(&self, visit: Visit<'_, Self::Cell>, row: &[f32], work: &mut Self::Work) -> Said;
+    fn log_probabilities(
+        &self,
+        visit: Visit<'_, Self::Cell>,
+        row: &[f32],
+        work: &mut Self::Work,
+    ) -> LogProbabilities;
 
     /// Adds to `out` the slopes by the network's outputs; `reference` is another network's row at the same state, empty
     /// where there is none.
@@ -181,7 +186,7 @@ pub trait Policy: Send + Sync + Debug {
         visit: Visit<'_, Self::Cell>,
         row: &[f32],
         reference: &[f32],
-        slopes: SaidSlopes,
+        slopes: LogProbabilitySlopes,
         out: &mut [f32],
         work: &mut Self::Work,
     );

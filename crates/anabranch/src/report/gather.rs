@@ -9,7 +9,7 @@ use super::{Density, Frame, ImageShape, Logged, Reference, Summary, flow};
 use crate::array::weights::to_vec;
 use crate::error::{Error, Problem, Result};
 use crate::plot::Point;
-use crate::policy::Densities;
+use crate::policy::ContinuousActions;
 use crate::recipe::gflownet::{FlowTask, Task};
 use crate::recipe::{ChainPlan, GFlowNetPlan, Plan, TargetData};
 use crate::rng::{Address, Noise, Purpose};
@@ -75,7 +75,7 @@ fn gflownet(run: &Run, plan: &GFlowNetPlan, result: &Value) -> Result<Summary> {
 }
 
 /// Samples of points beside exact ones and, in the plane, the reward.
-fn points(plan: &GFlowNetPlan, task: &FlowTask<Densities>, summary: Summary) -> Result<Summary> {
+fn points(plan: &GFlowNetPlan, task: &FlowTask<ContinuousActions>, summary: Summary) -> Result<Summary> {
     let columns = summary.dimension;
     let dimension = plan.recipe.target.coordinates().unwrap_or(columns);
     let kept = |rows: &[f32]| -> Vec<f32> {

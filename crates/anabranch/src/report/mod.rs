@@ -19,7 +19,7 @@ use std::path::Path;
 use serde_json::{Map, Value};
 
 pub use comparison::comparison_page;
-pub use flow::{Flow, Form, Graph, Law, Object, Walk};
+pub use flow::{Flow, Form, Graph, LawShown, Object, Walk};
 pub use gather::gather;
 pub use metric::with_error;
 pub use registry::{Better, Description, describe, known_metrics};

@@ -20,7 +20,7 @@ use super::{Observer, insert, watched};
 use crate::data::{Format, write_samples};
 use crate::environment::Cell;
 use crate::error::{Error, Result};
-use crate::estimate::trajectories::{Found, homeward, outward};
+use crate::estimate::trajectories::{Found, backward_rollout, forward_rollout};
 use crate::estimate::{evidence, forward_ess, upper_bound};
 use crate::math::log_sum_exp;
 use crate::metric::distribution::{Comparison, Learned};
@@ -168,7 +168,8 @@ fn measured<P: Policy>(
         let evaluator = task.model.network.with(&scored.vectors[0]);
         let noise = noise.purpose(Purpose::Backward);
         let policy = &task.model.policy;
-        let weights = homeward(policy, evaluator.as_ref(), &objects, &[], &log_rewards, &noise, &|_| true)?;
+        let weights =
+            backward_rollout(policy, evaluator.as_ref(), &objects, &[], &log_rewards, &noise, &|_| true)?;
         if weights.iter().all(|log_weight| log_weight.is_finite()) {
             insert_bound(found, upper_bound(&weights));
         }
@@ -234,8 +235,15 @@ fn paths<P: Policy>(
         let evaluator = task.model.network.with(&trained.vectors[0]);
         let seen = watched(observer, "backward paths", count);
         let noise = noise.purpose(Purpose::Backward);
-        let backward =
-            homeward(&task.model.policy, evaluator.as_ref(), &objects, &[], &log_rewards, &noise, &seen)?;
+        let backward = backward_rollout(
+            &task.model.policy,
+            evaluator.as_ref(),
+            &objects,
+            &[],
+            &log_rewards,
+            &noise,
+            &seen,
+        )?;
         // A way back that was cut short says only that the bound is above some number.
         if backward.iter().all(|log_weight| log_weight.is_finite()) {
             insert(metrics, "eubo", upper_bound(&backward));
@@ -295,7 +303,8 @@ fn walked_under<P: Policy>(
 ) -> Result<Found<P::Cell>> {
     let evaluator = task.model.network.with(&trained.vectors[0]);
     let reward = task.reward.as_ref();
-    outward(&task.model.policy, evaluator.as_ref(), reward, conditions, count, noise, seen).map_err(fatal)
+    forward_rollout(&task.model.policy, evaluator.as_ref(), reward, conditions, count, noise, seen)
+        .map_err(fatal)
 }
 
 /// A failure of the reward where none can be passed over.

@@ -14,7 +14,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::estimate::trajectories::reward_of_ends;
-use crate::model::gflownet::{Batch, Homeward, Outward};
+use crate::model::gflownet::{BackwardRollout, Batch, ForwardRollout};
 use crate::network::taped::Evaluator;
 use crate::policy::{Behaviour, Policy};
 use crate::rng::{Noise, Purpose};
@@ -116,17 +116,21 @@ impl<P: Policy> BackAndForth<P> {
         let choice = noise.purpose(Purpose::Choice).step(u32::MAX);
         let most: Vec<u32> = (0..log_rewards.len()).map(|i| removals.draw(choice.words(i, 0)[0])).collect();
         let back = noise.purpose(Purpose::Backward);
-        let homeward = Homeward { objects, conditions, most: &most, noise: &back };
+        let backward_rollout = BackwardRollout { objects, conditions, most: &most, noise: &back };
         self.back.clear();
-        self.back.homeward(policy, evaluator, homeward)?;
+        self.back.backward_rollout(policy, evaluator, backward_rollout)?;
         self.back.describe(policy);
         self.back.imply_backward(policy, evaluator);
         self.back.starts(policy, &mut self.middles);
         let forth = noise.purpose(Purpose::Forward);
-        let outward =
-            Outward { sources: &self.middles, conditions, behaviour: Behaviour::default(), noise: &forth };
+        let forward_rollout = ForwardRollout {
+            sources: &self.middles,
+            conditions,
+            behaviour: Behaviour::default(),
+            noise: &forth,
+        };
         self.forth.clear();
-        self.forth.outward(policy, evaluator, outward)?;
+        self.forth.forward_rollout(policy, evaluator, forward_rollout)?;
         self.forth.describe(policy);
         self.forth.imply_backward(policy, evaluator);
         self.forth.objects(policy, &mut self.proposed);

@@ -18,7 +18,7 @@ use crate::data::{parse_text, read_text, records};
 use crate::environment::Cell;
 use crate::error::{Problem, Result, quoted};
 use crate::network::Activation;
-use crate::network::taped::{Inputs, Mlp, NONE, Network, Tape};
+use crate::network::taped::{Inputs, Mlp, NONE, Tape, TapedNetwork};
 use crate::optim::OptimizerRecipe;
 use crate::optim::adam::{Moments, Update, adam_step};
 use crate::rng::{Noise, Purpose};

@@ -13,7 +13,7 @@
 //! | [`Ising`] | spins | ring, torus: transfer matrices |
 //! | [`PlantedModes`] | bit sequences | of one mode |
 //! | [`Items`], [`AdditiveEnergies`] | sets, multisets, bits | closed form, at any condition |
-//! | [`Table`] | any that can be written in a file | the sum of all rows |
+//! | [`TableReward`] | any that can be written in a file | the sum of all rows |
 //! | [`Expression`] | any | |
 //! | [`Process`] | any | |
 //! | [`Classifier`] | words | |
@@ -74,7 +74,7 @@ pub use process::{Process, ProcessSettings};
 pub(crate) use recipe::inside;
 pub use recipe::{BetaRecipe, ByCondition, LatticeName, ProcessRecipe, RewardRecipe};
 pub use space::{Describe, Parse, Shape, Space};
-pub use table::{Table, Transform};
+pub use table::{TableReward, Transform};
 pub use tape::log_density;
 
 pub use crate::error::Failure;

@@ -63,7 +63,7 @@ impl Transform {
 
 /// A reward that a file lists.
 #[derive(Debug)]
-pub struct Table {
+pub struct TableReward {
     log_rewards: HashMap<Box<[Cell]>, f64>,
     describe: Describe,
     place: String,
@@ -80,7 +80,7 @@ struct Row {
     value: f64,
 }
 
-impl Table {
+impl TableReward {
     /// Reads the table of the objects of a space.
     ///
     /// # Errors
@@ -194,7 +194,7 @@ impl Columns {
     }
 }
 
-impl Target<Cell> for Table {
+impl Target<Cell> for TableReward {
     fn log_rewards(&self, objects: &[Cell], _: &[f32], out: &mut [f64]) -> Result<(), Failure> {
         let cells = objects.len() / out.len().max(1);
         for (out, object) in out.iter_mut().zip(objects.chunks_exact(cells.max(1))) {
@@ -244,15 +244,15 @@ mod tests {
 
     const ALL: [Cell; 18] = [1, 1, 1, 2, 1, 3, 2, 1, 2, 2, 2, 3, 3, 1, 3, 2, 3, 3];
 
-    fn read(name: &str, bytes: &[u8], transform: Transform, objects: Option<&[Cell]>) -> Result<Table> {
+    fn read(name: &str, bytes: &[u8], transform: Transform, objects: Option<&[Cell]>) -> Result<TableReward> {
         let path = std::env::temp_dir().join(format!("anabranch-table-{}-{name}.csv", std::process::id()));
         std::fs::write(&path, bytes).unwrap();
-        let table = Table::read(&path, transform, &space(objects));
+        let table = TableReward::read(&path, transform, &space(objects));
         std::fs::remove_file(&path).unwrap();
         table
     }
 
-    fn rewards(table: &Table, objects: &[Cell]) -> Vec<f64> {
+    fn rewards(table: &TableReward, objects: &[Cell]) -> Vec<f64> {
         let mut out = vec![0.0; objects.len() / 2];
         table.log_rewards(objects, &[], &mut out).unwrap();
         out.iter().map(|value| value.exp()).collect()

@@ -21,7 +21,7 @@ use crate::error::{Failure, Result};
 use crate::model::path::{Path, States};
 use crate::model::state_flow::StateFlow;
 use crate::model::{Goal, Model};
-use crate::objective::balance::{Drawn, Needs, PathObjective, ReferenceKind};
+use crate::objective::{Drawn, Needs, PathObjective, ReferenceKind};
 use crate::optim::OptimizerRecipe;
 use crate::rng::{Address, Counted, Noise, Purpose};
 use crate::target::{Target, log_density};

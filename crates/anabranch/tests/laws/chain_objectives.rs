@@ -3,7 +3,7 @@
 use anabranch::chain::{Paths, Slopes};
 use anabranch::model::path::{Path, States};
 use anabranch::model::state_flow::StateFlow;
-use anabranch::objective::balance::{Drawn, Objective, ObjectiveRecipe, PathObjective, ReferenceKind};
+use anabranch::objective::{Drawn, Objective, ObjectiveRecipe, PathObjective, ReferenceKind};
 
 use crate::instances::*;
 use crate::objectives::divergences::divergences;

@@ -4,10 +4,12 @@ use std::sync::Arc;
 
 use anabranch::environment::{Cell, CyclicGrid, States};
 use anabranch::estimate::evidence;
-use anabranch::estimate::trajectories::{Relative, homeward, log_policy, outward, outward_relative};
+use anabranch::estimate::trajectories::{
+    Relative, backward_rollout, forward_rollout, log_policy, outward_relative,
+};
 use anabranch::model::gflownet::GFlowNet;
 use anabranch::network::Activation;
-use anabranch::network::taped::{Mlp, Network};
+use anabranch::network::taped::{Mlp, TapedNetwork};
 use anabranch::policy::{Actions, BackwardPolicy, FlowHead, Policy};
 use anabranch::rng::{Noise, Purpose};
 use anabranch::target::{Failure, Target};
@@ -91,7 +93,8 @@ fn walks_stop_where_and_as_often_as_the_chain_does() {
     let evaluator = model.network.with(&weights);
     let count = 40_000;
     let noise = Noise::new(5, Purpose::Choice);
-    let found = outward(&model.policy, evaluator.as_ref(), &Tilted, &[], count, &noise, &|_| true).unwrap();
+    let found =
+        forward_rollout(&model.policy, evaluator.as_ref(), &Tilted, &[], count, &noise, &|_| true).unwrap();
     let all: f64 = stopped.iter().sum();
     assert!(all > 0.3 && all < 0.95, "some are cut, some are not: {all}");
     near(1.0 - found.cut as f64 / count as f64, all, count, "ended");
@@ -115,7 +118,8 @@ fn weights_average_to_what_short_walks_can_reach() {
     assert!(reached < 0.9 * z);
     let evaluator = model.network.with(&weights);
     let noise = Noise::new(6, Purpose::Choice);
-    let found = outward(&model.policy, evaluator.as_ref(), &Tilted, &[], 60_000, &noise, &|_| true).unwrap();
+    let found =
+        forward_rollout(&model.policy, evaluator.as_ref(), &Tilted, &[], 60_000, &noise, &|_| true).unwrap();
     let from_paths = evidence(&found.log_weights);
     assert!((from_paths.log_z.value - reached.ln()).abs() < 4.5 * from_paths.log_z.error, "{from_paths:?}");
     assert!(from_paths.elbo.value < reached.ln() + 4.5 * from_paths.elbo.error, "{from_paths:?}");
@@ -133,7 +137,8 @@ fn ways_back_end_as_often_as_the_chain_does() {
         let noise = Noise::new(7 + i as u64, Purpose::Backward);
         let zeros = vec![0.0; count];
         let found =
-            homeward(&model.policy, evaluator.as_ref(), &objects, &[], &zeros, &noise, &|_| true).unwrap();
+            backward_rollout(&model.policy, evaluator.as_ref(), &objects, &[], &zeros, &noise, &|_| true)
+                .unwrap();
         let ended = found.iter().filter(|log_weight| log_weight.is_finite()).count();
         near(ended as f64 / count as f64, p, count, "home");
     }

@@ -16,7 +16,7 @@ fn law_6_agreement_of_estimates() {
     // The random network is no exact denoiser; but the simulation-free estimate and the simulated path estimate the
     // same bound, whatever the network.
     // A learned schedule's estimate is that of its chain, too, and not of continuous time.
-    let cases = PARAMETRISATIONS.into_iter().map(|prediction| (Schedule::Fixed(cosine(12)), prediction));
+    let cases = PARAMETRISATIONS.into_iter().map(|prediction| (NoiseSchedule::Fixed(cosine(12)), prediction));
     for (schedule, prediction) in cases.chain([(learned(6), Prediction::Velocity)]) {
         let segment = diffusion(schedule, prediction.clone(), Observation::Continuous, 3);
         let model = Model::new(vec![Box::new(segment)]);
@@ -39,7 +39,7 @@ fn law_6_agreement_of_estimates_on_integers() {
     let mut predictions = PARAMETRISATIONS.to_vec();
     predictions.push(Prediction::Levels(centres(levels)));
     for prediction in predictions {
-        let schedule = Schedule::Fixed(log_linear(12, -5.0, 6.0));
+        let schedule = NoiseSchedule::Fixed(log_linear(12, -5.0, 6.0));
         let segment = diffusion(schedule, prediction.clone(), Observation::Levels(levels), 3);
         let model = Model::new(vec![Box::new(segment)]);
         let rows = 40_000;
@@ -52,13 +52,13 @@ fn law_6_agreement_of_estimates_on_integers() {
     }
 }
 
-fn exact_diffusion(prediction: Prediction, schedule: Schedule) -> Model {
+fn exact_diffusion(prediction: Prediction, schedule: NoiseSchedule) -> Model {
     let axes = vec![1.0, 0.0, 0.0, 1.0];
     let denoiser =
         GaussianDenoiser { mean: vec![0.7, -1.5], axes, std: vec![0.4, 1.3], prediction: prediction.clone() };
     let last_mean = match schedule {
-        Schedule::Fixed(_) => LastMean::Denoised,
-        Schedule::Learned { .. } => LastMean::Rescaled,
+        NoiseSchedule::Fixed(_) => LastMean::Denoised,
+        NoiseSchedule::Learned { .. } => LastMean::Rescaled,
     };
     Model::new(vec![Box::new(Diffusion {
         denoiser: Box::new(denoiser),
@@ -81,7 +81,8 @@ fn law_6_gaussian_data_with_the_exact_denoiser() {
     for prediction in PARAMETRISATIONS {
         let mut gaps = Vec::new();
         for levels in [50, 200] {
-            let model = exact_diffusion(prediction.clone(), Schedule::Fixed(log_linear(levels, -9.0, 12.0)));
+            let model =
+                exact_diffusion(prediction.clone(), NoiseSchedule::Fixed(log_linear(levels, -9.0, 12.0)));
             let gap = |values: Vec<f64>| {
                 Estimate::mean(&exact.iter().zip(&values).map(|(e, v)| e - v).collect::<Vec<_>>())
             };
@@ -107,7 +108,7 @@ fn law_6_gaussian_data_with_the_exact_denoiser() {
         assert!(fine_importance.value < 0.7 * fine.value, "{prediction:?}: {fine_importance:?}, {fine:?}");
         let continuous = exact_diffusion(
             prediction.clone(),
-            Schedule::Learned { gamma: LearnedGamma::new("g", -9.0, 12.0, 4, 1), levels: 10 },
+            NoiseSchedule::Learned { gamma: LearnedGamma::new("g", -9.0, 12.0, 4, 1), levels: 10 },
         );
         let local = continuous.segments()[0].local(&x, &noise(205), Goal::ContinuousBound);
         let local = local.expect("simulation-free");
@@ -123,7 +124,8 @@ fn law_6_gaussian_data_with_the_exact_denoiser() {
 fn law_6_samplers_have_the_data_s_law() {
     let rows = 30_000;
     let moments = |sampler: Sampler, levels: usize| -> Vec<[Estimate; 2]> {
-        let model = exact_diffusion(Prediction::Velocity, Schedule::Fixed(log_linear(levels, -9.0, 12.0)));
+        let model =
+            exact_diffusion(Prediction::Velocity, NoiseSchedule::Fixed(log_linear(levels, -9.0, 12.0)));
         let samples = sampler.sample(&model, rows, &Noise::new(5, Purpose::Source));
         let column = |c: usize| samples.iter().skip(c).step_by(2).map(|v| f64::from(*v)).collect::<Vec<_>>();
         let moments = |values: Vec<f64>| {
@@ -206,7 +208,7 @@ fn every_level_that_sampling_asks_for_is_trained() {
             let segment = Diffusion {
                 denoiser: Box::new(asked.clone()),
                 prediction: Prediction::Noise,
-                schedule: Schedule::Fixed(gammas.clone()),
+                schedule: NoiseSchedule::Fixed(gammas.clone()),
                 observation: Observation::Continuous,
                 last_mean,
                 weighting,
@@ -267,7 +269,7 @@ fn one_step_of_ddim_has_the_variance_that_eta_says() {
     let rows = 200_000;
     let at = [0.9f32, -0.4];
     let [high, low] = [0.7, -1.9].map(|gamma| Level { gamma, time: 0.0 });
-    let model = exact_diffusion(Prediction::Noise, Schedule::Fixed(log_linear(8, -6.0, 6.0)));
+    let model = exact_diffusion(Prediction::Noise, NoiseSchedule::Fixed(log_linear(8, -6.0, 6.0)));
     let diffusion = model.segments()[0].as_diffusion().expect("a diffusion");
     let from = matrix(at.repeat(rows), 2, &Device::flex());
     let (signal, eps) = diffusion.estimates(&from.clone().slice([0..1, 0..2]), high);

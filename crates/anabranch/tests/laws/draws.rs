@@ -152,7 +152,7 @@ fn log_backward(policy: &Actions, state: &[Cell], removal: usize, mask: &[bool])
     let action = policy.environment().undo(&mut before, removal) as u32;
     let came = Some((Edge { action, removal: removal as u32 }, &before[..]));
     let row = vec![0.0; policy.outputs()];
-    policy.said(Visit { state, came, went: None }, &row, &mut Default::default()).backward
+    policy.log_probabilities(Visit { state, came, went: None }, &row, &mut Default::default()).backward
 }
 
 /// Where the network answers no law, no draw is made.

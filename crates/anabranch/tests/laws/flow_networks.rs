@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use anabranch::environment::{Cell, Environment, ExplicitGraph, Rooted, Sets, States};
 use anabranch::estimate::exact::Flows;
-use anabranch::estimate::trajectories::{homeward, log_likelihoods, log_policy, outward};
+use anabranch::estimate::trajectories::{backward_rollout, forward_rollout, log_likelihoods, log_policy};
 use anabranch::estimate::{evidence, upper_bound};
 use anabranch::math::{Estimate, log_sum_exp};
-use anabranch::model::gflownet::{Batch, GFlowNet, Outward};
+use anabranch::model::gflownet::{Batch, ForwardRollout, GFlowNet};
 use anabranch::network::Activation;
-use anabranch::network::taped::{Mlp, Network, Table};
+use anabranch::network::taped::{Mlp, Tabular, TapedNetwork};
 use anabranch::policy::{Actions, BackwardPolicy, Behaviour, FlowHead, Policy, Ways};
 use anabranch::recipe::gflownet::{FlowTask, Task};
 use anabranch::recipe::{Plan, read};
@@ -187,7 +187,7 @@ fn law_2_weights_of_trajectories_average_to_z() {
     for case in cases() {
         let (policy, evaluator) = (&case.model.policy, case.model.network.with(&case.weights));
         let noise = Noise::new(11, Purpose::Choice);
-        let found = outward(policy, evaluator.as_ref(), &Scrambled, &[], 20_000, &noise, &|_| true)
+        let found = forward_rollout(policy, evaluator.as_ref(), &Scrambled, &[], 20_000, &noise, &|_| true)
             .unwrap_or_else(|failure| panic!("{}: {failure:?}", case.name));
         let log_z = case.log_z();
         let ratios: Vec<f64> = found.log_weights.iter().map(|w| (w - log_z).exp()).collect();
@@ -203,7 +203,8 @@ fn law_2_weights_of_trajectories_average_to_z() {
             log_rewards.push(case.log_rewards[place]);
         }
         let noise = Noise::new(13, Purpose::Backward);
-        let weights = homeward(policy, evaluator.as_ref(), &drawn, &[], &log_rewards, &noise, &|_| true);
+        let weights =
+            backward_rollout(policy, evaluator.as_ref(), &drawn, &[], &log_rewards, &noise, &|_| true);
         let eubo = upper_bound(&weights.expect("nobody interrupts"));
         assert!(eubo.value > log_z - 5.0 * eubo.error - 1e-5, "{}: {eubo:?} below {log_z}", case.name);
     }
@@ -219,7 +220,7 @@ fn law_5_samples_have_the_terminating_distribution() {
         assert!((sum - 1.0).abs() < 1e-5, "{}: probabilities sum to {sum}", case.name);
         let count = 20_000;
         let noise = Noise::new(21, Purpose::Choice);
-        let found = outward(policy, evaluator.as_ref(), &Scrambled, &[], count, &noise, &|_| true)
+        let found = forward_rollout(policy, evaluator.as_ref(), &Scrambled, &[], count, &noise, &|_| true)
             .unwrap_or_else(|failure| panic!("{}: {failure:?}", case.name));
         let objects = case.objects();
         assert_frequencies(&case.name, policy.cells(), &objects, &found.objects, &exact);
@@ -275,7 +276,7 @@ fn law_5_balanced_edge_flows_have_one_weight() {
             environment.encode(states.state(i), &mut on);
             on
         };
-        let network = Table::new(policy.inputs(), (0..states.len()).map(features), policy.outputs());
+        let network = Tabular::new(policy.inputs(), (0..states.len()).map(features), policy.outputs());
         let mut weights = vec![0.0; network.parameters()];
         for i in 0..states.len() {
             let row = network.row(&features(i)).expect("it is listed") * policy.outputs();
@@ -291,10 +292,11 @@ fn law_5_balanced_edge_flows_have_one_weight() {
         }
         let evaluator = network.with(&weights);
         let (noise, log_z) = (Noise::new(62, Purpose::Choice), log_sum_exp(&log_rewards));
-        let found = outward(&policy, evaluator.as_ref(), &Scrambled, &[], 300, &noise, &|_| true);
+        let found = forward_rollout(&policy, evaluator.as_ref(), &Scrambled, &[], 300, &noise, &|_| true);
         let found = found.unwrap_or_else(|failure| panic!("{environment:?}: {failure:?}"));
         let (objects, log_rewards) = (&found.objects, &found.log_rewards);
-        let back = homeward(&policy, evaluator.as_ref(), objects, &[], log_rewards, &noise, &|_| true);
+        let back =
+            backward_rollout(&policy, evaluator.as_ref(), objects, &[], log_rewards, &noise, &|_| true);
         for log_weight in found.log_weights.iter().chain(&back.expect("nobody interrupts")) {
             assert!((log_weight - log_z).abs() < 1e-3, "{environment:?}: {log_weight}, {log_z}");
         }
@@ -406,9 +408,9 @@ fn law_2_weights_off_policy_are_the_policys_own() {
         sources.chunks_exact_mut(cells).for_each(|source| policy.source(source));
         let noise = Noise::new(51, Purpose::Choice);
         let behaviour = Behaviour { epsilon: epsilon as f32, temperature: temperature as f32 };
-        let walk = Outward { sources: &sources, conditions: &[], behaviour, noise: &noise };
+        let walk = ForwardRollout { sources: &sources, conditions: &[], behaviour, noise: &noise };
         let mut batch = Batch::default();
-        batch.outward(policy, evaluator.as_ref(), walk).expect("a law");
+        batch.forward_rollout(policy, evaluator.as_ref(), walk).expect("a law");
         batch.describe(policy);
         batch.imply_backward(policy, evaluator.as_ref());
         let mut objects = Vec::new();
@@ -445,8 +447,8 @@ fn law_7_trajectories_do_not_depend_on_the_batch() {
             let noise = Noise::new(41, Purpose::Choice).from_trajectory(first);
             let behaviour = Behaviour { epsilon: 0.3, temperature: 2.0 };
             let mut batch = Batch::default();
-            let walk = Outward { sources: &sources, conditions: &[], behaviour, noise: &noise };
-            batch.outward(policy, evaluator.as_ref(), walk).unwrap();
+            let walk = ForwardRollout { sources: &sources, conditions: &[], behaviour, noise: &noise };
+            batch.forward_rollout(policy, evaluator.as_ref(), walk).unwrap();
             batch.describe(policy);
             batch.imply_backward(policy, evaluator.as_ref());
             let mut objects = Vec::new();

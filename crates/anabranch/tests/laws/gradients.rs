@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use anabranch::chain::{Paths, Slopes};
-use anabranch::objective::balance::{
+use anabranch::objective::{
     BackwardObjective, Drawn, ForwardKl, ImportanceWeighted, LogVariance, ObjectiveRecipe, PathObjective,
     ReverseKl, TrajectoryBalance,
 };

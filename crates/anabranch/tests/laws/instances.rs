@@ -12,7 +12,7 @@ pub use anabranch::kernel::bijection::{
 pub use anabranch::kernel::law::centres;
 pub use anabranch::math::Estimate;
 pub use anabranch::model::denoiser::{Denoiser, Factors, NetworkDenoiser, Prediction};
-pub use anabranch::model::diffusion::{Diffusion, LastMean, Observation, Schedule, Weighting};
+pub use anabranch::model::diffusion::{Diffusion, LastMean, NoiseSchedule, Observation, Weighting};
 pub use anabranch::model::flow::{Dequantise, Flow};
 pub use anabranch::model::ode::Divergence;
 pub use anabranch::model::path::forward_log_weights;
@@ -120,7 +120,7 @@ pub fn bijections(dimension: usize) -> Vec<(&'static str, Box<dyn Bijection>)> {
 }
 
 pub fn diffusion(
-    schedule: Schedule,
+    schedule: NoiseSchedule,
     prediction: Prediction,
     observation: Observation,
     dimension: usize,
@@ -131,13 +131,13 @@ pub fn diffusion(
 
 pub fn diffusion_with(
     denoiser: Network,
-    schedule: Schedule,
+    schedule: NoiseSchedule,
     prediction: Prediction,
     observation: Observation,
 ) -> Diffusion {
     let last_mean = match schedule {
-        Schedule::Fixed(_) => LastMean::Denoised,
-        Schedule::Learned { .. } => LastMean::Rescaled,
+        NoiseSchedule::Fixed(_) => LastMean::Denoised,
+        NoiseSchedule::Learned { .. } => LastMean::Rescaled,
     };
     let mut diffusion = Diffusion {
         denoiser: Box::new(NetworkDenoiser::new(denoiser)),
@@ -151,8 +151,8 @@ pub fn diffusion_with(
     diffusion
 }
 
-pub fn learned(levels: usize) -> Schedule {
-    Schedule::Learned { gamma: LearnedGamma::new("g", -4.0, 4.0, 8, 1), levels }
+pub fn learned(levels: usize) -> NoiseSchedule {
+    NoiseSchedule::Learned { gamma: LearnedGamma::new("g", -4.0, 4.0, 8, 1), levels }
 }
 
 /// Diffusions whose denoisers have tokens of coordinates.
@@ -208,8 +208,11 @@ pub fn continuous_models(dimension: usize) -> Vec<(&'static str, Model)> {
     };
     let mut models = vec![
         ("flow", Model::new(vec![flow()])),
-        ("ddpm-noise", Model::new(vec![continuous(Schedule::Fixed(linear(10)), Prediction::Noise)])),
-        ("ddpm-velocity", Model::new(vec![continuous(Schedule::Fixed(cosine(10)), Prediction::Velocity)])),
+        ("ddpm-noise", Model::new(vec![continuous(NoiseSchedule::Fixed(linear(10)), Prediction::Noise)])),
+        (
+            "ddpm-velocity",
+            Model::new(vec![continuous(NoiseSchedule::Fixed(cosine(10)), Prediction::Velocity)]),
+        ),
         ("vdm-signal", Model::new(vec![continuous(learned(8), Prediction::Signal)])),
         ("vdm-score", Model::new(vec![continuous(learned(8), Prediction::Score)])),
         ("vae", Model::new(vec![Box::new(vae(ObservationModel::Gaussian, dimension, &[2]))])),
@@ -234,7 +237,7 @@ pub fn discrete_models(dimension: usize, levels: u32) -> Vec<(&'static str, Mode
         Box::new(diffusion(schedule, prediction, Observation::Levels(levels), dimension))
     };
     let mut models = vec![
-        ("ddpm", Model::new(vec![on_levels(Schedule::Fixed(linear(10)), Prediction::Noise)])),
+        ("ddpm", Model::new(vec![on_levels(NoiseSchedule::Fixed(linear(10)), Prediction::Noise)])),
         ("vdm", Model::new(vec![on_levels(learned(8), Prediction::Velocity)])),
         ("vdm-levels", Model::new(vec![on_levels(learned(8), Prediction::Levels(centres(levels)))])),
         (

@@ -11,7 +11,7 @@ mod states;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use anabranch::objective::balance::*;
+use anabranch::objective::*;
 
 use graphs::{graphs, normals};
 

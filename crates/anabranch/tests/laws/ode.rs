@@ -6,10 +6,10 @@ use super::instances::*;
 use anabranch::estimate::likelihood::{Bound, row_nlls};
 use anabranch::model::schedule::Level;
 
-fn exact(prediction: Prediction, schedule: Schedule) -> Diffusion {
+fn exact(prediction: Prediction, schedule: NoiseSchedule) -> Diffusion {
     let last_mean = match schedule {
-        Schedule::Fixed(_) => LastMean::Denoised,
-        Schedule::Learned { .. } => LastMean::Rescaled,
+        NoiseSchedule::Fixed(_) => LastMean::Denoised,
+        NoiseSchedule::Learned { .. } => LastMean::Rescaled,
     };
     Diffusion {
         denoiser: Box::new(GaussianDenoiser::skew(prediction.clone())),
@@ -21,9 +21,9 @@ fn exact(prediction: Prediction, schedule: Schedule) -> Diffusion {
     }
 }
 
-fn schedules() -> [Schedule; 2] {
+fn schedules() -> [NoiseSchedule; 2] {
     let gamma = LearnedGamma::new("g", -9.0, 12.0, 4, 1);
-    [Schedule::Fixed(log_linear(100, -9.0, 12.0)), Schedule::Learned { gamma, levels: 100 }]
+    [NoiseSchedule::Fixed(log_linear(100, -9.0, 12.0)), NoiseSchedule::Learned { gamma, levels: 100 }]
 }
 
 /// The levels with the least and the most noise.
@@ -35,7 +35,7 @@ fn ends(diffusion: &Diffusion) -> [Level; 2] {
 /// A diffusion with a random network that changes no faster with the time than a trained one: the two highest of its
 /// embedding's four frequencies, 1000 and 100 over the noise range, are cut off.
 fn random(
-    schedule: Schedule,
+    schedule: NoiseSchedule,
     prediction: Prediction,
     observation: Observation,
     dimension: usize,
@@ -123,7 +123,7 @@ fn law_6_the_ode_likelihood_agrees_with_the_density_and_the_bounds() {
     };
     for prediction in PARAMETRISATIONS {
         for schedule in schedules() {
-            let learned = matches!(schedule, Schedule::Learned { .. });
+            let learned = matches!(schedule, NoiseSchedule::Learned { .. });
             let model = Model::new(vec![Box::new(exact(prediction.clone(), schedule))]);
             let ode = model.ode_chain(40, Divergence::Exact).encode(x.clone(), &noise(312)).log_weight;
             let ode = gap(to_vec_f64(ode));
@@ -260,7 +260,7 @@ fn law_3_ode_steps_are_bijections() {
     cases.push((Prediction::Levels(centres(levels)), Observation::Levels(levels)));
     for (prediction, observation) in cases {
         // At less noise the levels' steps have no width left for difference quotients.
-        for schedule in [Schedule::Fixed(log_linear(40, -3.0, 8.0)), learned(30)] {
+        for schedule in [NoiseSchedule::Fixed(log_linear(40, -3.0, 8.0)), learned(30)] {
             let segment = random(schedule, prediction.clone(), observation, 3);
             let steps = segment.ode_steps(120, Divergence::Exact);
             for index in [0, 50, 90, 119] {
@@ -341,7 +341,8 @@ fn law_2_densities_along_the_ode_integrate_to_one() {
         (Prediction::Velocity, Observation::Continuous),
         (Prediction::Levels(centres(levels)), Observation::Levels(levels)),
     ] {
-        let segment = random(Schedule::Fixed(log_linear(20, -3.0, 6.0)), prediction.clone(), observation, 1);
+        let segment =
+            random(NoiseSchedule::Fixed(log_linear(20, -3.0, 6.0)), prediction.clone(), observation, 1);
         // The noise parametrisation of a random network spreads as 1 / alpha_N = 20.
         let (points, reach) = (20_001, 200.0);
         let width = 2.0 * reach / f64::from(points - 1);
@@ -372,7 +373,7 @@ fn law_6_uniform_integers_have_their_exact_mass() {
         let model = Model::new(vec![Box::new(Diffusion {
             denoiser: Box::new(NetworkDenoiser::new(Network::new("n", shape, 1, 0, true))),
             prediction,
-            schedule: Schedule::Learned { gamma, levels: 10 },
+            schedule: NoiseSchedule::Learned { gamma, levels: 10 },
             observation: Observation::Levels(levels),
             last_mean: LastMean::Rescaled,
             weighting: Weighting::Bound,

@@ -9,7 +9,7 @@ use anabranch::environment::{Cell, States};
 use anabranch::estimate::exact::{Policy as Rows, Terminating};
 use anabranch::estimate::trajectories::log_policy;
 use anabranch::math::log_sum_exp;
-use anabranch::objective::balance::ObjectiveRecipe;
+use anabranch::objective::ObjectiveRecipe;
 use anabranch::recipe::gflownet::{BackwardName, FlowTask, Task};
 use anabranch::recipe::{Plan, read};
 use anabranch::run::{Run, Silent};

@@ -26,14 +26,14 @@ pub fn along_walks(environment: &dyn Continuous, walks: usize, noise: &Noise) ->
             if step > environment.longest() {
                 return Err(format!("{} is too far from the source", environment.describe(&state)));
             }
-            let Some(next) = outward(environment, &state, stream)? else { break };
+            let Some(next) = forward_rollout(environment, &state, stream)? else { break };
             state = next;
         }
         for step in 0.. {
             if step > environment.longest() {
                 return Err(format!("{} is too far from the object", environment.describe(&state)));
             }
-            let Some(before) = homeward(environment, &state, stream)? else { break };
+            let Some(before) = backward_rollout(environment, &state, stream)? else { break };
             state = before;
         }
         if state != source {
@@ -76,7 +76,7 @@ fn alike(environment: &dyn Continuous, one: &[f32], other: &[f32]) -> bool {
 }
 
 /// A random move from a state; none where there is none.
-fn outward(
+fn forward_rollout(
     environment: &dyn Continuous,
     state: &[f32],
     stream: &mut Stream<'_>,
@@ -119,7 +119,7 @@ fn outward(
 }
 
 /// A random removal from a state; none at the source.
-fn homeward(
+fn backward_rollout(
     environment: &dyn Continuous,
     state: &[f32],
     stream: &mut Stream<'_>,

@@ -7,8 +7,8 @@ use crate::environment::{Cell, Environment, Rooted, Sets, States};
 use crate::estimate::exact::{Joint, entropies, free_energies};
 use crate::model::gflownet::GFlowNet;
 use crate::network::Activation;
-use crate::network::taped::{Mlp, Network};
-use crate::objective::balance::{BackwardObjective, ObjectiveRecipe};
+use crate::network::taped::{Mlp, TapedNetwork};
+use crate::objective::{BackwardObjective, ObjectiveRecipe};
 use crate::policy::{BackwardPolicy, FlowHead};
 use crate::recipe::{OptimizerRecipe, TrainingRecipe};
 use crate::rng::Purpose;
@@ -21,7 +21,7 @@ use crate::train::gflownet::{FlowTrainer, Roots, Settings};
 struct Case {
     sets: Arc<Sets>,
     policy: Actions,
-    network: Arc<dyn Network>,
+    network: Arc<dyn TapedNetwork>,
     reward: Arc<dyn Target<Cell>>,
     states: States,
     free_energies: Vec<f64>,
@@ -166,7 +166,7 @@ fn a_network_learns_all_roots() {
 #[test]
 fn two_flows_tell_the_entropy() {
     use crate::estimate::evidence;
-    use crate::estimate::trajectories::outward;
+    use crate::estimate::trajectories::forward_rollout;
     use crate::target::{Describe, Entropic};
     let case = case();
     let inner = Actions::new(case.sets.clone(), BackwardPolicy::Uniform, FlowHead::None);
@@ -184,7 +184,8 @@ fn two_flows_tell_the_entropy() {
     let prime = Entropic::new(items.clone(), scale, Describe::new(|x| format!("{x:?}"))).unwrap();
     let log_z = |reward: &dyn Target<Cell>, seed| {
         let noise = Noise::new(seed, Purpose::Choice);
-        let found = outward(&inner, evaluator.as_ref(), reward, &[], 20_000, &noise, &|_| true).unwrap();
+        let found =
+            forward_rollout(&inner, evaluator.as_ref(), reward, &[], 20_000, &noise, &|_| true).unwrap();
         evidence(&found.log_weights).log_z
     };
     let mut log_f = log_z(items.as_ref(), 21);

@@ -9,7 +9,7 @@
 //!
 //! Bengio et al., "GFlowNet Foundations" (2023), section 2.
 
-use super::junctions::log_inflow;
+use super::edge_flows::log_inflow;
 use super::lane::Lane;
 use crate::math::log_sum_exp;
 use crate::network::taped::Evaluator;

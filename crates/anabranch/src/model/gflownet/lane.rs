@@ -9,7 +9,7 @@ use crate::chain::{Paths, Reference, Slopes};
 use crate::environment::Edge;
 use crate::error::{Error, Result};
 use crate::network::taped::{Evaluator, NONE, Tape};
-use crate::policy::{Behaviour, NoLaw, Policy, Said, SaidSlopes, Visit};
+use crate::policy::{Behaviour, LogProbabilities, LogProbabilitySlopes, NoLaw, Policy, Visit};
 use crate::rng::Noise;
 
 /// A walk's direction.
@@ -428,7 +428,8 @@ impl<P: Policy> Lane<P> {
         paths.starts.extend(self.starts[1..].iter().map(|start| first + start));
         paths.cut.extend_from_slice(&self.cut);
         self.visits(policy, |_, visit, _, row, work| {
-            let Said { forward, backward, stop, flow } = policy.said(visit, row, work);
+            let LogProbabilities { forward, backward, stop, flow } =
+                policy.log_probabilities(visit, row, work);
             if visit.came.is_some()
                 && let Some(before) = paths.backward.last_mut()
             {
@@ -448,7 +449,7 @@ impl<P: Policy> Lane<P> {
         let kept = std::mem::take(&mut self.reference);
         self.visits(policy, |_, visit, row, values, work| {
             let theirs = row.map_or(&[][..], |row| &kept[row as usize * width..][..outputs]);
-            let said = policy.said(visit, theirs, work);
+            let said = policy.log_probabilities(visit, theirs, work);
             out.forward.push(said.forward);
             out.flow.push(said.flow);
             out.stop.push(said.stop);
@@ -473,7 +474,7 @@ impl<P: Policy> Lane<P> {
         out.resize(self.tape.rows() * width, 0.0);
         self.visits(policy, |place, visit, row, values, work| {
             let at = first + place;
-            let slopes = SaidSlopes {
+            let slopes = LogProbabilitySlopes {
                 forward: slopes.forward[at],
                 // `P_B` of the edge into this state is kept with the state before.
                 backward: if visit.came.is_some() { slopes.backward[at - 1] } else { 0.0 },

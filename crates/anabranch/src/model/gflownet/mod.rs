@@ -11,8 +11,8 @@
 //!
 //! Bengio et al., "GFlowNet Foundations" (2023); Lahlou et al., "A theory of continuous generative flow networks" (2023).
 
+mod edge_flows;
 mod implied;
-mod junctions;
 mod lane;
 #[cfg(test)]
 mod tests;
@@ -24,11 +24,11 @@ use rayon::prelude::*;
 
 use crate::chain::{Paths, QuantileFlowSlopes, Slopes, StateFlowSlopes};
 use crate::error::Result;
-use crate::network::taped::{Evaluator, Network};
+use crate::network::taped::{Evaluator, TapedNetwork};
 use crate::policy::{Behaviour, Number, Policy};
 use crate::rng::Noise;
 
-pub use junctions::{JunctionSlopes, Junctions};
+pub use edge_flows::{EdgeFlowSlopes, EdgeFlows};
 pub use lane::Lane;
 
 /// A policy with the network that it asks.
@@ -37,12 +37,12 @@ pub struct GFlowNet<P> {
     /// What the network's answers mean.
     pub policy: P,
     /// The network; its outputs are the policy's, its real inputs those of a state, then those of a condition.
-    pub network: Arc<dyn Network>,
+    pub network: Arc<dyn TapedNetwork>,
 }
 
 /// Trajectories to be walked from the source.
 #[derive(Debug, Clone, Copy)]
-pub struct Outward<'a, C> {
+pub struct ForwardRollout<'a, C> {
     /// Where they start, `[trajectories, cells]`.
     pub sources: &'a [C],
     /// `[trajectories, width]`, or empty.
@@ -55,7 +55,7 @@ pub struct Outward<'a, C> {
 
 /// Trajectories to be walked from their objects.
 #[derive(Debug, Clone, Copy)]
-pub struct Homeward<'a, C> {
+pub struct BackwardRollout<'a, C> {
     /// Where they end, `[trajectories, cells]`.
     pub objects: &'a [C],
     /// `[trajectories, width]`, or empty.
@@ -73,9 +73,9 @@ pub struct Batch<P: Policy> {
     used: usize,
     gradients: Vec<Vec<f32>>,
     /// Flows at the visited states, where they were asked for.
-    pub junctions: Junctions,
+    pub edge_flows: EdgeFlows,
     /// The slopes of a loss by these, where they are plain numbers.
-    pub junction_slopes: StateFlowSlopes,
+    pub edge_flow_slopes: StateFlowSlopes,
     /// The slopes of a loss by these, where they are quantiles.
     pub quantile_slopes: QuantileFlowSlopes,
     /// What the trajectories say, in the order in which they were walked.
@@ -90,8 +90,8 @@ impl<P: Policy> Default for Batch<P> {
             lanes: Vec::new(),
             used: 0,
             gradients: Vec::new(),
-            junctions: Junctions::default(),
-            junction_slopes: StateFlowSlopes::default(),
+            edge_flows: EdgeFlows::default(),
+            edge_flow_slopes: StateFlowSlopes::default(),
             quantile_slopes: QuantileFlowSlopes::default(),
             paths: Paths::default(),
             slopes: Slopes::default(),
@@ -130,11 +130,11 @@ impl<P: Policy> Batch<P> {
     ///
     /// # Errors
     /// If the policy has no law at a state; the batch must then be cleared.
-    pub fn outward(
+    pub fn forward_rollout(
         &mut self,
         policy: &P,
         evaluator: &dyn Evaluator,
-        walk: Outward<'_, P::Cell>,
+        walk: ForwardRollout<'_, P::Cell>,
     ) -> Result<()> {
         let count = walk.sources.len() / policy.cells();
         self.add_lanes(count, walk.noise, |lane, first, size, noise| {
@@ -147,12 +147,12 @@ impl<P: Policy> Batch<P> {
     /// Walks trajectories from their objects, and adds them to those that are there.
     ///
     /// # Errors
-    /// As [`Batch::outward`].
-    pub fn homeward(
+    /// As [`Batch::forward_rollout`].
+    pub fn backward_rollout(
         &mut self,
         policy: &P,
         evaluator: &dyn Evaluator,
-        walk: Homeward<'_, P::Cell>,
+        walk: BackwardRollout<'_, P::Cell>,
     ) -> Result<()> {
         let count = walk.objects.len() / policy.cells();
         self.add_lanes(count, walk.noise, |lane, first, size, noise| {
@@ -311,19 +311,19 @@ impl<P: Policy> Batch<P> {
         out
     }
 
-    /// Asks about all parents of the visited states, and fills [`Batch::junctions`].
+    /// Asks about all parents of the visited states, and fills [`Batch::edge_flows`].
     pub fn ask_parents(&mut self, policy: &P, evaluator: &dyn Evaluator) {
         let firsts = self.firsts();
         let lanes = self.lanes[..self.used].par_iter_mut().zip(firsts);
-        let parts: Vec<Junctions> = lanes
+        let parts: Vec<EdgeFlows> = lanes
             .map(|(lane, first)| {
-                let mut junctions = Junctions::default();
-                lane.junctions(policy, evaluator, first, &mut junctions);
-                junctions
+                let mut edge_flows = EdgeFlows::default();
+                lane.edge_flows(policy, evaluator, first, &mut edge_flows);
+                edge_flows
             })
             .collect();
-        self.junctions = Junctions::default();
-        parts.iter().for_each(|part| self.junctions.append(part));
+        self.edge_flows = EdgeFlows::default();
+        parts.iter().for_each(|part| self.edge_flows.append(part));
     }
 
     /// The gradient of the loss whose slopes are [`Batch::slopes`], by the network's weights, written to `gradient`.
@@ -335,24 +335,24 @@ impl<P: Policy> Batch<P> {
         self.slopes = slopes;
     }
 
-    /// The gradient of the loss whose slopes are [`Batch::junction_slopes`], or of quantiles [`Batch::quantile_slopes`], by the
+    /// The gradient of the loss whose slopes are [`Batch::edge_flow_slopes`], or of quantiles [`Batch::quantile_slopes`], by the
     /// network's weights, written to `gradient`.
-    pub fn differentiate_junctions(&mut self, policy: &P, evaluator: &dyn Evaluator, gradient: &mut [f32]) {
-        let junctions = std::mem::take(&mut self.junctions);
+    pub fn differentiate_edge_flows(&mut self, policy: &P, evaluator: &dyn Evaluator, gradient: &mut [f32]) {
+        let edge_flows = std::mem::take(&mut self.edge_flows);
         let (plain, quantiles) =
-            (std::mem::take(&mut self.junction_slopes), std::mem::take(&mut self.quantile_slopes));
+            (std::mem::take(&mut self.edge_flow_slopes), std::mem::take(&mut self.quantile_slopes));
         let slopes = match policy.quantiles() {
-            0 => JunctionSlopes { inflows: &plain.inflows, outflows: &plain.outflows, stops: &plain.stops },
-            _ => JunctionSlopes {
+            0 => EdgeFlowSlopes { inflows: &plain.inflows, outflows: &plain.outflows, stops: &plain.stops },
+            _ => EdgeFlowSlopes {
                 inflows: &quantiles.inflows,
                 outflows: &quantiles.outflows,
                 stops: &quantiles.stops,
             },
         };
         self.sum_gradients(gradient, |lane, first, own| {
-            lane.differentiate_junctions(policy, evaluator, &junctions, slopes, first, own);
+            lane.differentiate_edge_flows(policy, evaluator, &edge_flows, slopes, first, own);
         });
-        (self.junctions, self.junction_slopes, self.quantile_slopes) = (junctions, plain, quantiles);
+        (self.edge_flows, self.edge_flow_slopes, self.quantile_slopes) = (edge_flows, plain, quantiles);
     }
 
     /// The rows of the batch before each lane's first.

@@ -52,15 +52,16 @@ fn gradients_agree_with_differences() {
         conditions.truncate(count * condition);
         let mut batch = Batch::default();
         let evaluator = model.network.with(&weights);
-        let outward = Outward {
+        let forward_rollout = ForwardRollout {
             sources: &sources,
             conditions: &conditions,
             behaviour: Behaviour::default(),
             noise: &noise,
         };
-        let homeward = Homeward { objects: &objects, conditions: &conditions, most: &[], noise: &noise };
-        batch.outward(policy, evaluator.as_ref(), outward).unwrap();
-        batch.homeward(policy, evaluator.as_ref(), homeward).unwrap();
+        let backward_rollout =
+            BackwardRollout { objects: &objects, conditions: &conditions, most: &[], noise: &noise };
+        batch.forward_rollout(policy, evaluator.as_ref(), forward_rollout).unwrap();
+        batch.backward_rollout(policy, evaluator.as_ref(), backward_rollout).unwrap();
         batch.describe(policy);
         assert_eq!(batch.paths.trajectories(), 2 * count);
         value_and_slopes(&batch.paths, &mut batch.slopes);
@@ -101,13 +102,15 @@ fn walks_do_not_depend_on_threads() {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("a pool");
         pool.install(|| {
             let mut batch = Batch::default();
-            let outward = Outward {
+            let forward_rollout = ForwardRollout {
                 sources: &sources,
                 conditions: &[],
                 behaviour: Behaviour::default(),
                 noise: &noise,
             };
-            batch.outward(&model.policy, model.network.with(&weights).as_ref(), outward).unwrap();
+            batch
+                .forward_rollout(&model.policy, model.network.with(&weights).as_ref(), forward_rollout)
+                .unwrap();
             batch.describe(&model.policy);
             batch.slopes.reset(&batch.paths);
             batch.slopes.forward.iter_mut().enumerate().for_each(|(i, slope)| *slope = (i as f64).sin());
@@ -138,10 +141,10 @@ fn junctions_agree_with_the_policy_everywhere() {
         let weights = model.network.initial(&Noise::new(4, Purpose::Weights));
         let (sources, noise) = (vec![0; 20 * 3], Noise::new(9, Purpose::Choice));
         let behaviour = Behaviour::default();
-        let outward = Outward { sources: &sources, conditions: &[], behaviour, noise: &noise };
+        let forward_rollout = ForwardRollout { sources: &sources, conditions: &[], behaviour, noise: &noise };
         let mut batch = Batch::default();
         let evaluator = model.network.with(&weights);
-        batch.outward(policy, evaluator.as_ref(), outward).unwrap();
+        batch.forward_rollout(policy, evaluator.as_ref(), forward_rollout).unwrap();
         batch.describe(policy);
         batch.ask_parents(policy, evaluator.as_ref());
         let mut states = Vec::new();
@@ -155,13 +158,16 @@ fn junctions_agree_with_the_policy_everywhere() {
             let flow = row[policy.outputs() - 1];
             row[..4].iter().map(|log_p| f64::from(flow + log_p)).collect::<Vec<f64>>()
         };
-        let junctions = &batch.junctions;
-        assert_eq!(junctions.rows.len(), states.len() / 3);
+        let edge_flows = &batch.edge_flows;
+        assert_eq!(edge_flows.rows.len(), states.len() / 3);
         for (j, state) in states.chunks(3).enumerate() {
             let out: Vec<f64> = flow_at(state).into_iter().collect();
             let moves: Vec<f64> = out[..3].iter().copied().filter(|flow| flow.is_finite()).collect();
-            assert_close(&junctions.outflows[junctions.out_starts[j]..junctions.out_starts[j + 1]], &moves);
-            assert_close(&[junctions.stops[j]], &out[3..]);
+            assert_close(
+                &edge_flows.outflows[edge_flows.out_starts[j]..edge_flows.out_starts[j + 1]],
+                &moves,
+            );
+            assert_close(&[edge_flows.stops[j]], &out[3..]);
             let into: Vec<f64> = (0..3)
                 .filter(|d| state[*d] > 0)
                 .map(|d| {
@@ -170,22 +176,22 @@ fn junctions_agree_with_the_policy_everywhere() {
                     flow_at(&parent)[d]
                 })
                 .collect();
-            assert_close(&junctions.inflows[junctions.in_starts[j]..junctions.in_starts[j + 1]], &into);
+            assert_close(&edge_flows.inflows[edge_flows.in_starts[j]..edge_flows.in_starts[j + 1]], &into);
         }
         let factor = |at: usize| 1.0 + 0.1 * (at % 11) as f64;
-        let value = |junctions: &Junctions| {
+        let value = |edge_flows: &EdgeFlows| {
             let sum =
                 |flows: &[f64]| flows.iter().enumerate().map(|(at, flow)| factor(at) * flow).sum::<f64>();
-            sum(&junctions.inflows) - 0.5 * sum(&junctions.outflows) + 2.0 * sum(&junctions.stops)
+            sum(&edge_flows.inflows) - 0.5 * sum(&edge_flows.outflows) + 2.0 * sum(&edge_flows.stops)
         };
         let slopes = |flows: &[f64], by: f64| (0..flows.len()).map(|at| by * factor(at)).collect();
-        batch.junction_slopes = StateFlowSlopes {
-            inflows: slopes(&junctions.inflows, 1.0),
-            outflows: slopes(&junctions.outflows, -0.5),
-            stops: slopes(&junctions.stops, 2.0),
+        batch.edge_flow_slopes = StateFlowSlopes {
+            inflows: slopes(&edge_flows.inflows, 1.0),
+            outflows: slopes(&edge_flows.outflows, -0.5),
+            stops: slopes(&edge_flows.stops, 2.0),
         };
         let mut gradient = vec![0.0; weights.len()];
-        batch.differentiate_junctions(policy, evaluator.as_ref(), &mut gradient);
+        batch.differentiate_edge_flows(policy, evaluator.as_ref(), &mut gradient);
         drop(evaluator);
         for at in (0..weights.len()).step_by(11) {
             let at_shift = |shift: f32| {
@@ -193,10 +199,10 @@ fn junctions_agree_with_the_policy_everywhere() {
                 moved[at] += shift;
                 let evaluator = model.network.with(&moved);
                 let mut same = Batch::default();
-                same.outward(policy, model.network.with(&weights).as_ref(), outward).unwrap();
+                same.forward_rollout(policy, model.network.with(&weights).as_ref(), forward_rollout).unwrap();
                 same.ask_again(policy, evaluator.as_ref());
                 same.ask_parents(policy, evaluator.as_ref());
-                value(&same.junctions)
+                value(&same.edge_flows)
             };
             let numeric = (at_shift(1e-2) - at_shift(-1e-2)) / 2e-2;
             let found = f64::from(gradient[at]);

@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use rayon::prelude::*;
 
-use super::{Evaluator, NONE, Network, Tape};
+use super::{Evaluator, NONE, Tape, TapedNetwork};
 use crate::array::bridge::{Fused, Saved};
 use crate::array::layer::unpad;
 use crate::array::matmul::row_stride;
@@ -55,7 +55,7 @@ impl Drop for Lent {
 #[derive(Debug)]
 pub struct Taped {
     /// The network, which reads real inputs alone.
-    pub network: Arc<dyn Network>,
+    pub network: Arc<dyn TapedNetwork>,
     /// How many of its inputs are the context's.
     pub context: usize,
     /// Tapes for its chunks.

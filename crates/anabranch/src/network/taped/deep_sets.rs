@@ -12,7 +12,7 @@
 use std::borrow::Cow;
 
 use super::mlp::{self, Mlp};
-use super::{Evaluator, Inputs, Network, Tape};
+use super::{Evaluator, Inputs, Tape, TapedNetwork};
 use crate::array::scratch::Scratch;
 use crate::array::weights::{Slot, layout};
 use crate::network::Activation;
@@ -68,7 +68,7 @@ impl DeepSets {
     }
 }
 
-impl Network for DeepSets {
+impl TapedNetwork for DeepSets {
     fn inputs(&self) -> Inputs {
         self.rho.inputs()
     }

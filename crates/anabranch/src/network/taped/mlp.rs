@@ -18,7 +18,7 @@ use std::borrow::Cow;
 
 use pulp::{Arch, NullaryFnOnce};
 
-use super::{Evaluator, Inputs, NONE, Network, Tape, grown};
+use super::{Evaluator, Inputs, NONE, Tape, TapedNetwork, grown};
 use crate::array::layer::{Backward, Input, Layer, Outputs, Tangent, forward, sum_columns, unpad};
 use crate::array::matmul::{Panels, Rows, columns_times, padded, row_stride};
 use crate::array::scratch::Scratch;
@@ -113,7 +113,7 @@ impl Mlp {
     }
 }
 
-impl Network for Mlp {
+impl TapedNetwork for Mlp {
     fn inputs(&self) -> Inputs {
         self.inputs
     }

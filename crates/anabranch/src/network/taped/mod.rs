@@ -28,7 +28,7 @@ use crate::rng::Noise;
 pub use coordinates::{Body, CoordinateNetwork, Coordinates};
 pub use deep_sets::DeepSets;
 pub use mlp::Mlp;
-pub use table::Table;
+pub use table::Tabular;
 pub use transformer::{Answers, Shape, Transformer};
 pub use trunks::Trunks;
 pub use words::{Alphabet, Order};
@@ -187,7 +187,7 @@ fn grown(buffer: &mut Vec<f32>, width: usize, first: usize, count: usize) -> &mu
 }
 
 /// A function of states with trainable weights.
-pub trait Network: Send + Sync + Debug {
+pub trait TapedNetwork: Send + Sync + Debug {
     /// What it reads.
     fn inputs(&self) -> Inputs;
 

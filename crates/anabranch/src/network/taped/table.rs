@@ -5,20 +5,20 @@
 
 use std::collections::HashMap;
 
-use super::{Evaluator, Inputs, Network, Tape};
+use super::{Evaluator, Inputs, Tape, TapedNetwork};
 use crate::array::matmul::row_stride;
 use crate::array::weights::{Slot, layout};
 use crate::rng::Noise;
 
 /// A table over states.
 #[derive(Debug, Clone)]
-pub struct Table {
+pub struct Tabular {
     inputs: Inputs,
     outputs: usize,
     rows: HashMap<Box<[u32]>, u32>,
 }
 
-impl Table {
+impl Tabular {
     /// A table over states with these features each, in any order; a state that is not listed reads zeros and is never
     /// learned.
     pub fn new(inputs: Inputs, states: impl IntoIterator<Item = Vec<u32>>, outputs: usize) -> Self {
@@ -41,7 +41,7 @@ fn sorted(mut features: Vec<u32>) -> Box<[u32]> {
     features.into()
 }
 
-impl Network for Table {
+impl TapedNetwork for Tabular {
     fn inputs(&self) -> Inputs {
         self.inputs
     }
@@ -66,7 +66,7 @@ impl Network for Table {
 }
 
 struct WithWeights<'a> {
-    table: &'a Table,
+    table: &'a Tabular,
     weights: &'a [f32],
 }
 

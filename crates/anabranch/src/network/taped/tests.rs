@@ -66,8 +66,8 @@ fn rows_that_continue_others_answer_as_rows_anew() {
 
 /// The transformers, and networks that are made of others, over the same words: every letter in its place is an element, and
 /// letters of the first two places are the same, the second twice.
-fn networks() -> Vec<(String, Arc<dyn Network>)> {
-    let mut all: Vec<(String, Arc<dyn Network>)> = Vec::new();
+fn networks() -> Vec<(String, Arc<dyn TapedNetwork>)> {
+    let mut all: Vec<(String, Arc<dyn TapedNetwork>)> = Vec::new();
     for (order, transformer) in transformers() {
         all.push((format!("{order:?}"), Arc::new(transformer)));
     }
@@ -76,7 +76,7 @@ fn networks() -> Vec<(String, Arc<dyn Network>)> {
     let inputs = Inputs { features: 6, dense: 1 };
     let mlp = |outputs| Mlp::new(inputs, &[6], outputs, Activation::Silu);
     all.push(("deep sets".to_owned(), Arc::new(sets(3))));
-    let parts: Vec<(Arc<dyn Network>, Vec<usize>)> =
+    let parts: Vec<(Arc<dyn TapedNetwork>, Vec<usize>)> =
         vec![(Arc::new(mlp(2)), vec![0, 4]), (Arc::new(sets(2)), vec![3, 1]), (Arc::new(mlp(1)), vec![2])];
     all.push(("trunks".to_owned(), Arc::new(Trunks::new(parts))));
     all
@@ -85,14 +85,14 @@ fn networks() -> Vec<(String, Arc<dyn Network>)> {
 /// A network and rows that it reads.
 struct Case {
     name: String,
-    network: Arc<dyn Network>,
+    network: Arc<dyn TapedNetwork>,
     rows: Vec<(Vec<u32>, u32)>,
     /// `[rows, dense]`.
     dense: Vec<f32>,
 }
 
 impl Case {
-    fn new(name: impl Into<String>, network: Arc<dyn Network>, rows: Vec<(Vec<u32>, u32)>) -> Self {
+    fn new(name: impl Into<String>, network: Arc<dyn TapedNetwork>, rows: Vec<(Vec<u32>, u32)>) -> Self {
         let dense = Noise::new(4, Purpose::Data).normal(rows.len(), network.inputs().dense);
         Self { name: name.into(), network, rows, dense }
     }
@@ -175,7 +175,7 @@ fn cases() -> Vec<Case> {
     ];
     all.extend(stacks.map(|(name, network)| Case::new(name, Arc::new(network), words())));
     let states = words().into_iter().map(|(features, _)| features);
-    all.push(Case::new("table", Arc::new(Table::new(inputs, states, 3)), words()));
+    all.push(Case::new("table", Arc::new(Tabular::new(inputs, states, 3)), words()));
     let rows = || vec![(Vec::new(), NONE); 5];
     let coordinates = over_coordinates().into_iter();
     all.extend(coordinates.map(|(name, network)| Case::new(name, Arc::new(network), rows())));
@@ -345,7 +345,7 @@ fn trunks_answer_as_they_do_alone() {
     let weights = trunks.initial(&Noise::new(7, Purpose::Weights));
     let (of_left, of_right) = weights.split_at(left.parameters());
     assert_ne!(of_left[..10], of_right[..10]);
-    let outputs = |network: &dyn Network, weights: &[f32]| {
+    let outputs = |network: &dyn TapedNetwork, weights: &[f32]| {
         let mut tape = Tape::default();
         fill(&mut tape, &words());
         network.with(weights).evaluate(&mut tape, 0);

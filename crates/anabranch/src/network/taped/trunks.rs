@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Computed, Evaluator, Inputs, Network, Tape};
+use super::{Computed, Evaluator, Inputs, Tape, TapedNetwork};
 use crate::array::matmul::row_stride;
 use crate::array::scratch::Scratch;
 use crate::array::weights::{Slot, layout};
@@ -11,7 +11,7 @@ use crate::rng::Noise;
 /// Networks that share their inputs and nothing else.
 #[derive(Debug, Clone)]
 pub struct Trunks {
-    parts: Vec<(Arc<dyn Network>, Vec<usize>)>,
+    parts: Vec<(Arc<dyn TapedNetwork>, Vec<usize>)>,
     outputs: usize,
 }
 
@@ -20,7 +20,7 @@ impl Trunks {
     ///
     /// # Panics
     /// If there is no network, their inputs differ, or the places are not all of `0..n`, each once.
-    pub fn new(parts: Vec<(Arc<dyn Network>, Vec<usize>)>) -> Self {
+    pub fn new(parts: Vec<(Arc<dyn TapedNetwork>, Vec<usize>)>) -> Self {
         let mut places: Vec<usize> = parts.iter().flat_map(|(_, places)| places.iter().copied()).collect();
         places.sort_unstable();
         let outputs = places.len();
@@ -33,7 +33,7 @@ impl Trunks {
     }
 }
 
-impl Network for Trunks {
+impl TapedNetwork for Trunks {
     fn inputs(&self) -> Inputs {
         self.parts[0].0.inputs()
     }
@@ -51,7 +51,7 @@ impl Network for Trunks {
     }
 
     fn initial(&self, noise: &Noise) -> Vec<f32> {
-        let of = |(k, (network, _)): (usize, &(Arc<dyn Network>, Vec<usize>))| {
+        let of = |(k, (network, _)): (usize, &(Arc<dyn TapedNetwork>, Vec<usize>))| {
             network.initial(&noise.clone().step(k as u32))
         };
         self.parts.iter().enumerate().flat_map(of).collect()

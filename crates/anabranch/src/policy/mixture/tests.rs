@@ -6,38 +6,43 @@ use crate::policy::Concentrations;
 use crate::rng::{Noise, Purpose};
 
 /// Laws with awkward parameters.
-fn laws() -> Vec<(Law, [f64; 2])> {
-    let beta = Law::Beta(Concentrations::default());
+fn laws() -> Vec<(CoordinateLaw, [f64; 2])> {
+    let beta = CoordinateLaw::Beta(Concentrations::default());
     let table = [
         (beta, vec![[1.0, 1.0], [0.5, 0.5], [0.5, 3.0], [2.5, 0.7], [50.0, 12.0], [1.3, 50.0]]),
-        (Law::Gaussian, vec![[0.0, 1.0], [-3.0, 0.2], [40.0, 7.0]]),
-        (Law::VonMises, vec![[0.0, 0.0], [1e-9, 0.0], [0.3, -0.2], [-2.0, 0.5], [-60.0, 20.0]]),
+        (CoordinateLaw::Gaussian, vec![[0.0, 1.0], [-3.0, 0.2], [40.0, 7.0]]),
+        (CoordinateLaw::VonMises, vec![[0.0, 0.0], [1e-9, 0.0], [0.3, -0.2], [-2.0, 0.5], [-60.0, 20.0]]),
     ];
     table.into_iter().flat_map(|(law, all)| all.into_iter().map(move |p| (law, p))).collect()
 }
 
 /// Mixtures of such laws: the family, and outputs of a network.
-fn mixtures() -> Vec<(Mixture, Vec<f32>)> {
+fn mixtures() -> Vec<(MixtureLaw, Vec<f32>)> {
     let outputs: Vec<f32> = (0..9).map(|i| ((i * i + 1) as f32 * 0.7).sin() * 1.5).collect();
-    let beta = Law::Beta(Concentrations::default());
-    let of = |law, components: usize| (Mixture { law, components }, outputs[..3 * components].to_vec());
-    [beta, Law::Gaussian, Law::VonMises].iter().flat_map(|law| [of(*law, 1), of(*law, 3)]).collect()
+    let beta = CoordinateLaw::Beta(Concentrations::default());
+    let of = |law, components: usize| (MixtureLaw { law, components }, outputs[..3 * components].to_vec());
+    [beta, CoordinateLaw::Gaussian, CoordinateLaw::VonMises]
+        .iter()
+        .flat_map(|law| [of(*law, 1), of(*law, 3)])
+        .collect()
 }
 
-fn prepared((mixture, outputs): &(Mixture, Vec<f32>)) -> Vec<f32> {
+fn prepared((mixture, outputs): &(MixtureLaw, Vec<f32>)) -> Vec<f32> {
     let mut row = outputs.clone();
     mixture.prepare(&mut row);
     row
 }
 
 /// Points in order, each with the measure around it: a fine rule that is not the laws' own.
-fn fine(law: Law) -> Vec<(f64, f64)> {
+fn fine(law: CoordinateLaw) -> Vec<(f64, f64)> {
     const COUNT: usize = 200_000;
     let middle = |j: usize| (j as f64 + 0.5) / COUNT as f64;
     let one = |t: f64| match law {
-        Law::Beta(_) => (t.powi(3) * (10.0 - 15.0 * t + 6.0 * t * t), 30.0 * (t * (1.0 - t)).powi(2)),
-        Law::Gaussian => (200.0 * t - 100.0, 200.0),
-        Law::VonMises => (TAU * t - PI, TAU),
+        CoordinateLaw::Beta(_) => {
+            (t.powi(3) * (10.0 - 15.0 * t + 6.0 * t * t), 30.0 * (t * (1.0 - t)).powi(2))
+        }
+        CoordinateLaw::Gaussian => (200.0 * t - 100.0, 200.0),
+        CoordinateLaw::VonMises => (TAU * t - PI, TAU),
     };
     (0..COUNT).map(|j| one(middle(j))).map(|(z, width)| (z, width / COUNT as f64)).collect()
 }
@@ -82,7 +87,7 @@ fn slopes_agree_with_differences() {
 }
 
 /// Kolmogorov's distance of draws from the law with this log-density up to a constant, times `sqrt(n)`.
-fn distance(law: Law, draws: &mut [f64], log_density: impl Fn(f64) -> f64) -> f64 {
+fn distance(law: CoordinateLaw, draws: &mut [f64], log_density: impl Fn(f64) -> f64) -> f64 {
     let points = fine(law);
     let masses: Vec<f64> = points.iter().map(|(z, width)| width * log_density(*z).exp()).collect();
     let total: f64 = masses.iter().sum();
@@ -102,7 +107,9 @@ fn distance(law: Law, draws: &mut [f64], log_density: impl Fn(f64) -> f64) -> f6
 #[test]
 fn draws_follow_their_densities() {
     let noise = Noise::new(11, Purpose::Choice);
-    let folded = |law: Law, z: f64| if law == Law::VonMises { z - TAU * (z / TAU).round() } else { z };
+    let folded = |law: CoordinateLaw, z: f64| {
+        if law == CoordinateLaw::VonMises { z - TAU * (z / TAU).round() } else { z }
+    };
     for (law, parameters) in laws() {
         for temperature in [1.0, 1.7] {
             let mut draws: Vec<f64> = (0..20_000)
@@ -124,25 +131,25 @@ fn draws_follow_their_densities() {
 /// Single components against their closed forms, mixtures' slopes against differences.
 #[test]
 fn divergences_are_those_of_closed_forms() {
-    let mean = |law: Law, [a, b]: [f64; 2]| match law {
-        Law::Beta(_) => [digamma(a) - digamma(a + b), digamma(b) - digamma(a + b)],
-        Law::Gaussian => [a, b],
-        Law::VonMises => {
+    let mean = |law: CoordinateLaw, [a, b]: [f64; 2]| match law {
+        CoordinateLaw::Beta(_) => [digamma(a) - digamma(a + b), digamma(b) - digamma(a + b)],
+        CoordinateLaw::Gaussian => [a, b],
+        CoordinateLaw::VonMises => {
             let ratio = bessel_ratio(a.hypot(b)) / a.hypot(b).max(1e-300);
             [ratio * a, ratio * b]
         }
     };
-    let closed = |law: Law, p: [f64; 2], q: [f64; 2]| {
+    let closed = |law: CoordinateLaw, p: [f64; 2], q: [f64; 2]| {
         let [m, n] = mean(law, p);
         match law {
-            Law::Gaussian => {
+            CoordinateLaw::Gaussian => {
                 (q[1] / p[1]).ln() + 0.5 * ((p[1].powi(2) + (p[0] - q[0]).powi(2)) / q[1].powi(2) - 1.0)
             }
-            Law::Beta(_) => {
+            CoordinateLaw::Beta(_) => {
                 let log_beta = |[a, b]: [f64; 2]| ln_gamma(a) + ln_gamma(b) - ln_gamma(a + b);
                 log_beta(q) - log_beta(p) + (p[0] - q[0]) * m + (p[1] - q[1]) * n
             }
-            Law::VonMises => {
+            CoordinateLaw::VonMises => {
                 let log_bessel = |[a, b]: [f64; 2]| ln_bessel_i0(a.hypot(b));
                 log_bessel(q) - log_bessel(p) + (p[0] - q[0]) * m + (p[1] - q[1]) * n
             }
@@ -151,10 +158,10 @@ fn divergences_are_those_of_closed_forms() {
     for (law, p) in laws() {
         for (_, q) in laws().into_iter().filter(|(other, _)| *other == law) {
             let row = |[a, b]: [f64; 2]| [0.0, a as f32, b as f32];
-            let found = Mixture { law, components: 1 }.divergence(&row(p), &row(q));
+            let found = MixtureLaw { law, components: 1 }.divergence(&row(p), &row(q));
             let expected = closed(law, p, q);
             // Near an end the density is held constant.
-            let tolerance = if p[0].min(p[1]) < 1.0 && law != Law::Gaussian { 1e-2 } else { 2e-4 };
+            let tolerance = if p[0].min(p[1]) < 1.0 && law != CoordinateLaw::Gaussian { 1e-2 } else { 2e-4 };
             assert!(
                 (found - expected).abs() < tolerance * (1.0 + expected),
                 "{law:?} {p:?} {q:?}: {found}, {expected}"
@@ -189,11 +196,11 @@ fn divergences_are_those_of_closed_forms() {
 #[test]
 fn parameters_keep_their_bounds() {
     let bounds = Concentrations::new(0.2, 30.0).unwrap();
-    let law = Law::Beta(bounds);
+    let law = CoordinateLaw::Beta(bounds);
     assert_eq!(law.parameters([0.0; 2]), [1.0; 2]);
     assert_eq!(law.parameters([-1e30, 1e30]), [0.2, 30.0]);
     assert!(law.parameters([f64::NAN, 0.0])[0].is_nan());
-    assert_eq!(Law::Gaussian.parameters([-7.0, 0.0]), [-7.0, 1.0]);
+    assert_eq!(CoordinateLaw::Gaussian.parameters([-7.0, 0.0]), [-7.0, 1.0]);
     for (least, most) in [(0.0, 5.0), (1.0, 5.0), (f64::NAN, 5.0), (0.5, 1.0), (0.5, f64::INFINITY)] {
         let message = Concentrations::new(least, most).unwrap_err().to_string();
         assert!(message.contains("concentration") && message.contains("allowed"), "{message}");
@@ -204,7 +211,9 @@ fn parameters_keep_their_bounds() {
 #[test]
 fn draws_end_whatever_the_parameters() {
     let noise = Noise::new(1, Purpose::Choice);
-    for law in [Law::Beta(Concentrations::default()), Law::Gaussian, Law::VonMises] {
+    for law in
+        [CoordinateLaw::Beta(Concentrations::default()), CoordinateLaw::Gaussian, CoordinateLaw::VonMises]
+    {
         for parameters in [[f64::NAN; 2], [f64::INFINITY; 2], [0.0, f64::NAN]] {
             law.draw(parameters, 1.0, &mut noise.stream(0));
         }

@@ -20,7 +20,7 @@ use crate::kernel::bijection::{
 };
 use crate::kernel::law::centres;
 use crate::model::denoiser::{NetworkDenoiser, Prediction};
-use crate::model::diffusion::{Diffusion, LastMean, Observation, Schedule, Weighting};
+use crate::model::diffusion::{Diffusion, LastMean, NoiseSchedule, Observation, Weighting};
 use crate::model::flow::{Dequantise, Flow};
 use crate::model::path::forward_log_weights;
 use crate::model::schedule::{LearnedGamma, cosine, linear, log_linear};
@@ -28,7 +28,7 @@ use crate::model::state_flow::StateFlow;
 use crate::model::vae::{ObservationModel, Vae};
 use crate::model::{Model, Segment};
 use crate::network::{MaskedNetwork, Network};
-use crate::objective::balance::Objective;
+use crate::objective::Objective;
 use crate::recipe::NetworkRecipe;
 use crate::recipe::network::Asked;
 use crate::rng::{Address, Noise, Purpose};
@@ -165,7 +165,7 @@ impl ChainPlan {
     /// The same in continuous time, where a diffusion with a learned schedule stands next to the source.
     pub fn continuous_bound(&self, model: &Model) -> Option<Bound> {
         let diffusion = model.segments()[0].as_diffusion()?;
-        matches!(diffusion.schedule, Schedule::Learned { .. })
+        matches!(diffusion.schedule, NoiseSchedule::Learned { .. })
             .then_some(Bound::Continuous(self.recipe.evaluation.draws))
     }
 
@@ -373,16 +373,16 @@ impl Builder {
         let denoiser = recipe.network().over_coordinates(&format!("{key}.network"), asked)?;
         let network = Network::new(self.name("denoiser"), denoiser, self.seed, self.stream(0), true);
         let (schedule, last_mean) = match recipe.schedule {
-            ScheduleName::Linear => (Schedule::Fixed(linear(recipe.levels)), LastMean::Denoised),
-            ScheduleName::Cosine => (Schedule::Fixed(cosine(recipe.levels)), LastMean::Denoised),
+            ScheduleName::Linear => (NoiseSchedule::Fixed(linear(recipe.levels)), LastMean::Denoised),
+            ScheduleName::Cosine => (NoiseSchedule::Fixed(cosine(recipe.levels)), LastMean::Denoised),
             ScheduleName::LogLinear => {
                 let (first, last) = (f64::from(recipe.gamma_first), f64::from(recipe.gamma_last));
-                (Schedule::Fixed(log_linear(recipe.levels, first, last)), LastMean::Denoised)
+                (NoiseSchedule::Fixed(log_linear(recipe.levels, first, last)), LastMean::Denoised)
             }
             ScheduleName::Learned => {
                 let (first, last) = (recipe.gamma_first, recipe.gamma_last);
                 let gamma = LearnedGamma::new(self.name("gamma"), first, last, 32, self.seed);
-                (Schedule::Learned { gamma, levels: recipe.levels }, LastMean::Rescaled)
+                (NoiseSchedule::Learned { gamma, levels: recipe.levels }, LastMean::Rescaled)
             }
         };
         Ok(Diffusion {

@@ -24,7 +24,7 @@ use crate::error::{Problem, Result};
 use crate::estimate::likelihood::Bound;
 use crate::model::ode::Divergence;
 use crate::objective::ObjectiveRecipe;
-use crate::objective::balance::{BackwardObjective, ForwardKl, Objective, ReferenceKind};
+use crate::objective::{BackwardObjective, ForwardKl, Objective, ReferenceKind};
 use crate::sampler::Sampler;
 
 /// A recipe of a chain.

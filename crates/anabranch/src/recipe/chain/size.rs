@@ -11,7 +11,7 @@
 use super::{ChainRecipe, CouplingKind, PredictionName, SegmentRecipe, TransformerName};
 use crate::error::{Problem, Result};
 use crate::model::state_flow::EMBEDDING;
-use crate::objective::balance::Drawn;
+use crate::objective::Drawn;
 use crate::recipe::network;
 use crate::rng::Counted;
 

@@ -9,8 +9,8 @@ use crate::environment::continuous::Continuous;
 use crate::environment::{Cell, Environment, States};
 use crate::error::{Problem, Result};
 use crate::model::gflownet::GFlowNet;
-use crate::network::taped::{Answers, DeepSets, Inputs, Network, Shape, Table, Transformer, Trunks};
-use crate::policy::{Actions, BackwardPolicy, Densities, FlowHead, Heads, Policy, Ways};
+use crate::network::taped::{Answers, DeepSets, Inputs, Shape, Tabular, TapedNetwork, Transformer, Trunks};
+use crate::policy::{Actions, BackwardPolicy, ContinuousActions, FlowHead, Heads, Policy, Ways};
 use crate::recipe::NetworkRecipe;
 use crate::recipe::network::perceptron;
 use crate::rng::{Address, Noise, Purpose};
@@ -33,7 +33,7 @@ pub enum Task {
     /// Of integers.
     Discrete(FlowTask<Actions>),
     /// Of real numbers.
-    Continuous(FlowTask<Densities>),
+    Continuous(FlowTask<ContinuousActions>),
 }
 
 /// A flow network with the reward that it learns.
@@ -158,7 +158,7 @@ fn network(
     policy: &Actions,
     inputs: Inputs,
     outputs: usize,
-) -> Result<Arc<dyn Network>> {
+) -> Result<Arc<dyn TapedNetwork>> {
     Ok(match &recipe.policy.network {
         NetworkRecipe::Mlp { hidden, activation, residual } => {
             Arc::new(perceptron(inputs, hidden, outputs, *activation, *residual))
@@ -205,13 +205,13 @@ fn network(
                 policy.environment().encode(states.state(i), &mut on);
                 on
             });
-            Arc::new(Table::new(inputs, features, outputs))
+            Arc::new(Tabular::new(inputs, features, outputs))
         }
     })
 }
 
 /// A network for the forward policy, one for the backward policy if it is learned, and one for flows if they are outputs.
-fn separate(recipe: &GFlowNetRecipe, policy: &Actions, inputs: Inputs) -> Result<Arc<dyn Network>> {
+fn separate(recipe: &GFlowNetRecipe, policy: &Actions, inputs: Inputs) -> Result<Arc<dyn TapedNetwork>> {
     if matches!(recipe.policy.network, NetworkRecipe::Transformer { .. } | NetworkRecipe::Table {}) {
         return Err(Problem::new("policy.trunk", "separate trunks of a transformer or a table")
             .allowed("shared; or a network of kind mlp or deep-sets")
@@ -233,7 +233,7 @@ fn continuous(
     recipe: &GFlowNetRecipe,
     environment: Arc<dyn Continuous>,
     reward: Arc<dyn Target>,
-) -> Result<FlowTask<Densities>> {
+) -> Result<FlowTask<ContinuousActions>> {
     if recipe.policy.trunk != Trunk::Shared {
         return refused("policy.trunk", "separate trunks", "shared");
     }
@@ -258,13 +258,13 @@ fn continuous(
     };
     let heads =
         Heads { components: recipe.policy.components.unwrap_or(2), backward, flow, ..Heads::default() };
-    let policy = Densities::new(environment, heads)?;
+    let policy = ContinuousActions::new(environment, heads)?;
     size::check(recipe, &policy)?;
     let NetworkRecipe::Mlp { hidden, activation, residual } = &recipe.policy.network else {
         return refused("policy.network.kind", recipe.policy.network.name(), "mlp");
     };
     let inputs = inputs(&policy, reward.as_ref());
-    let network: Arc<dyn Network> =
+    let network: Arc<dyn TapedNetwork> =
         Arc::new(perceptron(inputs, hidden, policy.outputs(), *activation, *residual));
     let settings = settings(recipe, &policy, reward.as_ref(), network.parameters(), &|_| {
         refused("exploration.data", "objects from a file", "replay, or the policy's own trajectories")

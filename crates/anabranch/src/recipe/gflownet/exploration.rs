@@ -12,14 +12,14 @@ use crate::train::gflownet::replay::ReplayKind;
 /// How a number moves over the steps of training.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(untagged)]
-pub enum Schedule {
+pub enum Annealing {
     /// It stays.
     Constant(f64),
     /// It moves.
     Ramp(Ramp),
 }
 
-impl Schedule {
+impl Annealing {
     /// The line that it is.
     pub fn ramp(self) -> Ramp {
         match self {
@@ -44,9 +44,9 @@ impl Schedule {
 #[serde(deny_unknown_fields, default)]
 pub struct ExplorationRecipe {
     /// The chance of a uniform action in place of the policy's: a number, or a line from `start` to `end` over `steps`.
-    pub epsilon: Schedule,
+    pub epsilon: Annealing,
     /// What logits are divided by before an action is drawn: a number, or a line.
-    pub temperature: Schedule,
+    pub temperature: Annealing,
     /// Objects found before, walked to again.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub replay: Option<ReplayRecipe>,
@@ -65,8 +65,8 @@ impl Default for ExplorationRecipe {
     /// On-policy.
     fn default() -> Self {
         Self {
-            epsilon: Schedule::Constant(0.0),
-            temperature: Schedule::Constant(1.0),
+            epsilon: Annealing::Constant(0.0),
+            temperature: Annealing::Constant(1.0),
             replay: None,
             data: None,
             local_search: None,

@@ -15,7 +15,7 @@ mod target;
 pub use build::{FlowTask, GFlowNetPlan, Task};
 pub(super) use cite::citations;
 pub(super) use explain::explain;
-pub use exploration::{DataRecipe, ExplorationRecipe, LocalSearchRecipe, ReplayRecipe, Schedule};
+pub use exploration::{Annealing, DataRecipe, ExplorationRecipe, LocalSearchRecipe, ReplayRecipe};
 pub use policy::{BackwardName, PolicyRecipe, Trunk};
 pub use roots::RootsRecipe;
 pub(crate) use settings::objects;
@@ -29,7 +29,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{OptimizerRecipe, Overview, TrainingRecipe, positive, within};
 use crate::error::{Problem, Result};
-use crate::objective::balance::{ObjectiveRecipe, QuantileFlowMatching, ReferenceKind};
+use crate::objective::{ObjectiveRecipe, QuantileFlowMatching, ReferenceKind};
 use crate::policy::FlowHead;
 use crate::target::ConditionLaw;
 

@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::error::Result;
-use crate::objective::balance::BackwardObjective;
+use crate::objective::BackwardObjective;
 use crate::recipe::NetworkRecipe;
 
 /// How actions are chosen.

@@ -2,12 +2,12 @@
 
 use std::collections::HashSet;
 
-use super::{Flow, Form, Graph, Law, Object, Walk};
+use super::{Flow, Form, Graph, LawShown, Object, Walk};
 use crate::environment::{Cell, Environment};
 use crate::error::Result;
 use crate::estimate::trajectories::log_likelihoods;
 use crate::math::log_sum_exp;
-use crate::model::gflownet::{Batch, Outward};
+use crate::model::gflownet::{Batch, ForwardRollout};
 use crate::policy::{Actions, Behaviour, Policy};
 use crate::recipe::GFlowNetPlan;
 use crate::recipe::gflownet::{FlowTask, ObjectsRecipe};
@@ -82,7 +82,7 @@ pub(in crate::report) fn gather(
 }
 
 /// All objects, on a grid row by row.
-fn law(exact: &Exact, form: Form, environment: &dyn Environment) -> Law {
+fn law(exact: &Exact, form: Form, environment: &dyn Environment) -> LawShown {
     let states = &exact.states;
     let object = |place: usize| states.state(states.objects()[place] as usize);
     let mut places: Vec<usize> = (0..states.objects().len()).collect();
@@ -91,7 +91,7 @@ fn law(exact: &Exact, form: Form, environment: &dyn Environment) -> Law {
     }
     let of = |values: &[f64]| places.iter().map(|place| values[*place]).collect::<Vec<f64>>();
     let name = |place: &usize| environment.describe(object(*place));
-    Law {
+    LawShown {
         whole: true,
         learned: of(&exact.terminating.log_probs),
         log_rewards: of(&exact.log_rewards),
@@ -107,7 +107,7 @@ fn conditional(
     trained: &Trained,
     form: Form,
     width: usize,
-) -> Result<Vec<(String, Law)>> {
+) -> Result<Vec<(String, LawShown)>> {
     let Some(states) = listed(task, plan.recipe.evaluation.exact_states) else { return Ok(Vec::new()) };
     let environment = task.model.policy.environment().as_ref();
     let conditions = measured(plan, task);
@@ -139,7 +139,7 @@ fn estimated(
     task: &FlowTask<Actions>,
     trained: &Trained,
     samples: &[f32],
-) -> Result<(Law, Vec<Object>)> {
+) -> Result<(LawShown, Vec<Object>)> {
     let policy = &task.model.policy;
     let mut seen = HashSet::new();
     let objects: Vec<Vec<Cell>> = samples
@@ -163,7 +163,7 @@ fn estimated(
     });
     let top = top.collect();
     let log_z = task.reward.log_z(&[]);
-    Ok((Law { whole: false, learned, log_rewards, log_z, names: Vec::new() }, top))
+    Ok((LawShown { whole: false, learned, log_rewards, log_z, names: Vec::new() }, top))
 }
 
 /// The flow along every edge.
@@ -200,8 +200,9 @@ fn walks(plan: &GFlowNetPlan, task: &FlowTask<Actions>, trained: &Trained) -> Re
     sources.chunks_exact_mut(cells).for_each(|source| policy.source(source));
     let mut batch = Batch::default();
     let noise = plan.sampling_noise();
-    let walk = Outward { sources: &sources, conditions: &[], behaviour: Behaviour::default(), noise: &noise };
-    batch.outward(policy, evaluator.as_ref(), walk)?;
+    let walk =
+        ForwardRollout { sources: &sources, conditions: &[], behaviour: Behaviour::default(), noise: &noise };
+    batch.forward_rollout(policy, evaluator.as_ref(), walk)?;
     let mut objects = Vec::new();
     batch.objects(policy, &mut objects);
     let mut log_rewards = vec![0.0; objects.len() / cells];

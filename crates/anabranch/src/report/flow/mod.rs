@@ -18,9 +18,9 @@ pub struct Flow {
     /// How states are drawn.
     pub form: Form,
     /// The learned law of objects beside the exact one; empty where it depends on a condition, or is not known.
-    pub law: Law,
+    pub law: LawShown,
     /// The laws at some conditions, where they depend on one.
-    pub conditional: Vec<(String, Law)>,
+    pub conditional: Vec<(String, LawShown)>,
     /// The objects with the highest rewards, the highest first.
     pub top: Vec<Object>,
     /// The flow through the states, where they are few.
@@ -43,9 +43,9 @@ pub enum Form {
 
 /// Laws over objects, nats.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Law {
+pub struct LawShown {
     /// Whether these are all objects (on a grid row by row, from the lowest) and their probabilities exact; else they are
-    /// samples without repetition, and [`Law::learned`] is an estimate.
+    /// samples without repetition, and [`LawShown::learned`] is an estimate.
     pub whole: bool,
     /// `log P_T(x)`.
     pub learned: Vec<f64>,

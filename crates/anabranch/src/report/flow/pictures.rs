@@ -1,6 +1,6 @@
 //! Laws, flows and trajectories of a flow network as pictures.
 
-use super::{Flow, Form, Graph, Law, Object, Walk};
+use super::{Flow, Form, Graph, LawShown, Object, Walk};
 use crate::metric::correlation::{pearson, spearman};
 use crate::plot::{
     Axis, Bar, Bars, Colours, HeatMap, ImageGrid, Layers, LineChart, Link, Node, Point, Scale, Scatter,
@@ -31,7 +31,7 @@ const BARS: usize = 32;
 /// Lattices of one trajectory at most.
 const LATTICES: usize = 12;
 
-impl Law {
+impl LawShown {
     /// The exact `log R(x) - log Z`, where `log Z` is known.
     fn exact(&self) -> Option<Vec<f64>> {
         let log_z = self.log_z?;
@@ -90,7 +90,7 @@ fn largest<'a>(values: impl Iterator<Item = &'a f64>) -> f64 {
     values.copied().filter(|value| value.is_finite()).fold(0.0, f64::max)
 }
 
-fn distribution(form: Form, law: &Law) -> String {
+fn distribution(form: Form, law: &LawShown) -> String {
     let mut figures = Vec::new();
     if let (Some(exact), true) = (law.exact(), law.whole) {
         let (learned, exact) = (probabilities(&law.learned), probabilities(&exact));
@@ -176,7 +176,7 @@ fn sorted(learned: &[f64], exact: &[f64]) -> String {
 }
 
 /// The learned law against the exact one, or against the reward where `log Z` is not known, object by object.
-fn agreement(title: &str, law: &Law) -> String {
+fn agreement(title: &str, law: &LawShown) -> String {
     let count = law.learned.len();
     let exact = law.exact();
     let pairs: Vec<(f64, f64)> = law.log_rewards.iter().copied().zip(law.learned.iter().copied()).collect();
@@ -306,7 +306,7 @@ fn texts(walks: &[Walk]) -> String {
     )
 }
 
-fn table(top: &[Object], law: &Law) -> String {
+fn table(top: &[Object], law: &LawShown) -> String {
     let line = |object: &Object| {
         let exact =
             law.log_z.map_or("\u{2013}".to_owned(), |log_z| with_error(object.log_reward - log_z, None));

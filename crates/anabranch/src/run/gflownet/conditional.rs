@@ -19,8 +19,8 @@ use crate::estimate::evidence;
 use crate::math::{Estimate, log_sum_exp};
 use crate::metric::distribution::Learned;
 use crate::metric::pareto::Front;
-use crate::model::gflownet::{Batch, Outward};
-use crate::policy::{Actions, Behaviour, Densities, Policy};
+use crate::model::gflownet::{Batch, ForwardRollout};
+use crate::policy::{Actions, Behaviour, ContinuousActions, Policy};
 use crate::recipe::GFlowNetPlan;
 use crate::recipe::gflownet::FlowTask;
 use crate::rng::{Address, Noise, Purpose};
@@ -74,7 +74,7 @@ pub(super) fn evaluate(
 /// [`evaluate`] over points, which cannot be listed.
 pub(super) fn points(
     plan: &GFlowNetPlan,
-    task: &FlowTask<Densities>,
+    task: &FlowTask<ContinuousActions>,
     trained: &Trained,
     directory: &Path,
     observer: &dyn Observer,
@@ -130,9 +130,13 @@ fn learned_log_z<P: Policy>(task: &FlowTask<P>, trained: &Trained, condition: &[
     let evaluator = task.model.network.with(&trained.vectors[0]);
     let mut batch = Batch::default();
     let noise = Noise::new(0, Purpose::Choice);
-    let walk =
-        Outward { sources: &source, conditions: condition, behaviour: Behaviour::default(), noise: &noise };
-    batch.outward(policy, evaluator.as_ref(), walk)?;
+    let walk = ForwardRollout {
+        sources: &source,
+        conditions: condition,
+        behaviour: Behaviour::default(),
+        noise: &noise,
+    };
+    batch.forward_rollout(policy, evaluator.as_ref(), walk)?;
     batch.describe(policy);
     Ok(batch.paths.flow[0])
 }

@@ -93,7 +93,7 @@ impl Exact {
             policy.prepare(states.state(i), tape.output_mut(i, policy.outputs()), &mut work);
         }
         let mut said = |visit: Visit<'_, Cell>, i: usize| {
-            policy.said(visit, tape.output(i, policy.outputs()), &mut work)
+            policy.log_probabilities(visit, tape.output(i, policy.outputs()), &mut work)
         };
         let mut log_backward = Vec::with_capacity(states.edges());
         for i in 0..states.len() {

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use crate::error::Result;
-use crate::policy::{Densities, Policy as _};
+use crate::policy::{ContinuousActions, Policy as _};
 use crate::recipe::GFlowNetPlan;
 use crate::recipe::gflownet::FlowTask;
 use crate::rng::Noise;
@@ -16,7 +16,7 @@ use super::{fatal, paths, relative};
 /// Measures a plan over points with trained weights.
 pub(super) fn evaluate(
     plan: &GFlowNetPlan,
-    task: &FlowTask<Densities>,
+    task: &FlowTask<ContinuousActions>,
     trained: &Trained,
     observer: &dyn Observer,
 ) -> Result<Map<String, Value>> {

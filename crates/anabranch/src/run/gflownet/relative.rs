@@ -13,7 +13,7 @@ use crate::estimate::evidence;
 use crate::estimate::trajectories::{Relative, outward_relative};
 use crate::math::log_sum_exp;
 use crate::metric::distribution::Learned;
-use crate::objective::balance::ReferenceKind;
+use crate::objective::ReferenceKind;
 use crate::policy::{Actions, Policy};
 use crate::recipe::GFlowNetPlan;
 use crate::recipe::gflownet::FlowTask;
@@ -28,7 +28,7 @@ fn beta(plan: &GFlowNetPlan) -> f64 {
     }
 }
 
-/// What outward paths of the posterior say.
+/// What forward paths of the posterior say.
 pub(super) fn paths<P: Policy>(
     plan: &GFlowNetPlan,
     task: &FlowTask<P>,

@@ -12,7 +12,7 @@ use crate::rng::{Noise, Purpose};
 use crate::target::{
     AdditiveEnergies, Classifier, ClassifierSettings, Counting, Describe, Entropic, Expression, Gamble,
     GridReward, Ising, Items, LARGEST, LEAST, PlantedModes, Preference, Process, ProcessSettings, Shape,
-    Space, Table, Target, Tempered, Transform, within,
+    Space, TableReward, Target, Tempered, Transform, within,
 };
 
 /// The keys of a classifier.
@@ -57,7 +57,7 @@ impl RewardRecipe {
                     let problem = Problem::new("file", format!("{}, which is not there", quoted(file)));
                     return Err(inside(place, problem.allowed(allowed)).into());
                 }
-                Ok(Arc::new(Table::read(Path::new(file), transform, space)?) as Arc<dyn Target<Cell>>)
+                Ok(Arc::new(TableReward::read(Path::new(file), transform, space)?) as Arc<dyn Target<Cell>>)
             }
             Self::Expression { log_reward, reward } => {
                 shared(formula(log_reward.as_deref(), reward.as_deref(), shape.cells()))

@@ -1,8 +1,8 @@
 //! Training of flow networks: walk, ask for rewards, compare both sides, step.
 //!
 //! ```text
-//! outward     trajectories drawn by the policy, perhaps with exploration     x, log R(x)
-//! homeward    trajectories drawn by P_B from replayed, given or refined objects
+//! forward     trajectories drawn by the policy, perhaps with exploration     x, log R(x)
+//! backward    trajectories drawn by P_B from replayed, given or refined objects
 //! loss        an objective of all of them, its slopes carried back through the rows that the walks have left
 //! ```
 //!
@@ -21,9 +21,9 @@ use super::trainer::{Trainer, count};
 use crate::error::{Problem, Result};
 use crate::estimate::evidence;
 use crate::estimate::trajectories::{Relative, ended, outward_from, outward_relative, reward_of_ends};
-use crate::model::gflownet::{self as walks, Batch, GFlowNet, Homeward, Outward};
+use crate::model::gflownet::{self as walks, BackwardRollout, Batch, ForwardRollout, GFlowNet};
 use crate::network::taped::Evaluator;
-use crate::objective::balance::{Needs, Objective, ReferenceKind};
+use crate::objective::{Needs, Objective, ReferenceKind};
 use crate::policy::Policy;
 use crate::rng::{Address, Counted, Noise, Purpose};
 use crate::sampler::back_and_forth::{BackAndForth, Particles};
@@ -174,16 +174,16 @@ impl<P: Policy> FlowLearner<P> {
             }
             Objective::States(objective) => {
                 batch.ask_parents(policy, evaluator);
-                let flows = batch.junctions.with_rewards(state_rewards);
-                let loss = objective.evaluate(&flows, &mut batch.junction_slopes);
-                batch.differentiate_junctions(policy, evaluator, gradient);
+                let flows = batch.edge_flows.with_rewards(state_rewards);
+                let loss = objective.evaluate(&flows, &mut batch.edge_flow_slopes);
+                batch.differentiate_edge_flows(policy, evaluator, gradient);
                 (loss, 0.0)
             }
             Objective::Quantiles(objective) => {
                 batch.ask_parents(policy, evaluator);
-                let flows = batch.junctions.with_observations(state_rewards);
+                let flows = batch.edge_flows.with_observations(state_rewards);
                 let loss = objective.evaluate(&flows, &mut batch.quantile_slopes);
-                batch.differentiate_junctions(policy, evaluator, gradient);
+                batch.differentiate_edge_flows(policy, evaluator, gradient);
                 (loss, 0.0)
             }
         }
@@ -221,16 +221,16 @@ impl<P: Policy> FlowLearner<P> {
         }
         let noise = self.noise(Purpose::Choice, step, count);
         let behaviour = self.settings.exploration.behaviour(step);
-        let outward =
-            Outward { sources: &self.work.sources, conditions: &conditions, behaviour, noise: &noise };
+        let forward_rollout =
+            ForwardRollout { sources: &self.work.sources, conditions: &conditions, behaviour, noise: &noise };
         self.work.batch.clear();
-        self.work.batch.outward(policy, evaluator, outward)?;
+        self.work.batch.forward_rollout(policy, evaluator, forward_rollout)?;
         self.work.batch.objects(policy, &mut self.work.objects);
         let mut log_rewards = vec![0.0; count];
         let cut: Vec<bool> = self.work.batch.cut().collect();
         let (reward, objects) = (self.reward.as_ref(), &self.work.objects);
         self.cut += reward_of_ends(policy, reward, objects, &cut, &conditions, &mut log_rewards)? as u64;
-        self.homeward(evaluator, step, &cut, &conditions, &log_rewards)?;
+        self.backward_rollout(evaluator, step, &cut, &conditions, &log_rewards)?;
         let policy = &self.model.policy;
         let cells = policy.cells();
         if let Some(replay) = &mut self.replay {
@@ -308,7 +308,7 @@ impl<P: Policy> FlowLearner<P> {
     }
 
     /// Walks backward from replayed, given and refined objects.
-    fn homeward(
+    fn backward_rollout(
         &mut self,
         evaluator: &dyn Evaluator,
         step: u64,
@@ -378,9 +378,13 @@ impl<P: Policy> FlowLearner<P> {
         }
         let rows = self.settings.most_walks_back();
         let noise = noise_of(self.seed, Purpose::Backward, Counted::WalksBack, step, rows);
-        let walk =
-            Homeward { objects: &home.objects, conditions: &home.conditions, most: &[], noise: &noise };
-        Ok(self.work.batch.homeward(policy, evaluator, walk)?)
+        let walk = BackwardRollout {
+            objects: &home.objects,
+            conditions: &home.conditions,
+            most: &[],
+            noise: &noise,
+        };
+        Ok(self.work.batch.backward_rollout(policy, evaluator, walk)?)
     }
 }
 

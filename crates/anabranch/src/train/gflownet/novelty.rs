@@ -10,7 +10,7 @@
 use super::exploration::NoveltySettings;
 use crate::array::matmul::row_stride;
 use crate::network::Activation;
-use crate::network::taped::{Mlp, NONE, Network, Tape};
+use crate::network::taped::{Mlp, NONE, Tape, TapedNetwork};
 use crate::policy::Policy;
 use crate::rng::{Noise, Purpose};
 use crate::train::learner::Player;

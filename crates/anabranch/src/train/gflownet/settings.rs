@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::exploration::Exploration;
 use crate::error::{Problem, Result};
-use crate::objective::balance::{Objective, ReferenceKind};
+use crate::objective::{Objective, ReferenceKind};
 use crate::optim::OptimizerRecipe;
 use crate::policy::Policy;
 use crate::rng::{Counted, Noise};

@@ -1,6 +1,6 @@
 //! Laws of densities at a state: slopes, normalisation, draws.
 
-use anabranch::policy::{Behaviour, Policy, Said, SaidSlopes, Visit};
+use anabranch::policy::{Behaviour, LogProbabilities, LogProbabilitySlopes, Policy, Visit};
 use anabranch::rng::{Noise, Purpose};
 
 use super::*;
@@ -47,7 +47,7 @@ fn states(instance: &Instance, with_source: bool) -> Vec<Vec<f32>> {
 #[test]
 fn slopes_agree_with_differences() {
     let by = |place: usize| {
-        let mut slopes = SaidSlopes::default();
+        let mut slopes = LogProbabilitySlopes::default();
         *[
             &mut slopes.forward,
             &mut slopes.backward,
@@ -71,8 +71,8 @@ fn slopes_agree_with_differences() {
                 let reference = instance.row(&other, state);
                 let values = |outputs: &[f32]| {
                     let row = instance.row(outputs, state);
-                    let Said { forward, backward, stop, flow } =
-                        policy.said(visit, &row, &mut Default::default());
+                    let LogProbabilities { forward, backward, stop, flow } =
+                        policy.log_probabilities(visit, &row, &mut Default::default());
                     [forward, backward, stop, flow, policy.divergence(&row, &reference)]
                 };
                 let row = instance.row(&outputs, state);

@@ -11,7 +11,7 @@ use anabranch::environment::Edge;
 use anabranch::environment::continuous::{CartesianBox, Continuous, Domain, Hybrid, PolarBox, Walk};
 use anabranch::math::log_sum_exp;
 use anabranch::math::special::ln_bessel_i0;
-use anabranch::policy::{Densities, Heads, Policy, Visit};
+use anabranch::policy::{ContinuousActions, Heads, Policy, Visit};
 use anabranch::rng::Stream;
 
 /// A space, as the tests know it by themselves.
@@ -252,7 +252,7 @@ impl Space {
 struct Instance {
     name: &'static str,
     space: Space,
-    policy: Densities,
+    policy: ContinuousActions,
     log_reward: fn(&[f32]) -> f64,
     log_z: f64,
     /// An object drawn from `R / Z`.
@@ -390,7 +390,7 @@ fn hybrid() -> Space {
 fn instances() -> Vec<Instance> {
     type Target = (fn(&[f32]) -> f64, fn(&Space, &mut Stream<'_>) -> Vec<f32>);
     let instance = |name, space: Space, heads, (log_reward, sample): Target, log_z| {
-        let policy = Densities::new(space.environment(), heads).unwrap();
+        let policy = ContinuousActions::new(space.environment(), heads).unwrap();
         Instance { name, space, policy, log_reward, log_z, sample }
     };
     let polynomial: Target = (polynomial, polynomial_sample);
@@ -438,17 +438,19 @@ impl Instance {
     /// `log P_F` of a move.
     fn log_forward(&self, row: &[f32], state: &[f32], edge: Edge, next: &[f32]) -> f64 {
         let visit = Visit { state, came: None, went: Some((edge, next)) };
-        self.policy.said(visit, row, &mut Default::default()).forward
+        self.policy.log_probabilities(visit, row, &mut Default::default()).forward
     }
 
     /// `log P_B` of a removal.
     fn log_backward(&self, row: &[f32], state: &[f32], edge: Edge, before: &[f32]) -> f64 {
         let visit = Visit { state, came: Some((edge, before)), went: None };
-        self.policy.said(visit, row, &mut Default::default()).backward
+        self.policy.log_probabilities(visit, row, &mut Default::default()).backward
     }
 
     /// `log P_F(s_f | s)`.
     fn log_stop(&self, row: &[f32], state: &[f32]) -> f64 {
-        self.policy.said(Visit { state, came: None, went: None }, row, &mut Default::default()).stop
+        self.policy
+            .log_probabilities(Visit { state, came: None, went: None }, row, &mut Default::default())
+            .stop
     }
 }

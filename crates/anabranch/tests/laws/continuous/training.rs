@@ -1,9 +1,9 @@
 //! Training by trajectory balance on targets of known `log Z`.
 
 use anabranch::math::Estimate;
-use anabranch::model::gflownet::{Batch, Outward};
+use anabranch::model::gflownet::{Batch, ForwardRollout};
 use anabranch::network::Activation;
-use anabranch::network::taped::{Mlp, Network};
+use anabranch::network::taped::{Mlp, TapedNetwork};
 use anabranch::policy::{Behaviour, Policy};
 use anabranch::rng::{Noise, Purpose};
 
@@ -39,14 +39,14 @@ fn walk(
     weights: &[f32],
     count: usize,
     noise: &Noise,
-    batch: &mut Batch<Densities>,
+    batch: &mut Batch<ContinuousActions>,
 ) {
     let policy = &instance.policy;
     let sources = instance.source().repeat(count);
     let behaviour = Behaviour::default();
-    let outward = Outward { sources: &sources, conditions: &[], behaviour, noise };
+    let forward_rollout = ForwardRollout { sources: &sources, conditions: &[], behaviour, noise };
     batch.clear();
-    batch.outward(policy, network.with(weights).as_ref(), outward).unwrap();
+    batch.forward_rollout(policy, network.with(weights).as_ref(), forward_rollout).unwrap();
     batch.describe(policy);
     let mut objects = Vec::new();
     batch.objects(policy, &mut objects);

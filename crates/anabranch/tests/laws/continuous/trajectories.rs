@@ -2,23 +2,27 @@
 
 use anabranch::environment::continuous::check::along_walks;
 use anabranch::math::Estimate;
-use anabranch::model::gflownet::{Batch, Homeward, Outward};
+use anabranch::model::gflownet::{BackwardRollout, Batch, ForwardRollout};
 use anabranch::network::Activation;
-use anabranch::network::taped::{Mlp, NONE, Network, Tape};
+use anabranch::network::taped::{Mlp, NONE, Tape, TapedNetwork};
 use anabranch::policy::{Behaviour, Policy, Visit};
 use anabranch::rng::{Noise, Purpose};
 
 use super::*;
 
 /// A network with random weights, its biases too.
-fn network(policy: &Densities, seed: u64) -> (Mlp, Vec<f32>) {
+fn network(policy: &ContinuousActions, seed: u64) -> (Mlp, Vec<f32>) {
     let network = Mlp::new(policy.inputs(), &[24, 24], policy.outputs(), Activation::Silu);
     let weights = network.initial(&Noise::new(seed, Purpose::Weights)).iter().map(|w| 1.2 * w).collect();
     (network, weights)
 }
 
 /// Trajectories of an untrained network, from the source and back from where they end.
-fn there_and_back(instance: &Instance, seed: u64, count: usize) -> (Batch<Densities>, Batch<Densities>) {
+fn there_and_back(
+    instance: &Instance,
+    seed: u64,
+    count: usize,
+) -> (Batch<ContinuousActions>, Batch<ContinuousActions>) {
     let policy = &instance.policy;
     let (network, weights) = network(policy, seed);
     let evaluator = network.with(&weights);
@@ -26,21 +30,21 @@ fn there_and_back(instance: &Instance, seed: u64, count: usize) -> (Batch<Densit
     let noise = Noise::new(seed, Purpose::Choice);
     let (mut there, mut back, mut objects) = (Batch::default(), Batch::default(), Vec::new());
     let behaviour = Behaviour::default();
-    let outward = Outward { sources: &sources, conditions: &[], behaviour, noise: &noise };
+    let forward_rollout = ForwardRollout { sources: &sources, conditions: &[], behaviour, noise: &noise };
     there.clear();
-    there.outward(policy, evaluator.as_ref(), outward).unwrap();
+    there.forward_rollout(policy, evaluator.as_ref(), forward_rollout).unwrap();
     there.describe(policy);
     there.objects(policy, &mut objects);
     let noise = noise.purpose(Purpose::Backward);
-    let homeward = Homeward { objects: &objects, conditions: &[], most: &[], noise: &noise };
+    let backward_rollout = BackwardRollout { objects: &objects, conditions: &[], most: &[], noise: &noise };
     back.clear();
-    back.homeward(policy, evaluator.as_ref(), homeward).unwrap();
+    back.backward_rollout(policy, evaluator.as_ref(), backward_rollout).unwrap();
     back.describe(policy);
     (there, back)
 }
 
 /// Fills in the rewards; answers the log-weights of all trajectories.
-fn log_weights(instance: &Instance, batch: &mut Batch<Densities>) -> Vec<f64> {
+fn log_weights(instance: &Instance, batch: &mut Batch<ContinuousActions>) -> Vec<f64> {
     let mut objects = Vec::new();
     batch.objects(&instance.policy, &mut objects);
     let rewards = objects.chunks_exact(instance.policy.cells()).map(|object| (instance.log_reward)(object));
@@ -85,11 +89,13 @@ fn environments_refuse_what_cannot_be() {
     }
     let environment = Space::Polar { delta: 0.5 }.environment();
     let heads = Heads { components: 0, ..Heads::default() };
-    assert!(Densities::new(environment, heads).unwrap_err().to_string().starts_with("policy.components"));
+    assert!(
+        ContinuousActions::new(environment, heads).unwrap_err().to_string().starts_with("policy.components")
+    );
 }
 
 /// The edge between two neighbours on a trajectory: the removal from the later that leads to the earlier.
-fn edge_between(policy: &Densities, before: &[f32], after: &[f32]) -> Edge {
+fn edge_between(policy: &ContinuousActions, before: &[f32], after: &[f32]) -> Edge {
     let environment = policy.environment();
     let mut mask = vec![false; environment.removals()];
     environment.removable(after, &mut mask);
@@ -137,7 +143,7 @@ fn both_walks_say_the_same() {
                             .then(|| neighbour(t))
                             .map(|(edge, u)| (edge, states[u + 1]));
                         let visit = Visit { state, came, went };
-                        let said = policy.said(visit, answer, &mut Default::default());
+                        let said = policy.log_probabilities(visit, answer, &mut Default::default());
                         let last = t + 1 == states.len();
                         assert!(last || !paths.forced[row], "{name}: {state:?} was left");
                         let close = |one: f64, other: f64| (one - other).abs() < 1e-3 * (1.0 + one.abs());
@@ -191,12 +197,13 @@ fn law_2_both_directions() {
         let samples = (0..count).flat_map(|i| (instance.sample)(&instance.space, &mut noise.stream(i)));
         let objects: Vec<f32> = samples.collect();
         let noise = noise.purpose(Purpose::Backward);
-        let homeward = Homeward { objects: &objects, conditions: &[], most: &[], noise: &noise };
+        let backward_rollout =
+            BackwardRollout { objects: &objects, conditions: &[], most: &[], noise: &noise };
         let mut back = Batch::default();
         back.clear();
-        back.homeward(policy, network.with(&weights).as_ref(), homeward).unwrap();
+        back.backward_rollout(policy, network.with(&weights).as_ref(), backward_rollout).unwrap();
         back.describe(policy);
-        let mean = |batch: &mut Batch<Densities>, sign: f64| {
+        let mean = |batch: &mut Batch<ContinuousActions>, sign: f64| {
             let weights = log_weights(&instance, batch).into_iter();
             let bounded = weights.map(|w| 1.0 / (1.0 + (sign * (w - instance.log_z)).exp()));
             Estimate::mean(&bounded.collect::<Vec<f64>>())
@@ -215,7 +222,7 @@ fn the_brownian_bridge_is_exact() {
     for dim in [1, 3] {
         let environment = Space::Euclidean { dim, steps, sigma }.environment();
         let heads = Heads { components: 1, backward: false, flow: true, ..Heads::default() };
-        let policy = Densities::new(environment, heads).unwrap();
+        let policy = ContinuousActions::new(environment, heads).unwrap();
         let variance = f64::from(sigma).powi(2);
         let log_z = c.ln() + 0.5 * dim as f64 * (TAU * variance * steps as f64).ln();
         let square = |state: &[f32]| state[..dim].iter().map(|x| f64::from(*x).powi(2)).sum::<f64>();
@@ -247,9 +254,9 @@ fn the_brownian_bridge_is_exact() {
                 );
                 let edge = drawn.unwrap().expect("a step");
                 let visit = Visit { state: &before, came: None, went: Some((edge, &state)) };
-                let forward = policy.said(visit, &row, &mut Default::default()).forward;
+                let forward = policy.log_probabilities(visit, &row, &mut Default::default()).forward;
                 let visit = Visit { state: &state, came: Some((edge, &before)), went: None };
-                let backward = policy.said(visit, &row, &mut Default::default()).backward;
+                let backward = policy.log_probabilities(visit, &row, &mut Default::default()).backward;
                 // The bridge's first step is certain, and the flow into x_1 is all that leaves the source.
                 let residual = log_flow(&before) + forward - log_flow(&state) - backward;
                 assert!(residual.abs() < 1e-5, "detailed balance from {before:?} to {state:?}: {residual}");
@@ -305,7 +312,7 @@ fn threads_change_nothing() {
 fn behaviour_changes_draws_alone() {
     let space = Space::Euclidean { dim: 1, steps: 3, sigma: 1.0 };
     let heads = Heads { components: 1, backward: false, ..Heads::default() };
-    let policy = Densities::new(space.environment(), heads).unwrap();
+    let policy = ContinuousActions::new(space.environment(), heads).unwrap();
     let noise = Noise::new(4, Purpose::Choice);
     let source = vec![0.0; 2];
     // A mean of 5 and a standard deviation of e^-1, nearly.

@@ -2,7 +2,7 @@
 
 use anabranch::environment::{Environment, Hypergrid, States};
 use anabranch::math::log_sum_exp;
-use anabranch::objective::balance::{Paths, Reference};
+use anabranch::objective::{Paths, Reference};
 use anabranch::rng::{Noise, Purpose};
 
 /// A pointed graph without cycles; edges lead from smaller to larger nodes, the source is node 0.

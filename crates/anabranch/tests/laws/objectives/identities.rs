@@ -1,6 +1,6 @@
 //! Identities between objectives of trajectories and their parts.
 
-use anabranch::objective::balance::*;
+use anabranch::objective::*;
 
 use super::graphs::{normals, subsets, toy};
 use super::{LENGTHS, evaluate, random_paths};

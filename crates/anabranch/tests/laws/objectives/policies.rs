@@ -1,6 +1,6 @@
 //! Gradients by the forward policy, in expectation over all trajectories.
 
-use anabranch::objective::balance::*;
+use anabranch::objective::*;
 
 use super::graphs::{Flows, Graph, normals, toy};
 use super::{LENGTHS, evaluate, random_paths};

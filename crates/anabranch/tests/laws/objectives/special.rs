@@ -1,6 +1,6 @@
 //! Graphs with cycles, and environments that answer at random.
 
-use anabranch::objective::balance::*;
+use anabranch::objective::*;
 
 use super::{LENGTHS, check_slopes, evaluate, random_paths};
 

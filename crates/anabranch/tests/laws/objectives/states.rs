@@ -1,6 +1,6 @@
 //! Objectives of states: flow matching and its quantiles.
 
-use anabranch::objective::balance::*;
+use anabranch::objective::*;
 
 use super::graphs::{Flows, Graph, graphs, normals};
 

@@ -19,7 +19,7 @@ mod embedding;
 mod sets;
 
 use super::transformer::Shape;
-use super::{Evaluator, Inputs, Network, Tape};
+use super::{Evaluator, Inputs, Tape, TapedNetwork};
 use crate::array::matmul::row_stride;
 use crate::array::scratch::Scratch;
 use crate::array::weights::{Slot, layout};
@@ -195,7 +195,7 @@ impl CoordinateNetwork {
     }
 }
 
-impl Network for CoordinateNetwork {
+impl TapedNetwork for CoordinateNetwork {
     /// The coordinates, then the context.
     fn inputs(&self) -> Inputs {
         Inputs { features: 0, dense: self.coordinates.input + self.coordinates.context }

@@ -22,7 +22,7 @@ mod pass;
 use crate::array::weights::{Slot, layout};
 use crate::network::Activation;
 use crate::network::taped::words::{Alphabet, Order};
-use crate::network::taped::{Evaluator, Inputs, Network};
+use crate::network::taped::{Evaluator, Inputs, TapedNetwork};
 use crate::rng::Noise;
 
 /// The size of a transformer.
@@ -120,7 +120,7 @@ impl Transformer {
     }
 }
 
-impl Network for Transformer {
+impl TapedNetwork for Transformer {
     fn inputs(&self) -> Inputs {
         Inputs { features: self.alphabet.places * self.alphabet.letters, dense: self.dense }
     }

@@ -6,7 +6,7 @@ use crate::array::matmul::row_stride;
 use crate::array::scratch::Scratch;
 use crate::network::taped::maps::Maps;
 use crate::network::taped::words::{Order, Words};
-use crate::network::taped::{Evaluator, Network, Tape};
+use crate::network::taped::{Evaluator, Tape, TapedNetwork};
 
 /// The linear maps of the answers, behind those of the blocks.
 const PLACE: usize = 0;

@@ -16,10 +16,10 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::law::{Concentrations, Law};
-use super::mixture::Mixture;
+use super::law::{Concentrations, CoordinateLaw};
+use super::mixture::MixtureLaw;
 use super::softmax::{choose, log_softmax, spread, weigh};
-use super::{Behaviour, NoLaw, Policy, Said, SaidSlopes, Visit};
+use super::{Behaviour, LogProbabilities, LogProbabilitySlopes, NoLaw, Policy, Visit};
 use crate::environment::Edge;
 use crate::environment::continuous::{Continuous, Domain};
 use crate::error::{Problem, Result};
@@ -54,17 +54,17 @@ struct Side {
     /// Where the first mixture stands, the others following it.
     start: usize,
     /// The mixture of each coordinate.
-    mixtures: Vec<Mixture>,
+    mixtures: Vec<MixtureLaw>,
 }
 
 impl Side {
     fn new(first: usize, choices: usize, domains: &[Domain], heads: Heads) -> Self {
         let law = |domain: &Domain| match domain {
-            Domain::Unit => Law::Beta(heads.concentrations),
-            Domain::Line => Law::Gaussian,
-            Domain::Circle => Law::VonMises,
+            Domain::Unit => CoordinateLaw::Beta(heads.concentrations),
+            Domain::Line => CoordinateLaw::Gaussian,
+            Domain::Circle => CoordinateLaw::VonMises,
         };
-        let mixture = |domain| Mixture { law: law(domain), components: heads.components };
+        let mixture = |domain| MixtureLaw { law: law(domain), components: heads.components };
         Self {
             choices: first..first + choices,
             start: first + choices,
@@ -77,7 +77,7 @@ impl Side {
     }
 
     /// The mixtures of some coordinates, and where each stands in a row.
-    fn part(&self, coordinates: Range<usize>) -> impl Iterator<Item = (Mixture, Range<usize>)> + '_ {
+    fn part(&self, coordinates: Range<usize>) -> impl Iterator<Item = (MixtureLaw, Range<usize>)> + '_ {
         coordinates.map(|index| {
             let mixture = self.mixtures[index];
             let first = self.start + index * mixture.outputs();
@@ -141,7 +141,7 @@ impl Side {
 
 /// The policy of a continuous environment.
 #[derive(Debug, Clone)]
-pub struct Densities {
+pub struct ContinuousActions {
     environment: Arc<dyn Continuous>,
     forward: Side,
     /// As the network answers it; not in the row where `P_B` is not learned.
@@ -149,7 +149,7 @@ pub struct Densities {
     heads: Heads,
 }
 
-/// Memory of [`Densities`].
+/// Memory of [`ContinuousActions`].
 #[derive(Debug, Default)]
 pub struct Work {
     mask: Vec<bool>,
@@ -166,7 +166,7 @@ impl Work {
     }
 }
 
-impl Densities {
+impl ContinuousActions {
     /// The policy of an environment.
     ///
     /// # Errors
@@ -241,7 +241,7 @@ impl Densities {
     }
 }
 
-impl Policy for Densities {
+impl Policy for ContinuousActions {
     type Cell = f32;
     type Work = Work;
 
@@ -351,7 +351,7 @@ impl Policy for Densities {
         Ok(Some(Edge { action, removal: removal as u32 }))
     }
 
-    fn said(&self, visit: Visit<'_, f32>, row: &[f32], work: &mut Work) -> Said {
+    fn log_probabilities(&self, visit: Visit<'_, f32>, row: &[f32], work: &mut Work) -> LogProbabilities {
         let environment = self.environment.as_ref();
         let backward = match visit.came {
             Some((edge, before)) => self.log_backward(visit.state, edge.removal as usize, before, row, work),
@@ -370,7 +370,7 @@ impl Policy for Densities {
             Some((edge, next)) => self.log_forward(visit.state, edge.action as usize, next, row, work),
             None => stop,
         };
-        Said { forward, backward, stop, flow }
+        LogProbabilities { forward, backward, stop, flow }
     }
 
     fn slopes(
@@ -378,7 +378,7 @@ impl Policy for Densities {
         visit: Visit<'_, f32>,
         row: &[f32],
         reference: &[f32],
-        slopes: SaidSlopes,
+        slopes: LogProbabilitySlopes,
         out: &mut [f32],
         work: &mut Work,
     ) {
@@ -422,7 +422,7 @@ impl Policy for Densities {
     }
 }
 
-impl Densities {
+impl ContinuousActions {
     /// The moves, and stopping, that are possible at a row, with their chances.
     fn possible<'a>(&'a self, row: &'a [f32]) -> impl Iterator<Item = (usize, f64)> + 'a {
         let choices = row[self.forward.choices.clone()].iter().enumerate();

@@ -13,49 +13,49 @@ use crate::chain::{QuantileFlows, StateFlows};
 use crate::environment::Edge;
 use crate::math::Risk;
 use crate::network::taped::{Evaluator, NONE, Tape};
-use crate::policy::{Policy, SaidSlopes, Visit};
+use crate::policy::{LogProbabilitySlopes, Policy, Visit};
 
-/// Flows at states, ragged: those of junction `j` at `starts[j]..starts[j + 1]`. Nats.
+/// Flows at states, ragged: those of the `j`th visited state at `starts[j]..starts[j + 1]`. Nats.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Junctions {
-    /// Where each junction's in-flows start.
+pub struct EdgeFlows {
+    /// Where each visited state's in-flows start.
     pub in_starts: Vec<usize>,
     /// `log F(p -> s)`.
     pub inflows: Vec<f64>,
-    /// Where each junction's out-flows start.
+    /// Where each visited state's out-flows start.
     pub out_starts: Vec<usize>,
     /// `log F(s -> c)`, stopping not counted.
     pub outflows: Vec<f64>,
-    /// `log F(s -> s_f)` of each junction, `-inf` where the state is no object or the network was not asked.
+    /// `log F(s -> s_f)` of each visited state, `-inf` where the state is no object or the network was not asked.
     pub stops: Vec<f64>,
-    /// Which row of the batch's paths each junction is.
+    /// Which row of the batch's paths each visited state is.
     pub rows: Vec<usize>,
     /// How many numbers each flow has: its log-quantiles, or 1.
     width: usize,
-    /// The levels of each junction's quantiles; none where flows are plain numbers.
+    /// The levels of each visited state's quantiles; none where flows are plain numbers.
     levels: Vec<f64>,
 }
 
-/// The slopes of a loss by the flows of [`Junctions`], entry by entry.
+/// The slopes of a loss by the flows of [`EdgeFlows`], entry by entry.
 #[derive(Debug, Clone, Copy)]
-pub struct JunctionSlopes<'a> {
-    /// By [`Junctions::inflows`].
+pub struct EdgeFlowSlopes<'a> {
+    /// By [`EdgeFlows::inflows`].
     pub inflows: &'a [f64],
-    /// By [`Junctions::outflows`].
+    /// By [`EdgeFlows::outflows`].
     pub outflows: &'a [f64],
-    /// By [`Junctions::stops`].
+    /// By [`EdgeFlows::stops`].
     pub stops: &'a [f64],
 }
 
-impl Default for Junctions {
+impl Default for EdgeFlows {
     fn default() -> Self {
         let (inflows, outflows, stops, rows, levels) = Default::default();
         Self { in_starts: vec![0], inflows, out_starts: vec![0], outflows, stops, rows, width: 1, levels }
     }
 }
 
-impl Junctions {
-    /// The flows with what is known of `log R` at each junction.
+impl EdgeFlows {
+    /// The flows with what is known of `log R` at each visited state.
     pub fn with_rewards<'a>(&'a self, log_rewards: &'a [Option<f64>]) -> StateFlows<'a> {
         StateFlows {
             in_starts: &self.in_starts,
@@ -67,7 +67,7 @@ impl Junctions {
         }
     }
 
-    /// The quantiles of the flows with what was observed of `log R` at each junction.
+    /// The quantiles of the flows with what was observed of `log R` at each visited state.
     pub fn with_observations<'a>(&'a self, log_rewards: &'a [Option<f64>]) -> QuantileFlows<'a> {
         QuantileFlows {
             quantiles: self.width,
@@ -81,7 +81,7 @@ impl Junctions {
         }
     }
 
-    /// Appends the junctions of another lane.
+    /// Appends the edge flows of another lane.
     pub(super) fn append(&mut self, other: &Self) {
         self.width = other.width;
         self.levels.extend_from_slice(&other.levels);
@@ -104,14 +104,14 @@ pub(super) fn log_inflow<P: Policy>(
     work: &mut P::Work,
 ) -> f64 {
     let visit = Visit { state, came: None, went: Some((edge, state)) };
-    let said = policy.said(visit, tape.output(row as usize, policy.outputs()), work);
+    let said = policy.log_probabilities(visit, tape.output(row as usize, policy.outputs()), work);
     said.flow + said.forward
 }
 
 impl<P: Policy> Lane<P> {
     /// Gives all parents of the lane's states rows, and appends the flows of all states; the source has no in-flows. This
     /// lane's first row of the batch's paths is `first`.
-    pub fn junctions(&mut self, policy: &P, evaluator: &dyn Evaluator, first: usize, out: &mut Junctions) {
+    pub fn edge_flows(&mut self, policy: &P, evaluator: &dyn Evaluator, first: usize, out: &mut EdgeFlows) {
         let (cells, outputs, moves) = (policy.cells(), policy.outputs(), policy.moves());
         let (mut tape, order) = (std::mem::take(&mut self.tape), std::mem::take(&mut self.order));
         self.ask_parents(policy, evaluator, &order, &mut tape);
@@ -119,7 +119,7 @@ impl<P: Policy> Lane<P> {
         let quantiles = policy.quantiles();
         out.width = quantiles.max(1);
         self.visits(policy, |place, visit, _, row, work| {
-            let own = policy.said(Visit { came: None, went: None, ..visit }, row, work);
+            let own = policy.log_probabilities(Visit { came: None, went: None, ..visit }, row, work);
             // A state without a row has no moves.
             for (action, log_p) in row.iter().take(moves).enumerate() {
                 match (*log_p > f32::NEG_INFINITY, quantiles) {
@@ -186,14 +186,14 @@ impl<P: Policy> Lane<P> {
         }
     }
 
-    /// The gradient by the weights for the slopes by junctions' flows, of which this lane's begin with number `first`,
+    /// The gradient by the weights for the slopes by edge flows, of which this lane's begin with number `first`,
     /// written to `gradient`.
-    pub fn differentiate_junctions(
+    pub fn differentiate_edge_flows(
         &mut self,
         policy: &P,
         evaluator: &dyn Evaluator,
-        junctions: &Junctions,
-        slopes: JunctionSlopes<'_>,
+        edge_flows: &EdgeFlows,
+        slopes: EdgeFlowSlopes<'_>,
         first: usize,
         gradient: &mut [f32],
     ) {
@@ -202,16 +202,20 @@ impl<P: Policy> Lane<P> {
         let mut out = std::mem::take(&mut self.slopes);
         out.clear();
         out.resize(self.tape.rows() * width, 0.0);
-        let by_flow = |slope: f64| SaidSlopes { forward: slope, flow: slope, ..SaidSlopes::default() };
+        let by_flow = |slope: f64| LogProbabilitySlopes {
+            forward: slope,
+            flow: slope,
+            ..LogProbabilitySlopes::default()
+        };
         self.visits(policy, |place, visit, row, values, work| {
-            let (Some(row), junction) = (row, first + place) else { return };
+            let (Some(row), visited) = (row, first + place) else { return };
             let to = &mut out[row as usize * width..][..outputs];
             if quantiles > 0 {
                 let possible = (0..moves).filter(|action| values[*action] > f32::NEG_INFINITY);
-                let flows = slopes.outflows[junctions.out_starts[junction] * quantiles..].chunks(quantiles);
+                let flows = slopes.outflows[edge_flows.out_starts[visited] * quantiles..].chunks(quantiles);
                 possible.zip(flows).for_each(|(action, slopes)| add_slopes(policy, action, slopes, to));
-                let stop = &slopes.stops[junction * quantiles..][..quantiles];
-                if junctions.stops[junction * quantiles] > f64::NEG_INFINITY {
+                let stop = &slopes.stops[visited * quantiles..][..quantiles];
+                if edge_flows.stops[visited * quantiles] > f64::NEG_INFINITY {
                     add_slopes(policy, moves, stop, to);
                 }
                 return;
@@ -222,12 +226,13 @@ impl<P: Policy> Lane<P> {
                 }
             };
             let possible = (0..moves).filter(|action| values[*action] > f32::NEG_INFINITY);
-            for (action, slope) in possible.zip(&slopes.outflows[junctions.out_starts[junction]..]) {
+            for (action, slope) in possible.zip(&slopes.outflows[edge_flows.out_starts[visited]..]) {
                 add(Some((Edge { action: action as u32, removal: 0 }, visit.state)), *slope);
             }
-            add(None, slopes.stops[junction]);
+            add(None, slopes.stops[visited]);
         });
-        let inflows = slopes.inflows[junctions.in_starts[first] * junctions.width..].chunks(junctions.width);
+        let inflows =
+            slopes.inflows[edge_flows.in_starts[first] * edge_flows.width..].chunks(edge_flows.width);
         for ((Parent { row, edge }, state), slopes) in
             self.parents.iter().zip(self.parent_states.chunks_exact(cells)).zip(inflows)
         {
