@@ -16,7 +16,7 @@
 use std::collections::HashMap;
 use std::hash::Hash;
 
-use super::trajectories::outward_from;
+use super::trajectories::forward_from;
 use super::{Evidence, evidence};
 use crate::environment::Cell;
 use crate::math::Estimate;
@@ -55,7 +55,7 @@ impl FromRoot {
     ) -> Result<Self, Failure> {
         assert_eq!(2 * root.len(), policy.cells(), "a root and a state");
         let sources = root.repeat(2 * count);
-        let found = outward_from(policy, evaluator, reward, &sources, &[], count, noise, &|_| true)?;
+        let found = forward_from(policy, evaluator, reward, &sources, &[], count, noise, &|_| true)?;
         let objects = found.objects.chunks_exact(2 * root.len());
         Ok(Self {
             objects: objects.flat_map(|state| state[root.len()..].iter().copied()).collect(),

@@ -70,7 +70,7 @@ pub struct Relative<'a> {
 ///
 /// # Errors
 /// As [`forward_rollout`].
-pub fn outward_relative<P: Policy>(
+pub fn forward_relative<P: Policy>(
     policy: &P,
     evaluator: &dyn Evaluator,
     relative: Relative<'_>,
@@ -96,7 +96,7 @@ fn block_of_sources<P: Policy>(policy: &P, count: usize) -> Vec<P::Cell> {
 /// # Errors
 /// As [`forward_rollout`].
 #[expect(clippy::too_many_arguments, reason = "those of `forward_rollout` and where to start")]
-pub fn outward_from<P: Policy>(
+pub fn forward_from<P: Policy>(
     policy: &P,
     evaluator: &dyn Evaluator,
     reward: &dyn Target<P::Cell>,
@@ -111,7 +111,7 @@ pub fn outward_from<P: Policy>(
     in_blocks(policy, evaluator, None, reward, &sources, conditions, count, noise, seen)
 }
 
-#[expect(clippy::too_many_arguments, reason = "those of `outward_from`, the sources of a block at a time")]
+#[expect(clippy::too_many_arguments, reason = "those of `forward_from`, the sources of a block at a time")]
 fn in_blocks<'a, P: Policy>(
     policy: &P,
     evaluator: &dyn Evaluator,

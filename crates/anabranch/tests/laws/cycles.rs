@@ -5,7 +5,7 @@ use std::sync::Arc;
 use anabranch::environment::{Cell, CyclicGrid, States};
 use anabranch::estimate::evidence;
 use anabranch::estimate::trajectories::{
-    Relative, backward_rollout, forward_rollout, log_policy, outward_relative,
+    Relative, backward_rollout, forward_relative, forward_rollout, log_policy,
 };
 use anabranch::model::gflownet::GFlowNet;
 use anabranch::network::Activation;
@@ -158,7 +158,7 @@ fn weights_of_a_posterior_leave_out_what_is_cut() {
     let relative = Relative { prior: prior.as_ref(), beta };
     let noise = Noise::new(15, Purpose::Choice);
     let found =
-        outward_relative(&model.policy, evaluator.as_ref(), relative, &Tilted, 60_000, &noise, &|_| true);
+        forward_relative(&model.policy, evaluator.as_ref(), relative, &Tilted, 60_000, &noise, &|_| true);
     let found = found.unwrap();
     assert!(found.cut > 1000, "{}", found.cut);
     let from_paths = evidence(&found.log_weights);

@@ -134,7 +134,7 @@ fn walks_do_not_depend_on_threads() {
 /// Flows in and out of every visited state against those of a policy that is known everywhere, and their gradient against
 /// central differences.
 #[test]
-fn junctions_agree_with_the_policy_everywhere() {
+fn edge_flows_agree_with_the_policy_everywhere() {
     for flow in [FlowHead::Logits, FlowHead::Output] {
         let model = model(BackwardPolicy::Uniform, flow, 0);
         let policy = &model.policy;

@@ -10,7 +10,7 @@ use super::exact::{Exact, listed};
 use super::fatal;
 use crate::error::Result;
 use crate::estimate::evidence;
-use crate::estimate::trajectories::{Relative, outward_relative};
+use crate::estimate::trajectories::{Relative, forward_relative};
 use crate::math::log_sum_exp;
 use crate::metric::distribution::Learned;
 use crate::objective::ReferenceKind;
@@ -43,7 +43,7 @@ pub(super) fn paths<P: Policy>(
     let (evaluator, prior) = (network.with(&trained.vectors[0]), network.with(prior));
     let relative = Relative { prior: prior.as_ref(), beta: beta(plan) };
     let (policy, reward) = (&task.model.policy, task.reward.as_ref());
-    let found = outward_relative(policy, evaluator.as_ref(), relative, reward, count, &noise, &seen)
+    let found = forward_relative(policy, evaluator.as_ref(), relative, reward, count, &noise, &seen)
         .map_err(fatal)?;
     let from_paths = evidence(&found.log_weights);
     insert(metrics, "elbo", from_paths.elbo);

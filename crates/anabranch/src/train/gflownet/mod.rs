@@ -20,7 +20,7 @@ use super::learner::{Learner, Player, Rule};
 use super::trainer::{Trainer, count};
 use crate::error::{Problem, Result};
 use crate::estimate::evidence;
-use crate::estimate::trajectories::{Relative, ended, outward_from, outward_relative, reward_of_ends};
+use crate::estimate::trajectories::{Relative, ended, forward_from, forward_relative, reward_of_ends};
 use crate::model::gflownet::{self as walks, BackwardRollout, Batch, ForwardRollout, GFlowNet};
 use crate::network::taped::Evaluator;
 use crate::objective::{Needs, Objective, ReferenceKind};
@@ -477,11 +477,11 @@ impl<P: Policy> Learner for FlowLearner<P> {
             (ReferenceKind::Prior { beta }, Some(prior)) => {
                 let prior = self.model.network.with(prior);
                 let relative = Relative { prior: prior.as_ref(), beta };
-                outward_relative(policy, evaluator.as_ref(), relative, reward, SCORED, &noise, &|_| true)
+                forward_relative(policy, evaluator.as_ref(), relative, reward, SCORED, &noise, &|_| true)
             }
             _ => {
                 let (evaluator, all) = (evaluator.as_ref(), |_| true);
-                outward_from(policy, evaluator, reward, &sources, &conditions, SCORED, &noise, &all)
+                forward_from(policy, evaluator, reward, &sources, &conditions, SCORED, &noise, &all)
             }
         };
         Ok(-evidence(&found?.log_weights).elbo.value)
