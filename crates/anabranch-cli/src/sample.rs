@@ -2,9 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
+use anabranch::chain::Given;
 use anabranch::data::atomic::check_writable;
 use anabranch::data::{Format, write_lines, write_samples};
-use anabranch::error::{Error, Problem, Result, quoted};
+use anabranch::error::{Error, Failure, Problem, Result, quoted};
 use anabranch::recipe::Plan;
 use anabranch::rng::{Noise, Purpose};
 use anabranch::run::{Run, watched};
@@ -91,7 +92,9 @@ pub fn sample(
         Plan::Chain(plan) => {
             let (model, noise) =
                 (plan.model.with_weights(&trained.vectors), Noise::new(seed, Purpose::Source));
-            let samples = sampler.sample_observed(&model, count, &noise, &seen).ok_or(Error::Interrupted)?;
+            let given = Given::nothing();
+            let samples = sampler.sample_observed(&model, count, &given, &noise, &seen);
+            let samples = samples.map_err(Failure::into_error)?.ok_or(Error::Interrupted)?;
             write_samples(&out, format, &samples, columns, image, plan.recipe.target.levels())
         }
         Plan::GFlowNet(plan) => {

@@ -188,6 +188,16 @@ pub enum Failure {
     Stop(Error),
 }
 
+impl Failure {
+    /// The error that it is where nothing can be left out.
+    pub fn into_error(self) -> Error {
+        match self {
+            Self::Stop(error) => error,
+            Self::Skip(detail) => Error::Numeric { step: 0, term: "the reward".to_owned(), detail },
+        }
+    }
+}
+
 impl<E: Into<Error>> From<E> for Failure {
     fn from(error: E) -> Self {
         Self::Stop(error.into())

@@ -3,6 +3,7 @@
 
 use std::cell::Cell;
 
+use anabranch::chain::Given;
 use anabranch::error::Error;
 use anabranch::estimate::likelihood::{Bound, nll};
 use anabranch::estimate::paths::{backward_weights, forward_weights};
@@ -13,6 +14,8 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
 use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestRng, TestRunner};
+
+const NOTHING: &Given = &Given::nothing();
 
 /// The same cases every time.
 fn runner(cases: u32) -> TestRunner {
@@ -375,7 +378,7 @@ fn what_passes_the_checks_trains_scores_and_samples() {
                 Err(error) => return is_message(&error),
             };
             built.set(built.get() + 1);
-            let mut trainer = plan.start();
+            let mut trainer = plan.start().unwrap();
             while !trainer.finished() {
                 match trainer.step() {
                     Ok(info) => prop_assert!(info.loss.is_finite() && info.gradient_norm.is_finite()),
@@ -387,19 +390,23 @@ fn what_passes_the_checks_trains_scores_and_samples() {
             let model = plan.model.with_weights(trainer.trained());
             let dimension = plan.dimension();
             let noise = Noise::new(1, Purpose::Source);
-            prop_assert_eq!(plan.recipe.sampler.sample(&model, 3, &noise).len(), 3 * dimension);
+            prop_assert_eq!(
+                plan.recipe.sampler.sample(&model, 3, NOTHING, &noise).unwrap().len(),
+                3 * dimension
+            );
             match &plan.data {
                 TargetData::Rows(data) => {
                     let rows = &data.train[..2 * dimension];
                     for bound in [Bound::Path, Bound::Importance(2), Bound::Lower(1)] {
-                        nll(&model, rows, bound, &noise);
+                        nll(&model, rows, NOTHING, bound, &noise).unwrap();
                     }
                 }
                 TargetData::Energy(energy) => {
-                    let forward = forward_weights(&model, energy.as_ref(), 3, &noise, &|_| true);
+                    let forward = forward_weights(&model, energy.as_ref(), 3, NOTHING, &noise, &|_| true);
                     prop_assert_eq!(forward.unwrap().map(|weights| weights.len()), Some(3));
                     if let Some(rows) = energy.draw(2, &noise) {
-                        let backward = backward_weights(&model, energy.as_ref(), &rows, &noise, &|_| true);
+                        let backward =
+                            backward_weights(&model, energy.as_ref(), &rows, NOTHING, &noise, &|_| true);
                         prop_assert_eq!(backward.unwrap().map(|weights| weights.len()), Some(2));
                     }
                 }
@@ -442,7 +449,7 @@ fn any_network_serves_any_family() {
         let sets: Vec<&str> =
             sets.iter().copied().chain([network, "training.steps=300", "training.batch=64"]).collect();
         let Plan::Chain(plan) = with_network(recipe, &sets).unwrap() else { panic!("{recipe} is a chain's") };
-        let mut trainer = plan.start();
+        let mut trainer = plan.start().unwrap();
         let score = |trained: &[Vec<f32>]| plan.validation_score(&plan.model.with_weights(trained)).unwrap();
         let before = score(trainer.trained());
         while !trainer.finished() {

@@ -5,6 +5,7 @@ mod gflownets;
 use std::time::Instant;
 
 use anabranch::array::matmul::multiply;
+use anabranch::chain::Given;
 use anabranch::recipe::{ChainPlan, Plan, read};
 use anabranch::rng::{Noise, Purpose};
 use anabranch::train::Training;
@@ -79,7 +80,7 @@ fn measure(blocks: usize, inner: usize, mut call: impl FnMut()) -> Vec<f64> {
 
 fn train(text: &str, batch: usize, blocks: usize, inner: usize) -> (Vec<f64>, f64) {
     let plan = plan(text, batch);
-    let mut trainer = plan.start();
+    let mut trainer = plan.start().expect("it starts");
     let mut loss = f64::NAN;
     let times = measure(blocks, inner, || loss = trainer.step().expect("a finite step").loss);
     (times, loss)
@@ -87,7 +88,7 @@ fn train(text: &str, batch: usize, blocks: usize, inner: usize) -> (Vec<f64>, f6
 
 fn sample(text: &str, rows: usize, blocks: usize, inner: usize) -> (Vec<f64>, f64) {
     let plan = plan(text, 16);
-    let mut trainer = plan.start();
+    let mut trainer = plan.start().expect("it starts");
     // A few steps away from the start, where a flow is the identity.
     for _ in 0..20 {
         trainer.step().expect("a finite step");
@@ -96,7 +97,9 @@ fn sample(text: &str, rows: usize, blocks: usize, inner: usize) -> (Vec<f64>, f6
     let (mut seed, mut check) = (0, f64::NAN);
     let times = measure(blocks, inner, || {
         seed += 1;
-        let samples = plan.recipe.sampler.sample(&model, rows, &Noise::new(seed, Purpose::Source));
+        let noise = Noise::new(seed, Purpose::Source);
+        let samples = plan.recipe.sampler.sample(&model, rows, &Given::nothing(), &noise);
+        let samples = samples.expect("kernels that do not fail");
         check = samples.iter().map(|v| f64::from(*v).powi(2)).sum::<f64>() / samples.len() as f64;
     });
     (times, check)

@@ -2,7 +2,7 @@
 //!
 //! Find `u` with `h(u_i; theta_i(u_1 .. u_{i-1})) = v_i`. A hidden unit of degree `m` reads coordinates `1 .. m` only,
 //! through hidden units of no higher degree: once `u_m` is known, the units of degree `m` are computed in every layer,
-//! and never again. Units are sorted by degree, so that what a unit reads is a prefix, and no masked weight is touched.
+//! and never again. A context is known from the start. Units are sorted by degree, so that what a unit reads is a prefix, and no masked weight is touched.
 
 use std::sync::{Arc, OnceLock};
 
@@ -28,15 +28,15 @@ struct Stage {
 #[derive(Debug, Clone, Default)]
 pub struct PackedStages(Arc<OnceLock<Vec<Stage>>>);
 
-/// Solves for `u`, `[rows, n]` row-major, given `v`, and returns it with the log-determinant of `v -> u`, `[rows]`. The
-/// weights are asked for where they are not yet packed.
+/// Solves for `u`, `[rows, n]` row-major, given `v` and a context, `[rows, c]` or `[1, c]`, and returns it with the
+/// log-determinant of `v -> u`, `[rows]`. The weights are asked for where they are not yet packed.
 pub fn invert(
     shape: &Feedforward,
     degrees: &[Vec<usize>],
     packed: &PackedStages,
     theta: impl FnOnce() -> Vec<f32>,
     transform: Transform,
-    v: &[f32],
+    [v, context]: [&[f32]; 2],
 ) -> (Vec<f32>, Vec<f32>) {
     let stages = packed.0.get_or_init(|| stages(shape, degrees, &theta()));
     let n = shape.input;
@@ -44,11 +44,17 @@ pub fn invert(
     let size = chunk_rows(rows);
     let (mut u, mut log_det) = (vec![0.0; v.len()], vec![0.0; rows]);
     let chunks = v.par_chunks(size * n).zip(u.par_chunks_mut(size * n)).zip(log_det.par_chunks_mut(size));
-    chunks.for_each(|((v, u), log_det)| solve(shape, stages, transform, v, u, log_det));
+    chunks.enumerate().for_each(|(index, ((v, u), log_det))| {
+        let context = match context.len() == shape.context {
+            true => context,
+            false => &context[index * size * shape.context..][..log_det.len() * shape.context],
+        };
+        solve(shape, stages, transform, [v, context], u, log_det);
+    });
     (u, log_det)
 }
 
-/// `degrees` holds those of the inputs, of each hidden layer's units, and of the outputs.
+/// `degrees` holds those of the inputs and the context (0), of each hidden layer's units, and of the outputs.
 fn stages(shape: &Feedforward, degrees: &[Vec<usize>], theta: &[f32]) -> Vec<Stage> {
     let sorted: Vec<Vec<usize>> = degrees
         .iter()
@@ -89,17 +95,23 @@ fn solve(
     shape: &Feedforward,
     stages: &[Stage],
     transform: Transform,
-    v: &[f32],
+    [v, context]: [&[f32]; 2],
     u: &mut [f32],
     log_det: &mut [f32],
 ) {
     let (n, rows, length) = (shape.input, log_det.len(), transform.raw_len());
     let (last, hidden) = stages.split_last().expect("a network has a last layer");
-    // Sorted activations; the inputs are sorted as they are.
-    let mut known: Vec<Vec<f32>> = std::iter::once(n)
+    // Sorted activations: the context is first, the inputs are sorted as they are.
+    let c = shape.context;
+    let entry = c + n;
+    let mut known: Vec<Vec<f32>> = std::iter::once(entry)
         .chain(hidden.iter().map(|stage| stage.width))
         .map(|width| vec![0.0; rows * width])
         .collect();
+    for (row, to) in known[0].chunks_exact_mut(entry).enumerate() {
+        let first = if context.len() == c { 0 } else { row * c };
+        to[..c].copy_from_slice(&context[first..first + c]);
+    }
     let mut column = vec![0.0; rows];
     let mut raw = vec![0.0; rows * length];
     let mut mapped = vec![0.0; rows * 2];
@@ -108,20 +120,20 @@ fn solve(
             for (index, stage) in hidden.iter().enumerate() {
                 let Some((layer, first)) = &stage.groups[i - 1] else { continue };
                 let (below, above) = known.split_at_mut(index + 1);
-                let width = if index == 0 { n } else { hidden[index - 1].width };
+                let width = if index == 0 { entry } else { hidden[index - 1].width };
                 let new = evaluate(Some(shape.activation), layer, &below[index], width, rows);
                 scatter(&new, layer.weight.columns(), &mut above[0], stage.width, *first);
             }
         }
         let (layer, _) = last.groups[i].as_ref().expect("every coordinate has outputs");
-        let width = hidden.last().map_or(n, |stage| stage.width);
+        let width = hidden.last().map_or(entry, |stage| stage.width);
         let wide = evaluate(None, layer, &known[hidden.len()], width, rows);
         scatter(&wide, length, &mut raw, length, 0);
         column.iter_mut().zip(v.chunks_exact(n)).for_each(|(to, row)| *to = row[i]);
         Map::of(transform, &column, &raw, true, &mut mapped);
         for (row, pair) in mapped.chunks_exact(2).enumerate() {
             u[row * n + i] = pair[0];
-            known[0][row * n + i] = pair[0];
+            known[0][row * entry + c + i] = pair[0];
             log_det[row] += pair[1];
         }
     }

@@ -3,6 +3,8 @@
 use rayon::prelude::*;
 
 use crate::array::weights::{matrix, to_vec_f64};
+use crate::chain::Given;
+use crate::error::Failure;
 use crate::math::Estimate;
 use crate::model::ode::Divergence;
 use crate::model::path::Path;
@@ -33,81 +35,105 @@ pub enum Bound {
     },
 }
 
-/// The negative log-likelihood (or its bound) per row of `rows`, row-major, averaged: nats with its standard error.
+/// The negative log-likelihood (or its bound) per row of `rows`, row-major, averaged, each row under its condition: nats with its
+/// standard error.
 ///
 /// `noise` rows are the data's rows: the result does not depend on chunking or threads.
 ///
-/// # Panics
-/// If `rows` is empty or not a whole number of rows of the model's dimension.
-pub fn nll(model: &Model, rows: &[f32], bound: Bound, noise: &Noise) -> Estimate {
-    Estimate::mean(&row_nlls(model, rows, bound, noise))
-}
-
-/// [`nll`], telling `seen` the rows of every finished chunk; `None` where `seen` answered that this is enough.
+/// # Errors
+/// If a kernel fails.
 ///
 /// # Panics
-/// As [`nll`].
-pub fn nll_observed(
+/// If `rows` is empty or not a whole number of rows of the model's dimension.
+pub fn nll(
     model: &Model,
     rows: &[f32],
+    given: &Given,
     bound: Bound,
     noise: &Noise,
-    seen: &(dyn Fn(usize) -> bool + Sync),
-) -> Option<Estimate> {
-    row_nlls_observed(model, rows, bound, noise, seen).map(|values| Estimate::mean(&values))
+) -> Result<Estimate, Failure> {
+    Ok(Estimate::mean(&row_nlls(model, rows, given, bound, noise)?))
 }
 
 /// The negative log-likelihood (or its bound) of each row, nats.
-pub fn row_nlls(model: &Model, rows: &[f32], bound: Bound, noise: &Noise) -> Vec<f64> {
-    row_nlls_observed(model, rows, bound, noise, &|_| true).expect("nobody asks to stop")
-}
-
-fn row_nlls_observed(
+///
+/// # Errors
+/// As [`nll`].
+///
+/// # Panics
+/// As [`nll`].
+pub fn row_nlls(
     model: &Model,
     rows: &[f32],
+    given: &Given,
+    bound: Bound,
+    noise: &Noise,
+) -> Result<Vec<f64>, Failure> {
+    let all = row_nlls_observed(model, rows, given, bound, noise, &|_| true)?;
+    Ok(all.expect("nobody asks to stop"))
+}
+
+/// [`row_nlls`], telling `seen` the rows of every finished chunk; `None` where `seen` answered that this is enough.
+///
+/// # Errors
+/// As [`nll`].
+///
+/// # Panics
+/// As [`nll`].
+pub fn row_nlls_observed(
+    model: &Model,
+    rows: &[f32],
+    given: &Given,
     bound: Bound,
     noise: &Noise,
     seen: &(dyn Fn(usize) -> bool + Sync),
-) -> Option<Vec<f64>> {
+) -> Result<Option<Vec<f64>>, Failure> {
     let model = model.frozen();
     let dimension = model.dimension();
     assert!(rows.len().is_multiple_of(dimension), "rows of {dimension} columns");
-    let chunks: Option<Vec<Vec<f64>>> = rows
-        .par_chunks(CHUNK * dimension)
-        .enumerate()
-        .map(|(index, chunk)| {
-            let count = chunk.len() / dimension;
-            let x = matrix(chunk.to_vec(), dimension, &model.device());
-            let first = index * CHUNK;
-            let values = match bound {
-                Bound::Lower(draws) | Bound::Continuous(draws) => {
-                    let goal = match bound {
-                        Bound::Continuous(_) => Goal::ContinuousBound,
-                        _ => Goal::Bound,
-                    };
-                    let mut sum = vec![0.0; count];
-                    for draw in 0..draws {
-                        let address = noise.at(Address::of_draw(draw, first));
-                        let values =
-                            to_vec_f64(Path::backward(&model, x.clone(), &address, Some(goal)).total());
-                        sum.iter_mut().zip(values).for_each(|(sum, value)| *sum -= value / draws as f64);
-                    }
-                    sum
-                }
-                Bound::Importance(samples) => {
-                    let address = noise.from_row(first * samples);
-                    to_vec_f64(-model.importance_bound(x, samples, &address))
-                }
-                Bound::Ode { steps, divergence } => {
-                    let chain = model.ode_chain(steps, divergence);
-                    to_vec_f64(-chain.encode(x, &noise.from_row(first)).log_weight)
-                }
-                Bound::Path => to_vec_f64(-model.chain().encode(x, &noise.from_row(first)).log_weight),
+    let score = |(index, chunk): (usize, &[f32])| -> Result<Option<Vec<f64>>, Failure> {
+        let (first, count) = (index * CHUNK, chunk.len() / dimension);
+        let values = chunk_nlls(&model, chunk, first, &given.range(first, count), bound, noise)?;
+        Ok(seen(count).then_some(values))
+    };
+    let chunks: Result<Vec<_>, Failure> = rows.par_chunks(CHUNK * dimension).enumerate().map(score).collect();
+    Ok(chunks?.into_iter().collect::<Option<Vec<_>>>().map(|chunks| chunks.concat()))
+}
+
+/// Of the rows of one chunk, of which the first is the data's row `first`.
+fn chunk_nlls(
+    model: &Model,
+    chunk: &[f32],
+    first: usize,
+    given: &Given,
+    bound: Bound,
+    noise: &Noise,
+) -> Result<Vec<f64>, Failure> {
+    let x = matrix(chunk.to_vec(), model.dimension(), &model.device());
+    let log_likelihood = match bound {
+        Bound::Lower(draws) | Bound::Continuous(draws) => {
+            let goal = match bound {
+                Bound::Continuous(_) => Goal::ContinuousBound,
+                _ => Goal::Bound,
             };
-            seen(count).then_some(values)
-        })
-        .collect();
-    chunks.map(|chunks| chunks.concat())
+            let mut sum = vec![0.0; x.dims()[0]];
+            for draw in 0..draws {
+                let address = noise.at(Address::of_draw(draw, first));
+                let values = Path::backward(model, x.clone(), given, &address, Some(goal))?.total();
+                let values = to_vec_f64(values);
+                sum.iter_mut().zip(values).for_each(|(sum, value)| *sum -= value / draws as f64);
+            }
+            return Ok(sum);
+        }
+        Bound::Importance(samples) => {
+            model.importance_bound(x, samples, given, &noise.from_row(first * samples))?
+        }
+        Bound::Ode { steps, divergence } => {
+            model.ode_chain(steps, divergence).encode(x, given, &noise.from_row(first))?.log_weight
+        }
+        Bound::Path => model.chain().encode(x, given, &noise.from_row(first))?.log_weight,
+    };
+    Ok(to_vec_f64(-log_likelihood))
 }
 
 /// Nats per row as bits per dimension: `nats / (dimension ln 2)`.

@@ -8,6 +8,7 @@
 use rayon::prelude::*;
 
 use crate::array::weights::{matrix, to_vec_f64};
+use crate::chain::Given;
 use crate::model::Model;
 use crate::model::path::forward_log_weights;
 use crate::rng::Noise;
@@ -16,33 +17,35 @@ use crate::target::{Failure, Target, log_density};
 /// Paths drawn together; also the unit of parallelism.
 const CHUNK: usize = 128;
 
-/// `log w` of `paths` forward paths of an untracked model, nats; `None` where `seen`, which is told the paths of every
+/// `log w` of `paths` forward paths of an untracked model, each under its condition, nats; `None` where `seen`, which is told the paths of every
 /// finished chunk, answered that this is enough.
 ///
 /// # Errors
-/// As [`log_density`].
+/// If a kernel fails, or as [`log_density`].
 pub fn forward_weights(
     model: &Model,
     target: &dyn Target,
     paths: usize,
+    given: &Given,
     noise: &Noise,
     seen: &(dyn Fn(usize) -> bool + Sync),
 ) -> Result<Option<Vec<f64>>, Failure> {
     let starts: Vec<usize> = (0..paths).step_by(CHUNK).collect();
     let draw = |first: &usize| {
         let rows = CHUNK.min(paths - first);
-        let weights = forward_log_weights(model, target, rows, &noise.from_row(*first));
+        let weights =
+            forward_log_weights(model, target, rows, &given.range(*first, rows), &noise.from_row(*first));
         let weights = to_vec_f64(weights?);
         Ok(seen(rows).then_some(weights))
     };
     joined(starts.par_iter().map(draw).collect())
 }
 
-/// `log w` of one backward path of an untracked model from each row of `x`, row-major; `seen` as in
+/// `log w` of one backward path of an untracked model from each row of `x`, row-major, each under its condition; `seen` as in
 /// [`forward_weights`].
 ///
 /// # Errors
-/// As [`log_density`].
+/// If a kernel fails, or as [`log_density`].
 ///
 /// # Panics
 /// If `x` is not a whole number of rows of the model's dimension.
@@ -50,6 +53,7 @@ pub fn backward_weights(
     model: &Model,
     target: &dyn Target,
     x: &[f32],
+    given: &Given,
     noise: &Noise,
     seen: &(dyn Fn(usize) -> bool + Sync),
 ) -> Result<Option<Vec<f64>>, Failure> {
@@ -57,9 +61,10 @@ pub fn backward_weights(
     assert!(x.len().is_multiple_of(dimension), "rows of {dimension} columns");
     let score = |(index, chunk): (usize, &[f32])| {
         let x = matrix(chunk.to_vec(), dimension, &model.device());
-        let reward = log_density(target, &x)?;
+        let given = given.range(index * CHUNK, chunk.len() / dimension);
+        let reward = log_density(target, &x, &given)?;
         let address = noise.from_row(index * CHUNK);
-        let weights = to_vec_f64(reward - model.chain().encode(x, &address).log_weight);
+        let weights = to_vec_f64(reward - model.chain().encode(x, &given, &address)?.log_weight);
         Ok(seen(chunk.len() / dimension).then_some(weights))
     };
     joined(x.par_chunks(CHUNK * dimension).enumerate().map(score).collect())
@@ -85,20 +90,20 @@ mod tests {
         let energy = DiagonalGaussian { mean: vec![1.0, -2.0], std: vec![0.5, 3.0], log_z: 1.7 };
         let flow = Flow::new(2, vec![Box::new(Standardise::new(vec![1.0, -2.0], vec![0.5, 3.0]))]);
         let model = Model::new(vec![Box::new(flow)]);
-        let noise = Noise::new(3, Purpose::Source);
+        let (noise, none) = (Noise::new(3, Purpose::Source), Given::nothing());
         let (paths, counted) = (300, AtomicUsize::new(0));
         let count = |rows: usize| {
             counted.fetch_add(rows, Ordering::Relaxed);
             true
         };
-        let forward = forward_weights(&model, &energy, paths, &noise, &count).unwrap().unwrap();
+        let forward = forward_weights(&model, &energy, paths, &none, &noise, &count).unwrap().unwrap();
         let rows = energy.draw(paths, &noise).unwrap();
-        let backward = backward_weights(&model, &energy, &rows, &noise, &count).unwrap().unwrap();
+        let backward = backward_weights(&model, &energy, &rows, &none, &noise, &count).unwrap().unwrap();
         assert_eq!((forward.len(), backward.len(), counted.into_inner()), (paths, paths, 2 * paths));
         assert!(forward.iter().chain(&backward).all(|w| (w - 1.7).abs() < 1e-4), "{forward:?}");
-        let whole = to_vec_f64(forward_log_weights(&model, &energy, paths, &noise).unwrap());
+        let whole = to_vec_f64(forward_log_weights(&model, &energy, paths, &none, &noise).unwrap());
         assert!(forward.iter().zip(&whole).all(|(a, b)| (a - b).abs() < 1e-5));
-        assert!(forward_weights(&model, &energy, paths, &noise, &|_| false).unwrap().is_none());
-        assert!(backward_weights(&model, &energy, &rows, &noise, &|_| false).unwrap().is_none());
+        assert!(forward_weights(&model, &energy, paths, &none, &noise, &|_| false).unwrap().is_none());
+        assert!(backward_weights(&model, &energy, &rows, &none, &noise, &|_| false).unwrap().is_none());
     }
 }

@@ -4,7 +4,7 @@
 //! zero on the data and the chain's bound is on the *mass* of `x`: bits per dimension come out right with no
 //! correction afterwards. Theis, van den Oord, Bethge (2016), section 3.1.
 
-use crate::chain::State;
+use crate::chain::{Given, State};
 use crate::kernel::law::{Cell, Law, PointMass};
 use crate::kernel::pair::{Conditional, Pair};
 
@@ -15,7 +15,7 @@ pub struct Rounding {
 }
 
 impl Conditional for Rounding {
-    fn given(&self, state: &State) -> Box<dyn Law + '_> {
+    fn law(&self, state: &State, _: &Given) -> Box<dyn Law + '_> {
         Box::new(PointMass { value: state.clone().floor().clamp(0.0, (self.levels - 1) as f32) })
     }
 }
@@ -25,7 +25,7 @@ impl Conditional for Rounding {
 pub struct UniformNoise;
 
 impl Conditional for UniformNoise {
-    fn given(&self, state: &State) -> Box<dyn Law + '_> {
+    fn law(&self, state: &State, _: &Given) -> Box<dyn Law + '_> {
         Box::new(Cell { floor: state.clone() })
     }
 }

@@ -22,7 +22,7 @@ use burn::tensor::Tensor;
 use super::schedule::Level;
 use crate::array::lattice;
 use crate::array::weights::{Weights, matrix, to_vec};
-use crate::chain::State;
+use crate::chain::{Given, State, beside};
 use crate::network::Network;
 use crate::network::embedding::sinusoidal;
 
@@ -139,8 +139,9 @@ pub trait Denoiser: Debug + Send + Sync {
     fn dimension(&self) -> usize;
 
     /// The predicted quantity at `z`, `[batch, dimension]` ([`Prediction::Levels`]: times the number of levels), where
-    /// the noise level has `factors` and stands at `time`, `[batch, 1]` or `[1, 1]`, in the noise range.
-    fn output(&self, z: &State, time: Tensor<2>, factors: &Factors) -> State;
+    /// the noise level has `factors` and stands at `time`, `[batch, 1]` or `[1, 1]`, in the noise range, of data with the
+    /// condition that is `given`.
+    fn output(&self, z: &State, time: Tensor<2>, factors: &Factors, given: &Given) -> State;
 
     /// [`Denoiser::output`] and its derivative along each of `tangents`, `[batch * count, dimension]`, the `count` directions
     /// of a row next to each other: `[batch * count, outputs]`. Nothing is recorded for a gradient.
@@ -152,16 +153,23 @@ pub trait Denoiser: Debug + Send + Sync {
         z: &State,
         time: Tensor<2>,
         factors: &Factors,
+        given: &Given,
         tangents: &Tensor<2>,
     ) -> (State, Tensor<2>);
 
     /// [`Denoiser::output`] and the derivatives of each coordinate's own outputs with respect to that coordinate, laid out
     /// as the output: what the Jacobian's trace is made of.
-    fn own_derivatives(&self, z: &State, time: Tensor<2>, factors: &Factors) -> (State, Tensor<2>) {
+    fn own_derivatives(
+        &self,
+        z: &State,
+        time: Tensor<2>,
+        factors: &Factors,
+        given: &Given,
+    ) -> (State, Tensor<2>) {
         let [rows, d] = z.dims();
         let tangents =
             Tensor::eye(d, &z.device()).reshape([1, d, d]).repeat_dim(0, rows).reshape([rows * d, d]);
-        let (output, derivatives) = self.push_forward(z, time, factors, &tangents);
+        let (output, derivatives) = self.push_forward(z, time, factors, given, &tangents);
         let outputs = output.dims()[1];
         let per = outputs / d;
         let own = to_vec(derivatives)
@@ -192,20 +200,23 @@ impl Clone for Box<dyn Denoiser> {
     }
 }
 
-/// A network that reads `z` and a sinusoidal embedding of the time as its context.
+/// A network that reads `z`, and as its context a sinusoidal embedding of the time and the condition.
 #[derive(Debug, Clone)]
 pub struct NetworkDenoiser {
     network: Network,
+    /// Numbers of the embedding.
+    embedding: usize,
 }
 
 impl NetworkDenoiser {
-    /// The width of the time embedding is the network's context.
-    pub fn new(network: Network) -> Self {
-        Self { network }
+    /// The width of the time embedding is what the network's context has besides a condition of `condition` numbers.
+    pub fn new(network: Network, condition: usize) -> Self {
+        Self { embedding: network.context() - condition, network }
     }
 
-    fn embedded(&self, time: Tensor<2>) -> Tensor<2> {
-        sinusoidal(time, self.network.context())
+    fn context(&self, time: Tensor<2>, given: &Given) -> Option<Tensor<2>> {
+        let condition = given.tensor(&time.device());
+        Some(beside(sinusoidal(time, self.embedding), condition))
     }
 }
 
@@ -214,8 +225,8 @@ impl Denoiser for NetworkDenoiser {
         self.network.input()
     }
 
-    fn output(&self, z: &State, time: Tensor<2>, _: &Factors) -> State {
-        self.network.apply(z.clone(), Some(self.embedded(time)))
+    fn output(&self, z: &State, time: Tensor<2>, _: &Factors, given: &Given) -> State {
+        self.network.apply(z.clone(), self.context(time, given))
     }
 
     fn push_forward(
@@ -223,13 +234,14 @@ impl Denoiser for NetworkDenoiser {
         z: &State,
         time: Tensor<2>,
         _: &Factors,
+        given: &Given,
         tangents: &Tensor<2>,
     ) -> (State, Tensor<2>) {
-        self.network.push_forward(z, Some(self.embedded(time)), tangents)
+        self.network.push_forward(z, self.context(time, given), tangents)
     }
 
-    fn own_derivatives(&self, z: &State, time: Tensor<2>, _: &Factors) -> (State, Tensor<2>) {
-        self.network.own_derivatives(z, Some(self.embedded(time)))
+    fn own_derivatives(&self, z: &State, time: Tensor<2>, _: &Factors, given: &Given) -> (State, Tensor<2>) {
+        self.network.own_derivatives(z, self.context(time, given))
     }
 
     fn weights(&self) -> Vec<&Weights> {

@@ -30,7 +30,7 @@ use super::{Goal, Segment};
 use crate::array::gate::Gate;
 use crate::array::noising::{noised, squared_error};
 use crate::array::weights::{Weights, matrix, sum_rows, to_vec};
-use crate::chain::{LogWeight, State, Transition};
+use crate::chain::{Given, LogWeight, State, Transition};
 use crate::kernel::law::{DiscretisedGaussian, Gaussian, Law, LogStd, level_centres, normal_like};
 use crate::math::monotone_cubic;
 use crate::rng::{Address, Noise, Purpose};
@@ -153,16 +153,16 @@ impl Diffusion {
     }
 
     /// Signal and noise estimates at a level.
-    pub fn estimates(&self, z: &State, level: Level) -> (State, State) {
-        self.estimates_at(z, &Place::from(level))
+    pub fn estimates(&self, z: &State, level: Level, given: &Given) -> (State, State) {
+        self.estimates_at(z, &Place::from(level), given)
     }
 
-    fn estimates_at(&self, z: &State, Place { factors, time, .. }: &Place) -> (State, State) {
+    fn estimates_at(&self, z: &State, Place { factors, time, .. }: &Place, given: &Given) -> (State, State) {
         let time = match time {
             Coefficient::Shared(time) => Tensor::full([1, 1], *time, &z.device()),
             Coefficient::Each(time) => time.clone().expand([z.dims()[0], 1]),
         };
-        let output = self.denoiser.output(z, time, factors);
+        let output = self.denoiser.output(z, time, factors, given);
         self.bounded_estimates(output, z, factors)
     }
 
@@ -187,7 +187,14 @@ impl Diffusion {
 
     /// `E log p(x | z_0)` by one draw of `z_0`, less `E log q`'s share that is not in the step terms: for a
     /// continuous state `p` is a density and the sum of all terms is a bound on `log p(x)`.
-    fn last_term(&self, x: &State, scaled: &State, gamma: Tensor<2>, noise: &Noise, goal: Goal) -> LogWeight {
+    fn last_term(
+        &self,
+        [x, scaled]: [&State; 2],
+        gamma: Tensor<2>,
+        given: &Given,
+        noise: &Noise,
+        goal: Goal,
+    ) -> LogWeight {
         let eps = normal_like(scaled, noise);
         let alpha = activation::sigmoid(-gamma.clone()).sqrt();
         let sigma = activation::sigmoid(gamma.clone()).sqrt();
@@ -196,7 +203,8 @@ impl Diffusion {
             LastMean::Rescaled => z / alpha,
             LastMean::Denoised => {
                 let factors = Factors { alpha: Coefficient::Each(alpha), sigma: Coefficient::Each(sigma) };
-                let output = self.denoiser.output(&z, Tensor::zeros([1, 1], &z.device()), &factors);
+                let time = Tensor::zeros([1, 1], &z.device());
+                let output = self.denoiser.output(&z, time, &factors, given);
                 match goal {
                     Goal::Loss => self.prediction.signal(output, &z, &factors),
                     Goal::Bound | Goal::ContinuousBound => self.bounded_estimates(output, &z, &factors).0,
@@ -217,7 +225,14 @@ impl Diffusion {
     }
 
     /// Step terms over given levels, one level per row.
-    fn fixed_terms(&self, scaled: &State, levels: &[Level], noise: &Noise, goal: Goal) -> LogWeight {
+    fn fixed_terms(
+        &self,
+        scaled: &State,
+        levels: &[Level],
+        given: &Given,
+        noise: &Noise,
+        goal: Goal,
+    ) -> LogWeight {
         let [rows, columns] = scaled.dims();
         let steps = levels.len() - 1;
         let device = scaled.device();
@@ -233,7 +248,7 @@ impl Diffusion {
         let eps = Arc::new(noise.purpose(Purpose::Local).normal(rows, columns));
         let z = noised(scaled.clone(), alpha.clone(), sigma.clone(), &eps);
         let factors = Factors { alpha: Coefficient::Each(alpha), sigma: Coefficient::Each(sigma) };
-        let output = self.denoiser.output(&z, of(&|j| levels[j].time), &factors);
+        let output = self.denoiser.output(&z, of(&|j| levels[j].time), &factors, given);
         let error = squared_error(self.local_noise(output, &z, &factors, goal), &eps);
         let weight = |j: usize| match (goal, self.weighting) {
             (Goal::Loss, Weighting::Simple) => 1.0,
@@ -244,7 +259,14 @@ impl Diffusion {
     }
 
     /// Step terms in continuous time, with the shape of the schedule trained on their variance.
-    fn learned_terms(&self, scaled: &State, gamma: &LearnedGamma, noise: &Noise, goal: Goal) -> LogWeight {
+    fn learned_terms(
+        &self,
+        scaled: &State,
+        gamma: &LearnedGamma,
+        given: &Given,
+        noise: &Noise,
+        goal: Goal,
+    ) -> LogWeight {
         let [rows, columns] = scaled.dims();
         let times: Vec<f32> = times(rows, noise, goal).into_iter().map(|u| u as f32).collect();
         let gate = Gate::default();
@@ -255,7 +277,7 @@ impl Diffusion {
         let eps = Arc::new(noise.purpose(Purpose::Local).normal(rows, columns));
         let z = noised(scaled.clone(), alpha.clone(), sigma.clone(), &eps);
         let factors = Factors { alpha: Coefficient::Each(alpha), sigma: Coefficient::Each(sigma) };
-        let output = self.denoiser.output(&z, at.time, &factors);
+        let output = self.denoiser.output(&z, at.time, &factors, given);
         let error = squared_error(self.local_noise(output, &z, &factors, goal), &eps);
         let terms = error * at.slope.squeeze_dim(1) * -0.5;
         if gating.is_some() {
@@ -318,24 +340,25 @@ impl Segment for Diffusion {
         }
     }
 
-    fn local(&self, x: &State, noise: &Noise, goal: Goal) -> Option<LogWeight> {
+    fn local(&self, x: &State, given: &Given, noise: &Noise, goal: Goal) -> Option<LogWeight> {
         let scaled = self.scaled(x);
         let (steps, ends) = match &self.schedule {
             NoiseSchedule::Learned { gamma, .. } if goal != Goal::Bound => {
-                (self.learned_terms(&scaled, gamma, noise, goal), gamma.ends())
+                (self.learned_terms(&scaled, gamma, given, noise, goal), gamma.ends())
             }
             schedule => {
                 let levels = schedule.levels();
                 let end = |level: &Level| Tensor::full([1, 1], level.gamma as f32, &x.device());
                 let ends = [end(&levels[0]), end(&levels[levels.len() - 1])];
-                (self.fixed_terms(&scaled, &levels, noise, goal), ends)
+                (self.fixed_terms(&scaled, &levels, given, noise, goal), ends)
             }
         };
         if goal == Goal::Loss && self.weighting != Weighting::Bound {
             return Some(steps);
         }
         let [first, last] = ends;
-        let reconstruction = self.last_term(x, &scaled, first, &noise.purpose(Purpose::Backward), goal);
+        let noise = noise.purpose(Purpose::Backward);
+        let reconstruction = self.last_term([x, &scaled], first, given, &noise, goal);
         Some(steps + self.prior_term(&scaled, last) + reconstruction)
     }
 

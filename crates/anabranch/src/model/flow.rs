@@ -2,7 +2,7 @@
 
 use super::Segment;
 use crate::array::weights::Weights;
-use crate::chain::{State, Transition};
+use crate::chain::{Given, State, Transition};
 use crate::kernel::bijection::{Bijection, BijectionStep};
 use crate::kernel::pair::Pair;
 use crate::kernel::quantise::{Rounding, UniformNoise, dequantisation};
@@ -53,11 +53,11 @@ impl Segment for Flow {
         self.layers.iter_mut().flat_map(|layer| layer.weights_mut()).collect()
     }
 
-    fn initialise(&mut self, x: &State) {
+    fn initialise(&mut self, x: &State, given: &Given) {
         let mut x = x.clone();
         for layer in self.layers.iter_mut().rev() {
             layer.initialise(&x);
-            x = layer.inverse(x).0;
+            x = layer.inverse(x, given).0;
         }
     }
 

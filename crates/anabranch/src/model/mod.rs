@@ -23,10 +23,13 @@ pub mod schedule;
 pub mod state_flow;
 pub mod vae;
 
+use std::sync::Arc;
+
 use burn::tensor::{Device, Tensor};
 
 use crate::array::weights::{Weights, matrix};
-use crate::chain::{Chain, LogWeight, Source, State, Transition, double};
+use crate::chain::{Chain, Given, LogWeight, Source, State, Transition, double};
+use crate::error::Failure;
 use crate::kernel::law::{Gaussian, Law, LogStd};
 use crate::rng::Noise;
 
@@ -63,7 +66,7 @@ pub trait Segment: Send + Sync {
 
     /// Where this segment stands next to a standard normal source: an estimate, without simulating the path, of
     /// what the segment and the source add to the bound on `log p(x)`, `[batch]`, nats.
-    fn local(&self, _x: &State, _noise: &Noise, _goal: Goal) -> Option<LogWeight> {
+    fn local(&self, _x: &State, _given: &Given, _noise: &Noise, _goal: Goal) -> Option<LogWeight> {
         None
     }
 
@@ -78,7 +81,7 @@ pub trait Segment: Send + Sync {
     }
 
     /// Sets data-dependent initial values from a batch on the target's side.
-    fn initialise(&mut self, _x: &State) {}
+    fn initialise(&mut self, _x: &State, _given: &Given) {}
 
     /// The diffusion behind this segment, for samplers that know more of it than its chain.
     fn as_diffusion(&self) -> Option<&diffusion::Diffusion> {
@@ -89,35 +92,53 @@ pub trait Segment: Send + Sync {
     fn boxed(&self) -> Box<dyn Segment>;
 }
 
-/// The standard normal source.
+/// The standard normal source, whatever the condition.
 #[derive(Debug, Clone)]
 pub struct StandardNormal {
     dimension: usize,
-    device: Device,
 }
 
 impl StandardNormal {
     /// `N(0, I)` in `dimension` dimensions.
-    pub fn new(dimension: usize, device: Device) -> Self {
-        Self { dimension, device }
+    pub fn new(dimension: usize) -> Self {
+        Self { dimension }
     }
 }
 
 impl Source for StandardNormal {
-    fn sample(&self, rows: usize, noise: &Noise) -> State {
-        matrix(noise.normal(rows, self.dimension), self.dimension, &self.device)
+    fn sample(&self, rows: usize, _: &Given, noise: &Noise) -> Result<State, Failure> {
+        Ok(matrix(noise.normal(rows, self.dimension), self.dimension, &Device::flex()))
     }
 
-    fn log_density(&self, state: &State) -> LogWeight {
+    fn log_density(&self, state: &State, _: &Given) -> Result<LogWeight, Failure> {
         let mean = Tensor::zeros(state.dims(), &state.device());
-        Gaussian { mean, log_std: LogStd::Shared(0.0) }.log_density(state)
+        Ok(Gaussian { mean, log_std: LogStd::Shared(0.0) }.log_density(state))
+    }
+}
+
+/// A source whose draws lie on the device of a model.
+struct Placed<'a> {
+    source: &'a dyn Source,
+    device: Device,
+}
+
+impl Source for Placed<'_> {
+    fn sample(&self, rows: usize, given: &Given, noise: &Noise) -> Result<State, Failure> {
+        Ok(self.source.sample(rows, given, noise)?.to_device(&self.device))
+    }
+
+    fn log_density(&self, state: &State, given: &Given) -> Result<LogWeight, Failure> {
+        self.source.log_density(state, given)
     }
 }
 
 /// A source and the segments that lead from it to the target.
 pub struct Model {
-    source: StandardNormal,
+    /// The law of `s_0` where it is not [`StandardNormal`].
+    source: Arc<dyn Source>,
+    normal: bool,
     segments: Vec<Box<dyn Segment>>,
+    device: Device,
     tracked: bool,
 }
 
@@ -125,14 +146,16 @@ impl Clone for Model {
     fn clone(&self) -> Self {
         Self {
             source: self.source.clone(),
+            normal: self.normal,
             segments: self.segments.iter().map(|segment| segment.boxed()).collect(),
+            device: self.device.clone(),
             tracked: self.tracked,
         }
     }
 }
 
 impl Model {
-    /// Joins segments, ordered from the source to the target.
+    /// Joins segments, ordered from the source to the target, behind the standard normal source.
     ///
     /// # Panics
     /// If there is none, or two neighbours disagree on the dimension between them.
@@ -148,10 +171,17 @@ impl Model {
             );
         }
         Self {
-            source: StandardNormal::new(first.inner_dimension(), Device::flex()),
+            source: Arc::new(StandardNormal::new(first.inner_dimension())),
+            normal: true,
             segments,
+            device: Device::flex(),
             tracked: false,
         }
+    }
+
+    /// The same segments behind another law of `s_0`, over states of the first segment's inner dimension.
+    pub fn with_source(self, source: Arc<dyn Source>) -> Self {
+        Self { source, normal: false, ..self }
     }
 
     /// The segments, from the source to the target.
@@ -160,8 +190,12 @@ impl Model {
     }
 
     /// The source.
-    pub fn source(&self) -> &StandardNormal {
-        &self.source
+    pub fn source(&self) -> &dyn Source {
+        self.source.as_ref()
+    }
+
+    fn placed(&self) -> Box<dyn Source + '_> {
+        Box::new(Placed { source: self.source(), device: self.device() })
     }
 
     /// The dimension of the target's space.
@@ -171,13 +205,13 @@ impl Model {
 
     /// The device that batches must live on.
     pub fn device(&self) -> Device {
-        self.source.device.clone()
+        self.device.clone()
     }
 
     /// The whole chain pair.
     pub fn chain(&self) -> Chain<'_> {
         let transitions = self.segments.iter().flat_map(|segment| segment.transitions()).collect();
-        Chain { source: &self.source, transitions }
+        Chain { source: self.placed(), transitions }
     }
 
     /// The chain with the given transitions in the place of the diffusions' own; other segments as they are.
@@ -189,7 +223,7 @@ impl Model {
             Some(found) => diffusion(found),
             None => segment.transitions(),
         });
-        Chain { source: &self.source, transitions: transitions.collect() }
+        Chain { source: self.placed(), transitions: transitions.collect() }
     }
 
     /// The chain along the probability-flow ODE of its diffusions, in `steps` steps each ([`ode`]).
@@ -216,18 +250,36 @@ impl Model {
     ///
     /// Where the segment at the source has a simulation-free estimate it is used; otherwise the whole chain runs
     /// backward.
-    pub fn bound(&self, x: State, noise: &Noise) -> LogWeight {
-        path::Path::backward(self, x, noise, Some(Goal::Bound)).total()
+    ///
+    /// # Errors
+    /// If a kernel fails.
+    pub fn bound(&self, x: State, given: &Given, noise: &Noise) -> Result<LogWeight, Failure> {
+        Ok(path::Path::backward(self, x, given, noise, Some(Goal::Bound))?.total())
+    }
+
+    /// What the first segment and the source add to the bound at `x`, without simulation, where there is such an estimate: it is
+    /// one of paths from the standard normal source.
+    fn local(&self, x: &State, given: &Given, noise: &Noise, goal: Goal) -> Option<LogWeight> {
+        self.segments[0].local(x, given, noise, goal).filter(|_| self.normal)
     }
 
     /// The importance-weighted bound with `samples` backward paths per row, `[batch]`, nats, f64:
     /// `log mean_k exp(log p(x, path_k) - log q(path_k | x))` (Burda, Grosse, Salakhutdinov 2016, eq. 8).
-    pub fn importance_bound(&self, x: State, samples: usize, noise: &Noise) -> LogWeight {
+    ///
+    /// # Errors
+    /// If a kernel fails.
+    pub fn importance_bound(
+        &self,
+        x: State,
+        samples: usize,
+        given: &Given,
+        noise: &Noise,
+    ) -> Result<LogWeight, Failure> {
         let [rows, dimension] = x.dims();
         let repeated =
             x.reshape([rows, 1, dimension]).repeat_dim(1, samples).reshape([rows * samples, dimension]);
-        let weights = self.chain().encode(repeated, noise).log_weight.reshape([rows, samples]);
-        crate::math::log_mean_exp_rows(double(weights))
+        let found = self.chain().encode(repeated, &given.repeat(samples), noise)?;
+        Ok(crate::math::log_mean_exp_rows(double(found.log_weight.reshape([rows, samples]))))
     }
 
     /// All trainable weights.
@@ -246,25 +298,29 @@ impl Model {
     }
 
     /// Sets data-dependent initial values, walking from the target to the source.
-    pub fn initialise(&mut self, x: State, noise: &Noise) {
+    ///
+    /// # Errors
+    /// If a kernel fails.
+    pub fn initialise(&mut self, x: State, given: &Given, noise: &Noise) -> Result<(), Failure> {
         let mut x = x;
         for (index, segment) in self.segments.iter_mut().enumerate().rev() {
-            segment.initialise(&x);
+            segment.initialise(&x, given);
             if index > 0 {
                 for (step, transition) in segment.transitions().iter().enumerate().rev() {
                     // Longer chains go on at further trajectories.
                     let (high, low) = ((step >> 16) as u64, step & 0xFFFF);
                     let noise = noise.from_trajectory(high << 32).step((index << 16 | low) as u32);
-                    x = transition.backward(x, &noise).state;
+                    x = transition.backward(x, given, &noise)?.state;
                 }
             }
         }
+        Ok(())
     }
 
     /// Tracks all weights for training.
     pub fn track(&mut self) {
         self.weights_mut().into_iter().for_each(Weights::track);
-        self.source.device = Device::flex().autodiff();
+        self.device = Device::flex().autodiff();
         self.tracked = true;
     }
 
@@ -277,7 +333,7 @@ impl Model {
     pub fn frozen(&self) -> Self {
         let mut model = self.clone();
         model.weights_mut().into_iter().for_each(Weights::freeze);
-        model.source.device = Device::flex();
+        model.device = Device::flex();
         model.tracked = false;
         model
     }

@@ -26,7 +26,8 @@ use super::diffusion::Diffusion;
 use super::schedule::Level;
 use crate::array::lattice;
 use crate::array::weights::{matrix, to_vec, to_vec_f64};
-use crate::chain::{State, Step, Transition, double, ratio_step};
+use crate::chain::{Given, Score, State, Step, Transition, double};
+use crate::error::Failure;
 use crate::kernel::law::{Gaussian, Law, LogStd};
 use crate::math::Estimate;
 use crate::rng::{Noise, Purpose};
@@ -61,22 +62,22 @@ struct Moved {
 
 impl OdeStep<'_> {
     /// The right side at `z`, and its traces where `probes` are given.
-    fn slope(&self, z: &State, level: Level, probes: Option<&Probes>) -> (State, Vec<f64>) {
+    fn slope(&self, z: &State, level: Level, given: &Given, probes: Option<&Probes>) -> (State, Vec<f64>) {
         match probes {
-            Some(probes) => self.diffusion.drift_and_divergence(z, level, probes),
-            None => (self.diffusion.drift(z, level), Vec::new()),
+            Some(probes) => self.diffusion.drift_and_divergence(z, level, given, probes),
+            None => (self.diffusion.drift(z, level, given), Vec::new()),
         }
     }
 
-    fn advance(&self, z: State, towards_noise: bool, probes: Option<&Probes>) -> Moved {
+    fn advance(&self, z: State, towards_noise: bool, given: &Given, probes: Option<&Probes>) -> Moved {
         let [low, middle, high] = self.levels;
         let (from, to) = if towards_noise { (low, high) } else { (high, low) };
         let step = to.gamma - from.gamma;
         let at = |slope: &State, share: f64| z.clone() + slope.clone() * (share * step) as f32;
-        let (k1, d1) = self.slope(&z, from, probes);
-        let (k2, d2) = self.slope(&at(&k1, 0.5), middle, probes);
-        let (k3, d3) = self.slope(&at(&k2, 0.5), middle, probes);
-        let (k4, d4) = self.slope(&at(&k3, 1.0), to, probes);
+        let (k1, d1) = self.slope(&z, from, given, probes);
+        let (k2, d2) = self.slope(&at(&k1, 0.5), middle, given, probes);
+        let (k3, d3) = self.slope(&at(&k2, 0.5), middle, given, probes);
+        let (k4, d4) = self.slope(&at(&k3, 1.0), to, given, probes);
         let traces = d1.iter().zip(&d2).zip(d3.iter().zip(&d4));
         let log_dets = traces.map(|((d1, d2), (d3, d4))| step / 6.0 * (d1 + 2.0 * (d2 + d3) + d4)).collect();
         let state = z + (k1 + (k2 + k3) * 2.0 + k4) * (step / 6.0) as f32;
@@ -87,27 +88,31 @@ impl OdeStep<'_> {
         Probes::draw(self.divergence, z, noise)
     }
 
-    fn scored(&self, from: State, towards_noise: bool, noise: &Noise) -> Step {
+    fn scored(&self, from: State, towards_noise: bool, given: &Given, noise: &Noise) -> Step {
         let ([rows, _], device) = (from.dims(), from.device());
         let probes = self.probes(&from, noise);
-        let moved = self.advance(from, towards_noise, Some(&probes));
+        let moved = self.advance(from, towards_noise, given, Some(&probes));
         let means = moved.log_dets.chunks_exact(probes.count()).map(|row| Estimate::mean(row).value);
         let data = TensorData::new(means.collect::<Vec<f64>>(), [rows]);
-        ratio_step(moved.state, Tensor::from_data(data, (&device, DType::F64)))
+        Step::of_ratio(moved.state, Tensor::from_data(data, (&device, DType::F64)))
     }
 }
 
 impl Transition for OdeStep<'_> {
-    fn forward(&self, from: State, noise: &Noise) -> Step {
-        self.scored(from, false, noise)
+    fn forward(&self, from: State, given: &Given, noise: &Noise) -> Result<Step, Failure> {
+        Ok(self.scored(from, false, given, noise))
     }
 
-    fn backward(&self, from: State, noise: &Noise) -> Step {
-        self.scored(from, true, noise)
+    fn backward(&self, from: State, given: &Given, noise: &Noise) -> Result<Step, Failure> {
+        Ok(self.scored(from, true, given, noise))
     }
 
-    fn sample(&self, from: State, _noise: &Noise) -> State {
-        self.advance(from, false, None).state
+    fn sample(&self, from: State, given: &Given, _noise: &Noise) -> Result<State, Failure> {
+        Ok(self.advance(from, false, given, None).state)
+    }
+
+    fn score(&self, _before: &State, _after: &State, _given: &Given) -> Result<Score, Failure> {
+        Ok(Score::Deterministic)
     }
 }
 
@@ -188,13 +193,14 @@ impl Diffusion {
         z_0: State,
         steps: usize,
         divergence: Divergence,
+        given: &Given,
         noise: &Noise,
     ) -> Vec<Estimate> {
         let rows = z_0.dims()[0];
         let (mut state, mut sums, mut variances) = (z_0, vec![0.0; rows], vec![0.0; rows]);
         for (index, step) in self.ode_steps(steps, divergence).iter().enumerate().rev() {
             let probes = step.probes(&state, &noise.step(index as u32));
-            let moved = step.advance(state, true, Some(&probes));
+            let moved = step.advance(state, true, given, Some(&probes));
             for (row, log_dets) in moved.log_dets.chunks_exact(probes.count()).enumerate() {
                 let estimate = Estimate::mean(log_dets);
                 sums[row] += estimate.value;
@@ -210,9 +216,9 @@ impl Diffusion {
     }
 
     /// `dz / dgamma`.
-    fn drift(&self, z: &State, level: Level) -> State {
+    fn drift(&self, z: &State, level: Level, given: &Given) -> State {
         let factors = Factors::from(level);
-        let output = self.denoiser.output(z, time(z, level), &factors);
+        let output = self.denoiser.output(z, time(z, level), &factors, given);
         let output = match &self.prediction {
             Prediction::Levels(_) => self.prediction.signal(output, z, &factors),
             _ => output,
@@ -226,11 +232,17 @@ impl Diffusion {
     }
 
     /// `dz / dgamma` and the traces of its Jacobian: per row, and per probe next to each other.
-    fn drift_and_divergence(&self, z: &State, level: Level, probes: &Probes) -> (State, Vec<f64>) {
+    fn drift_and_divergence(
+        &self,
+        z: &State,
+        level: Level,
+        given: &Given,
+        probes: &Probes,
+    ) -> (State, Vec<f64>) {
         let (factors, time, [rows, d]) = (Factors::from(level), time(z, level), z.dims());
         let (output, derivatives) = match probes {
-            Probes::Coordinates => self.denoiser.own_derivatives(z, time, &factors),
-            Probes::Signs { signs, .. } => self.denoiser.push_forward(z, time, &factors, signs),
+            Probes::Coordinates => self.denoiser.own_derivatives(z, time, &factors, given),
+            Probes::Signs { signs, .. } => self.denoiser.push_forward(z, time, &factors, given, signs),
         };
         // Along coordinates as along the probe of ones: the diagonal is what is added up.
         let signs = match probes {

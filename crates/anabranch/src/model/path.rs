@@ -7,7 +7,7 @@
 //! log p(x) >=  E sum_r (forward[r] - backward[r])  along backward paths from x
 //! ```
 //!
-//! A stretch of bijections behind a kernel belongs to it: `forward[r]` is then the density of its end, by the change of
+//! A stretch of kernels without densities, bijections above all, behind a kernel belongs to it: `forward[r]` is then the density of its end, by the change of
 //! variables, and the states between are decided by that end. Where the model's first segment has a simulation-free estimate
 //! it stands, with the source's, for `forward[0]`.
 //!
@@ -18,7 +18,7 @@ use burn::tensor::{Tensor, TensorData};
 
 use super::{Goal, Model};
 use crate::array::weights::to_vec_f64;
-use crate::chain::{LogWeight, Paths, Slopes, Source, State, Transition, double};
+use crate::chain::{Given, LogWeight, Paths, Score, Slopes, State, Transition, double};
 use crate::error::Failure;
 use crate::rng::{Noise, Purpose};
 use crate::target::{Target, log_density};
@@ -26,15 +26,16 @@ use crate::target::{Target, log_density};
 /// `log w = log R(x) - log mu(s_0) + sum_t [log P_B - log P_F]` of `rows` forward paths, `[rows]`, nats, f64.
 ///
 /// # Errors
-/// As [`log_density`].
+/// If a kernel fails, or as [`log_density`].
 pub fn forward_log_weights(
     model: &Model,
     target: &dyn Target,
     rows: usize,
+    given: &Given,
     noise: &Noise,
 ) -> Result<LogWeight, Failure> {
-    let trajectory = model.chain().generate(rows, noise);
-    Ok(trajectory.log_weight + log_density(target, &trajectory.end)?)
+    let trajectory = model.chain().generate(rows, given, noise)?;
+    Ok(trajectory.log_weight + log_density(target, &trajectory.end, given)?)
 }
 
 /// A batch of paths, one column of `[batch]` numbers per row, nats, f64.
@@ -48,6 +49,8 @@ pub struct Path {
     pub log_reward: Option<LogWeight>,
     /// `log F(s_{r-1})` of the kernels behind the source's draw, where state flows were asked for.
     pub flow: Vec<LogWeight>,
+    /// `log Z` of every path's condition, where it is learned.
+    pub log_z: Option<LogWeight>,
 }
 
 /// States of forward paths without gradients: what kernels are scored at.
@@ -56,10 +59,13 @@ pub struct States(Vec<State>);
 
 impl States {
     /// Draws `rows` forward paths of an untracked model.
-    pub fn draw(model: &Model, rows: usize, noise: &Noise) -> Self {
+    ///
+    /// # Errors
+    /// If a kernel fails.
+    pub fn draw(model: &Model, rows: usize, given: &Given, noise: &Noise) -> Result<Self, Failure> {
         let mut states = Vec::new();
-        model.chain().sample_observed(rows, noise, |_, state: &State| states.push(state.clone()));
-        Self(states)
+        model.chain().sample_observed(rows, given, noise, |_, state: &State| states.push(state.clone()))?;
+        Ok(Self(states))
     }
 
     /// `x = s_T`.
@@ -72,14 +78,21 @@ impl Path {
     /// Walks forward from the source; the states carry gradients where the model is tracked.
     ///
     /// # Errors
-    /// As [`log_density`].
-    pub fn forward(model: &Model, target: &dyn Target, rows: usize, noise: &Noise) -> Result<Self, Failure> {
+    /// If a kernel fails, or as [`log_density`].
+    pub fn forward(
+        model: &Model,
+        target: &dyn Target,
+        rows: usize,
+        given: &Given,
+        noise: &Noise,
+    ) -> Result<Self, Failure> {
         let chain = model.chain();
-        let mut state = chain.source.sample(rows, &noise.purpose(Purpose::Source));
-        let mut forward = vec![double(chain.source.log_density(&state))];
+        let mut state = chain.source.sample(rows, given, &noise.purpose(Purpose::Source))?;
+        let mut forward = vec![double(chain.source.log_density(&state, given)?)];
         let mut backward = Vec::new();
         for (index, transition) in chain.transitions.iter().enumerate() {
-            let step = transition.forward(state, &noise.purpose(Purpose::Forward).step(index as u32));
+            let noise = noise.purpose(Purpose::Forward).step(index as u32);
+            let step = transition.forward(state, given, &noise)?;
             match step.densities {
                 Some(densities) => {
                     forward.push(double(densities.forward));
@@ -92,38 +105,55 @@ impl Path {
             }
             state = step.state;
         }
-        let log_reward = Some(log_density(target, &state)?);
-        Ok(Self { forward, backward, log_reward, flow: Vec::new() })
+        let log_reward = Some(log_density(target, &state, given)?);
+        Ok(Self { forward, backward, log_reward, flow: Vec::new(), log_z: None })
     }
 
     /// Walks backward from `x`, to the source or, where `goal` is given, to the first segment's simulation-free estimate if
     /// it has one.
-    pub fn backward(model: &Model, x: State, noise: &Noise, goal: Option<Goal>) -> Self {
+    ///
+    /// # Errors
+    /// If a kernel fails.
+    pub fn backward(
+        model: &Model,
+        x: State,
+        given: &Given,
+        noise: &Noise,
+        goal: Option<Goal>,
+    ) -> Result<Self, Failure> {
         let (first, rest) = model.head();
         let mut builder = Builder::default();
         let offset = model.chain_offset();
         let mut state = x;
         for (index, transition) in rest.iter().enumerate().rev() {
             let address = noise.purpose(Purpose::Backward).step((offset + index) as u32);
-            let step = transition.backward(state, &address);
+            let step = transition.backward(state, given, &address)?;
             builder.push(step.log_ratio, step.densities.map(|d| (d.forward, d.backward)));
             state = step.state;
         }
-        if let Some(prior) = goal.and_then(|goal| first.local(&state, noise, goal)) {
-            return builder.finish(prior);
+        if let Some(prior) = goal.and_then(|goal| model.local(&state, given, noise, goal)) {
+            return Ok(builder.finish(prior));
         }
         for (index, transition) in first.transitions().iter().enumerate().rev() {
             let address = noise.purpose(Purpose::Backward).step(index as u32);
-            let step = transition.backward(state, &address);
+            let step = transition.backward(state, given, &address)?;
             builder.push(step.log_ratio, step.densities.map(|d| (d.forward, d.backward)));
             state = step.state;
         }
-        builder.finish(model.source().log_density(&state))
+        Ok(builder.finish(model.source().log_density(&state, given)?))
     }
 
     /// Scores given states with the model's kernels; deterministic stretches are encoded again from the state after them.
     /// Answers the states before every kernel but the source's draw, too.
-    pub fn scored(model: &Model, states: &States, noise: &Noise) -> (Self, Vec<State>) {
+    ///
+    /// # Errors
+    /// If a kernel fails.
+    pub fn scored(
+        model: &Model,
+        states: &States,
+        given: &Given,
+        noise: &Noise,
+    ) -> Result<(Self, Vec<State>), Failure> {
         let mut builder = Builder::default();
         let device = model.device();
         let transitions: Vec<Box<dyn Transition + '_>> = model.chain().transitions;
@@ -132,22 +162,26 @@ impl Path {
         let mut before = Vec::new();
         for (index, transition) in transitions.iter().enumerate().rev() {
             let here = state(index);
-            match transition.densities(&here, &after) {
-                Some(densities) => {
+            match transition.score(&here, &after, given)? {
+                Score::Densities(densities) => {
                     let ratio = densities.forward.clone() - densities.backward.clone();
                     builder.push(ratio, Some((densities.forward, densities.backward)));
                     before.push(here.clone());
                     after = here;
                 }
-                None => {
-                    let step = transition.backward(after, &noise.step(index as u32));
+                Score::Ratio(log_ratio) => {
+                    builder.push(-log_ratio, None);
+                    after = here;
+                }
+                Score::Deterministic => {
+                    let step = transition.backward(after, given, &noise.step(index as u32))?;
                     builder.push(step.log_ratio, None);
                     after = step.state;
                 }
             }
         }
         before.reverse();
-        (builder.finish(model.source().log_density(&after)), before)
+        Ok((builder.finish(model.source().log_density(&after, given)?), before))
     }
 
     /// `sum_r (forward[r] - backward[r])`, `[batch]`: the bound on `log p(x)` along a backward path.
@@ -195,6 +229,9 @@ impl Path {
         if let Some(log_reward) = self.log_reward {
             terms.push(log_reward * from_f64(slopes.log_reward.clone(), &device));
         }
+        if let Some(log_z) = self.log_z {
+            terms.push(log_z * from_f64(slopes.log_z.clone(), &device));
+        }
         terms.into_iter().reduce(|sum, term| sum + term).map(Tensor::sum)
     }
 }
@@ -241,7 +278,13 @@ impl Builder {
         self.forward.push(source);
         self.forward.reverse();
         self.backward.reverse();
-        Path { forward: self.forward, backward: self.backward, log_reward: None, flow: Vec::new() }
+        Path {
+            forward: self.forward,
+            backward: self.backward,
+            log_reward: None,
+            flow: Vec::new(),
+            log_z: None,
+        }
     }
 }
 

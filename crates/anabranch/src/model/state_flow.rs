@@ -1,7 +1,7 @@
-//! State flows of chains: `log F(s, r)` of the state `s` before the `r`-th kernel.
+//! State flows of chains: `log F(s, r | c)` of the state `s` before the `r`-th kernel, given the condition `c`.
 //!
 //! ```text
-//! log F(s, r) = network(s; embedding of r / m)
+//! log F(s, r | c) = network(s; embedding of r / m, c)
 //! ```
 //!
 //! With them objectives of transitions and of sub-trajectories hold on any chain: `F(s_0) = Z mu(s_0)` and `F(x) = R(x)`.
@@ -11,7 +11,7 @@
 use burn::tensor::Tensor;
 
 use crate::array::weights::Weights;
-use crate::chain::{LogWeight, State, double};
+use crate::chain::{Given, LogWeight, State, beside, double};
 use crate::network::embedding::sinusoidal;
 use crate::network::{Activation, Feedforward, Network};
 
@@ -25,11 +25,16 @@ pub struct StateFlow {
 }
 
 impl StateFlow {
-    /// A network over states of `dimension` numbers, 0 everywhere at first.
-    pub fn new(dimension: usize, hidden: &[usize], activation: Activation, seed: u64) -> Self {
+    /// A network over states of `dimension` numbers, and over a condition, 0 everywhere at first.
+    pub fn new(
+        [dimension, condition]: [usize; 2],
+        hidden: &[usize],
+        activation: Activation,
+        seed: u64,
+    ) -> Self {
         let shape = Feedforward {
             input: dimension,
-            context: EMBEDDING,
+            context: EMBEDDING + condition,
             hidden: hidden.to_vec(),
             output: 1,
             activation,
@@ -49,7 +54,7 @@ impl StateFlow {
     }
 
     /// `log F` before every kernel, `[batch]` each, from the states there.
-    pub fn log_flows(&self, before: &[State]) -> Vec<LogWeight> {
+    pub fn log_flows(&self, before: &[State], given: &Given) -> Vec<LogWeight> {
         let Some(first) = before.first() else { return Vec::new() };
         let (rows, device) = (first.dims()[0], self.network.weights().device());
         let count = before.len();
@@ -57,8 +62,12 @@ impl StateFlow {
         let times = Tensor::cat((0..count).map(time).collect(), 0);
         let states = before.iter().map(|state| state.clone().to_device(&device)).collect();
         let states = Tensor::cat(states, 0);
-        let flows =
-            double(self.network.apply(states, Some(sinusoidal(times, EMBEDDING))).squeeze_dim::<1>(1));
+        let conditions = given.tensor(&device).map(|condition| {
+            let width = given.width();
+            condition.expand([rows, width]).repeat_dim(0, count)
+        });
+        let context = beside(sinusoidal(times, EMBEDDING), conditions);
+        let flows = double(self.network.apply(states, Some(context)).squeeze_dim::<1>(1));
         flows.chunk(count, 0)
     }
 }

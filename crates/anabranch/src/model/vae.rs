@@ -5,6 +5,8 @@
 //! backward  z_L <- z_{L-1} <- ... <- z_1 <- x      q(z_l | z_{l-1}) = N(encoder)
 //! ```
 //!
+//! A condition is read by every encoder and decoder, as their networks' context.
+//!
 //! `L = 1` is the ordinary VAE (Kingma and Welling 2014); the bottom-up encoder of `L > 1` is that of deep latent
 //! Gaussian models (Rezende et al. 2014) and the importance-weighted autoencoder (Burda et al. 2016).
 
@@ -12,7 +14,7 @@ use burn::tensor::Tensor;
 
 use super::Segment;
 use crate::array::weights::Weights;
-use crate::chain::{State, Transition};
+use crate::chain::{Given, State, Transition};
 use crate::kernel::law::{Bernoulli, DiscretisedLogistic, Gaussian, Law, LogStd, level_centres};
 use crate::kernel::pair::{Conditional, Pair};
 use crate::network::Network;
@@ -73,9 +75,9 @@ impl NetworkGaussian {
 }
 
 impl Conditional for &NetworkGaussian {
-    fn given(&self, state: &State) -> Box<dyn Law + '_> {
+    fn law(&self, state: &State, given: &Given) -> Box<dyn Law + '_> {
         let input = self.scale.map_or_else(|| state.clone(), |model| model.scaled(state));
-        let (mean, raw) = halves(self.network.apply(input, None));
+        let (mean, raw) = halves(self.network.apply(input, given.tensor(&state.device())));
         Box::new(Gaussian { mean, log_std: LogStd::Each(bounded(raw, 6.0)) })
     }
 }
@@ -88,8 +90,8 @@ pub struct Decoder {
 }
 
 impl Conditional for &Decoder {
-    fn given(&self, state: &State) -> Box<dyn Law + '_> {
-        let output = self.network.apply(state.clone(), None);
+    fn law(&self, state: &State, given: &Given) -> Box<dyn Law + '_> {
+        let output = self.network.apply(state.clone(), given.tensor(&state.device()));
         match self.model {
             ObservationModel::Bernoulli => Box::new(Bernoulli { logits: output }),
             ObservationModel::DiscretisedLogistic(levels) => {

@@ -4,6 +4,8 @@
 //! h_i = act(h_{i-1} (W_i m_i) + b_i)      masks m of 0 and 1, so that output block i sees inputs before i only (MADE)
 //! ```
 //!
+//! A context, of degree 0, is seen by all.
+//!
 //! Germain et al. (2015) for the masks.
 
 use std::sync::Arc;
@@ -15,7 +17,7 @@ use crate::array::autoregressive::{self, PackedStages};
 use crate::array::shape::{Activation, Feedforward, Transform};
 use crate::array::weights::{Weights, matrix, to_vec};
 
-/// A masked network whose output block `i` depends on inputs before `i` only.
+/// A masked network whose output block `i` depends on inputs before `i` only, and on a context.
 #[derive(Debug, Clone)]
 pub struct MaskedNetwork {
     network: Network,
@@ -27,10 +29,10 @@ pub struct MaskedNetwork {
 }
 
 impl MaskedNetwork {
-    /// A plain stack over `dimension` coordinates with `outputs_per_input` numbers for each.
+    /// A plain stack over `dimension` coordinates and a context with `outputs_per_input` numbers for each coordinate.
     pub fn new(
         name: impl Into<String>,
-        dimension: usize,
+        [dimension, context]: [usize; 2],
         hidden: &[usize],
         outputs_per_input: usize,
         activation: Activation,
@@ -39,13 +41,13 @@ impl MaskedNetwork {
     ) -> Self {
         let shape = Feedforward {
             input: dimension,
-            context: 0,
+            context,
             hidden: hidden.to_vec(),
             output: dimension * outputs_per_input,
             activation,
             residual: false,
         };
-        let degrees = degrees(dimension, hidden, outputs_per_input);
+        let degrees = degrees([dimension, context], hidden, outputs_per_input);
         let network = Network::new(name, shape.clone(), seed, stream, true).masked(masks(&degrees));
         Self { network, shape, outputs_per_input, degrees: degrees.into(), stages: PackedStages::default() }
     }
@@ -66,35 +68,49 @@ impl MaskedNetwork {
         self.network.weights_mut()
     }
 
-    /// The numbers for every coordinate, `[rows, dimension * outputs_per_input]`.
-    pub fn apply(&self, x: Tensor<2>) -> Tensor<2> {
-        self.network.apply(x, None)
+    /// The numbers for every coordinate, `[rows, dimension * outputs_per_input]`; the context is `[rows, context]` or
+    /// `[1, context]`.
+    pub fn apply(&self, x: Tensor<2>, context: Option<Tensor<2>>) -> Tensor<2> {
+        self.network.apply(x, context)
     }
 
     /// Finds `u` with `h(u_i; theta_i(u_<i)) = v_i`, and the log-determinant of `v -> u`.
     ///
     /// Untracked weights take the cost of one evaluation; where a gradient is recorded it is [`Self::invert_composed`].
-    pub fn invert(&self, transform: &Transform, v: Tensor<2>) -> (Tensor<2>, Tensor<1>) {
+    pub fn invert(
+        &self,
+        transform: &Transform,
+        v: Tensor<2>,
+        context: Option<Tensor<2>>,
+    ) -> (Tensor<2>, Tensor<1>) {
         if self.weights().is_tracked() || v.is_autodiff() {
-            return self.invert_composed(transform, v);
+            return self.invert_composed(transform, v, context);
         }
         let ([rows, dimension], device) = (v.dims(), v.device());
         let theta = || self.weights().values();
         let shape = &self.shape;
+        let context = context.map_or_else(Vec::new, to_vec);
+        let inputs = [&to_vec(v)[..], &context];
         let (u, log_det) =
-            autoregressive::invert(shape, &self.degrees, &self.stages, theta, *transform, &to_vec(v));
+            autoregressive::invert(shape, &self.degrees, &self.stages, theta, *transform, inputs);
         let log_det = Tensor::from_data(TensorData::new(log_det, [rows]), &device);
         (matrix(u, dimension, &device), log_det)
     }
 
     /// [`Self::invert`] by one evaluation of the whole network per coordinate, differentiable: the oracle of the other.
-    pub fn invert_composed(&self, transform: &Transform, v: Tensor<2>) -> (Tensor<2>, Tensor<1>) {
+    pub fn invert_composed(
+        &self,
+        transform: &Transform,
+        v: Tensor<2>,
+        context: Option<Tensor<2>>,
+    ) -> (Tensor<2>, Tensor<1>) {
         let [rows, dimension] = v.dims();
         let raw_len = self.outputs_per_input;
         let mut u = Tensor::zeros([rows, dimension], &v.device());
         let mut log_det = Tensor::zeros([rows], &v.device());
         for i in 0..dimension {
-            let raw = self.apply(u.clone()).slice([0..rows, i * raw_len..(i + 1) * raw_len]);
+            let raw = self.apply(u.clone(), context.clone());
+            let raw = raw.slice([0..rows, i * raw_len..(i + 1) * raw_len]);
             let (column, ratio) = transform.apply(v.clone().slice([0..rows, i..i + 1]), raw, true);
             u = u.slice_assign([0..rows, i..i + 1], column);
             log_det = log_det + ratio;
@@ -103,12 +119,13 @@ impl MaskedNetwork {
     }
 }
 
-/// Degrees of a plain stack: inputs `1 ..= D`, hidden units in turn `1 ..= max(D - 1, 1)`, outputs that of their input.
-fn degrees(dimension: usize, hidden: &[usize], outputs_per_input: usize) -> Vec<Vec<usize>> {
+/// Degrees of a plain stack: inputs `1 ..= D`, context 0, hidden units in turn `1 ..= max(D - 1, 1)`, outputs that of their input.
+fn degrees([dimension, context]: [usize; 2], hidden: &[usize], outputs_per_input: usize) -> Vec<Vec<usize>> {
     let cycle = dimension.saturating_sub(1).max(1);
     let hidden = hidden.iter().map(|width| (0..*width).map(|unit| 1 + unit % cycle).collect());
     let outputs = (0..dimension * outputs_per_input).map(|output| 1 + output / outputs_per_input).collect();
-    std::iter::once((1..=dimension).collect()).chain(hidden).chain([outputs]).collect()
+    let inputs = (1..=dimension).chain(std::iter::repeat_n(0, context)).collect();
+    std::iter::once(inputs).chain(hidden).chain([outputs]).collect()
 }
 
 /// 0/1 masks of a plain stack, laid out as its weights (biases are never masked): an edge into a hidden unit needs

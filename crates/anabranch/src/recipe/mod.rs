@@ -169,7 +169,7 @@ impl Plan {
     /// If the objective does not fit the rest of the recipe.
     pub fn start(&self) -> Result<Box<dyn Training + '_>> {
         Ok(match self {
-            Self::Chain(plan) => Box::new(plan.start()),
+            Self::Chain(plan) => Box::new(plan.start()?),
             Self::GFlowNet(plan) => match &plan.task {
                 Task::Discrete(task) => Box::new(task.start(plan.recipe.seed)?),
                 Task::Continuous(task) => Box::new(task.start(plan.recipe.seed)?),

@@ -7,13 +7,13 @@ use serde_json::{Map, Value};
 use super::pictures::square;
 use super::{Density, Frame, ImageShape, Logged, Reference, Summary, flow};
 use crate::array::weights::to_vec;
-use crate::error::{Error, Problem, Result};
+use crate::chain::Given;
+use crate::error::{Error, Failure, Problem, Result};
 use crate::plot::Point;
 use crate::policy::ContinuousActions;
 use crate::recipe::gflownet::{FlowTask, Task};
 use crate::recipe::{ChainPlan, GFlowNetPlan, Plan, TargetData};
 use crate::rng::{Address, Noise, Purpose};
-use crate::run::gflownet::fatal;
 use crate::run::{Run, Silent};
 use crate::target::Target;
 
@@ -94,7 +94,7 @@ fn points(plan: &GFlowNetPlan, task: &FlowTask<ContinuousActions>, summary: Summ
             let states: Vec<f32> =
                 points.chunks_exact(2).flat_map(|point| point.iter().chain(&rest).copied()).collect();
             let mut out = vec![f64::NEG_INFINITY; points.len() / 2];
-            task.reward.log_rewards(&states, &[], &mut out).map_err(fatal)?;
+            task.reward.log_rewards(&states, &[], &mut out).map_err(Failure::into_error)?;
             Ok(out)
         };
         Some(density(log_reward, &shown)?)
@@ -142,7 +142,9 @@ fn chain(run: &Run, plan: &ChainPlan, result: &Value) -> Result<Summary> {
     };
     let model = plan.model.with_weights(&run.trained(&Silent)?.vectors);
     let noise = plan.sampling_noise();
-    let frames = recipe.sampler.trajectory(&model, PATHS, PLACES, &noise);
+    let given = Given::nothing();
+    let frames = recipe.sampler.trajectory(&model, PATHS, PLACES, &given, &noise);
+    let frames = frames.map_err(Failure::into_error)?;
     let trajectory = frames.into_iter().map(|(place, state)| {
         let dimension = state.dims()[1];
         Frame { place, dimension, values: to_vec(state) }
@@ -168,7 +170,7 @@ fn range<'a>(values: impl Iterator<Item = &'a f32>) -> (f32, f32) {
 fn of_energy(energy: &dyn Target) -> impl Fn(&[f32]) -> Result<Vec<f64>> {
     |points| {
         let mut out = vec![f64::NEG_INFINITY; points.len() / 2];
-        energy.log_rewards(points, &[], &mut out).map_err(fatal)?;
+        energy.log_rewards(points, &[], &mut out).map_err(Failure::into_error)?;
         Ok(out)
     }
 }

@@ -8,12 +8,14 @@ use serde_json::{Map, Value, json};
 
 use super::measures::{PATHS, insert_bound, insert_evidence, insert_modes};
 use super::{Observer, insert, watched};
+use crate::chain::Given;
 use crate::data::{Format, write_samples};
-use crate::error::{Error, Result};
+use crate::error::{Error, Failure, Result};
 use crate::estimate::baseline::{gaussian_nll, histogram_nll};
-use crate::estimate::likelihood::{Bound, bits_per_dim, nll_observed};
+use crate::estimate::likelihood::{Bound, bits_per_dim, row_nlls_observed};
 use crate::estimate::paths::{backward_weights, forward_weights};
 use crate::estimate::{evidence, forward_ess, upper_bound};
+use crate::math::Estimate;
 use crate::metric::features::Features;
 use crate::metric::{MetricOptions, Points, sample_metrics_in};
 use crate::model::Model;
@@ -52,16 +54,18 @@ pub(super) fn evaluate(
             if recipe.evaluation.importance_samples > 0 {
                 let bound = Bound::Importance(recipe.evaluation.importance_samples);
                 let seen = watched(observer, "importance", test.len() / dimension);
-                let score = nll_observed(model, test, bound, &noise, &seen).ok_or(Error::Interrupted)?;
-                insert(&mut metrics, "nll_importance", score);
+                let rows = row_nlls_observed(model, test, &Given::nothing(), bound, &noise, &seen);
+                let rows = rows.map_err(Failure::into_error)?.ok_or(Error::Interrupted)?;
+                insert(&mut metrics, "nll_importance", Estimate::mean(&rows));
             }
         }
         TargetData::Energy(energy) => {
             let frozen = model.frozen();
             let paths = recipe.evaluation.paths;
             let seen = watched(observer, "forward paths", paths);
-            let weights = forward_weights(&frozen, energy.as_ref(), paths, &noise, &seen)
-                .map_err(super::gflownet::fatal)?;
+            let none = Given::nothing();
+            let weights = forward_weights(&frozen, energy.as_ref(), paths, &none, &noise, &seen)
+                .map_err(Failure::into_error)?;
             let found = evidence(&weights.ok_or(Error::Interrupted)?);
             insert(&mut metrics, "elbo", found.elbo);
             insert(&mut metrics, "log_z", found.log_z);
@@ -72,8 +76,8 @@ pub(super) fn evaluate(
             let address = Noise::new(recipe.seed, Purpose::Target).at(Address::EXACT_PATHS);
             if let Some(rows) = energy.draw(paths, &address) {
                 let seen = watched(observer, "backward paths", paths);
-                let backward = backward_weights(&frozen, energy.as_ref(), &rows, &noise, &seen);
-                let backward = backward.map_err(super::gflownet::fatal)?.ok_or(Error::Interrupted)?;
+                let backward = backward_weights(&frozen, energy.as_ref(), &rows, &none, &noise, &seen);
+                let backward = backward.map_err(Failure::into_error)?.ok_or(Error::Interrupted)?;
                 insert(&mut metrics, "eubo", upper_bound(&backward));
                 metrics.insert("forward_ess".to_owned(), json!(forward_ess(&backward)));
             }
@@ -82,8 +86,9 @@ pub(super) fn evaluate(
     let address = plan.sampling_noise();
     let start = Instant::now();
     let seen = watched(observer, "samples", recipe.evaluation.samples);
-    let samples = recipe.sampler.sample_observed(model, recipe.evaluation.samples, &address, &seen);
-    let samples = samples.ok_or(Error::Interrupted)?;
+    let none = Given::nothing();
+    let samples = recipe.sampler.sample_observed(model, recipe.evaluation.samples, &none, &address, &seen);
+    let samples = samples.map_err(Failure::into_error)?.ok_or(Error::Interrupted)?;
     let seconds = start.elapsed().as_secs_f64();
     metrics.insert("seconds_per_sample".to_owned(), json!(seconds / recipe.evaluation.samples as f64));
     if let TargetData::Energy(energy) = &plan.data {
@@ -116,14 +121,17 @@ pub(super) fn measures(plan: &ChainPlan, scored: &Trained, score: f64) -> Map<St
         }
         TargetData::Energy(energy) => {
             let model = plan.model.with_weights(&scored.vectors[..plan.model.weights().len()]);
-            let noise = plan.validation_noise();
+            let (noise, none) = (plan.validation_noise(), Given::nothing());
             // What the target does not answer now is no point of a curve; training meets what it will not answer at all.
-            if let Ok(Some(weights)) = forward_weights(&model, energy.as_ref(), PATHS, &noise, &|_| true) {
+            if let Ok(Some(weights)) =
+                forward_weights(&model, energy.as_ref(), PATHS, &none, &noise, &|_| true)
+            {
                 insert_evidence(&mut found, evidence(&weights), energy.log_z(&[]));
             }
             let address = noise.purpose(Purpose::Target);
             if let Some(rows) = energy.draw(PATHS, &address)
-                && let Ok(Some(weights)) = backward_weights(&model, energy.as_ref(), &rows, &noise, &|_| true)
+                && let Ok(Some(weights)) =
+                    backward_weights(&model, energy.as_ref(), &rows, &none, &noise, &|_| true)
             {
                 insert_bound(&mut found, upper_bound(&weights));
             }
@@ -153,8 +161,9 @@ fn likelihoods(
     for (nll, bits, bound, task) in ways {
         let Some(bound) = bound else { continue };
         let seen = watched(observer, task, rows.len() / plan.dimension());
-        let score = nll_observed(model, rows, bound, &plan.evaluation_noise(), &seen);
-        let score = score.ok_or(Error::Interrupted)?;
+        let none = Given::nothing();
+        let found = row_nlls_observed(model, rows, &none, bound, &plan.evaluation_noise(), &seen);
+        let score = Estimate::mean(&found.map_err(Failure::into_error)?.ok_or(Error::Interrupted)?);
         insert(metrics, nll, score);
         if plan.recipe.target.levels() > 0 {
             insert(metrics, bits, bits_per_dim(score, plan.dimension()));
@@ -216,7 +225,6 @@ fn sample_metrics(plan: &ChainPlan, samples: &[f32]) -> Result<Option<Map<String
 mod tests {
     use super::*;
     use crate::estimate::likelihood::row_nlls;
-    use crate::math::Estimate;
     use crate::recipe::{Override, Plan, named, read};
     use crate::run::{Ending, Run, Silent};
     use crate::target::toy;
@@ -277,12 +285,21 @@ mod tests {
                     TargetData::Rows(_) => {
                         // More rows of the same law than the few that there are to learn from.
                         let fresh = toy::sample("moons", 2000, 77);
-                        let nlls = row_nlls(&model, &fresh, plan.bound(&model), &plan.evaluation_noise());
+                        let nlls = row_nlls(
+                            &model,
+                            &fresh,
+                            &Given::nothing(),
+                            plan.bound(&model),
+                            &plan.evaluation_noise(),
+                        );
+                        let nlls = nlls.unwrap();
                         nlls.iter().map(|nll| -nll).collect()
                     }
                     TargetData::Energy(energy) => {
                         let noise = plan.evaluation_noise();
-                        forward_weights(&model, energy.as_ref(), 4000, &noise, &|_| true).unwrap().unwrap()
+                        forward_weights(&model, energy.as_ref(), 4000, &Given::nothing(), &noise, &|_| true)
+                            .unwrap()
+                            .unwrap()
                     }
                 }
             };
@@ -338,7 +355,8 @@ mod tests {
         let plan = plan_of(&run);
         let model = plan.model.with_weights(&run.trained(&Silent).unwrap().vectors);
         let TargetData::Rows(data) = &plan.data else { panic!("moons are data") };
-        let path = Estimate::mean(&row_nlls(&model, &data.test, Bound::Path, &plan.validation_noise()));
+        let path = row_nlls(&model, &data.test, &Given::nothing(), Bound::Path, &plan.validation_noise());
+        let path = Estimate::mean(&path.unwrap());
         std::fs::remove_dir_all(&run.directory).unwrap();
         let number = |name: &str| metrics[name].as_f64().unwrap();
         let error = path.error.hypot(number("nll_se"));

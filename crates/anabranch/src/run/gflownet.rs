@@ -19,7 +19,7 @@ use super::measures::{PATHS, insert_bound, insert_evidence, insert_modes};
 use super::{Observer, insert, watched};
 use crate::data::{Format, write_samples};
 use crate::environment::Cell;
-use crate::error::{Error, Result};
+use crate::error::{Failure, Result};
 use crate::estimate::trajectories::{Found, backward_rollout, forward_rollout};
 use crate::estimate::{evidence, forward_ess, upper_bound};
 use crate::math::log_sum_exp;
@@ -29,7 +29,6 @@ use crate::policy::{Actions, Number, Policy};
 use crate::recipe::GFlowNetPlan;
 use crate::recipe::gflownet::{FlowTask, Task};
 use crate::rng::{Noise, Purpose};
-use crate::target::Failure;
 use crate::train::Trained;
 use exact::Exact;
 
@@ -304,13 +303,5 @@ fn walked_under<P: Policy>(
     let evaluator = task.model.network.with(&trained.vectors[0]);
     let reward = task.reward.as_ref();
     forward_rollout(&task.model.policy, evaluator.as_ref(), reward, conditions, count, noise, seen)
-        .map_err(fatal)
-}
-
-/// A failure of the reward where none can be passed over.
-pub(crate) fn fatal(failure: Failure) -> Error {
-    match failure {
-        Failure::Stop(error) => error,
-        Failure::Skip(detail) => Error::Numeric { step: 0, term: "the reward".to_owned(), detail },
-    }
+        .map_err(Failure::into_error)
 }

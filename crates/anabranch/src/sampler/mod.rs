@@ -5,7 +5,8 @@ pub mod back_and_forth;
 use rayon::prelude::*;
 
 use crate::array::weights::to_vec;
-use crate::chain::{Chain, State};
+use crate::chain::{Chain, Given, State};
+use crate::error::Failure;
 use crate::model::Model;
 use crate::model::ode::Divergence;
 use crate::model::schedule::Level;
@@ -58,37 +59,63 @@ impl Sampler {
         }
     }
 
-    /// `rows` samples, row-major. Row `i` depends on the seed and `i` alone: on neither chunks nor threads.
-    pub fn sample(&self, model: &Model, rows: usize, noise: &Noise) -> Vec<f32> {
-        self.sample_observed(model, rows, noise, &|_| true).expect("nobody asks to stop")
+    /// `rows` samples, row-major, each under its condition. Row `i` depends on the seed, `i` and its condition alone: on neither
+    /// chunks nor threads.
+    ///
+    /// # Errors
+    /// If a kernel fails.
+    pub fn sample(
+        &self,
+        model: &Model,
+        rows: usize,
+        given: &Given,
+        noise: &Noise,
+    ) -> Result<Vec<f32>, Failure> {
+        let all = self.sample_observed(model, rows, given, noise, &|_| true)?;
+        Ok(all.expect("nobody asks to stop"))
     }
 
     /// [`Sampler::sample`], telling `seen` the rows of every finished chunk; `None` where `seen` answered that this is
     /// enough.
+    ///
+    /// # Errors
+    /// If a kernel fails.
     pub fn sample_observed(
         &self,
         model: &Model,
         rows: usize,
+        given: &Given,
         noise: &Noise,
         seen: &(dyn Fn(usize) -> bool + Sync),
-    ) -> Option<Vec<f32>> {
+    ) -> Result<Option<Vec<f32>>, Failure> {
         let model = model.frozen();
         let chain = self.chain(&model);
         let starts: Vec<usize> = (0..rows).step_by(CHUNK).collect();
-        let draw = |start: &usize| -> Option<Vec<f32>> {
+        let draw = |start: &usize| -> Result<Option<Vec<f32>>, Failure> {
             let count = CHUNK.min(rows - start);
             let address = noise.from_row(*start);
-            let samples = to_vec(chain.sample(count, &address));
-            seen(count).then_some(samples)
+            let samples = to_vec(chain.sample(count, &given.range(*start, count), &address)?);
+            Ok(seen(count).then_some(samples))
         };
-        starts.par_iter().map(draw).collect::<Option<Vec<_>>>().map(|chunks| chunks.concat())
+        let chunks: Result<Vec<_>, Failure> = starts.par_iter().map(draw).collect();
+        Ok(chunks?.into_iter().collect::<Option<Vec<_>>>().map(|chunks| chunks.concat()))
     }
 
     /// The states of `rows` paths at about `frames` times from the source to the target, with their place in the
     /// chain from 0 to 1.
     ///
     /// States of other dimension than the target's (latent ones) are included as they are.
-    pub fn trajectory(&self, model: &Model, rows: usize, frames: usize, noise: &Noise) -> Vec<(f64, State)> {
+    ///
+    /// # Errors
+    /// If a kernel fails.
+    pub fn trajectory(
+        &self,
+        model: &Model,
+        rows: usize,
+        frames: usize,
+        given: &Given,
+        noise: &Noise,
+    ) -> Result<Vec<(f64, State)>, Failure> {
         let model = model.frozen();
         let chain = self.chain(&model);
         let last = chain.transitions.len();
@@ -96,11 +123,11 @@ impl Sampler {
         let wanted: Vec<usize> =
             (0..frames).map(|frame| (frame * last + (frames - 1) / 2) / (frames - 1)).collect();
         let mut states = Vec::new();
-        chain.sample_observed(rows, noise, |index, state| {
+        chain.sample_observed(rows, given, noise, |index, state| {
             if wanted.contains(&index) {
                 states.push((index as f64 / last as f64, state.clone()));
             }
-        });
-        states
+        })?;
+        Ok(states)
     }
 }

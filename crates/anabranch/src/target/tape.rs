@@ -10,27 +10,28 @@ use burn::tensor::{DType, Tensor, TensorData};
 
 use super::{Failure, Target};
 use crate::array::weights::{matrix, to_vec};
-use crate::chain::{LogWeight, State, double};
+use crate::chain::{Given, LogWeight, State, double};
 use crate::error::Problem;
 
 /// The most coordinates of a point that a message names.
 const NAMED: usize = 8;
 
-/// `log R(x)` of each row of `x`, `[batch]`, nats, f64; where `x` is on a tape, differentiable (once) in `x`.
+/// `log R(x)` of each row of `x` under the condition that is given, `[batch]`, nats, f64; where `x` is on a tape, differentiable (once) in `x`.
 ///
 /// # Errors
 /// As [`Target::log_rewards`]. [`Failure::Stop`] if `x` is on a tape and the target has no scores; if at a finite point `log R` or
 /// its gradient is NaN, R is infinite, or on a tape R is 0, which has no gradient, although the target calls itself
 /// [positive](Target::positive_everywhere).
-pub fn log_density(target: &dyn Target, x: &State) -> Result<LogWeight, Failure> {
+pub fn log_density(target: &dyn Target, x: &State, given: &Given) -> Result<LogWeight, Failure> {
     let [rows, columns] = x.dims();
     let points = to_vec(x.clone());
+    let conditions = given.each(rows);
     let mut values = vec![0.0; rows];
     let mut scores = vec![0.0; if x.is_tracked() { rows * columns } else { 0 }];
     if x.is_tracked() {
-        target.log_rewards_with_scores(&points, &[], &mut values, &mut scores)?;
+        target.log_rewards_with_scores(&points, &conditions, &mut values, &mut scores)?;
     } else {
-        target.log_rewards(&points, &[], &mut values)?;
+        target.log_rewards(&points, &conditions, &mut values)?;
     }
     check(target, &points, &values, &scores)?;
     let (device, data) = (x.device(), TensorData::new(values, [rows]));
@@ -82,7 +83,7 @@ mod tests {
         let device = if tape { Device::flex().autodiff() } else { Device::flex() };
         let x = matrix(points.to_vec(), 2, &device);
         let x = if tape { x.require_grad() } else { x };
-        let found = log_density(&target, &x).map_err(|failure| match failure {
+        let found = log_density(&target, &x, &Given::nothing()).map_err(|failure| match failure {
             Failure::Stop(error) if error.is_input() => error.to_string(),
             other => panic!("{other:?}"),
         })?;

@@ -16,7 +16,7 @@ use super::learner::{Learner, Player, Rule};
 use super::{Trainer, TrainingRecipe};
 use crate::array::scratch;
 use crate::array::weights::{Weights, matrix, to_vec_f64};
-use crate::chain::{Paths, Reference, Slopes, State};
+use crate::chain::{Given, Paths, Reference, Slopes, State};
 use crate::error::{Failure, Result};
 use crate::model::path::{Path, States};
 use crate::model::state_flow::StateFlow;
@@ -35,6 +35,8 @@ pub enum Ends<'a> {
         rows: &'a [f32],
         /// Numbers of a row.
         columns: usize,
+        /// The condition of each row.
+        given: &'a Given,
     },
     /// At points of a target, or at exact samples of it.
     Target(&'a dyn Target),
@@ -78,19 +80,25 @@ pub struct ChainLearner<'a> {
     slopes: Slopes,
     /// The paths of the step, where they are learned from again.
     states: Option<States>,
+    /// The conditions of the step's paths.
+    given: Given,
     log_reward: Vec<f64>,
     detail: String,
 }
 
 impl<'a> Trainer<ChainLearner<'a>> {
     /// A run at its first step; data-dependent initial values are set from the first rows.
-    pub fn new(mut task: ChainTask<'a>) -> Self {
-        if let Ends::Rows { rows, columns } = &task.ends {
+    ///
+    /// # Errors
+    /// If a kernel fails.
+    pub fn new(mut task: ChainTask<'a>) -> Result<Self, Failure> {
+        if let Ends::Rows { rows, columns, given } = &task.ends {
             let count = rows.len() / columns;
-            let first = rows[..count.min(2048) * columns].to_vec();
+            let count = count.min(2048);
+            let first = rows[..count * columns].to_vec();
             let noise = Noise::new(task.seed, Purpose::Weights);
             let x = matrix(first, *columns, &task.model.device());
-            task.model.initialise(x, &noise);
+            task.model.initialise(x, &given.range(0, count), &noise)?;
         }
         let (training, optimizer, seed) = (task.training.clone(), task.optimizer.clone(), task.seed);
         let needs = task.objective.needs();
@@ -103,12 +111,13 @@ impl<'a> Trainer<ChainLearner<'a>> {
             paths: Paths::default(),
             slopes: Slopes::default(),
             states: None,
+            given: Given::nothing(),
             log_reward: Vec::new(),
             detail: String::new(),
         };
         let mut trainer = Trainer::start(learner, training, optimizer, seed);
         trainer.learner_mut().track();
-        trainer
+        Ok(trainer)
     }
 }
 
@@ -129,14 +138,14 @@ impl ChainLearner<'_> {
         self.task.model.weights().len() + usize::from(self.task.flow.is_some())
     }
 
-    /// The batch of step `step`: the next rows of an endless sequence of permutations, or fresh exact samples.
-    fn batch(&mut self, step: u64) -> Vec<f32> {
+    /// The batch of step `step`, with its conditions: the next rows of an endless sequence of permutations, or fresh exact samples.
+    fn batch(&mut self, step: u64) -> (Vec<f32>, Given) {
         let batch = self.task.training.batch;
         let noise = Noise::new(self.task.seed, Purpose::Data);
         match &self.task.ends {
-            Ends::Rows { rows: data, columns } => {
+            Ends::Rows { rows: data, columns, given } => {
                 let rows = (data.len() / columns) as u64;
-                let mut out = Vec::with_capacity(batch * columns);
+                let (mut out, mut numbers) = (Vec::with_capacity(batch * columns), Vec::new());
                 for index in step * batch as u64..(step + 1) * batch as u64 {
                     let (epoch, place) = (index / rows, (index % rows) as usize);
                     if self.order.as_ref().is_none_or(|(known, _)| *known != epoch) {
@@ -144,12 +153,13 @@ impl ChainLearner<'_> {
                     }
                     let row = self.order.as_ref().map_or(0, |(_, order)| order[place]);
                     out.extend_from_slice(&data[row * columns..(row + 1) * columns]);
+                    numbers.push(row as u32);
                 }
-                out
+                (out, given.select(&numbers))
             }
             Ends::Target(target) => {
                 let noise = self.noise(Purpose::Target, step, batch);
-                target.draw(batch, &noise).unwrap_or_default()
+                (target.draw(batch, &noise).unwrap_or_default(), Given::nothing())
             }
         }
     }
@@ -165,16 +175,17 @@ impl ChainLearner<'_> {
         let noise = self.noise(Purpose::Backward, step, batch);
         Ok(match (self.needs.drawn, &self.task.ends) {
             (Drawn::Backward { samples, local }, _) => {
-                let rows = self.batch(step);
+                let (rows, given) = self.batch(step);
                 let model = &self.task.model;
                 let x = matrix(rows, model.dimension(), &model.device());
                 let noise = self.noise(Purpose::Backward, step, batch * samples);
-                let path = Path::backward(model, repeated(x, samples), &noise, local.then_some(Goal::Loss));
+                let (x, given) = (repeated(x, samples), given.repeat(samples));
+                let path = Path::backward(model, x, &given, &noise, local.then_some(Goal::Loss))?;
                 path.numbers(vec![0.0; batch * samples], &mut self.paths);
                 path
             }
             (Drawn::Forward, Ends::Target(target)) if self.needs.through_states => {
-                let path = Path::forward(&self.task.model, *target, batch, &noise)?;
+                let path = Path::forward(&self.task.model, *target, batch, &self.given, &noise)?;
                 let log_reward =
                     path.log_reward.clone().map_or_else(Vec::new, |log| to_vec_f64(log.detach()));
                 path.numbers(log_reward, &mut self.paths);
@@ -182,22 +193,22 @@ impl ChainLearner<'_> {
             }
             (Drawn::Forward, Ends::Target(target)) => {
                 if epoch == 0 {
-                    let states = States::draw(&self.task.model.frozen(), batch, &noise);
-                    self.log_reward = to_vec_f64(log_density(*target, states.end())?);
+                    let states = States::draw(&self.task.model.frozen(), batch, &self.given, &noise)?;
+                    self.log_reward = to_vec_f64(log_density(*target, states.end(), &self.given)?);
                     self.states = Some(states);
                 }
-                self.score_states(&noise.purpose(Purpose::Backward), epoch, log_z)
+                self.score_states(&noise.purpose(Purpose::Backward), epoch, log_z)?
             }
             (Drawn::Forward, Ends::Rows { .. }) => unreachable!("plans are checked: data have no log R"),
         })
     }
 
     /// Scores the states that were drawn, asks for flows and for what other weights say.
-    fn score_states(&mut self, noise: &Noise, epoch: u64, log_z: f64) -> Path {
+    fn score_states(&mut self, noise: &Noise, epoch: u64, log_z: f64) -> Result<Path, Failure> {
         let states = self.states.as_ref().expect("the first epoch draws them");
-        let (mut path, before) = Path::scored(&self.task.model, states, noise);
+        let (mut path, before) = Path::scored(&self.task.model, states, &self.given, noise)?;
         if let Some(flow) = &self.task.flow {
-            path.flow = flow.log_flows(&before);
+            path.flow = flow.log_flows(&before, &self.given);
         }
         path.numbers(self.log_reward.clone(), &mut self.paths);
         let paths = &mut self.paths;
@@ -222,14 +233,14 @@ impl ChainLearner<'_> {
             }
             ReferenceKind::Prior { .. } => {
                 let prior = self.task.prior.as_ref().expect("plans are checked");
-                let (theirs, _) = Path::scored(prior, states, noise);
+                let (theirs, _) = Path::scored(prior, states, &self.given, noise)?;
                 let mut numbers = Paths::default();
                 theirs.numbers(self.log_reward.clone(), &mut numbers);
                 paths.reference = Some(Reference { forward: numbers.forward, ..Reference::default() });
             }
             ReferenceKind::Target { .. } => {
                 let follower = self.follower.as_ref().expect("objectives with a target network have flows");
-                let theirs = Path { flow: follower.log_flows(&before), ..path.clone() };
+                let theirs = Path { flow: follower.log_flows(&before, &self.given), ..path.clone() };
                 let mut numbers = Paths::default();
                 theirs.numbers(self.log_reward.clone(), &mut numbers);
                 let (forward, flow) = (numbers.forward, numbers.flow);
@@ -237,7 +248,7 @@ impl ChainLearner<'_> {
             }
             ReferenceKind::None => paths.reference = None,
         }
-        path
+        Ok(path)
     }
 
     fn loss(&mut self, step: u64, epoch: u64, log_z: f64) -> Result<(f64, Option<Tensor<1>>), Failure> {

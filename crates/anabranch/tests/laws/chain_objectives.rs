@@ -27,8 +27,8 @@ fn at_rest() -> Vec<(ObjectiveRecipe, std::sync::Arc<dyn PathObjective>)> {
 
 /// The numbers of the paths through given states, with their flows.
 fn scored(model: &Model, flow: &StateFlow, states: &States, log_reward: &[f64], paths: &mut Paths) -> Path {
-    let (mut path, before) = Path::scored(model, states, &noise(91));
-    path.flow = flow.log_flows(&before);
+    let (mut path, before) = Path::scored(model, states, NOTHING, &noise(91)).unwrap();
+    path.flow = flow.log_flows(&before, NOTHING);
     path.numbers(log_reward.to_vec(), paths);
     let rows = path.forward.len() + 1;
     (0..log_reward.len()).for_each(|b| paths.flow[b * rows] = 0.3);
@@ -45,9 +45,9 @@ fn pulled_gradients_agree_with_differences() {
     // Of one segment and one dimension, as state flows are; that of others by other objectives: `gradients`.
     let smooth = ["flow", "ddpm-noise", "ddpm-velocity", "vdm-signal", "vdm-score"];
     for (name, mut model) in continuous_models(4).into_iter().filter(|(name, _)| smooth.contains(name)) {
-        let states = States::draw(&model, 12, &noise(90));
-        let log_reward = to_vec_f64(log_density(&target, states.end()).expect("a density"));
-        let mut flow = StateFlow::new(4, &[8], Activation::Tanh, 5);
+        let states = States::draw(&model, 12, NOTHING, &noise(90)).unwrap();
+        let log_reward = to_vec_f64(log_density(&target, states.end(), NOTHING).expect("a density"));
+        let mut flow = StateFlow::new([4, 0], &[8], Activation::Tanh, 5);
         stir([flow.weights_mut()], 0.3);
         for (recipe, objective) in at_rest() {
             let loss = |model: &Model, flow: &StateFlow| {
@@ -98,9 +98,9 @@ fn chain_objectives_are_zero_at_the_exact_solution() {
     let target = DiagonalGaussian { mean: vec![1.0, -2.0], std: vec![0.5, 3.0], log_z: 0.3 };
     let flow = Flow::new(2, vec![Box::new(Standardise::new(vec![1.0, -2.0], vec![0.5, 3.0]))]);
     let model = Model::new(vec![Box::new(flow)]);
-    let states = States::draw(&model, 40, &noise(92));
-    let log_reward = to_vec_f64(log_density(&target, states.end()).expect("a density"));
-    let flows = StateFlow::new(2, &[4], Activation::Relu, 1);
+    let states = States::draw(&model, 40, NOTHING, &noise(92)).unwrap();
+    let log_reward = to_vec_f64(log_density(&target, states.end(), NOTHING).expect("a density"));
+    let flows = StateFlow::new([2, 0], &[4], Activation::Relu, 1);
     for (recipe, objective) in at_rest() {
         let mut paths = Paths::default();
         scored(&model, &flows, &states, &log_reward, &mut paths);

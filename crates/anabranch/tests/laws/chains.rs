@@ -5,7 +5,7 @@ use super::targets::{Points, points};
 
 /// `log w` of forward paths.
 fn forward(model: &Model, target: &dyn Target, rows: usize, noise: &Noise) -> Vec<f64> {
-    to_vec_f64(forward_log_weights(model, target, rows, noise).expect("a density"))
+    to_vec_f64(forward_log_weights(model, target, rows, NOTHING, noise).expect("a density"))
 }
 
 /// The chains that reach the target of law 2 well enough for it to have power, of all in [`continuous_models`].
@@ -31,8 +31,8 @@ fn law_2_jarzynski() {
         // The other side of the sandwich, which no chain can fail to cover.
         let rows = target.draw(20_000, &noise(8).purpose(Purpose::Target)).expect("exact sampler");
         let x = matrix(rows, 4, &Device::flex());
-        let reward = log_density(&target, &x).expect("a density");
-        let backward = to_vec_f64(reward - model.chain().encode(x, &noise(9)).log_weight);
+        let reward = log_density(&target, &x, NOTHING).expect("a density");
+        let backward = to_vec_f64(reward - model.chain().encode(x, NOTHING, &noise(9)).unwrap().log_weight);
         let upper = Estimate::mean(&backward);
         assert!(upper.value >= exact - 4.0 * upper.error, "{name}: {upper:?}");
     }
@@ -51,9 +51,9 @@ fn scored_paths_have_the_weights_of_generated_ones() {
             if tracked {
                 model.track();
             }
-            let states = States::draw(&model.frozen(), 50, &noise(41));
-            let generated = to_vec_f64(-model.chain().generate(50, &noise(41)).log_weight);
-            let scored = to_vec_f64(Path::scored(&model, &states, &noise(42)).0.total());
+            let states = States::draw(&model.frozen(), 50, NOTHING, &noise(41)).unwrap();
+            let generated = to_vec_f64(-model.chain().generate(50, NOTHING, &noise(41)).unwrap().log_weight);
+            let scored = to_vec_f64(Path::scored(&model, &states, NOTHING, &noise(42)).unwrap().0.total());
             let size = generated.iter().fold(1.0, |size: f64, value| size.max(value.abs()));
             let difference = largest_difference(&generated, &scored);
             assert!(size > 1.5 && difference < 2e-4 * size, "{name}: {difference} of {size}");
@@ -67,10 +67,10 @@ fn path_terms_add_up() {
     let vae = Model::new(vec![Box::new(vae(ObservationModel::Gaussian, 4, &[3, 2]))]);
     let x = states(30, 4, 1.0, 43);
     let address = noise(44);
-    let terms = Path::backward(&vae, x.clone(), &address, Some(Goal::Bound));
+    let terms = Path::backward(&vae, x.clone(), NOTHING, &address, Some(Goal::Bound)).unwrap();
     assert_eq!((terms.forward.len(), terms.backward.len()), (3, 2));
     let total = to_vec_f64(terms.total());
-    let chain = to_vec_f64(vae.chain().encode(x, &address).log_weight);
+    let chain = to_vec_f64(vae.chain().encode(x, NOTHING, &address).unwrap().log_weight);
     assert!(largest_difference(&total, &chain) < 1e-3, "{total:?} {chain:?}");
 }
 
@@ -79,14 +79,14 @@ fn path_terms_add_up() {
 fn law_7_addressable_noise() {
     for (name, model) in continuous_models(4) {
         let address = Noise::new(9, Purpose::Source);
-        let all = to_vec(model.chain().sample(300, &address));
-        let tail = to_vec(model.chain().sample(40, &address.from_trajectory(260)));
+        let all = to_vec(model.chain().sample(300, NOTHING, &address).unwrap());
+        let tail = to_vec(model.chain().sample(40, NOTHING, &address.from_trajectory(260)).unwrap());
         for (a, b) in all[260 * 4..].iter().zip(&tail) {
             assert!((a - b).abs() <= 1e-3 * a.abs().max(1.0), "{name}: {a} and {b}");
         }
         let with_threads = |threads: usize| {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("a pool");
-            pool.install(|| Sampler::Ancestral.sample(&model, 300, &address))
+            pool.install(|| Sampler::Ancestral.sample(&model, 300, NOTHING, &address).unwrap())
         };
         let one = with_threads(1);
         assert_eq!(one, with_threads(2), "{name}");
@@ -101,7 +101,7 @@ fn every_weight_learns() {
         model.track();
         let x = states(64, 4, 1.0, 70).to_device(&model.device());
         let x = Tensor::<2>::from_data(x.into_data(), &model.device());
-        let loss = -Path::backward(&model, x, &noise(71), Some(Goal::Loss)).total().mean();
+        let loss = -Path::backward(&model, x, NOTHING, &noise(71), Some(Goal::Loss)).unwrap().total().mean();
         let mut gradients = loss.backward();
         for weights in model.weights() {
             let gradient = weights
@@ -124,14 +124,14 @@ fn untrained_chains_bracket_log_z() {
             continue;
         };
         let samples = matrix(samples, dimension, &Device::flex());
-        let reward = log_density(target.as_ref(), &samples).expect("a density");
+        let reward = log_density(target.as_ref(), &samples, NOTHING).expect("a density");
         for (name, model) in continuous_models(dimension) {
             let log_weights = forward(&model, target.as_ref(), rows, &noise(80));
             let lower = Estimate::mean(&log_weights);
             // A path into the funnel's neck may weigh nothing at all: then the mean is -inf, which is below.
             let below = lower.value == f64::NEG_INFINITY || lower.value <= exact + 4.0 * lower.error;
             assert!(below, "{name} on {target:?}: {lower:?} above {exact}");
-            let encoded = model.chain().encode(samples.clone(), &noise(82)).log_weight;
+            let encoded = model.chain().encode(samples.clone(), NOTHING, &noise(82)).unwrap().log_weight;
             let upper = Estimate::mean(&to_vec_f64(reward.clone() - encoded));
             let above = upper.value == f64::INFINITY || upper.value >= exact - 4.0 * upper.error;
             assert!(above, "{name} on {target:?}: {upper:?} below {exact}");

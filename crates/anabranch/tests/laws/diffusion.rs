@@ -23,9 +23,11 @@ fn law_6_agreement_of_estimates() {
         let rows = 40_000;
         let row = [0.5, -1.2, 0.1].repeat(rows);
         let x = matrix(row, 3, &Device::flex());
-        let local = model.segments()[0].local(&x, &noise(31), Goal::Bound).expect("a diffusion has one");
+        let local =
+            model.segments()[0].local(&x, NOTHING, &noise(31), Goal::Bound).expect("a diffusion has one");
         let local = Estimate::mean(&doubles(local));
-        let path = Estimate::mean(&to_vec_f64(model.chain().encode(x, &noise(32)).log_weight));
+        let path =
+            Estimate::mean(&to_vec_f64(model.chain().encode(x, NOTHING, &noise(32)).unwrap().log_weight));
         let error = (local.error.powi(2) + path.error.powi(2)).sqrt();
         assert!((local.value - path.value).abs() < 4.0 * error, "{prediction:?}: {local:?} and {path:?}");
         assert!(error < 0.05 * local.value.abs().max(1.0), "{prediction:?}: the check has power");
@@ -44,8 +46,9 @@ fn law_6_agreement_of_estimates_on_integers() {
         let model = Model::new(vec![Box::new(segment)]);
         let rows = 40_000;
         let x = matrix([0.0, 4.0, 1.0].repeat(rows), 3, &Device::flex());
-        let local = Estimate::mean(&to_vec_f64(model.bound(x.clone(), &noise(33))));
-        let path = Estimate::mean(&to_vec_f64(model.chain().encode(x, &noise(34)).log_weight));
+        let local = Estimate::mean(&to_vec_f64(model.bound(x.clone(), NOTHING, &noise(33)).unwrap()));
+        let path =
+            Estimate::mean(&to_vec_f64(model.chain().encode(x, NOTHING, &noise(34)).unwrap().log_weight));
         let error = (local.error.powi(2) + path.error.powi(2)).sqrt();
         assert!((local.value - path.value).abs() < 4.0 * error, "{prediction:?}: {local:?} and {path:?}");
         assert!(error < 0.05 * local.value.abs().max(1.0), "{prediction:?}: the check has power");
@@ -77,7 +80,7 @@ fn law_6_gaussian_data_with_the_exact_denoiser() {
     let data = DiagonalGaussian { mean: vec![0.7, -1.5], std: vec![0.4, 1.3], log_z: 0.0 };
     let rows = 20_000;
     let x = matrix(data.draw(rows, &noise(201).purpose(Purpose::Target)).expect("exact"), 2, &Device::flex());
-    let exact = to_vec_f64(log_density(&data, &x).expect("a density"));
+    let exact = to_vec_f64(log_density(&data, &x, NOTHING).expect("a density"));
     for prediction in PARAMETRISATIONS {
         let mut gaps = Vec::new();
         for levels in [50, 200] {
@@ -86,9 +89,11 @@ fn law_6_gaussian_data_with_the_exact_denoiser() {
             let gap = |values: Vec<f64>| {
                 Estimate::mean(&exact.iter().zip(&values).map(|(e, v)| e - v).collect::<Vec<_>>())
             };
-            let path = gap(to_vec_f64(model.chain().encode(x.clone(), &noise(202)).log_weight));
-            let local = gap(to_vec_f64(model.bound(x.clone(), &noise(203))));
-            let importance = gap(to_vec_f64(model.importance_bound(x.clone(), 8, &noise(204))));
+            let path =
+                gap(to_vec_f64(model.chain().encode(x.clone(), NOTHING, &noise(202)).unwrap().log_weight));
+            let local = gap(to_vec_f64(model.bound(x.clone(), NOTHING, &noise(203)).unwrap()));
+            let importance =
+                gap(to_vec_f64(model.importance_bound(x.clone(), 8, NOTHING, &noise(204)).unwrap()));
             for (name, bound) in [("path", path), ("local", local), ("importance", importance)] {
                 let allowed = 5.0 * bound.error;
                 assert!(
@@ -110,7 +115,7 @@ fn law_6_gaussian_data_with_the_exact_denoiser() {
             prediction.clone(),
             NoiseSchedule::Learned { gamma: LearnedGamma::new("g", -9.0, 12.0, 4, 1), levels: 10 },
         );
-        let local = continuous.segments()[0].local(&x, &noise(205), Goal::ContinuousBound);
+        let local = continuous.segments()[0].local(&x, NOTHING, &noise(205), Goal::ContinuousBound);
         let local = local.expect("simulation-free");
         let local: Vec<f64> = exact.iter().zip(doubles(local)).map(|(e, v)| e - v).collect();
         let local = Estimate::mean(&local);
@@ -126,7 +131,7 @@ fn law_6_samplers_have_the_data_s_law() {
     let moments = |sampler: Sampler, levels: usize| -> Vec<[Estimate; 2]> {
         let model =
             exact_diffusion(Prediction::Velocity, NoiseSchedule::Fixed(log_linear(levels, -9.0, 12.0)));
-        let samples = sampler.sample(&model, rows, &Noise::new(5, Purpose::Source));
+        let samples = sampler.sample(&model, rows, NOTHING, &Noise::new(5, Purpose::Source)).unwrap();
         let column = |c: usize| samples.iter().skip(c).step_by(2).map(|v| f64::from(*v)).collect::<Vec<_>>();
         let moments = |values: Vec<f64>| {
             let mean = Estimate::mean(&values);
@@ -172,7 +177,7 @@ impl Denoiser for Asked {
         2
     }
 
-    fn output(&self, z: &State, time: Tensor<2>, _: &Factors) -> State {
+    fn output(&self, z: &State, time: Tensor<2>, _: &Factors, _: &Given) -> State {
         let mut asked = self.0.lock().expect("no thread panicked");
         let times = to_vec(time);
         let rows = z.dims()[0] / times.len();
@@ -185,9 +190,10 @@ impl Denoiser for Asked {
         z: &State,
         time: Tensor<2>,
         factors: &Factors,
+        given: &Given,
         tangents: &State,
     ) -> (State, State) {
-        (self.output(z, time, factors), tangents.clone() * 0.0)
+        (self.output(z, time, factors, given), tangents.clone() * 0.0)
     }
 
     fn boxed(&self) -> Box<dyn Denoiser> {
@@ -215,9 +221,10 @@ fn every_level_that_sampling_asks_for_is_trained() {
             };
             let model = Model::new(vec![Box::new(segment)]);
             for sampler in [Sampler::Ancestral, Sampler::Ddim { steps: 4, eta: 0.0 }] {
-                sampler.sample(&model, 3, &noise(210));
+                sampler.sample(&model, 3, NOTHING, &noise(210)).unwrap();
                 let sampled = asked.take();
-                let local = model.segments()[0].local(&states(rows, 2, 1.0, 211), &noise(212), Goal::Loss);
+                let local =
+                    model.segments()[0].local(&states(rows, 2, 1.0, 211), NOTHING, &noise(212), Goal::Loss);
                 let trained = asked.take();
                 let place = format!("{last_mean:?}, {weighting:?}, {sampler:?}: {sampled:?}, {trained:?}");
                 assert!(sampled.keys().all(|time| trained.contains_key(time)), "{place}");
@@ -252,8 +259,8 @@ fn law_7_bounds_do_not_depend_on_the_batch() {
             rows.iter_mut().for_each(|value| *value = (*value + 2.5).floor().clamp(0.0, 4.0));
         }
         for bound in [Bound::Lower(2), Bound::Continuous(2), Bound::Path, Bound::Importance(2)] {
-            let all = row_nlls(&model, &rows, bound, &noise(221));
-            let few = row_nlls(&model, &rows[..3 * 7], bound, &noise(221));
+            let all = row_nlls(&model, &rows, NOTHING, bound, &noise(221)).unwrap();
+            let few = row_nlls(&model, &rows[..3 * 7], NOTHING, bound, &noise(221)).unwrap();
             assert!(all.iter().all(|value| value.is_finite()), "{name}");
             let size = few.iter().fold(1.0, |size: f64, value| size.max(value.abs()));
             let difference = largest_difference(&few, &all[..7]);
@@ -272,13 +279,13 @@ fn one_step_of_ddim_has_the_variance_that_eta_says() {
     let model = exact_diffusion(Prediction::Noise, NoiseSchedule::Fixed(log_linear(8, -6.0, 6.0)));
     let diffusion = model.segments()[0].as_diffusion().expect("a diffusion");
     let from = matrix(at.repeat(rows), 2, &Device::flex());
-    let (signal, eps) = diffusion.estimates(&from.clone().slice([0..1, 0..2]), high);
+    let (signal, eps) = diffusion.estimates(&from.clone().slice([0..1, 0..2]), high, NOTHING);
     let (signal, eps) = (to_vec(signal), to_vec(eps));
     let (alpha_t, alpha_s) = (high.alpha().powi(2), low.alpha().powi(2));
     for eta in [0.0, 0.5, 1.0] {
         let std = eta * ((1.0 - alpha_s) / (1.0 - alpha_t)).sqrt() * (1.0 - alpha_t / alpha_s).sqrt();
         let step = &diffusion.transitions_over(&[low, high], eta)[0];
-        let ends = to_vec(step.sample(from.clone(), &noise(230)));
+        let ends = to_vec(step.sample(from.clone(), NOTHING, &noise(230)).unwrap());
         for c in 0..2 {
             let mean = alpha_s.sqrt() * f64::from(signal[c])
                 + (1.0 - alpha_s - std * std).sqrt() * f64::from(eps[c]);

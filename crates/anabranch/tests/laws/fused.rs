@@ -165,8 +165,8 @@ fn fused_mixing_agrees_with_burn() {
         for inverse in [false, true] {
             let run = |fused: bool| {
                 let (y, log_det) = match (fused, inverse) {
-                    (true, false) => mixing.forward(x.clone()),
-                    (true, true) => mixing.inverse(x.clone()),
+                    (true, false) => mixing.forward(x.clone(), NOTHING),
+                    (true, true) => mixing.inverse(x.clone(), NOTHING),
                     (false, _) => mixing.apply_composed(x.clone(), inverse),
                 };
                 let values = [to_vec(y.clone()), to_vec(log_det.clone())];
@@ -234,15 +234,29 @@ fn largest_difference_32(a: &[f32], b: &[f32]) -> f32 {
 #[test]
 fn fused_inversion_agrees_with_burn() {
     for transform in [Transform::Affine { cap: 2.0 }, Transform::Spline { bins: 4, bound: 3.0 }] {
-        for (dimension, hidden, rows) in
-            [(1, vec![4], 3), (2, vec![5], 1), (5, vec![16, 7], 130), (9, vec![3, 20, 20], 300)]
-        {
-            let mut net =
-                MaskedNetwork::new("m", dimension, &hidden, transform.raw_len(), Activation::Silu, 3, 0);
+        for (dimension, width, hidden, rows) in [
+            (1, 0, vec![4], 3),
+            (2, 3, vec![5], 1),
+            (5, 0, vec![16, 7], 130),
+            (4, 2, vec![9, 11], 130),
+            (9, 1, vec![3, 20, 20], 300),
+        ] {
+            let mut net = MaskedNetwork::new(
+                "m",
+                [dimension, width],
+                &hidden,
+                transform.raw_len(),
+                Activation::Silu,
+                3,
+                0,
+            );
             stir([net.weights_mut()], 0.3);
             let v = states(rows, dimension, 1.5, 95);
-            let (u, log_det) = net.invert(&transform, v.clone());
-            let (expected, expected_log_det) = net.invert_composed(&transform, v);
+            // A context of each row's own, or one for all.
+            let own = if dimension == 9 { 1 } else { rows };
+            let context = (width > 0).then(|| states(own, width, 1.0, 96));
+            let (u, log_det) = net.invert(&transform, v.clone(), context.clone());
+            let (expected, expected_log_det) = net.invert_composed(&transform, v, context);
             for (a, b) in to_vec(u).iter().zip(to_vec(expected)) {
                 assert!((a - b).abs() < 1e-3 * b.abs().max(1.0), "{transform:?} in {dimension}: {a} and {b}");
             }

@@ -93,8 +93,14 @@ impl Denoiser for GaussianDenoiser {
         self.mean.len()
     }
 
-    fn output(&self, z: &State, _: Tensor<2>, factors: &Factors) -> State {
-        self.linear(z, factors, &self.mean)
+    fn output(&self, z: &State, _: Tensor<2>, factors: &Factors, given: &Given) -> State {
+        let Some(shift) = given.tensor(&z.device()) else { return self.linear(z, factors, &self.mean) };
+        let output = self.linear(&(z.clone() - factors.alpha.times(shift.clone())), factors, &self.mean);
+        match self.prediction {
+            Prediction::Signal => output + shift,
+            Prediction::Velocity => output - factors.sigma.times(shift),
+            _ => output,
+        }
     }
 
     fn push_forward(
@@ -102,6 +108,7 @@ impl Denoiser for GaussianDenoiser {
         z: &State,
         time: Tensor<2>,
         factors: &Factors,
+        given: &Given,
         tangents: &Tensor<2>,
     ) -> (State, Tensor<2>) {
         let ([rows, d], all) = (z.dims(), tangents.dims()[0]);
@@ -112,7 +119,7 @@ impl Denoiser for GaussianDenoiser {
             self.linear(&tangent, factors, &vec![0.0; d]).reshape([rows, 1, d])
         };
         let derivatives = Tensor::cat((0..count).map(along).collect(), 1).reshape([all, d]);
-        (self.output(z, time, factors), derivatives)
+        (self.output(z, time, factors, given), derivatives)
     }
 
     fn boxed(&self) -> Box<dyn Denoiser> {

@@ -50,16 +50,16 @@ fn drawn(
             let repeated: Vec<f32> = x.chunks_exact(d).flat_map(|row| row.repeat(samples)).collect();
             let log_reward = vec![0.0; repeated.len() / d];
             let x = matrix(repeated, d, &model.device());
-            (Path::backward(model, x, address, local.then_some(Goal::Loss)), log_reward)
+            (Path::backward(model, x, NOTHING, address, local.then_some(Goal::Loss)).unwrap(), log_reward)
         }
         Drawn::Forward if needs.through_states => {
-            let path = Path::forward(model, target, ROWS, address).expect("a density");
+            let path = Path::forward(model, target, ROWS, NOTHING, address).expect("a density");
             let log_reward = to_vec_f64(path.log_reward.clone().expect("an energy's").detach());
             (path, log_reward)
         }
         Drawn::Forward => {
-            let log_reward = to_vec_f64(log_density(target, states.end()).expect("a density"));
-            (Path::scored(model, states, address).0, log_reward)
+            let log_reward = to_vec_f64(log_density(target, states.end(), NOTHING).expect("a density"));
+            (Path::scored(model, states, NOTHING, address).unwrap().0, log_reward)
         }
     };
     let mut paths = Paths::default();
@@ -87,7 +87,7 @@ fn gradients_of_chain_objectives_are_those_of_differences() {
     let target = target();
     let x = target.draw(ROWS, &noise(504).purpose(Purpose::Target)).expect("exact");
     for (name, model) in continuous_models(3) {
-        let states = States::draw(&model, ROWS, &noise(500));
+        let states = States::draw(&model, ROWS, NOTHING, &noise(500)).unwrap();
         let mut tracked = model.clone();
         tracked.track();
         for (kind, objective) in cases() {
@@ -191,9 +191,9 @@ fn the_exact_solution_is_stationary() {
     for (name, mut model, target) in exact_chains() {
         let exact = target.log_z(&[]).expect("known");
         let log_weights =
-            to_vec_f64(forward_log_weights(&model, &target, 500, &noise(520)).expect("a density"));
+            to_vec_f64(forward_log_weights(&model, &target, 500, NOTHING, &noise(520)).expect("a density"));
         assert!(log_weights.iter().all(|w| (w - exact).abs() < 1e-4), "{name}: {log_weights:?}");
-        let states = States::draw(&model, ROWS, &noise(521));
+        let states = States::draw(&model, ROWS, NOTHING, &noise(521)).unwrap();
         model.track();
         let batches = 200;
         for (kind, objective) in cases().into_iter().filter(|(kind, _)| *kind != "forward-kl, weighted") {
@@ -204,8 +204,9 @@ fn the_exact_solution_is_stationary() {
                 let x = target.draw(ROWS, &address.purpose(Purpose::Target)).expect("exact");
                 let drawn = drawn(&model, objective.as_ref(), &target, &x, &states, exact, &address);
                 let (loss, gradient) = gradients(&model, objective.as_ref(), drawn);
-                let log_r =
-                    to_vec_f64(log_density(&target, &matrix(x, 2, &Device::flex())).expect("a density"));
+                let log_r = to_vec_f64(
+                    log_density(&target, &matrix(x, 2, &Device::flex()), NOTHING).expect("a density"),
+                );
                 let expected = match kind {
                     "reverse-kl" => -exact,
                     "forward-kl" | "importance-weighted" => exact - Estimate::mean(&log_r).value,

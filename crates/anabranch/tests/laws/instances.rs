@@ -3,7 +3,7 @@
 pub use anabranch::array::lattice;
 pub use anabranch::array::shape::Transform;
 pub use anabranch::array::weights::{Weights, matrix, to_vec, to_vec_f64};
-pub use anabranch::chain::{State, Transition, double};
+pub use anabranch::chain::{Densities, Given, Score, State, Transition, double};
 pub use anabranch::estimate::evidence;
 pub use anabranch::kernel::bijection::{
     ActNorm, Autoregressive, Bijection, BijectionStep, Coupling, Direction, Logit, LuLinear, Permutation,
@@ -27,6 +27,17 @@ pub use anabranch::rng::{Noise, Purpose};
 pub use anabranch::sampler::Sampler;
 pub use anabranch::target::{DiagonalGaussian, FullGaussian, Target, log_density};
 pub use burn::tensor::{Device, Tensor};
+
+/// No condition.
+pub const NOTHING: &Given = &Given::nothing();
+
+/// The densities of a given pair of states, where the kernel has them.
+pub fn densities_of(step: &dyn Transition, before: &State, after: &State) -> Option<Densities> {
+    match step.score(before, after, NOTHING).expect("a kernel that does not fail") {
+        Score::Densities(densities) => Some(densities),
+        Score::Ratio(_) | Score::Deterministic => None,
+    }
+}
 
 pub fn noise(step: u32) -> Noise {
     Noise::new(2024, Purpose::Metric).step(step)
@@ -64,7 +75,8 @@ pub fn over_coordinates(
     Network::new("net", CoordinateNetwork::new(coordinates, body), 5, 0, false)
 }
 
-pub fn bijections(dimension: usize) -> Vec<(&'static str, Box<dyn Bijection>)> {
+/// With a condition of `context` numbers where they can read one.
+pub fn bijections([dimension, context]: [usize; 2]) -> Vec<(&'static str, Box<dyn Bijection>)> {
     let spline = Transform::Spline { bins: 6, bound: 3.0 };
     let affine = Transform::Affine { cap: 2.0 };
     let coupling = |split: Split, transform: Transform, residual: bool| -> Box<dyn Bijection> {
@@ -73,12 +85,19 @@ pub fn bijections(dimension: usize) -> Vec<(&'static str, Box<dyn Bijection>)> {
             dimension,
             split,
             transform,
-            network(pass, 0, change * transform.raw_len(), residual),
+            network(pass, context, change * transform.raw_len(), residual),
         ))
     };
     let masked = |direction: Direction, transform: Transform| -> Box<dyn Bijection> {
-        let conditioner =
-            MaskedNetwork::new("m", dimension, &[16, 16], transform.raw_len(), Activation::Relu, 3, 0);
+        let conditioner = MaskedNetwork::new(
+            "m",
+            [dimension, context],
+            &[16, 16],
+            transform.raw_len(),
+            Activation::Relu,
+            3,
+            0,
+        );
         Box::new(Autoregressive::new(direction, transform, conditioner))
     };
     let row = |offset: f32| (0..dimension).map(|i| offset + 0.3 * i as f32).collect::<Vec<f32>>();
@@ -98,7 +117,7 @@ pub fn bijections(dimension: usize) -> Vec<(&'static str, Box<dyn Bijection>)> {
                     dimension,
                     Split::Odd,
                     spline,
-                    network(dimension / 2, 0, dimension.div_ceil(2) * spline.raw_len(), false),
+                    network(dimension / 2, context, dimension.div_ceil(2) * spline.raw_len(), false),
                 )
                 .with_pass_transform("pass"),
             ),
@@ -140,7 +159,7 @@ pub fn diffusion_with(
         NoiseSchedule::Learned { .. } => LastMean::Rescaled,
     };
     let mut diffusion = Diffusion {
-        denoiser: Box::new(NetworkDenoiser::new(denoiser)),
+        denoiser: Box::new(NetworkDenoiser::new(denoiser, 0)),
         prediction,
         schedule,
         observation,
@@ -198,7 +217,7 @@ pub fn vae(model: ObservationModel, dimension: usize, latent: &[usize]) -> Vae {
 pub fn continuous_models(dimension: usize) -> Vec<(&'static str, Model)> {
     let flow = || {
         let mut layers: Vec<Box<dyn Bijection>> = Vec::new();
-        for (_, layer) in bijections(dimension).into_iter().skip(3).take(5) {
+        for (_, layer) in bijections([dimension, 0]).into_iter().skip(3).take(5) {
             layers.push(layer);
         }
         Box::new(Flow::new(dimension, layers)) as Box<dyn Segment>

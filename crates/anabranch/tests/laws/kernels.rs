@@ -19,18 +19,18 @@ fn law_1_ratio() {
     for (name, model) in &models {
         let chain = model.chain();
         let mut before: Vec<State> = Vec::new();
-        chain.sample_observed(64, &noise(1), |_, state| before.push(state.clone()));
+        chain.sample_observed(64, NOTHING, &noise(1), |_, state| before.push(state.clone())).unwrap();
         for (index, transition) in chain.transitions.iter().enumerate() {
             let from = before[index].clone();
-            let forward = transition.forward(from.clone(), &noise(2));
-            let Some(densities) = transition.densities(&from, &forward.state) else { continue };
+            let forward = transition.forward(from.clone(), NOTHING, &noise(2)).unwrap();
+            let Some(densities) = densities_of(transition.as_ref(), &from, &forward.state) else { continue };
             let expected = doubles(densities.backward - densities.forward);
             let tolerance = 1e-3 * expected.iter().fold(1.0, |m: f64, v| m.max(v.abs()));
             let found = doubles(forward.log_ratio);
             assert!(largest_difference(&found, &expected) <= tolerance, "{name}, step {index} forward");
-            let backward = transition.backward(forward.state.clone(), &noise(3));
-            let densities =
-                transition.densities(&backward.state, &forward.state).expect("densities exist both ways");
+            let backward = transition.backward(forward.state.clone(), NOTHING, &noise(3)).unwrap();
+            let densities = densities_of(transition.as_ref(), &backward.state, &forward.state)
+                .expect("densities exist both ways");
             let expected = doubles(densities.forward - densities.backward);
             let tolerance = 1e-3 * expected.iter().fold(1.0, |m: f64, v| m.max(v.abs()));
             let found = doubles(backward.log_ratio);
@@ -44,11 +44,13 @@ fn law_1_ratio() {
 /// Law 3: inverse and forward undo each other, and the log-determinant is that of the Jacobian by differences.
 #[test]
 fn law_3_bijection() {
-    for dimension in [2, 3, 5] {
-        for (name, bijection) in bijections(dimension) {
+    for [dimension, context] in [[2, 0], [3, 0], [5, 0], [3, 2]] {
+        // Every row under a condition of its own.
+        let given = Given::rows(context, noise(21).normal(40, context));
+        for (name, bijection) in bijections([dimension, context]) {
             let z = states(40, dimension, 1.5, 20);
-            let (x, log_det) = bijection.forward(z.clone());
-            let (back, inverse_log_det) = bijection.inverse(x.clone());
+            let (x, log_det) = bijection.forward(z.clone(), &given);
+            let (back, inverse_log_det) = bijection.inverse(x.clone(), &given);
             let (z_values, back_values) = (to_vec(z.clone()), to_vec(back));
             for (a, b) in z_values.iter().zip(&back_values) {
                 assert!((a - b).abs() < 2e-3 * a.abs().max(1.0), "{name}: {a} came back as {b}");
@@ -57,8 +59,8 @@ fn law_3_bijection() {
             for (a, b) in log_det.iter().zip(&inverse_log_det) {
                 assert!((a + b).abs() < 5e-3, "{name}: log-determinants {a} and {b}");
             }
-            let columns = differences(bijection.as_ref(), &z, dimension, false);
-            let inverse_columns = differences(bijection.as_ref(), &x, dimension, true);
+            let columns = differences(bijection.as_ref(), &z, &given, false);
+            let inverse_columns = differences(bijection.as_ref(), &x, &given, true);
             // A difference quotient that straddles a knot of a spline is less exact: few may, and none by much.
             let errors = (0..40).flat_map(|row| {
                 let forward = log_abs_det(&columns, row, dimension) - log_det[row];
@@ -73,9 +75,11 @@ fn law_3_bijection() {
 }
 
 /// Central difference quotients: `columns[j]` holds `d map / d input_j` for all rows.
-fn differences(bijection: &dyn Bijection, at: &State, dimension: usize, inverse: bool) -> Vec<Vec<f64>> {
-    let step = 2e-3;
-    let map = |x: State| to_vec(if inverse { bijection.inverse(x).0 } else { bijection.forward(x).0 });
+fn differences(bijection: &dyn Bijection, at: &State, given: &Given, inverse: bool) -> Vec<Vec<f64>> {
+    let (step, dimension) = (2e-3, at.dims()[1]);
+    let map = |x: State| {
+        to_vec(if inverse { bijection.inverse(x, given).0 } else { bijection.forward(x, given).0 })
+    };
     let shifted = |j: usize, by: f32| {
         let mut row = vec![0.0; dimension];
         row[j] = by;
@@ -121,7 +125,8 @@ fn discrete_laws_are_normalised() {
         let mut sums = vec![0.0; 20];
         for level in 0..5 {
             let value = Tensor::full([20, 1], level as f32, &device);
-            let log_mass = last.densities(&before, &value).expect("the last kernel has densities").forward;
+            let log_mass =
+                densities_of(last.as_ref(), &before, &value).expect("the last kernel has densities").forward;
             sums.iter_mut().zip(doubles(log_mass)).for_each(|(sum, log_mass)| *sum += log_mass.exp());
         }
         assert!(sums.iter().all(|sum| (sum - 1.0).abs() < 1e-4), "{name}: {sums:?}");
@@ -131,12 +136,12 @@ fn discrete_laws_are_normalised() {
 /// A bijection as a step has no densities and returns its log-determinant.
 #[test]
 fn bijections_are_ratio_steps() {
-    for (name, bijection) in bijections(3) {
+    for (name, bijection) in bijections([3, 0]) {
         let step = BijectionStep(bijection.as_ref());
         let z = states(5, 3, 1.0, 90);
-        let forward = step.forward(z.clone(), &noise(0));
-        assert!(forward.densities.is_none() && step.densities(&z, &forward.state).is_none(), "{name}");
-        assert_eq!(doubles(forward.log_ratio), doubles(bijection.forward(z).1), "{name}");
+        let forward = step.forward(z.clone(), NOTHING, &noise(0)).unwrap();
+        assert!(forward.densities.is_none() && densities_of(&step, &z, &forward.state).is_none(), "{name}");
+        assert_eq!(doubles(forward.log_ratio), doubles(bijection.forward(z, NOTHING).1), "{name}");
     }
 }
 
@@ -148,14 +153,14 @@ fn dequantised_integers_stay_in_their_cells() {
         let step = &segment.transitions()[0];
         let top = (levels - 1) as f32;
         let x = matrix([top, (levels / 2) as f32].repeat(50_000), 2, &Device::flex());
-        let back = step.backward(x.clone(), &noise(100));
+        let back = step.backward(x.clone(), NOTHING, &noise(100)).unwrap();
         let (inside, cells) = (to_vec(back.state.clone()), to_vec(x.clone()));
         assert!(inside.iter().zip(&cells).all(|(y, v)| y.floor() == *v), "{levels} levels");
         assert!(doubles(back.log_ratio).iter().all(|ratio| *ratio == 0.0), "{levels} levels");
-        let there = step.forward(back.state, &noise(101));
+        let there = step.forward(back.state, NOTHING, &noise(101)).unwrap();
         assert_eq!(to_vec(there.state), cells, "{levels} levels");
         // What lies elsewhere has no mass, which nothing cancels.
-        let beside = step.densities(&(x.clone() - 1.5), &x).expect("a mass and a density");
+        let beside = densities_of(step.as_ref(), &(x.clone() - 1.5), &x).expect("a mass and a density");
         for impossible in [beside.forward, beside.backward] {
             assert!(doubles(impossible).iter().all(|density| *density == f64::NEG_INFINITY));
         }

@@ -18,4 +18,5 @@ mod kernels;
 mod objectives;
 mod ode;
 mod reach;
+mod steps;
 mod targets;

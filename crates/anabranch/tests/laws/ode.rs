@@ -92,11 +92,12 @@ fn law_6_the_ode_converges_with_fourth_order() {
         let samples: Vec<Vec<f64>> =
             rows_of(z_n.clone()).iter().map(|z| oracle.carried(z, low, high, false).0).collect();
         let errors = |steps: usize| {
-            let found = diffusion.ode_log_density(z_0.clone(), steps, Divergence::Exact, &noise(304));
+            let found =
+                diffusion.ode_log_density(z_0.clone(), steps, Divergence::Exact, NOTHING, &noise(304));
             assert!(found.iter().all(|estimate| estimate.error == 0.0), "exact traces have no error");
             let density = root_mean_square(found.iter().zip(&expected).map(|(f, e)| f.value - e));
             let steps = diffusion.ode_steps(steps, Divergence::Exact);
-            let end = steps.iter().fold(z_n.clone(), |z, step| step.sample(z, &noise(305)));
+            let end = steps.iter().fold(z_n.clone(), |z, step| step.sample(z, NOTHING, &noise(305)).unwrap());
             let differences = rows_of(end).into_iter().flatten().zip(samples.iter().flatten());
             [density, root_mean_square(differences.map(|(f, e)| f - e))]
         };
@@ -117,7 +118,7 @@ fn law_6_the_ode_likelihood_agrees_with_the_density_and_the_bounds() {
     let rows = 4000;
     let law = GaussianDenoiser::skew(Prediction::Noise).law();
     let x = matrix(law.draw(rows, &noise(311)).expect("exact"), 3, &Device::flex());
-    let exact_values = to_vec_f64(log_density(&law, &x).expect("a density"));
+    let exact_values = to_vec_f64(log_density(&law, &x, NOTHING).expect("a density"));
     let gap = |values: Vec<f64>| {
         Estimate::mean(&exact_values.iter().zip(&values).map(|(e, v)| e - v).collect::<Vec<_>>())
     };
@@ -125,10 +126,16 @@ fn law_6_the_ode_likelihood_agrees_with_the_density_and_the_bounds() {
         for schedule in schedules() {
             let learned = matches!(schedule, NoiseSchedule::Learned { .. });
             let model = Model::new(vec![Box::new(exact(prediction.clone(), schedule))]);
-            let ode = model.ode_chain(40, Divergence::Exact).encode(x.clone(), &noise(312)).log_weight;
+            let ode = model
+                .ode_chain(40, Divergence::Exact)
+                .encode(x.clone(), NOTHING, &noise(312))
+                .unwrap()
+                .log_weight;
             let ode = gap(to_vec_f64(ode));
-            let path = gap(to_vec_f64(model.chain().encode(x.clone(), &noise(313)).log_weight));
-            let importance = gap(to_vec_f64(model.importance_bound(x.clone(), 8, &noise(314))));
+            let path =
+                gap(to_vec_f64(model.chain().encode(x.clone(), NOTHING, &noise(313)).unwrap().log_weight));
+            let importance =
+                gap(to_vec_f64(model.importance_bound(x.clone(), 8, NOTHING, &noise(314)).unwrap()));
             println!("{prediction:?}: gaps of ODE {ode:?}, bound {path:?}, importance {importance:?}");
             // z_0's noise costs half of exp(gamma_0) / std^2 per coordinate where the last kernel only rescales.
             let rescaled: f64 = if learned {
@@ -155,7 +162,8 @@ fn law_6_ode_samples_have_the_data_s_law() {
     let rows = 30_000;
     let oracle = GaussianDenoiser::skew(Prediction::Velocity);
     let model = Model::new(vec![Box::new(exact(Prediction::Velocity, schedules()[0].clone()))]);
-    let samples = Sampler::Ode { steps: 24 }.sample(&model, rows, &Noise::new(5, Purpose::Source));
+    let samples =
+        Sampler::Ode { steps: 24 }.sample(&model, rows, NOTHING, &Noise::new(5, Purpose::Source)).unwrap();
     let column = |c: usize| samples.iter().skip(c).step_by(3).map(|v| f64::from(*v));
     for i in 0..3 {
         let mean = Estimate::mean(&column(i).collect::<Vec<_>>());
@@ -170,7 +178,8 @@ fn law_6_ode_samples_have_the_data_s_law() {
             assert!((found.value - expected).abs() < allowed, "{i}, {j}: {found:?}, exact {expected}");
         }
     }
-    let again = Sampler::Ode { steps: 24 }.sample(&model, 3, &Noise::new(5, Purpose::Source));
+    let again =
+        Sampler::Ode { steps: 24 }.sample(&model, 3, NOTHING, &Noise::new(5, Purpose::Source)).unwrap();
     let differences = again.iter().zip(&samples).map(|(a, b)| (a - b).abs());
     assert!(differences.fold(0.0, f32::max) < 1e-5, "a row depends on its own noise alone");
 }
@@ -266,13 +275,13 @@ fn law_3_ode_steps_are_bijections() {
             for index in [0, 50, 90, 119] {
                 let (step, rows, width) = (&steps[index], 5, 5e-3);
                 let from = states(rows, 3, 0.8, 320 + index as u32);
-                let moved = step.forward(from.clone(), &noise(1));
+                let moved = step.forward(from.clone(), NOTHING, &noise(1)).unwrap();
                 let log_det = doubles(moved.log_ratio);
                 let quotient = |i: usize| -> Vec<f32> {
                     let mut shift = vec![0.0; 3];
                     shift[i] = width;
                     let shift = matrix(shift, 3, &Device::flex());
-                    let end = |z: State| step.sample(z, &noise(1));
+                    let end = |z: State| step.sample(z, NOTHING, &noise(1)).unwrap();
                     let difference = end(from.clone() + shift.clone()) - end(from.clone() - shift);
                     to_vec(difference / (2.0 * width))
                 };
@@ -287,7 +296,7 @@ fn law_3_ode_steps_are_bijections() {
                         "{prediction:?}, step {index}: {found} and {expected}"
                     );
                 }
-                let back = step.backward(moved.state, &noise(1));
+                let back = step.backward(moved.state, NOTHING, &noise(1)).unwrap();
                 let round = largest_difference(
                     &doubles(back.log_ratio),
                     &log_det.iter().map(|v| -v).collect::<Vec<_>>(),
@@ -311,10 +320,10 @@ fn law_6_estimated_traces_are_unbiased() {
     let rows = 4000;
     let z_0 = matrix([0.5, -1.2, 0.1, 2.0, -0.3].repeat(rows), 5, &Device::flex());
     let one = z_0.clone().slice([0..1, 0..5]);
-    let exact = segment.ode_log_density(one, 10, Divergence::Exact, &noise(0))[0].value;
+    let exact = segment.ode_log_density(one, 10, Divergence::Exact, NOTHING, &noise(0))[0].value;
     for probes in [1, 4] {
         let divergence = Divergence::Hutchinson { probes };
-        let found = segment.ode_log_density(z_0.clone(), 10, divergence, &noise(330));
+        let found = segment.ode_log_density(z_0.clone(), 10, divergence, NOTHING, &noise(330));
         let values: Vec<f64> = found.iter().map(|estimate| estimate.value).collect();
         let mean = Estimate::mean(&values);
         println!("{probes} probes: {mean:?}, exact {exact}, one row's error {}", found[0].error);
@@ -347,8 +356,13 @@ fn law_2_densities_along_the_ode_integrate_to_one() {
         let (points, reach) = (20_001, 200.0);
         let width = 2.0 * reach / f64::from(points - 1);
         let grid = (0..points).map(|i| (f64::from(i) * width - reach) as f32).collect();
-        let found =
-            segment.ode_log_density(matrix(grid, 1, &Device::flex()), 30, Divergence::Exact, &noise(340));
+        let found = segment.ode_log_density(
+            matrix(grid, 1, &Device::flex()),
+            30,
+            Divergence::Exact,
+            NOTHING,
+            &noise(340),
+        );
         let sum = found.iter().map(|estimate| estimate.value.exp() * width).sum::<f64>();
         println!("{prediction:?}: {sum}");
         assert!((sum - 1.0).abs() < 2e-5, "{prediction:?}: {sum}");
@@ -371,7 +385,7 @@ fn law_6_uniform_integers_have_their_exact_mass() {
         };
         let gamma = LearnedGamma::new("g", -6.0, 13.0, 4, 1);
         let model = Model::new(vec![Box::new(Diffusion {
-            denoiser: Box::new(NetworkDenoiser::new(Network::new("n", shape, 1, 0, true))),
+            denoiser: Box::new(NetworkDenoiser::new(Network::new("n", shape, 1, 0, true), 0)),
             prediction,
             schedule: NoiseSchedule::Learned { gamma, levels: 10 },
             observation: Observation::Levels(levels),
@@ -381,7 +395,8 @@ fn law_6_uniform_integers_have_their_exact_mass() {
         let rows: Vec<f32> = (0..40 * d).map(|i| ((i * i + i / d) % levels as usize) as f32).collect();
         let expected = d as f64 * f64::from(levels).ln();
         let errors = |steps: usize, divergence: Divergence| {
-            let found = row_nlls(&model, &rows, Bound::Ode { steps, divergence }, &noise(341));
+            let found =
+                row_nlls(&model, &rows, NOTHING, Bound::Ode { steps, divergence }, &noise(341)).unwrap();
             root_mean_square(found.iter().map(|nll| nll - expected))
         };
         let (coarse, fine) = (errors(40, Divergence::Exact), errors(200, Divergence::Exact));
@@ -405,8 +420,8 @@ fn law_7_ode_likelihoods_do_not_depend_on_the_batch() {
         let rows = to_vec(states(150, 3, 1.0, 350));
         for divergence in [Divergence::Exact, Divergence::Hutchinson { probes: 2 }] {
             let bound = Bound::Ode { steps: 6, divergence };
-            let all = row_nlls(&model, &rows, bound, &noise(351));
-            let few = row_nlls(&model, &rows[..3 * 7], bound, &noise(351));
+            let all = row_nlls(&model, &rows, NOTHING, bound, &noise(351)).unwrap();
+            let few = row_nlls(&model, &rows[..3 * 7], NOTHING, bound, &noise(351)).unwrap();
             assert!(all.iter().all(|value| value.is_finite()), "{name}");
             let difference = largest_difference(&few, &all[..7]);
             assert!(difference < 1e-4, "{name}, {divergence:?}: {difference}");

@@ -11,7 +11,7 @@ use burn::tensor::{Tensor, activation};
 use super::Bijection;
 use crate::array::weights::sum_rows;
 use crate::array::weights::{Weights, layout, matrix, to_vec};
-use crate::chain::{LogWeight, State};
+use crate::chain::{Given, LogWeight, State};
 
 /// `x = mean + std z`, undoing the standardisation of data: densities stay those of the original units.
 #[derive(Debug, Clone)]
@@ -43,13 +43,13 @@ fn constant(value: f32, like: &State) -> LogWeight {
 }
 
 impl Bijection for Standardise {
-    fn forward(&self, z: State) -> (State, LogWeight) {
+    fn forward(&self, z: State, _: &Given) -> (State, LogWeight) {
         let (mean, std, log_det) = self.rows(&z);
         let log_det = constant(log_det, &z);
         (z * std + mean, log_det)
     }
 
-    fn inverse(&self, x: State) -> (State, LogWeight) {
+    fn inverse(&self, x: State, _: &Given) -> (State, LogWeight) {
         let (mean, std, log_det) = self.rows(&x);
         let log_det = constant(-log_det, &x);
         ((x - mean) / std, log_det)
@@ -81,12 +81,12 @@ impl ActNorm {
 }
 
 impl Bijection for ActNorm {
-    fn forward(&self, z: State) -> (State, LogWeight) {
+    fn forward(&self, z: State, _: &Given) -> (State, LogWeight) {
         let (log_scale, shift, log_det) = self.parts(z.dims()[0]);
         (z * log_scale.exp() + shift, log_det)
     }
 
-    fn inverse(&self, x: State) -> (State, LogWeight) {
+    fn inverse(&self, x: State, _: &Given) -> (State, LogWeight) {
         let (log_scale, shift, log_det) = self.parts(x.dims()[0]);
         ((x - shift) * (-log_scale).exp(), -log_det)
     }
@@ -157,12 +157,12 @@ impl Logit {
 }
 
 impl Bijection for Logit {
-    fn forward(&self, z: State) -> (State, LogWeight) {
+    fn forward(&self, z: State, _: &Given) -> (State, LogWeight) {
         let log_det = self.log_det(&z);
         ((activation::sigmoid(z) - self.margin) / (1.0 - 2.0 * self.margin), log_det)
     }
 
-    fn inverse(&self, x: State) -> (State, LogWeight) {
+    fn inverse(&self, x: State, _: &Given) -> (State, LogWeight) {
         let inside = (x * (1.0 - 2.0 * self.margin) + self.margin).clamp(*INSIDE.start(), *INSIDE.end());
         let z = inside.clone().log() - (-inside + 1.0).log();
         let log_det = self.log_det(&z);

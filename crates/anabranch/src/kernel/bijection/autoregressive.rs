@@ -1,9 +1,11 @@
 //! Autoregressive flows: every coordinate is mapped given those before it.
 //!
 //! ```text
-//! MAF   z_i = h(x_i; theta_i(x_1 .. x_{i-1}))      encoding in parallel, generating in sequence
-//! IAF   x_i = h(z_i; theta_i(z_1 .. z_{i-1}))      generating in parallel, encoding in sequence
+//! MAF   z_i = h(x_i; theta_i(x_1 .. x_{i-1}, c))      encoding in parallel, generating in sequence
+//! IAF   x_i = h(z_i; theta_i(z_1 .. z_{i-1}, c))      generating in parallel, encoding in sequence
 //! ```
+//!
+//! with `c` the condition, which every coordinate reads.
 //!
 //! Papamakarios, Pavlakou, Murray (2017); Kingma et al. (2016). The sequential direction costs one evaluation
 //! of the masked network in total, because a hidden unit of degree `m` is ready once coordinates `<= m` are; where a
@@ -12,7 +14,7 @@
 use super::Bijection;
 use crate::array::shape::Transform;
 use crate::array::weights::Weights;
-use crate::chain::{LogWeight, State};
+use crate::chain::{Given, LogWeight, State};
 use crate::network::MaskedNetwork;
 
 /// Which direction is parallel.
@@ -33,7 +35,8 @@ pub struct Autoregressive {
 }
 
 impl Autoregressive {
-    /// The masked conditioner maps `[batch, dimension]` to `transform.raw_len()` numbers per coordinate.
+    /// The masked conditioner maps `[batch, dimension]`, and the condition as its context, to `transform.raw_len()` numbers per
+    /// coordinate.
     ///
     /// # Panics
     /// If the conditioner's output does not fit.
@@ -43,29 +46,30 @@ impl Autoregressive {
     }
 
     /// `h(u_i; theta_i(u_<i))`, one network evaluation.
-    fn parallel(&self, state: State) -> (State, LogWeight) {
-        let raw = self.conditioner.apply(state.clone());
+    fn parallel(&self, state: State, given: &Given) -> (State, LogWeight) {
+        let raw = self.conditioner.apply(state.clone(), given.tensor(&state.device()));
         self.transform.apply(state, raw, false)
     }
 
     /// The inverse of [`Self::parallel`], coordinate by coordinate.
-    fn sequential(&self, state: State) -> (State, LogWeight) {
-        self.conditioner.invert(&self.transform, state)
+    fn sequential(&self, state: State, given: &Given) -> (State, LogWeight) {
+        let context = given.tensor(&state.device());
+        self.conditioner.invert(&self.transform, state, context)
     }
 }
 
 impl Bijection for Autoregressive {
-    fn forward(&self, z: State) -> (State, LogWeight) {
+    fn forward(&self, z: State, given: &Given) -> (State, LogWeight) {
         match self.direction {
-            Direction::Maf => self.sequential(z),
-            Direction::Iaf => self.parallel(z),
+            Direction::Maf => self.sequential(z, given),
+            Direction::Iaf => self.parallel(z, given),
         }
     }
 
-    fn inverse(&self, x: State) -> (State, LogWeight) {
+    fn inverse(&self, x: State, given: &Given) -> (State, LogWeight) {
         match self.direction {
-            Direction::Maf => self.parallel(x),
-            Direction::Iaf => self.sequential(x),
+            Direction::Maf => self.parallel(x, given),
+            Direction::Iaf => self.sequential(x, given),
         }
     }
 

@@ -1,10 +1,10 @@
 //! Coupling layers: one part of the coordinates passes, and steers an element-wise map of the other.
 //!
 //! ```text
-//! x_A = z_A,   x_B = h(z_B; theta(z_A))        log |det| = sum_B log h'
+//! x_A = z_A,   x_B = h(z_B; theta(z_A, c))        log |det| = sum_B log h'
 //! ```
 //!
-//! The passing part may go through a map of its own, x_A = h(z_A; phi), whose parameters depend on nothing.
+//! `c` is the condition, if there is one. The passing part may go through a map of its own, x_A = h(z_A; phi), whose parameters depend on nothing.
 //!
 //! Dinh, Sohl-Dickstein, Bengio (RealNVP, 2017); with rational-quadratic splines Durkan et al. (2019).
 
@@ -15,7 +15,7 @@ use burn::tensor::Tensor;
 use super::Bijection;
 use crate::array::shape::Transform;
 use crate::array::weights::{Weights, layout};
-use crate::chain::{LogWeight, State};
+use crate::chain::{Given, LogWeight, State};
 use crate::kernel::bijection::linear::Permutation;
 use crate::network::Network;
 
@@ -64,7 +64,8 @@ pub struct Coupling {
 }
 
 impl Coupling {
-    /// The conditioner maps the passing coordinates to `transform.raw_len()` numbers per changing coordinate.
+    /// The conditioner maps the passing coordinates, and the condition as its context, to `transform.raw_len()` numbers per
+    /// changing coordinate.
     ///
     /// # Panics
     /// If the conditioner's sizes do not fit, or no coordinate passes or changes.
@@ -99,23 +100,23 @@ impl Coupling {
         (pass, Some(log_det))
     }
 
-    fn apply(&self, state: State, inverse: bool) -> (State, LogWeight) {
+    fn apply(&self, state: State, given: &Given, inverse: bool) -> (State, LogWeight) {
         if self.pass_parameters.is_some() {
-            return self.apply_to_both(state, inverse);
+            return self.apply_to_both(state, given, inverse);
         }
         let rows = state.dims()[0];
         let pass = match &self.gather {
             Some(gather) => gather.inverse_head(state.clone(), self.pass),
             None => state.clone().slice([0..rows, 0..self.pass]),
         };
-        let raw = self.conditioner.apply(pass, None);
+        let raw = self.conditioner.apply(pass, given.tensor(&state.device()));
         self.transform.apply_at(&self.change, state, raw, inverse)
     }
 
-    fn apply_to_both(&self, state: State, inverse: bool) -> (State, LogWeight) {
+    fn apply_to_both(&self, state: State, given: &Given, inverse: bool) -> (State, LogWeight) {
         let [rows, dimension] = state.dims();
         let ordered = match &self.gather {
-            Some(gather) => gather.inverse(state).0,
+            Some(gather) => gather.inverse(state, given).0,
             None => state,
         };
         let pass = ordered.clone().slice([0..rows, 0..self.pass]);
@@ -131,14 +132,15 @@ impl Coupling {
                 (mapped.clone(), mapped, log_det)
             }
         };
-        let raw = self.conditioner.apply(source, None);
+        let context = given.tensor(&source.device());
+        let raw = self.conditioner.apply(source, context);
         let (changed, mut log_det) = self.transform.apply(change, raw, inverse);
         if let Some(more) = pass_log_det {
             log_det = log_det + more;
         }
         let ordered = Tensor::cat(vec![target, changed], 1);
         let state = match &self.gather {
-            Some(gather) => gather.forward(ordered).0,
+            Some(gather) => gather.forward(ordered, given).0,
             None => ordered,
         };
         (state, log_det)
@@ -146,12 +148,12 @@ impl Coupling {
 }
 
 impl Bijection for Coupling {
-    fn forward(&self, z: State) -> (State, LogWeight) {
-        self.apply(z, false)
+    fn forward(&self, z: State, given: &Given) -> (State, LogWeight) {
+        self.apply(z, given, false)
     }
 
-    fn inverse(&self, x: State) -> (State, LogWeight) {
-        self.apply(x, true)
+    fn inverse(&self, x: State, given: &Given) -> (State, LogWeight) {
+        self.apply(x, given, true)
     }
 
     fn weights(&self) -> Vec<&Weights> {

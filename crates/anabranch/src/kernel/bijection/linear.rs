@@ -15,7 +15,7 @@ use super::Bijection;
 use crate::array::lu::{self, SMALLEST};
 use crate::array::weights::sum_rows;
 use crate::array::weights::{Weights, layout, matrix};
-use crate::chain::{LogWeight, State};
+use crate::chain::{Given, LogWeight, State};
 use crate::rng::{Noise, Purpose};
 
 /// A fixed permutation of the coordinates: `x[order[i]] = z[i]`.
@@ -66,11 +66,11 @@ fn select(state: State, order: &[usize]) -> (State, LogWeight) {
 }
 
 impl Bijection for Permutation {
-    fn forward(&self, z: State) -> (State, LogWeight) {
+    fn forward(&self, z: State, _: &Given) -> (State, LogWeight) {
         select(z, &self.inverse)
     }
 
-    fn inverse(&self, x: State) -> (State, LogWeight) {
+    fn inverse(&self, x: State, _: &Given) -> (State, LogWeight) {
         select(x, &self.order)
     }
 
@@ -140,11 +140,11 @@ impl LuLinear {
 }
 
 impl Bijection for LuLinear {
-    fn forward(&self, z: State) -> (State, LogWeight) {
+    fn forward(&self, z: State, _: &Given) -> (State, LogWeight) {
         self.apply(z, false)
     }
 
-    fn inverse(&self, x: State) -> (State, LogWeight) {
+    fn inverse(&self, x: State, _: &Given) -> (State, LogWeight) {
         self.apply(x, true)
     }
 

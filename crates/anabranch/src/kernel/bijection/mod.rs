@@ -21,16 +21,17 @@ pub use linear::{LuLinear, Permutation};
 use std::fmt::Debug;
 
 use crate::array::weights::Weights;
-use crate::chain::{LogWeight, State, Step, Transition, ratio_step};
+use crate::chain::{Given, LogWeight, Score, State, Step, Transition};
+use crate::error::Failure;
 use crate::rng::Noise;
 
-/// An invertible, differentiable map between states of equal dimension.
+/// An invertible, differentiable map between states of equal dimension, which may depend on a condition.
 pub trait Bijection: Debug + Send + Sync {
     /// `x = g(z)` and `log |det dg/dz|`, `[batch]`.
-    fn forward(&self, z: State) -> (State, LogWeight);
+    fn forward(&self, z: State, given: &Given) -> (State, LogWeight);
 
     /// `z = g^{-1}(x)` and `log |det dg^{-1}/dx|`, `[batch]`.
-    fn inverse(&self, x: State) -> (State, LogWeight);
+    fn inverse(&self, x: State, given: &Given) -> (State, LogWeight);
 
     /// The trainable weights.
     fn weights(&self) -> Vec<&Weights> {
@@ -54,13 +55,17 @@ pub trait Bijection: Debug + Send + Sync {
 pub struct BijectionStep<'a>(pub &'a dyn Bijection);
 
 impl Transition for BijectionStep<'_> {
-    fn forward(&self, from: State, _noise: &Noise) -> Step {
-        let (state, log_det) = self.0.forward(from);
-        ratio_step(state, log_det)
+    fn forward(&self, from: State, given: &Given, _noise: &Noise) -> Result<Step, Failure> {
+        let (state, log_det) = self.0.forward(from, given);
+        Ok(Step::of_ratio(state, log_det))
     }
 
-    fn backward(&self, from: State, _noise: &Noise) -> Step {
-        let (state, log_det) = self.0.inverse(from);
-        ratio_step(state, log_det)
+    fn backward(&self, from: State, given: &Given, _noise: &Noise) -> Result<Step, Failure> {
+        let (state, log_det) = self.0.inverse(from, given);
+        Ok(Step::of_ratio(state, log_det))
+    }
+
+    fn score(&self, _before: &State, _after: &State, _given: &Given) -> Result<Score, Failure> {
+        Ok(Score::Deterministic)
     }
 }

@@ -14,7 +14,7 @@ use burn::tensor::{Tensor, activation};
 
 use super::{Diffusion, LastMean};
 use crate::array::weights::matrix;
-use crate::chain::{State, Transition};
+use crate::chain::{Given, State, Transition};
 use crate::kernel::law::{Gaussian, Law, LogStd, log_one_minus_exp_neg};
 use crate::kernel::pair::{Conditional, Pair};
 use crate::model::denoiser::{Coefficient, Factors};
@@ -163,8 +163,8 @@ struct Denoise<'a> {
 }
 
 impl Conditional for Denoise<'_> {
-    fn given(&self, state: &State) -> Box<dyn Law + '_> {
-        let (signal, noise) = self.diffusion.estimates_at(state, &self.from);
+    fn law(&self, state: &State, given: &Given) -> Box<dyn Law + '_> {
+        let (signal, noise) = self.diffusion.estimates_at(state, &self.from, given);
         let mean = self.signal.times(signal) + self.noise.times(noise);
         Box::new(Gaussian { mean, log_std: self.log_std.clone() })
     }
@@ -177,7 +177,7 @@ struct AddNoise {
 }
 
 impl Conditional for AddNoise {
-    fn given(&self, state: &State) -> Box<dyn Law + '_> {
+    fn law(&self, state: &State, _: &Given) -> Box<dyn Law + '_> {
         Box::new(Gaussian { mean: self.signal.times(state.clone()), log_std: self.log_std.clone() })
     }
 }
@@ -190,10 +190,10 @@ struct Observe<'a> {
 }
 
 impl Conditional for Observe<'_> {
-    fn given(&self, state: &State) -> Box<dyn Law + '_> {
+    fn law(&self, state: &State, given: &Given) -> Box<dyn Law + '_> {
         let mean = match self.diffusion.last_mean {
             LastMean::Rescaled => self.rescale.times(state.clone()),
-            LastMean::Denoised => self.diffusion.estimates_at(state, &self.place).0,
+            LastMean::Denoised => self.diffusion.estimates_at(state, &self.place, given).0,
         };
         let gamma = match &self.place.gamma {
             Coefficient::Shared(gamma) => Tensor::full([1, 1], *gamma, &state.device()),
@@ -211,7 +211,7 @@ struct FirstNoise<'a> {
 }
 
 impl Conditional for FirstNoise<'_> {
-    fn given(&self, state: &State) -> Box<dyn Law + '_> {
+    fn law(&self, state: &State, _: &Given) -> Box<dyn Law + '_> {
         let mean = self.signal.times(self.diffusion.scaled(state));
         Box::new(Gaussian { mean, log_std: self.log_std.clone() })
     }

@@ -11,6 +11,7 @@ use super::target::build_energy;
 use super::{ChainRecipe, StateFlowRecipe, TargetRecipe, size};
 use crate::array::shape::Transform;
 use crate::array::weights::to_vec_f64;
+use crate::chain::Given;
 use crate::data::{Dataset, Table};
 use crate::error::{Problem, Result};
 use crate::estimate::evidence;
@@ -111,16 +112,22 @@ impl ChainPlan {
     }
 
     /// A run at its first step.
-    pub fn start(&self) -> Trainer<ChainLearner<'_>> {
+    ///
+    /// # Errors
+    /// If a kernel fails.
+    pub fn start(&self) -> Result<Trainer<ChainLearner<'_>>> {
         let recipe = &self.recipe;
         let Ok(Objective::Paths(objective)) = recipe.objective.check("objective", recipe.backward) else {
             unreachable!("the recipe was checked");
         };
         let ends = match &self.data {
-            TargetData::Rows(data) => Ends::Rows { rows: &data.train, columns: data.columns },
+            TargetData::Rows(data) => {
+                static NOTHING: Given = Given::nothing();
+                Ends::Rows { rows: &data.train, columns: data.columns, given: &NOTHING }
+            }
             TargetData::Energy(energy) => Ends::Target(energy.as_ref()),
         };
-        Trainer::<ChainLearner<'_>>::new(ChainTask {
+        let trainer = Trainer::<ChainLearner<'_>>::new(ChainTask {
             model: self.model.clone(),
             ends,
             objective,
@@ -130,7 +137,8 @@ impl ChainPlan {
             training: recipe.training.clone(),
             optimizer: recipe.optimizer.clone(),
             seed: recipe.seed,
-        })
+        });
+        trainer.map_err(Failure::into_error)
     }
 
     /// The dimension of the target's space.
@@ -212,11 +220,12 @@ impl ChainPlan {
             TargetData::Rows(data) => {
                 let rows = if data.validation.is_empty() { &data.train } else { &data.validation };
                 let rows = &rows[..rows.len().min(2000 * data.columns)];
-                nll(model, rows, Bound::Lower(2), &self.validation_noise()).value
+                nll(model, rows, &Given::nothing(), Bound::Lower(2), &self.validation_noise())?.value
             }
             TargetData::Energy(energy) => {
                 let noise = self.validation_noise();
-                let weights = forward_log_weights(&model.frozen(), energy.as_ref(), 2000, &noise)?;
+                let weights =
+                    forward_log_weights(&model.frozen(), energy.as_ref(), 2000, &Given::nothing(), &noise)?;
                 -evidence(&to_vec_f64(weights)).elbo.value
             }
         })
@@ -233,7 +242,7 @@ fn state_flow(recipe: &ChainRecipe, model: &Model) -> Result<StateFlow> {
             .into());
     }
     let StateFlowRecipe { hidden, activation } = recipe.state_flow.clone().unwrap_or_default();
-    Ok(StateFlow::new(dimension, &hidden, activation.into(), recipe.seed))
+    Ok(StateFlow::new([dimension, 0], &hidden, activation.into(), recipe.seed))
 }
 
 fn build_model(recipe: &ChainRecipe, data: &TargetData, dimension: usize) -> Result<Model> {
@@ -386,7 +395,7 @@ impl Builder {
             }
         };
         Ok(Diffusion {
-            denoiser: Box::new(NetworkDenoiser::new(network)),
+            denoiser: Box::new(NetworkDenoiser::new(network, 0)),
             prediction,
             schedule,
             observation: levels.map_or(Observation::Continuous, Observation::Levels),
@@ -456,7 +465,7 @@ impl Builder {
                     };
                     let masked = MaskedNetwork::new(
                         name("conditioner"),
-                        d,
+                        [d, 0],
                         &hidden,
                         transform.raw_len(),
                         activation.into(),

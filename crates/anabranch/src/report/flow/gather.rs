@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use super::{Flow, Form, Graph, LawShown, Object, Walk};
 use crate::environment::{Cell, Environment};
-use crate::error::Result;
+use crate::error::{Failure, Result};
 use crate::estimate::trajectories::log_likelihoods;
 use crate::math::log_sum_exp;
 use crate::model::gflownet::{Batch, ForwardRollout};
@@ -14,7 +14,6 @@ use crate::recipe::gflownet::{FlowTask, ObjectsRecipe};
 use crate::rng::Purpose;
 use crate::run::gflownet::conditional::measured;
 use crate::run::gflownet::exact::{Exact, listed};
-use crate::run::gflownet::fatal;
 use crate::run::gflownet::relative::posterior;
 use crate::target::{LatticeName, RewardRecipe};
 use crate::train::Trained;
@@ -150,7 +149,7 @@ fn estimated(
         .collect();
     let flat = objects.concat();
     let mut log_rewards = vec![0.0; objects.len()];
-    task.reward.log_rewards(&flat, &[], &mut log_rewards).map_err(fatal)?;
+    task.reward.log_rewards(&flat, &[], &mut log_rewards).map_err(Failure::into_error)?;
     let evaluator = task.model.network.with(&trained.vectors[0]);
     let noise = plan.evaluation_noise().purpose(Purpose::Backward);
     let learned = log_likelihoods(policy, evaluator.as_ref(), &flat, PATHS, &noise, &|_| true)?;
@@ -206,7 +205,7 @@ fn walks(plan: &GFlowNetPlan, task: &FlowTask<Actions>, trained: &Trained) -> Re
     let mut objects = Vec::new();
     batch.objects(policy, &mut objects);
     let mut log_rewards = vec![0.0; objects.len() / cells];
-    task.reward.log_rewards(&objects, &[], &mut log_rewards).map_err(fatal)?;
+    task.reward.log_rewards(&objects, &[], &mut log_rewards).map_err(Failure::into_error)?;
     let environment: &dyn Environment = policy.environment().as_ref();
     let states = batch.lanes().iter().flat_map(|lane| {
         (0..lane.trajectories())

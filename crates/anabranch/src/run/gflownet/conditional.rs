@@ -11,10 +11,10 @@ use std::path::Path;
 use serde_json::{Map, Value, json};
 
 use super::exact::{Exact, listed};
-use super::{fatal, walked, walked_under};
+use super::{walked, walked_under};
 use crate::data::atomic::atomic_write;
 use crate::environment::Cell;
-use crate::error::Result;
+use crate::error::{Failure, Result};
 use crate::estimate::evidence;
 use crate::math::{Estimate, log_sum_exp};
 use crate::metric::distribution::Learned;
@@ -194,12 +194,12 @@ fn front<P: Policy>(
 ) -> Result<()> {
     let count = plan.recipe.evaluation.samples;
     let mut values = Vec::new();
-    if task.reward.parts(&[], 0, &mut values).map_err(fatal)? == 0 {
+    if task.reward.parts(&[], 0, &mut values).map_err(Failure::into_error)? == 0 {
         return Ok(());
     }
     let noise = plan.evaluation_noise().purpose(Purpose::Choice).at(Address::FRONT);
     let found = walked(task, trained, count, &noise, &watched(observer, "samples for the front", count))?;
-    let parts = task.reward.parts(&found.objects, count, &mut values).map_err(fatal)?;
+    let parts = task.reward.parts(&found.objects, count, &mut values).map_err(Failure::into_error)?;
     let found = Front::new(values, parts)?.pareto();
     metrics.insert("front_size".to_owned(), json!(found.len()));
     metrics.insert("hypervolume".to_owned(), json!(found.hypervolume(&vec![0.0; parts])?));
@@ -207,7 +207,7 @@ fn front<P: Policy>(
     if let Some(objects) = objects {
         let mut values = Vec::new();
         let count = objects.len() / task.model.policy.cells();
-        task.reward.parts(objects, count, &mut values).map_err(fatal)?;
+        task.reward.parts(objects, count, &mut values).map_err(Failure::into_error)?;
         best = Front::new(values, parts)?.pareto();
         metrics.insert("front_size_exact".to_owned(), json!(best.len()));
         metrics.insert("hypervolume_exact".to_owned(), json!(best.hypervolume(&vec![0.0; parts])?));

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::environment::{Cell, States};
-use crate::error::Result;
+use crate::error::{Failure, Result};
 use crate::estimate::exact::{Flows, Policy as Table, Terminating};
 use crate::estimate::trajectories::log_policy;
 use crate::math::log_sum_exp;
@@ -71,7 +71,7 @@ impl Exact {
         let conditions = condition.repeat(log_rewards.len());
         let describe = |object: &[Cell]| environment.describe(object);
         checked(task.reward.as_ref(), &objects, &conditions, &describe, &mut log_rewards)
-            .map_err(super::fatal)?;
+            .map_err(Failure::into_error)?;
         Ok(Self { states, policy: table, terminating, log_rewards })
     }
 

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::error::Result;
+use crate::error::{Failure, Result};
 use crate::policy::{ContinuousActions, Policy as _};
 use crate::recipe::GFlowNetPlan;
 use crate::recipe::gflownet::FlowTask;
@@ -11,7 +11,7 @@ use crate::run::Observer;
 use crate::target::checked;
 use crate::train::Trained;
 
-use super::{fatal, paths, relative};
+use super::{paths, relative};
 
 /// Measures a plan over points with trained weights.
 pub(super) fn evaluate(
@@ -33,7 +33,7 @@ pub(super) fn evaluate(
         let Some(objects) = reward.draw(count, noise) else { return Ok(None) };
         let mut log_rewards = vec![0.0; count];
         let describe = |object: &[f32]| policy.describe(object);
-        checked(reward, &objects, &[], &describe, &mut log_rewards).map_err(fatal)?;
+        checked(reward, &objects, &[], &describe, &mut log_rewards).map_err(Failure::into_error)?;
         Ok(Some((objects, log_rewards)))
     };
     paths(plan, task, trained, reward.log_z(&[]), draw, observer, &mut metrics)?;

@@ -7,8 +7,7 @@
 use serde_json::{Map, Value, json};
 
 use super::exact::{Exact, listed};
-use super::fatal;
-use crate::error::Result;
+use crate::error::{Failure, Result};
 use crate::estimate::evidence;
 use crate::estimate::trajectories::{Relative, forward_relative};
 use crate::math::log_sum_exp;
@@ -44,7 +43,7 @@ pub(super) fn paths<P: Policy>(
     let relative = Relative { prior: prior.as_ref(), beta: beta(plan) };
     let (policy, reward) = (&task.model.policy, task.reward.as_ref());
     let found = forward_relative(policy, evaluator.as_ref(), relative, reward, count, &noise, &seen)
-        .map_err(fatal)?;
+        .map_err(Failure::into_error)?;
     let from_paths = evidence(&found.log_weights);
     insert(metrics, "elbo", from_paths.elbo);
     insert(metrics, "log_z", from_paths.log_z);

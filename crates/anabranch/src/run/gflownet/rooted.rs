@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 
 use crate::data::atomic::atomic_write;
 use crate::environment::{Cell, Environment, States};
-use crate::error::{Problem, Result, quoted};
+use crate::error::{Failure, Problem, Result, quoted};
 use crate::estimate::exact::{entropies, free_energies};
 use crate::estimate::rooted::{FromRoot, learned_log_flow, superset};
 use crate::policy::Actions;
@@ -44,7 +44,8 @@ pub(super) fn evaluate(
                 states.objects().iter().flat_map(|i| states.state(*i as usize).iter().copied()).collect();
             let mut log_rewards = vec![0.0; states.objects().len()];
             let describe = |object: &[Cell]| environment.describe(object);
-            checked(reward.as_ref(), &objects, &[], &describe, &mut log_rewards).map_err(super::fatal)?;
+            checked(reward.as_ref(), &objects, &[], &describe, &mut log_rewards)
+                .map_err(Failure::into_error)?;
             Some((free_energies(states, &log_rewards)?, entropies(states, &log_rewards)?))
         }
     };
@@ -67,7 +68,7 @@ pub(super) fn evaluate(
     let evaluator = task.model.network.with(&trained.vectors[0]);
     let policy = &task.model.policy;
     let log_flow = |root: &[Cell]| {
-        learned_log_flow(policy, evaluator.as_ref(), task.reward.as_ref(), root).map_err(super::fatal)
+        learned_log_flow(policy, evaluator.as_ref(), task.reward.as_ref(), root).map_err(Failure::into_error)
     };
     let seen = watched(observer, "walks from roots", roots.len());
     let mut rows = String::from(
@@ -77,7 +78,7 @@ pub(super) fn evaluate(
     for (k, (root, place)) in roots.iter().zip(&places).enumerate() {
         let noise = noise.purpose(Purpose::Choice).from_row(k * WALKS);
         let walks = FromRoot::walk(policy, evaluator.as_ref(), task.reward.as_ref(), root, WALKS, &noise)
-            .map_err(super::fatal)?;
+            .map_err(Failure::into_error)?;
         let (free_energy, entropy) = (walks.free_energy(), walks.entropy());
         let learned = log_flow(root)?.map(|log_flow| -log_flow);
         let known = exact.as_ref().zip(*place).map(|((free, entropies), i)| (free[i], entropies[i]));
@@ -184,10 +185,11 @@ impl GFlowNetPlan {
         let walk = |root: &[Cell], purpose| {
             let noise = noise.purpose(purpose);
             FromRoot::walk(policy, evaluator.as_ref(), task.reward.as_ref(), root, count, &noise)
-                .map_err(super::fatal)
+                .map_err(Failure::into_error)
         };
         let learned = |state: &[Cell]| {
-            learned_log_flow(policy, evaluator.as_ref(), task.reward.as_ref(), state).map_err(super::fatal)
+            learned_log_flow(policy, evaluator.as_ref(), task.reward.as_ref(), state)
+                .map_err(Failure::into_error)
         };
         let here = walk(&root, Purpose::Choice)?;
         let mut metrics = Map::new();

@@ -12,7 +12,7 @@ use std::path::Path;
 use serde_json::{Map, Value, json};
 
 use crate::environment::Cell;
-use crate::error::{Problem, Result};
+use crate::error::{Failure, Problem, Result};
 use crate::estimate::trajectories::{Found, log_likelihoods};
 use crate::math::Estimate;
 use crate::metric::correlation::{pearson, spearman};
@@ -86,7 +86,7 @@ impl GFlowNetPlan {
         let count = given.len() / policy.cells();
         let mut log_rewards = vec![0.0; count];
         checked(task.reward.as_ref(), &given, &[], &|object| policy.describe(object), &mut log_rewards)
-            .map_err(super::fatal)?;
+            .map_err(Failure::into_error)?;
         let evaluator = task.model.network.with(&trained.vectors[0]);
         let noise = self.evaluation_noise().purpose(Purpose::Backward);
         let seen = watched(observer, "ways back", count * WAYS);
