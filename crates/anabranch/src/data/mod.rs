@@ -8,6 +8,7 @@ pub mod atomic;
 mod columns;
 mod csv;
 mod idx;
+mod labelled;
 pub mod lock;
 mod npy;
 mod npz;
@@ -21,6 +22,7 @@ mod write;
 
 pub use columns::Column;
 pub(crate) use csv::records;
+pub use labelled::{Labelled, embedded_labelled, read_labelled};
 pub use read::{parse, parse_text, read, read_text};
 pub use split::{Dataset, split};
 pub use write::{Format, write_lines, write_samples};

@@ -12,25 +12,17 @@
 
 use std::path::Path;
 
+use super::fitting::Fit;
 use super::{Describe, Failure, Shape, Space, Target, fill_rows, within};
-use crate::array::matmul::row_stride;
 use crate::data::{parse_text, read_text, records};
 use crate::environment::Cell;
 use crate::error::{Problem, Result, quoted};
 use crate::network::Activation;
-use crate::network::taped::{Inputs, Mlp, NONE, Tape, TapedNetwork};
-use crate::optim::OptimizerRecipe;
-use crate::optim::adam::{Moments, Update, adam_step};
+use crate::network::taped::{Inputs, Mlp};
 use crate::rng::{Noise, Purpose};
 
 /// The peptides that come with the program: 2540 with antimicrobial activity, 2080 others.
 const PEPTIDES: &[u8] = include_bytes!("../../../../data/peptides.csv.gz");
-
-/// Words that are classified at a time.
-const BLOCK: usize = 256;
-/// Examples of a training step.
-const BATCH: usize = 64;
-const EPOCHS: usize = 30;
 
 /// How a classifier is trained and read.
 #[derive(Debug, Clone, PartialEq)]
@@ -120,8 +112,10 @@ impl Classifier {
         let shuffled: Vec<&Example> = order.iter().map(|i| &examples[*i]).collect();
         let (held_out, rest) = shuffled.split_at(examples.len() / 5);
         let (validation, training) = rest.split_at(examples.len() / 10);
-        let weights = fit(&network, features, training, validation, settings.seed);
-        let logits = logits(&network, &weights, features, held_out);
+        let encode = |example: &&Example, dense: &mut Vec<f32>| features.of(&example.0, dense);
+        let fit = Fit { network: &network, encode: &encode, loss: &loss };
+        let weights = fit.weights(training, validation, settings.seed);
+        let logits = features.logits(&network, &weights, held_out);
         let labels: Vec<bool> = held_out.iter().map(|example| example.1).collect();
         let right = logits.iter().zip(&labels).filter(|(logit, label)| (**logit > 0.0) == **label).count();
         let accuracy = right as f64 / labels.len() as f64;
@@ -200,21 +194,6 @@ fn read(place: &str, text: &str, alphabet: &[char]) -> Result<Vec<Example>> {
     Ok(examples)
 }
 
-fn logits(network: &Mlp, weights: &[f32], features: Features, examples: &[&Example]) -> Vec<f64> {
-    let evaluator = network.with(weights);
-    let mut tape = Tape::default();
-    let mut found = Vec::with_capacity(examples.len());
-    for block in examples.chunks(BLOCK) {
-        tape.clear();
-        for (word, _) in block {
-            tape.push(NONE, |_, dense| features.of(word, dense));
-        }
-        evaluator.evaluate(&mut tape, 0);
-        found.extend((0..block.len()).map(|row| f64::from(tape.output(row, 1)[0])));
-    }
-    found
-}
-
 /// `ln(1 + e^-x)`.
 fn softplus_of_negative(x: f64) -> f64 {
     (-x.abs()).exp().ln_1p() + (-x).max(0.0)
@@ -224,52 +203,22 @@ fn sigmoid(x: f64) -> f64 {
     1.0 / (1.0 + (-x).exp())
 }
 
-/// The weights of the best epoch.
-fn fit(
-    network: &Mlp,
-    features: Features,
-    training: &[&Example],
-    validation: &[&Example],
-    seed: u64,
-) -> Vec<f32> {
-    let optimizer = OptimizerRecipe { weight_decay: 1e-2, ..OptimizerRecipe::default() };
-    let mut weights = network.initial(&Noise::new(seed, Purpose::Network));
-    let [mut first, mut second, mut gradient] = [0; 3].map(|_| vec![0.0; weights.len()]);
-    let all = 0..weights.len();
-    let mut tape = Tape::default();
-    let (mut best, mut kept, mut time) = (f64::INFINITY, weights.clone(), 0);
-    for epoch in 0..EPOCHS {
-        let order = Noise::new(seed, Purpose::Network).step(1 + epoch as u32).permutation(training.len());
-        for batch in order.chunks(BATCH) {
-            tape.clear();
-            for i in batch {
-                tape.push(NONE, |_, dense| features.of(&training[*i].0, dense));
-            }
-            let evaluator = network.with(&weights);
-            evaluator.evaluate(&mut tape, 0);
-            let mut slopes = vec![0.0; batch.len() * row_stride(1)];
-            for (row, i) in batch.iter().enumerate() {
-                let wanted = f64::from(u8::from(training[*i].1));
-                let found = sigmoid(f64::from(tape.output(row, 1)[0]));
-                slopes[row * row_stride(1)] = ((found - wanted) / batch.len() as f64) as f32;
-            }
-            evaluator.backward(&mut tape, &slopes, &mut gradient);
-            drop(evaluator);
-            time += 1;
-            let moments = Moments { first: &mut first, second: &mut second };
-            let update = Update { rate: 1e-3, time, scale: 1.0, decayed: std::slice::from_ref(&all) };
-            adam_step(&optimizer, update, &mut weights, &gradient, moments);
-        }
-        let found = logits(network, &weights, features, validation);
-        let losses = found.iter().zip(validation);
-        let loss: f64 = losses
-            .map(|(logit, example)| softplus_of_negative(if example.1 { *logit } else { -logit }))
-            .sum();
-        if loss < best {
-            (best, kept) = (loss, weights.clone());
-        }
+/// The logarithmic loss of a logit.
+fn loss(example: &&Example, outputs: &[f32], slopes: &mut [f64]) -> f64 {
+    let logit = f64::from(outputs[0]);
+    slopes[0] = sigmoid(logit) - f64::from(u8::from(example.1));
+    softplus_of_negative(if example.1 { logit } else { -logit })
+}
+
+impl Features {
+    /// The logits of examples.
+    fn logits(self, network: &Mlp, weights: &[f32], examples: &[&Example]) -> Vec<f64> {
+        let encode = |example: &&Example, dense: &mut Vec<f32>| self.of(&example.0, dense);
+        let mut found = Vec::with_capacity(examples.len());
+        let fit = Fit { network, encode: &encode, loss: &loss };
+        fit.outputs(weights, examples.iter(), |_, outputs| found.push(f64::from(outputs[0])));
+        found
     }
-    kept
 }
 
 /// Mann and Whitney's statistic as a share: the area under the ROC curve.
@@ -294,7 +243,7 @@ impl Target<Cell> for Classifier {
             })
             .collect();
         let words: Vec<&Example> = words.iter().collect();
-        let found = logits(&self.network, &self.weights, self.features, &words);
+        let found = self.features.logits(&self.network, &self.weights, &words);
         fill_rows(&found, out, |logit| self.beta * (-softplus_of_negative(logit[0])).max(self.least.ln()));
         Ok(())
     }

@@ -17,6 +17,7 @@
 //! | [`Expression`] | any | |
 //! | [`Process`] | any | |
 //! | [`Classifier`] | words | |
+//! | [`RowClassifier`] | rows of numbers | |
 //! | [`Ahead`] | states of a rooted environment | |
 //! | [`Leading`] | states whose first numbers are an object | where the object's says it |
 //! | [`Gamble`], [`AtRisk`] | any; random, and as a risk measure sees it | |
@@ -34,6 +35,7 @@ mod conditions;
 pub mod continuous;
 mod entropic;
 mod expression;
+mod fitting;
 mod gamble;
 mod graph;
 mod hypergrid;
@@ -44,6 +46,7 @@ mod modes;
 mod multi;
 mod process;
 mod recipe;
+mod row_classifier;
 mod space;
 mod table;
 mod tape;
@@ -73,6 +76,7 @@ pub use multi::{Beta, Combination, Preference, Tempered};
 pub use process::{Process, ProcessSettings};
 pub(crate) use recipe::inside;
 pub use recipe::{BetaRecipe, ByCondition, LatticeName, ProcessRecipe, RewardRecipe};
+pub use row_classifier::{RowClassifier, RowClassifierSettings};
 pub use space::{Describe, Parse, Shape, Space};
 pub use table::{TableReward, Transform};
 pub use tape::log_density;
@@ -203,6 +207,11 @@ pub trait Target<C = f32>: Send + Sync + Debug {
         self.made_of().map_or_else(Vec::new, |reward| reward.figures())
     }
 
+    /// Into which class the target itself puts each of `objects`, `[count, cells]`, where it knows classes.
+    fn classify(&self, objects: &[C]) -> Option<Classified> {
+        self.made_of()?.classify(objects)
+    }
+
     /// Whether the object belongs to one of the reward's modes, where it has such.
     fn is_mode(&self, object: &[C]) -> Option<bool> {
         self.made_of()?.is_mode(object)
@@ -220,6 +229,17 @@ pub trait Target<C = f32>: Send + Sync + Debug {
             reward.modes_of(object, found);
         }
     }
+}
+
+/// What a classifier says of objects.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Classified {
+    /// The class of each, `[count]`, below `count`.
+    pub classes: Vec<usize>,
+    /// How many classes there are.
+    pub count: usize,
+    /// The class whose probability is the reward.
+    pub wanted: usize,
 }
 
 /// That a target has no scores.

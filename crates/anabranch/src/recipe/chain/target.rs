@@ -176,7 +176,10 @@ impl TargetRecipe {
                 }
                 within("target.rows", recipe.rows as f64, 10.0, 1e7)
             }
-            Self::Energy { energy } => build_energy(energy).map(|_| ()),
+            Self::Energy { energy } => {
+                let place = "target.energy";
+                Ok(energy.check(place).map_err(|problem| inside(place, problem))?)
+            }
         }
     }
 }

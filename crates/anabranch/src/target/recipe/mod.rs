@@ -345,11 +345,11 @@ fn minute() -> f64 {
     60.0
 }
 
-fn millionth() -> f64 {
+pub(super) fn millionth() -> f64 {
     1e-6
 }
 
-fn sixty_four() -> usize {
+pub(super) fn sixty_four() -> usize {
     64
 }
 

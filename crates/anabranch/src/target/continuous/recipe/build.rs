@@ -198,8 +198,24 @@ impl PointTargetRecipe {
             Self::Hartmann6 { .. } => Some(6),
             Self::Expression { dimension, .. } => *dimension,
             Self::Process(process) => process.dimension,
+            Self::Classifier(classifier) => classifier.dimension(),
             Self::Tempered { reward, .. } => reward.dimension(),
             Self::Preference { rewards, .. } => rewards.iter().find_map(Self::dimension),
+        }
+    }
+
+    /// Refuses what is wrong whatever the points are. A classifier is trained when the target is [built](Self::energy), and not
+    /// here.
+    ///
+    /// # Errors
+    /// As [`PointTargetRecipe::energy`].
+    pub fn check(&self, place: &str) -> Result<()> {
+        match self {
+            Self::Classifier(classifier) => classifier.check(),
+            Self::Tempered { reward, .. } if matches!(**reward, Self::Classifier(_)) => {
+                reward.check(place).map_err(|problem| inside("reward", problem))
+            }
+            other => other.energy(place).map(|_| ()),
         }
     }
 
@@ -208,6 +224,11 @@ impl PointTargetRecipe {
     /// # Errors
     /// As [`PointTargetRecipe::build`]; if the recipe does not say the dimension.
     pub fn energy(&self, place: &str) -> Result<(Arc<dyn Target>, usize)> {
+        if let Self::Classifier(classifier) = self {
+            let trained = classifier.build()?;
+            let dimension = trained.dimension();
+            return Ok((Arc::new(trained), dimension));
+        }
         let dimension = match self {
             // Refused below, as a reward of other spaces.
             Self::Original { .. } => 1,
@@ -300,6 +321,16 @@ impl PointTargetRecipe {
             Self::Process(process) => {
                 self.over(domains, None)?;
                 shared(process.build(place, None))
+            }
+            Self::Classifier(classifier) => {
+                let trained = classifier.build()?;
+                let dimension = trained.dimension();
+                if dimension != domains.len() {
+                    let found =
+                        format!("a classifier of {dimension} columns for {} coordinates", domains.len());
+                    return problem("kind", found, "one of as many columns");
+                }
+                shared(Ok(trained))
             }
             Self::Tempered { reward, beta } => {
                 let part = reward

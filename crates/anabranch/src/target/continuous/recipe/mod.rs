@@ -1,13 +1,15 @@
 //! Targets over points as a recipe names them: energies of chains, and rewards of flow networks.
 
 mod build;
+mod classifier;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::papers::{self, CONTINUOUS, DOUBLE_WELL, FAB, FUNNEL, PIS};
+use crate::papers::{self, CLASSIFIER_GUIDANCE, CONTINUOUS, DOUBLE_WELL, FAB, FUNNEL, PIS};
 use crate::target::Combination;
 use crate::target::recipe::{self, BetaRecipe, ProcessRecipe, by_condition, half, one, tenth, two};
+pub use classifier::ClassifierRecipe;
 
 /// A target over points in a recipe.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -122,6 +124,9 @@ pub enum PointTargetRecipe {
     },
     /// Another program, which answers lines of JSON.
     Process(ProcessRecipe),
+    /// The probability of a class, by a classifier of rows of numbers that is trained on labelled ones:
+    /// `R = max(p(class | x), least)^beta`, with its exact gradient.
+    Classifier(ClassifierRecipe),
     /// A target raised to a power.
     Tempered {
         /// The target.
@@ -164,6 +169,7 @@ impl PointTargetRecipe {
             Self::ManyWell { dimension: 2 } => vec![DOUBLE_WELL],
             Self::ManyWell { .. } => vec![DOUBLE_WELL, FAB],
             Self::Toy { name } => vec![papers::toy(name)],
+            Self::Classifier(_) => vec![CLASSIFIER_GUIDANCE],
             Self::Tempered { reward, .. } => reward.papers(),
             Self::Preference { rewards, .. } => rewards.iter().flat_map(Self::papers).collect(),
             _ => vec![],
@@ -203,6 +209,7 @@ impl PointTargetRecipe {
                 recipe::expression(log_reward.as_deref(), reward.as_deref())
             }
             Self::Process(process) => process.formula(),
+            Self::Classifier(classifier) => classifier.formula(),
             Self::Tempered { reward, .. } => recipe::tempered(&reward.formula()),
             Self::Preference { rewards, combination, .. } => {
                 recipe::preference(*combination, rewards.iter().map(Self::formula))

@@ -1,0 +1,103 @@
+//! Rows of numbers with a class each: a column of a table holds the classes `0, 1, 2, ...`.
+
+use std::path::Path;
+
+use super::{Column, DIGITS, EMBEDDED, Table, parse, read};
+use crate::error::{Error, Problem, Result, quoted};
+
+/// The most classes.
+const MOST: usize = 1000;
+
+/// Rows of numbers, each with its class.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Labelled {
+    /// The rows, without the column of classes.
+    pub table: Table,
+    /// The class of each row, below `count`.
+    pub classes: Vec<usize>,
+    /// How many classes there are, each with a row at least.
+    pub count: usize,
+}
+
+/// An embedded data set with its labels: the digit that each image shows.
+///
+/// # Errors
+/// If there is none of that name; the key `source` is named.
+pub fn embedded_labelled(name: &str) -> Result<Labelled> {
+    match name {
+        "digits" => labelled("digits", &Column::Index(64), |drop| parse("digits", DIGITS, drop)),
+        _ => Err(Problem::new("source", quoted(name)).choices(&EMBEDDED).into()),
+    }
+}
+
+/// Reads a file of numbers as [`read`] does, one of its columns being the classes.
+///
+/// # Errors
+/// As [`read`]; the key `label` is named if the column is not there. If classes are not the integers from 0 up to a largest, each of
+/// them with a row.
+pub fn read_labelled(path: &Path, label: &Column) -> Result<Labelled> {
+    labelled(&path.display().to_string(), label, |drop| read(path, drop))
+}
+
+fn labelled(place: &str, label: &Column, read: impl Fn(&[Column]) -> Result<Table>) -> Result<Labelled> {
+    let table = read(std::slice::from_ref(label)).map_err(|error| match error {
+        Error::Input(problem) if problem.place() == "target.drop" => problem.at("label").into(),
+        other => other,
+    })?;
+    let whole = read(&[])?;
+    // What messages call the columns tells which of them is left out.
+    let column =
+        whole.labels.iter().position(|name| !table.labels.contains(name)).unwrap_or(whole.columns - 1);
+    let mut classes = Vec::with_capacity(whole.rows());
+    for (row, values) in whole.values.chunks_exact(whole.columns).enumerate() {
+        let value = values[column];
+        if value.fract() != 0.0 || !(0.0..MOST as f32).contains(&value) {
+            let place = format!("{place}, row {}, {}", row + 1, whole.labels[column]);
+            return Err(Problem::new(place, value.to_string())
+                .allowed(format!("a class: an integer from 0 to {}", MOST - 1))
+                .into());
+        }
+        classes.push(value as usize);
+    }
+    let count = classes.iter().max().map_or(0, |most| most + 1);
+    let mut met = vec![false; count];
+    classes.iter().for_each(|class| met[*class] = true);
+    if let Some(absent) = met.iter().position(|met| !met) {
+        let found = format!("no row of class {absent}, of {count}");
+        return Err(Problem::new(place, found).allowed("classes 0, 1, 2, ... without a gap").into());
+    }
+    Ok(Labelled { table, classes, count })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn digits_have_their_labels() {
+        let digits = embedded_labelled("digits").unwrap();
+        assert_eq!((digits.table.columns, digits.table.rows(), digits.count), (64, 1797, 10));
+        assert_eq!(digits.table, super::super::embedded("digits").unwrap());
+        assert_eq!(digits.classes[..4], [0, 1, 2, 3]);
+        assert!(embedded_labelled("digit").unwrap_err().to_string().contains("did you mean \"digits\"?"));
+    }
+
+    #[test]
+    fn files_and_their_errors() {
+        let path = std::env::temp_dir().join(format!("labelled-{}.csv", std::process::id()));
+        let found = |text: &str, label: Column| {
+            std::fs::write(&path, text).unwrap();
+            read_labelled(&path, &label)
+        };
+        let message = |text: &str, label: Column| found(text, label).unwrap_err().to_string();
+        let kind = || Column::Name("kind".to_owned());
+        let read = found("x,kind,y\n1.5,1,2\n3,0,4\n", kind()).unwrap();
+        assert_eq!((read.table.values, read.classes, read.count), (vec![1.5, 2.0, 3.0, 4.0], vec![1, 0], 2));
+        assert_eq!(found("1,5,0\n2,6,1\n", Column::Index(2)).unwrap().classes, [0, 1]);
+        let missing = message("x,kinds\n1,0\n", kind());
+        assert!(missing.starts_with("label: found \"kind\"; allowed: x, kinds"), "{missing}");
+        assert!(message("x,kind\n1,0\n2,0.5\n", kind()).contains("row 2, column \"kind\": found 0.5"));
+        assert!(message("x,kind\n1,0\n2,2\n", kind()).contains("found no row of class 1, of 3"));
+        std::fs::remove_file(&path).unwrap();
+    }
+}
