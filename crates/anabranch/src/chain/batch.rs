@@ -103,6 +103,15 @@ impl Given {
         (self.width > 0).then(|| matrix(self.values.clone(), self.width, device))
     }
 
+    /// The condition for who reads `width` numbers of it: nothing for who reads none.
+    ///
+    /// # Panics
+    /// If it has another width.
+    pub fn read(&self, width: usize, device: &Device) -> Option<Tensor<2>> {
+        assert!(width == 0 || width == self.width, "a condition of {} numbers for {width}", self.width);
+        self.tensor(device).filter(|_| width > 0)
+    }
+
     /// The condition of row `row`.
     pub fn row(&self, row: usize) -> &[f32] {
         let first = if self.is_shared() { 0 } else { row * self.width };

@@ -24,7 +24,7 @@ pub use columns::Column;
 pub(crate) use csv::records;
 pub use labelled::{Labelled, embedded_labelled, read_labelled};
 pub use read::{parse, parse_text, read, read_text};
-pub use split::{Dataset, split};
+pub use split::{Classes, Dataset, split, split_labelled};
 pub use write::{Format, write_lines, write_samples};
 
 use crate::error::{Problem, Result};

@@ -1,6 +1,6 @@
 //! Train, validation and test splits.
 
-use super::Table;
+use super::{Labelled, Table};
 use crate::error::{Problem, Result};
 use crate::rng::{Noise, Purpose};
 
@@ -17,6 +17,49 @@ pub struct Dataset {
     pub test: Vec<f32>,
     /// What messages call the columns.
     pub labels: Vec<String>,
+    /// The class of each row, where they have one.
+    pub classes: Option<Classes>,
+}
+
+/// The classes of a data set's rows, in three parts as the rows are.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Classes {
+    /// How many classes there are: they are `0 .. count`.
+    pub count: usize,
+    /// Of the rows to learn from.
+    pub train: Vec<usize>,
+    /// Of the rows to stop by.
+    pub validation: Vec<usize>,
+    /// Of the rows to report on.
+    pub test: Vec<usize>,
+}
+
+impl Classes {
+    /// Classes as conditions: a 1 at the place of each one's class, `[rows, count]`.
+    pub fn one_hot(&self, classes: &[usize]) -> Vec<f32> {
+        let mut all = vec![0.0; classes.len() * self.count];
+        classes.iter().enumerate().for_each(|(row, class)| all[row * self.count + class] = 1.0);
+        all
+    }
+
+    /// The share of each class among the rows to learn from.
+    pub fn shares(&self) -> Vec<f64> {
+        let mut shares = vec![0.0; self.count];
+        self.train.iter().for_each(|class| shares[*class] += 1.0 / self.train.len() as f64);
+        shares
+    }
+
+    /// `rows` classes in order, each as often as its share of the rows to learn from says, to the nearest row.
+    pub fn stratified(&self, rows: usize) -> Vec<usize> {
+        let mut sum = 0.0;
+        let mut all = Vec::with_capacity(rows);
+        for (class, share) in self.shares().into_iter().enumerate() {
+            sum += share;
+            all.resize(((sum * rows as f64).round() as usize).min(rows), class);
+        }
+        all.resize(rows, self.count - 1);
+        all
+    }
 }
 
 /// A value in more than this share of the rows makes a column nearly constant.
@@ -66,6 +109,24 @@ impl Dataset {
 /// # Errors
 /// If no training row would be left, or a fraction is not within [0, 1).
 pub fn split(table: &Table, validation: f64, test: f64, seed: u64) -> Result<Dataset> {
+    parts(table, None, validation, test, seed)
+}
+
+/// [`split`] for rows that have classes.
+///
+/// # Errors
+/// As [`split`].
+pub fn split_labelled(data: &Labelled, validation: f64, test: f64, seed: u64) -> Result<Dataset> {
+    parts(&data.table, Some(data), validation, test, seed)
+}
+
+fn parts(
+    table: &Table,
+    labelled: Option<&Labelled>,
+    validation: f64,
+    test: f64,
+    seed: u64,
+) -> Result<Dataset> {
     for (key, fraction) in [("target.validation", validation), ("target.test", test)] {
         if !(0.0..1.0).contains(&fraction) {
             return Err(Problem::new(key, fraction.to_string())
@@ -91,18 +152,49 @@ pub fn split(table: &Table, validation: f64, test: f64, seed: u64) -> Result<Dat
             .flat_map(|i| table.values[i * table.columns..(i + 1) * table.columns].iter().copied())
             .collect()
     };
+    let [for_validation, for_test, for_training] =
+        [0..validation, validation..validation + test, validation + test..rows].map(|range| &order[range]);
+    let classes = labelled.map(|data| {
+        let of = |rows: &[usize]| rows.iter().map(|row| data.classes[*row]).collect();
+        let [train, validation, test] = [for_training, for_validation, for_test].map(of);
+        Classes { count: data.count, train, validation, test }
+    });
     Ok(Dataset {
         columns: table.columns,
         labels: table.labels.clone(),
-        train: gather(&order[validation + test..]),
-        validation: gather(&order[..validation]),
-        test: gather(&order[validation..validation + test]),
+        train: gather(for_training),
+        validation: gather(for_validation),
+        test: gather(for_test),
+        classes,
     })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Classes go where their rows go; stratified classes keep the shares.
+    #[test]
+    fn classes_are_split_with_their_rows() {
+        let table = Table {
+            columns: 1,
+            values: (0..10).map(|i| i as f32).collect(),
+            labels: vec!["column 1".to_owned()],
+        };
+        let classes = (0..10).map(|row| usize::from(row >= 6)).collect();
+        let data = split_labelled(&Labelled { table, classes, count: 2 }, 0.2, 0.3, 5).unwrap();
+        let found = data.classes.unwrap();
+        let parts =
+            [(&data.train, &found.train), (&data.validation, &found.validation), (&data.test, &found.test)];
+        for (rows, classes) in parts {
+            assert_eq!(rows.len(), classes.len());
+            assert!(rows.iter().zip(classes).all(|(row, class)| usize::from(*row >= 6.0) == *class));
+        }
+        assert_eq!(found.one_hot(&[1, 0]), [0.0, 1.0, 1.0, 0.0]);
+        let second = found.train.iter().filter(|class| **class == 1).count();
+        assert_eq!(found.stratified(50).iter().filter(|class| **class == 1).count(), 10 * second);
+        assert!(found.stratified(7).is_sorted() && found.stratified(7).len() == 7);
+    }
 
     #[test]
     fn columns_without_a_density_are_named() {

@@ -215,7 +215,7 @@ impl NetworkDenoiser {
     }
 
     fn context(&self, time: Tensor<2>, given: &Given) -> Option<Tensor<2>> {
-        let condition = given.tensor(&time.device());
+        let condition = given.read(self.network.context() - self.embedding, &time.device());
         Some(beside(sinusoidal(time, self.embedding), condition))
     }
 }

@@ -77,7 +77,8 @@ impl NetworkGaussian {
 impl Conditional for &NetworkGaussian {
     fn law(&self, state: &State, given: &Given) -> Box<dyn Law + '_> {
         let input = self.scale.map_or_else(|| state.clone(), |model| model.scaled(state));
-        let (mean, raw) = halves(self.network.apply(input, given.tensor(&state.device())));
+        let (mean, raw) =
+            halves(self.network.apply(input, given.read(self.network.context(), &state.device())));
         Box::new(Gaussian { mean, log_std: LogStd::Each(bounded(raw, 6.0)) })
     }
 }
@@ -91,7 +92,7 @@ pub struct Decoder {
 
 impl Conditional for &Decoder {
     fn law(&self, state: &State, given: &Given) -> Box<dyn Law + '_> {
-        let output = self.network.apply(state.clone(), given.tensor(&state.device()));
+        let output = self.network.apply(state.clone(), given.read(self.network.context(), &state.device()));
         match self.model {
             ObservationModel::Bernoulli => Box::new(Bernoulli { logits: output }),
             ObservationModel::DiscretisedLogistic(levels) => {

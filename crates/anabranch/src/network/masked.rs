@@ -57,6 +57,11 @@ impl MaskedNetwork {
         self.outputs_per_input
     }
 
+    /// Numbers of the context.
+    pub fn context(&self) -> usize {
+        self.shape.context
+    }
+
     /// The weights.
     pub fn weights(&self) -> &Weights {
         self.network.weights()

@@ -24,7 +24,7 @@ use crate::model::{Goal, Model};
 use crate::objective::{Drawn, Needs, PathObjective, ReferenceKind};
 use crate::optim::OptimizerRecipe;
 use crate::rng::{Address, Counted, Noise, Purpose};
-use crate::target::{Target, log_density};
+use crate::target::{Conditions, Target, log_density};
 
 /// Where a chain's paths end.
 #[derive(Debug, Clone, Copy)]
@@ -55,6 +55,10 @@ pub struct ChainTask<'a> {
     pub objective: Arc<dyn PathObjective>,
     /// `log F` of states, where the objective needs it.
     pub flow: Option<StateFlow>,
+    /// The law of conditions, where the target has some.
+    pub conditions: Option<Conditions>,
+    /// `log Z` of conditions, where there are some and the objective learns it: their flow before the first kernel.
+    pub log_z: Option<StateFlow>,
     /// The chain of the prior, where the objective is relative to one.
     pub prior: Option<Model>,
     /// The validation score.
@@ -104,7 +108,7 @@ impl<'a> Trainer<ChainLearner<'a>> {
         let needs = task.objective.needs();
         let learner = ChainLearner {
             needs,
-            log_z: needs.log_z || needs.flow,
+            log_z: (needs.log_z || needs.flow) && task.log_z.is_none(),
             follower: task.flow.clone().filter(|_| matches!(needs.reference, ReferenceKind::Target { .. })),
             task,
             order: None,
@@ -124,18 +128,29 @@ impl<'a> Trainer<ChainLearner<'a>> {
 impl ChainLearner<'_> {
     fn track(&mut self) {
         self.task.model.track();
-        self.task.flow.iter_mut().for_each(|flow| flow.weights_mut().track());
+        let flows = self.task.flow.iter_mut().chain(&mut self.task.log_z);
+        flows.for_each(|flow| flow.weights_mut().track());
     }
 
     /// The vectors that burn differentiates by, in the players' order.
     fn vectors(&mut self) -> impl Iterator<Item = &mut Weights> {
-        let flow = self.task.flow.iter_mut().map(StateFlow::weights_mut);
-        self.task.model.weights_mut().into_iter().chain(flow)
+        let flows = self.task.flow.iter_mut().chain(&mut self.task.log_z).map(StateFlow::weights_mut);
+        self.task.model.weights_mut().into_iter().chain(flows)
     }
 
-    /// The place of the player behind the vectors: `log Z`.
+    /// The place of the player behind the vectors: `log Z`, where it is one number.
     fn log_z_place(&self) -> usize {
-        self.task.model.weights().len() + usize::from(self.task.flow.is_some())
+        let flows = self.task.flow.iter().chain(&self.task.log_z);
+        self.task.model.weights().len() + flows.count()
+    }
+
+    /// Draws the conditions of a step: as many paths in a row share one as the objective takes means of.
+    fn draw_conditions(&mut self, step: u64) {
+        let Some(conditions) = &self.task.conditions else { return };
+        let (batch, each) = (self.task.training.batch, self.needs.per_condition.max(1));
+        let noise = self.noise(Purpose::Source, step, batch);
+        let drawn = Given::rows(conditions.width(), conditions.draw(batch.div_ceil(each), &noise));
+        self.given = drawn.repeat(each).range(0, batch);
     }
 
     /// The batch of step `step`, with its conditions: the next rows of an endless sequence of permutations, or fresh exact samples.
@@ -173,6 +188,9 @@ impl ChainLearner<'_> {
     fn draw(&mut self, step: u64, epoch: u64, log_z: f64) -> Result<Path, Failure> {
         let batch = self.task.training.batch;
         let noise = self.noise(Purpose::Backward, step, batch);
+        if epoch == 0 {
+            self.draw_conditions(step);
+        }
         Ok(match (self.needs.drawn, &self.task.ends) {
             (Drawn::Backward { samples, local }, _) => {
                 let (rows, given) = self.batch(step);
@@ -213,8 +231,18 @@ impl ChainLearner<'_> {
         path.numbers(self.log_reward.clone(), &mut self.paths);
         let paths = &mut self.paths;
         let rows = path.forward.len() + 1;
+        paths.log_z.clear();
+        match &self.task.log_z {
+            Some(flow) => {
+                let (rows, width) = (self.log_reward.len(), self.given.width());
+                let conditions = matrix(self.given.each(rows).into_owned(), width, &self.task.model.device());
+                path.log_z = flow.log_flows(&[conditions], &Given::nothing()).pop();
+                paths.log_z.extend(path.log_z.iter().flat_map(|log_z| to_vec_f64(log_z.clone().detach())));
+            }
+            None => paths.log_z.resize(self.log_reward.len(), log_z),
+        }
         if self.needs.flow {
-            (0..self.log_reward.len()).for_each(|b| paths.flow[b * rows] = log_z);
+            (0..self.log_reward.len()).for_each(|b| paths.flow[b * rows] = paths.log_z[b]);
         }
         match self.needs.reference {
             ReferenceKind::Acting if epoch == 0 => {
@@ -254,7 +282,6 @@ impl ChainLearner<'_> {
     fn loss(&mut self, step: u64, epoch: u64, log_z: f64) -> Result<(f64, Option<Tensor<1>>), Failure> {
         let path = self.draw(step, epoch, log_z)?;
         let (paths, slopes) = (&mut self.paths, &mut self.slopes);
-        paths.log_z.clear();
         paths.log_z.resize(paths.log_reward.len(), log_z);
         let now = self.task.objective.at_step(step);
         let objective = now.as_deref().unwrap_or(self.task.objective.as_ref());
@@ -263,6 +290,12 @@ impl ChainLearner<'_> {
             let drawn = paths.forward.iter().zip(&reference.forward).zip(&slopes.divergence);
             let added = slopes.forward.iter_mut().zip(drawn);
             added.for_each(|(to, ((now, then), slope))| *to += slope * divergence_at(now - then).1);
+        }
+        if self.needs.flow {
+            // The flow before the first kernel is `Z mu`.
+            let rows = path.forward.len() + 1;
+            let flows = slopes.flow.iter().step_by(rows);
+            slopes.log_z.iter_mut().zip(flows).for_each(|(to, slope)| *to += slope);
         }
         Ok((loss, path.pull(slopes)))
     }
@@ -288,7 +321,8 @@ impl Learner for ChainLearner<'_> {
     fn players(&self) -> Vec<Player> {
         let of = |weights: &Weights| Player::model(weights.name(), weights.values(), weights.slots());
         let mut players: Vec<Player> = self.task.model.weights().into_iter().map(of).collect();
-        players.extend(self.task.flow.iter().map(|flow| of(flow.weights())));
+        let flows = self.task.flow.iter().chain(&self.task.log_z);
+        players.extend(flows.map(|flow| of(flow.weights())));
         if self.log_z {
             let optimizer = &self.task.optimizer;
             players.push(Player::log_z(optimizer.log_z_rate / optimizer.learning_rate));
@@ -296,7 +330,7 @@ impl Learner for ChainLearner<'_> {
         if let (Some(follower), ReferenceKind::Target { rate, every }) =
             (&self.follower, self.needs.reference)
         {
-            let rule = Rule::Follow { player: self.log_z_place() - 1, rate, every };
+            let rule = Rule::Follow { player: self.task.model.weights().len(), rate, every };
             let values = follower.weights().values();
             players.push(Player { rule, ..Player::model("target", values, &[]) });
         }
@@ -338,9 +372,7 @@ impl Learner for ChainLearner<'_> {
             *values = vector.take();
         }
         if let (true, Some(gradient), Ok(_)) = (self.log_z, gradients.get_mut(place), &loss) {
-            let rows = self.paths.forward.len() / self.paths.log_reward.len().max(1);
-            let of_flow = if self.needs.flow { self.slopes.flow.iter().step_by(rows).sum() } else { 0.0 };
-            *gradient = Some(vec![(self.slopes.log_z.iter().sum::<f64>() + of_flow) as f32]);
+            *gradient = Some(vec![self.slopes.log_z.iter().sum::<f64>() as f32]);
         }
         self.detail = format!("trajectories {} onwards", step * self.task.training.batch as u64);
         loss

@@ -3,12 +3,14 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use anabranch::array::weights::to_vec_f64;
+use anabranch::chain::{Rows, Score};
 use anabranch::environment::{Cell, Environment, ExplicitGraph, Rooted, Sets, States};
 use anabranch::estimate::exact::Flows;
 use anabranch::estimate::trajectories::{backward_rollout, forward_rollout, log_likelihoods, log_policy};
 use anabranch::estimate::{evidence, upper_bound};
 use anabranch::math::{Estimate, log_sum_exp};
-use anabranch::model::gflownet::{Batch, ForwardRollout, GFlowNet};
+use anabranch::model::gflownet::{Batch, ForwardRollout, GFlowNet, Objects, PolicyKernels};
 use anabranch::network::Activation;
 use anabranch::network::taped::{Mlp, Tabular, TapedNetwork};
 use anabranch::policy::{Actions, BackwardPolicy, Behaviour, FlowHead, Policy, Ways};
@@ -19,6 +21,7 @@ use anabranch::sampler::back_and_forth::{Acceptance, BackAndForth, Particles, Re
 use anabranch::target::{Failure, Target};
 
 use crate::environments::environments;
+use crate::instances::NOTHING;
 
 /// A reward without symmetry: a number between 1/3 and 3 made of all cells and their places.
 #[derive(Debug)]
@@ -463,4 +466,64 @@ fn law_7_trajectories_do_not_depend_on_the_batch() {
             assert!((one - other).abs() < 1e-4, "{}: {one} and {other}", case.name);
         }
     }
+}
+
+/// A policy as the kernels of a chain walks the trajectories that a batch walks, with the same weights; scored, its paths have
+/// them too; and over all objects the backward paths' weights, `E_backward[P_F / P_B] = P_F(x)`, sum to 1.
+#[test]
+fn policies_are_kernels_of_a_chain() {
+    let mut chains = 0;
+    for case in cases() {
+        let policy = &case.model.policy;
+        let evaluator = case.model.network.with(&case.weights);
+        let Ok(kernels) = PolicyKernels::new(policy, case.model.network.with(&case.weights)) else {
+            assert!(policy.cyclic() || policy.implied().is_some(), "{}", case.name);
+            continue;
+        };
+        chains += 1;
+        let (chain, cells, count) = (kernels.chain(), policy.cells(), 60);
+        let noise = Noise::new(61, Purpose::Choice);
+        let mut states = Vec::new();
+        let found = chain
+            .generate_observed(count, NOTHING, &noise, |_, state: &Objects<Cell>, _| {
+                states.push(state.clone())
+            })
+            .unwrap();
+        let mut sources = vec![0; count * cells];
+        sources.chunks_exact_mut(cells).for_each(|source| policy.source(source));
+        let forward = noise.purpose(Purpose::Forward);
+        let behaviour = Behaviour::default();
+        let walk = ForwardRollout { sources: &sources, conditions: &[], behaviour, noise: &forward };
+        let (mut batch, mut objects) = (Batch::default(), Vec::new());
+        batch.forward_rollout(policy, evaluator.as_ref(), walk).unwrap();
+        batch.describe(policy);
+        batch.objects(policy, &mut objects);
+        batch.paths.log_reward = vec![0.0; count];
+        assert_eq!(found.end.cells.values, objects, "{}", case.name);
+        assert!(found.end.stopped.iter().all(|stopped| *stopped), "{}", case.name);
+        let weights = to_vec_f64(found.log_weight);
+        for (one, other) in weights.iter().zip(batch.paths.log_weights()) {
+            assert!((one - other).abs() < 1e-4, "{}: {one} and {other}", case.name);
+        }
+        let mut scored = vec![0.0; count];
+        for (step, pair) in chain.transitions.iter().zip(states.windows(2)) {
+            let Score::Densities(densities) = step.score(&pair[0], &pair[1], NOTHING).unwrap() else {
+                panic!("{}: a policy has densities", case.name)
+            };
+            let ratios = to_vec_f64(densities.backward - densities.forward);
+            scored.iter_mut().zip(ratios).for_each(|(sum, ratio)| *sum += ratio);
+        }
+        for (one, other) in weights.iter().zip(&scored) {
+            assert!((one - other).abs() < 1e-9, "{}: {one} and {other}", case.name);
+        }
+        let all = case.objects();
+        let objects = all.len() / cells;
+        let drawn = all.repeat((4000 / objects).max(20));
+        let x = Objects::finished(Rows { columns: cells, values: drawn });
+        let encoded = to_vec_f64(chain.encode(x, NOTHING, &noise).unwrap().log_weight);
+        let shares: Vec<f64> = encoded.iter().map(|log| log.exp() * objects as f64).collect();
+        let total = Estimate::mean(&shares);
+        assert!((total.value - 1.0).abs() < 5.0 * total.error + 1e-4, "{}: {total:?}", case.name);
+    }
+    assert!(chains > 5, "{chains} policies were chains");
 }

@@ -46,7 +46,7 @@ fn law_1_ratio() {
 fn law_3_bijection() {
     for [dimension, context] in [[2, 0], [3, 0], [5, 0], [3, 2]] {
         // Every row under a condition of its own.
-        let given = Given::rows(context, noise(21).normal(40, context));
+        let given = Given::rows(context, noise(21).normal(40, context.max(1)));
         for (name, bijection) in bijections([dimension, context]) {
             let z = states(40, dimension, 1.5, 20);
             let (x, log_det) = bijection.forward(z.clone(), &given);

@@ -47,13 +47,14 @@ impl Autoregressive {
 
     /// `h(u_i; theta_i(u_<i))`, one network evaluation.
     fn parallel(&self, state: State, given: &Given) -> (State, LogWeight) {
-        let raw = self.conditioner.apply(state.clone(), given.tensor(&state.device()));
+        let raw =
+            self.conditioner.apply(state.clone(), given.read(self.conditioner.context(), &state.device()));
         self.transform.apply(state, raw, false)
     }
 
     /// The inverse of [`Self::parallel`], coordinate by coordinate.
     fn sequential(&self, state: State, given: &Given) -> (State, LogWeight) {
-        let context = given.tensor(&state.device());
+        let context = given.read(self.conditioner.context(), &state.device());
         self.conditioner.invert(&self.transform, state, context)
     }
 }

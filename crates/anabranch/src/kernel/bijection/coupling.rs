@@ -109,8 +109,12 @@ impl Coupling {
             Some(gather) => gather.inverse_head(state.clone(), self.pass),
             None => state.clone().slice([0..rows, 0..self.pass]),
         };
-        let raw = self.conditioner.apply(pass, given.tensor(&state.device()));
+        let raw = self.conditioner.apply(pass, self.context(&state, given));
         self.transform.apply_at(&self.change, state, raw, inverse)
+    }
+
+    fn context(&self, state: &State, given: &Given) -> Option<Tensor<2>> {
+        given.read(self.conditioner.context(), &state.device())
     }
 
     fn apply_to_both(&self, state: State, given: &Given, inverse: bool) -> (State, LogWeight) {
@@ -132,7 +136,7 @@ impl Coupling {
                 (mapped.clone(), mapped, log_det)
             }
         };
-        let context = given.tensor(&source.device());
+        let context = self.context(&source, given);
         let raw = self.conditioner.apply(source, context);
         let (changed, mut log_det) = self.transform.apply(change, raw, inverse);
         if let Some(more) = pass_log_det {

@@ -495,7 +495,7 @@ impl<P: Policy> Lane<P> {
     }
 }
 
-fn no_law<P: Policy>(policy: &P, direction: &str, state: &[P::Cell]) -> Error {
+pub(super) fn no_law<P: Policy>(policy: &P, direction: &str, state: &[P::Cell]) -> Error {
     let (term, detail) = (format!("the {direction} policy"), format!("at {}", policy.describe(state)));
     Error::Numeric { step: 0, term, detail }
 }

@@ -16,6 +16,7 @@ mod implied;
 mod lane;
 #[cfg(test)]
 mod tests;
+mod transition;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -30,6 +31,7 @@ use crate::rng::Noise;
 
 pub use edge_flows::{EdgeFlowSlopes, EdgeFlows};
 pub use lane::Lane;
+pub use transition::{Objects, PolicyKernels};
 
 /// A policy with the network that it asks.
 #[derive(Debug, Clone)]

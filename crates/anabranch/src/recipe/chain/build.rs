@@ -132,6 +132,8 @@ impl ChainPlan {
             ends,
             objective,
             flow: self.flow.clone(),
+            conditions: None,
+            log_z: None,
             prior: None,
             score: Box::new(|model| self.validation_score(model)),
             training: recipe.training.clone(),

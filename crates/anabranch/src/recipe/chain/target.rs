@@ -246,6 +246,7 @@ impl ToyDataRecipe {
             train: train.to_vec(),
             validation: validation.to_vec(),
             test: test.to_vec(),
+            classes: None,
         })
     }
 }

@@ -1,14 +1,17 @@
 //! Laws of whole trajectories: both directions, Jarzynski's identity, exact flows, threads.
 
+use anabranch::array::weights::to_vec_f64;
+use anabranch::chain::Rows;
 use anabranch::environment::continuous::check::along_walks;
 use anabranch::math::Estimate;
-use anabranch::model::gflownet::{BackwardRollout, Batch, ForwardRollout};
+use anabranch::model::gflownet::{BackwardRollout, Batch, ForwardRollout, Objects, PolicyKernels};
 use anabranch::network::Activation;
 use anabranch::network::taped::{Mlp, NONE, Tape, TapedNetwork};
 use anabranch::policy::{Behaviour, Policy, Visit};
 use anabranch::rng::{Noise, Purpose};
 
 use super::*;
+use crate::instances::NOTHING;
 
 /// A network with random weights, its biases too.
 fn network(policy: &ContinuousActions, seed: u64) -> (Mlp, Vec<f32>) {
@@ -342,4 +345,43 @@ fn behaviour_changes_draws_alone() {
     near(found, 1.0, (2.0f64 / 2e4).sqrt());
     let (mean, _) = moments(Behaviour { epsilon: 0.25, temperature: 1.0 });
     near(mean, 3.75, ((0.75 * variance + 0.25 + 25.0 * 0.1875) / 2e4).sqrt());
+}
+
+/// A policy over points as the kernels of a chain walks the same trajectories, with the same weights, there and back.
+#[test]
+fn policies_over_points_are_kernels_of_a_chain() {
+    for instance in instances() {
+        let (count, policy, name) = (100, &instance.policy, instance.name);
+        let (network, weights) = network(policy, 71);
+        let kernels = PolicyKernels::new(policy, network.with(&weights)).unwrap();
+        let chain = kernels.chain();
+        let noise = Noise::new(71, Purpose::Choice);
+        let found = chain.generate(count, NOTHING, &noise).unwrap();
+        let mut batch = Batch::default();
+        let evaluator = network.with(&weights);
+        let (sources, forward) = (instance.source().repeat(count), noise.purpose(Purpose::Forward));
+        let behaviour = Behaviour::default();
+        let walk = ForwardRollout { sources: &sources, conditions: &[], behaviour, noise: &forward };
+        batch.forward_rollout(policy, evaluator.as_ref(), walk).unwrap();
+        batch.describe(policy);
+        let expected = log_weights(&instance, &mut batch);
+        let rewards = found.end.cells.iter().map(|object| (instance.log_reward)(object));
+        let weights: Vec<f64> = to_vec_f64(found.log_weight)
+            .iter()
+            .zip(rewards)
+            .map(|(weight, reward)| weight + reward)
+            .collect();
+        for (one, other) in weights.iter().zip(&expected) {
+            assert!((one - other).abs() < 1e-3, "{name}: {one} and {other}");
+        }
+        // The upper side of the sandwich, from exact samples.
+        let noise = Noise::new(72, Purpose::Target);
+        let exact = (0..4000).flat_map(|i| (instance.sample)(&instance.space, &mut noise.stream(i)));
+        let x = Objects::finished(Rows { columns: policy.cells(), values: exact.collect() });
+        let rewards: Vec<f64> = x.cells.iter().map(|object| (instance.log_reward)(object)).collect();
+        let encoded = to_vec_f64(chain.encode(x, NOTHING, &noise).unwrap().log_weight);
+        let upper: Vec<f64> = rewards.iter().zip(&encoded).map(|(reward, log_p)| reward - log_p).collect();
+        let upper = Estimate::mean(&upper);
+        assert!(upper.value >= instance.log_z - 4.0 * upper.error, "{name}: {upper:?}");
+    }
 }
