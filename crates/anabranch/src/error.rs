@@ -153,6 +153,15 @@ pub fn quoted(text: &str) -> String {
     format!("\"{shown}{rest}\"")
 }
 
+/// Names in a row, the last behind `word`: `a, b or c`.
+pub(crate) fn listed<S: AsRef<str>>(names: &[S], word: &str) -> String {
+    let names: Vec<&str> = names.iter().map(AsRef::as_ref).collect();
+    match names.split_last() {
+        Some((last, rest)) if !rest.is_empty() => format!("{} {word} {last}", rest.join(", ")),
+        _ => names.concat(),
+    }
+}
+
 /// The operating system's words for what went wrong, without its number.
 pub fn reason(error: &std::io::Error) -> String {
     let text = error.to_string();

@@ -10,12 +10,15 @@
 //! He et al. (2016) for the pre-activated residual block; Durkan et al. (2019) for the spline.
 
 use burn::tensor::{Tensor, activation};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 use super::weights::{Slot, layout};
 use crate::rng::{Noise, Purpose};
 
-/// An activation function.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// A network's activation function.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
 pub enum Activation {
     /// `max(x, 0)`.
     Relu,

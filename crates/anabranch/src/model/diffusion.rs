@@ -19,6 +19,7 @@
 //! asks the network: the lowest too, where the last mean is the network's.
 
 mod kernels;
+pub mod recipe;
 
 use std::sync::Arc;
 

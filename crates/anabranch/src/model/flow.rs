@@ -1,5 +1,8 @@
 //! Normalizing flows and the fixed maps around data: segments made of bijections, and dequantisation.
 
+pub mod fixed;
+pub mod recipe;
+
 use super::Segment;
 use crate::array::weights::Weights;
 use crate::chain::{Given, State, Transition};

@@ -10,6 +10,8 @@
 //! `L = 1` is the ordinary VAE (Kingma and Welling 2014); the bottom-up encoder of `L > 1` is that of deep latent
 //! Gaussian models (Rezende et al. 2014) and the importance-weighted autoencoder (Burda et al. 2016).
 
+pub mod recipe;
+
 use burn::tensor::Tensor;
 
 use super::Segment;

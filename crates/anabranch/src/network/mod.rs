@@ -4,8 +4,10 @@ pub mod embedding;
 mod feedforward;
 mod masked;
 mod module;
+pub(crate) mod recipe;
 pub mod taped;
 
 pub use crate::array::shape::{Activation, Feedforward};
 pub use masked::MaskedNetwork;
 pub use module::{Architecture, Network};
+pub use recipe::NetworkRecipe;

@@ -7,23 +7,22 @@
 mod chain;
 pub mod gflownet;
 mod library;
-mod network;
 mod read;
 pub mod saved;
 mod shape;
 
 pub(crate) use crate::error::{positive, within};
+pub use crate::model::recipe::SegmentRecipe;
+pub use crate::network::NetworkRecipe;
 pub use crate::objective::ObjectiveRecipe;
 pub use crate::optim::{OptimizerKind, OptimizerRecipe, RateSchedule};
 pub use crate::train::TrainingRecipe;
 pub use chain::{
-    ActivationName, ChainPlan, ChainRecipe, CouplingKind, DiffusionRecipe, EvaluationRecipe, FlowRecipe,
-    LogitRecipe, Mixing, ObservationName, PredictionName, ScheduleName, SegmentRecipe, StateFlowRecipe,
-    TableRecipe, TargetData, TargetRecipe, ToyDataRecipe, TransformerName, VaeRecipe, WeightingName,
+    ChainPlan, ChainRecipe, EvaluationRecipe, StateFlowRecipe, TableRecipe, TargetData, TargetRecipe,
+    ToyDataRecipe,
 };
 pub use gflownet::{GFlowNetPlan, GFlowNetRecipe};
 pub use library::{Entry, library, locate, named};
-pub use network::NetworkRecipe;
 pub use read::{Override, Source, read};
 
 use schemars::JsonSchema;

@@ -1,9 +1,7 @@
 //! The papers behind a chain's recipe.
 
-use super::{ChainRecipe, CouplingKind, ScheduleName, SegmentRecipe, TargetRecipe, TransformerName};
-use crate::papers::{
-    self, ADAM, DDIM, DDPM, DEQUANTISE, HUTCHINSON, IAF, INDM, MAF, NSF, REALNVP, SCORE_SDE, VAE, VDM,
-};
+use super::{ChainRecipe, SegmentRecipe, TargetRecipe};
+use crate::papers::{self, ADAM, DDIM, HUTCHINSON, SCORE_SDE};
 use crate::sampler::Sampler;
 
 /// Where a target comes from, if it has a source.
@@ -18,28 +16,10 @@ fn target(target: &TargetRecipe) -> Vec<&'static str> {
 /// The BibTeX entries of the target and the methods a recipe uses.
 pub(in crate::recipe) fn citations(recipe: &ChainRecipe) -> Vec<&'static str> {
     let mut entries = target(&recipe.target);
-    for segment in &recipe.model {
-        match segment {
-            SegmentRecipe::Diffusion(diffusion) if diffusion.schedule == ScheduleName::Learned => {
-                entries.push(VDM)
-            }
-            SegmentRecipe::Diffusion(_) => entries.push(DDPM),
-            SegmentRecipe::Flow(flow) => {
-                entries.push(match flow.coupling {
-                    CouplingKind::Coupling => REALNVP,
-                    CouplingKind::Autoregressive => MAF,
-                    CouplingKind::InverseAutoregressive => IAF,
-                });
-                entries.extend((flow.transformer == TransformerName::Spline).then_some(NSF));
-            }
-            SegmentRecipe::Vae(_) => entries.push(VAE),
-            SegmentRecipe::Dequantise {} => entries.push(DEQUANTISE),
-            SegmentRecipe::Standardise {} | SegmentRecipe::Logit(_) => {}
-        }
-        entries.extend(segment.network().and_then(|network| network.paper()));
+    for (part, place) in SegmentRecipe::parts(&recipe.model) {
+        entries.extend(part.papers(&place));
+        entries.extend(part.network().and_then(|network| network.paper()));
     }
-    let has = |kind: &str| recipe.model.iter().any(|segment| segment.kind() == kind);
-    entries.extend((has("diffusion") && has("flow")).then_some(INDM));
     entries.extend(recipe.objective.papers());
     entries.extend(matches!(recipe.sampler, Sampler::Ddim { .. }).then_some(DDIM));
     let ode = matches!(recipe.sampler, Sampler::Ode { .. }) || recipe.evaluation.ode_steps > 0;

@@ -37,17 +37,9 @@ pub(in crate::recipe) fn explain(plan: &ChainPlan) -> String {
     line("space", &space);
     line("target", &target(plan));
     line("source", &format!("N(0, I) in R^{}", plan.model.segments()[0].inner_dimension()));
-    for segment in &recipe.model {
-        let formula = match segment {
-            SegmentRecipe::Diffusion(_) => "log q(z_t | z_s) - log p(z_s | z_t), two Gaussians a step",
-            SegmentRecipe::Flow(_) => "log |det dg/dz|",
-            SegmentRecipe::Vae(_) => "log q(z | x) - log p(x | z), encoder against decoder",
-            SegmentRecipe::Dequantise {} => "log 1 - log 1 = 0: x = floor(y) against y uniform on its cell",
-            SegmentRecipe::Standardise {} => "sum log std, fixed",
-            SegmentRecipe::Logit(_) => "sum log sigmoid'(z), fixed",
-        };
-        line("kernel", &format!("{}: log P_B - log P_F = {formula}", segment.kind()));
-        if let Some(network) = segment.network() {
+    for (part, _) in SegmentRecipe::parts(&recipe.model) {
+        line("kernel", &format!("{}: log P_B - log P_F = {}", part.kind(), part.formula()));
+        if let Some(network) = part.network() {
             line("network", &network.describe());
         }
     }

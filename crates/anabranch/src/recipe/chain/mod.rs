@@ -3,26 +3,26 @@
 mod build;
 mod cite;
 mod explain;
-mod segment;
 mod size;
 mod target;
 
 pub use build::{ChainPlan, TargetData};
 pub(super) use cite::citations;
 pub(super) use explain::explain;
-pub use segment::{
-    ActivationName, CouplingKind, DiffusionRecipe, FlowRecipe, LogitRecipe, Mixing, ObservationName,
-    PredictionName, ScheduleName, SegmentRecipe, TransformerName, VaeRecipe, WeightingName,
-};
 pub use target::{TableRecipe, TargetRecipe, ToyDataRecipe};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{OptimizerRecipe, Overview, TrainingRecipe, positive, within};
-use crate::error::{Problem, Result};
+use crate::data::Dataset;
+use crate::error::{Problem, Result, listed, quoted};
 use crate::estimate::likelihood::Bound;
 use crate::model::ode::Divergence;
+use crate::model::part::{Part, Surroundings};
+use crate::model::recipe::SegmentRecipe;
+use crate::network::Activation;
+use crate::network::recipe::widths;
 use crate::objective::ObjectiveRecipe;
 use crate::objective::{BackwardObjective, ForwardKl, Objective, ReferenceKind};
 use crate::sampler::Sampler;
@@ -81,12 +81,12 @@ pub struct StateFlowRecipe {
     /// Widths of its hidden layers.
     pub hidden: Vec<usize>,
     /// Its activation.
-    pub activation: ActivationName,
+    pub activation: Activation,
 }
 
 impl Default for StateFlowRecipe {
     fn default() -> Self {
-        Self { hidden: vec![64, 64], activation: ActivationName::Silu }
+        Self { hidden: vec![64, 64], activation: Activation::Silu }
     }
 }
 
@@ -172,14 +172,16 @@ impl ChainRecipe {
                 .allowed("from 1 to 100 of them")
                 .into());
         }
-        if !self.model.iter().any(SegmentRecipe::learns) {
+        let learns = |segment: &SegmentRecipe| segment.part().network().is_some();
+        if !self.model.iter().any(learns) {
+            let families = SegmentRecipe::families().into_iter().filter(learns);
+            let names: Vec<String> = families.map(|family| quoted(family.part().kind())).collect();
             return Err(Problem::new("model", "no segment that learns")
-                .allowed("at least one \"diffusion\", \"flow\" or \"vae\"")
+                .allowed(format!("at least one {}", listed(&names, "or")))
                 .into());
         }
-        for (index, segment) in self.model.iter().enumerate() {
-            let after: Vec<&str> = self.model[index + 1..].iter().map(SegmentRecipe::kind).collect();
-            segment.check(&format!("model.{index}"), index == 0, &after)?;
+        for (part, place) in SegmentRecipe::parts(&self.model) {
+            part.check(&place)?;
         }
         self.target.check()?;
         Ok(())
@@ -229,7 +231,7 @@ impl ChainRecipe {
             .allowed("joint; or an objective at given states, such as \"trajectory-balance\"")
             .into());
         }
-        let learned = self.model.iter().any(|segment| matches!(segment, SegmentRecipe::Vae(_)));
+        let learned = self.model.iter().any(|segment| segment.part().learns_backward());
         if learned && !needs.trains_backward {
             return Err(Problem::new(
                 "backward",
@@ -245,7 +247,7 @@ impl ChainRecipe {
             );
         }
         if let Some(flow) = &self.state_flow {
-            super::network::widths("state_flow.hidden", &flow.hidden, false)?;
+            widths("state_flow.hidden", &flow.hidden, false)?;
             if !needs.flow {
                 return Err(Problem::new("state_flow", "state flows that the objective does not read")
                     .allowed("none; or one that does, such as \"sub-trajectory-balance\"")
@@ -263,7 +265,7 @@ impl ChainRecipe {
                 .allowed("0; a likelihood is measured where the target is data")
                 .into());
         }
-        if ode_steps > 0 && !self.model.iter().any(|segment| segment.kind() == "diffusion") {
+        if ode_steps > 0 && !self.model.iter().any(|segment| segment.part().has_ode()) {
             return Err(Problem::new("evaluation.ode_steps", format!("{ode_steps} without a diffusion"))
                 .allowed("0, or a model with a \"diffusion\", whose ODE it is")
                 .into());
@@ -275,4 +277,22 @@ impl ChainRecipe {
         }
         Ok(())
     }
+}
+
+/// Visits a model's parts from the target to the source, each with what surrounds it; `visit` answers the coordinates on the part's
+/// other side.
+fn surrounded(
+    recipe: &ChainRecipe,
+    data: Option<&Dataset>,
+    dimension: usize,
+    mut visit: impl FnMut(&dyn Part, &Surroundings<'_>) -> Result<usize>,
+) -> Result<()> {
+    let mut dimension = dimension;
+    for (part, place) in SegmentRecipe::parts(&recipe.model).rev() {
+        let (levels, seed) = (recipe.target.levels(), recipe.seed);
+        let backward = !recipe.objective.needs_target();
+        dimension =
+            visit(part, &Surroundings { place, dimension, levels, data, seed, condition: 0, backward })?;
+    }
+    Ok(())
 }

@@ -8,11 +8,10 @@
 //!
 //! Training holds about ten copies of the weights (moments, averages, gradients) and two or three of a batch's numbers.
 
-use super::{ChainRecipe, CouplingKind, PredictionName, SegmentRecipe, TransformerName};
+use super::{ChainRecipe, surrounded};
 use crate::error::{Problem, Result};
 use crate::model::state_flow::EMBEDDING;
 use crate::objective::Drawn;
-use crate::recipe::network;
 use crate::rng::Counted;
 
 /// Coordinates of the target's space.
@@ -23,71 +22,6 @@ const MOST_FITTED: usize = 1 << 28;
 const MOST_WEIGHTS: f64 = (1u64 << 28) as f64;
 /// Numbers that one batch may need.
 const MOST_NUMBERS: f64 = (1u64 << 30) as f64;
-
-/// What a segment over some coordinates needs, in f64, which does not overflow.
-struct Need {
-    weights: f64,
-    /// Numbers per row and step.
-    row: f64,
-    /// Steps of its chain.
-    steps: f64,
-    /// Coordinates on its source's side.
-    inner: f64,
-}
-
-/// `levels` counts the data's integer levels where the segment stands next to them, 0 elsewhere.
-fn need(segment: &SegmentRecipe, d: f64, levels: f64, backward: bool) -> Need {
-    match segment {
-        SegmentRecipe::Diffusion(diffusion) => {
-            let each = if diffusion.prediction == PredictionName::Levels { levels.max(1.0) } else { 1.0 };
-            let network::Need { weights, row } =
-                diffusion.network().need([d, diffusion.embedding as f64, d, each], true);
-            Need { weights, row, steps: diffusion.levels as f64, inner: d }
-        }
-        SegmentRecipe::Flow(flow) => {
-            let raw = match flow.transformer {
-                TransformerName::Affine => 2.0,
-                TransformerName::Spline => 3.0 * flow.bins as f64 - 1.0,
-            };
-            let parallel = match flow.coupling {
-                CouplingKind::Coupling => None,
-                CouplingKind::Autoregressive => Some(backward),
-                CouplingKind::InverseAutoregressive => Some(!backward),
-            };
-            let half = (d / 2.0).ceil();
-            let network::Need { weights, mut row } = match parallel {
-                None => flow.network().need([half, 0.0, half, raw], false),
-                // The masks are as large as the weights.
-                Some(_) => {
-                    let need = flow.network().need([d, 0.0, d, raw], false);
-                    network::Need { weights: 2.0 * need.weights, row: need.row }
-                }
-            };
-            if parallel == Some(false) {
-                row *= d;
-            }
-            let mixing = if flow.mixing == super::Mixing::Lu { 2.0 * d * d } else { 0.0 };
-            let layers = flow.layers as f64;
-            Need { weights: layers * (weights + mixing), row: layers * row, steps: 1.0, inner: d }
-        }
-        SegmentRecipe::Vae(vae) => {
-            let (mut weights, mut row, mut outer) = (0.0, 0.0, d);
-            for latent in &vae.latent {
-                let latent = *latent as f64;
-                for [from, to] in [[outer, latent], [latent, outer]] {
-                    let need = vae.network().need([from, 0.0, to, 2.0], false);
-                    weights += need.weights;
-                    row += need.row;
-                }
-                outer = latent;
-            }
-            Need { weights, row, steps: 1.0, inner: outer }
-        }
-        SegmentRecipe::Dequantise {} | SegmentRecipe::Standardise {} | SegmentRecipe::Logit(_) => {
-            Need { weights: 0.0, row: 2.0 * d, steps: 1.0, inner: d }
-        }
-    }
-}
 
 /// Checks that a recipe over `dimension` coordinates fits into a machine's memory.
 ///
@@ -111,26 +45,22 @@ pub(super) fn check(recipe: &ChainRecipe, dimension: usize) -> Result<()> {
         Drawn::Forward => (1, true),
     };
     training.addressed(Counted::Rows, 1, (training.batch as u64).saturating_mul(paths))?;
-    let backward = !recipe.objective.needs_target();
-    let (mut weights, mut numbers, mut widest, mut outer) = (0.0, 0.0, 0f64, dimension as f64);
-    let mut kernels = 0.0;
-    for (index, segment) in recipe.model.iter().enumerate().rev() {
-        let need = need(segment, outer, levels as f64, backward);
-        weights += need.weights;
+    let (mut weights, mut numbers, mut widest, mut kernels) = (0.0, 0.0, 0f64, 0.0);
+    surrounded(recipe, None, dimension, |part, around| {
+        let size = part.size(around);
+        weights += size.weights;
         if weights > MOST_WEIGHTS {
-            return Err(Problem::new(
-                format!("model.{index}"),
-                format!("{weights} weights from here to the target"),
-            )
-            .allowed(format!("at most {MOST_WEIGHTS} in a model"))
-            .into());
+            let found = format!("{weights} weights from here to the target");
+            return Err(Problem::new(around.place.key(), found)
+                .allowed(format!("at most {MOST_WEIGHTS} in a model"))
+                .into());
         }
         // Next to the source a diffusion learns from one of its steps at a time.
-        numbers += need.row * if index == 0 && !simulated { 1.0 } else { need.steps };
-        widest = widest.max(need.row);
-        kernels += need.steps;
-        outer = need.inner;
-    }
+        numbers += size.row * if around.place.index == 0 && !simulated { 1.0 } else { size.steps };
+        widest = widest.max(size.row);
+        kernels += size.steps;
+        Ok(size.inner)
+    })?;
     if recipe.objective.needs().flow {
         // All states of a batch are asked about at once.
         let hidden = recipe.state_flow.clone().unwrap_or_default().hidden;

@@ -9,10 +9,10 @@ use crate::environment::continuous::Continuous;
 use crate::environment::{Cell, Environment, States};
 use crate::error::{Problem, Result};
 use crate::model::gflownet::GFlowNet;
+use crate::network::NetworkRecipe;
+use crate::network::recipe::perceptron;
 use crate::network::taped::{Answers, DeepSets, Inputs, Shape, Tabular, TapedNetwork, Transformer, Trunks};
 use crate::policy::{Actions, BackwardPolicy, ContinuousActions, FlowHead, Heads, Policy, Ways};
-use crate::recipe::NetworkRecipe;
-use crate::recipe::network::perceptron;
 use crate::rng::{Address, Noise, Purpose};
 use crate::target::{AtRisk, Target};
 use crate::train::gflownet::{FlowTrainer, Settings};
@@ -173,7 +173,7 @@ fn network(
                 .into());
             };
             let inner = inner.unwrap_or(4 * width);
-            let activation = (*activation).into();
+            let activation = *activation;
             let shape = Shape { layers: *layers, heads: *heads, width: *width, inner, activation };
             let slots = growth == GrowthName::Anywhere;
             let places = slots && policy.learns_backward();
@@ -188,7 +188,7 @@ fn network(
                     .allowed("mlp; or a target of kind sets or multisets, without roots")
                     .into());
             };
-            Arc::new(DeepSets::new(features, inputs.dense, *width, hidden, outputs, (*activation).into()))
+            Arc::new(DeepSets::new(features, inputs.dense, *width, hidden, outputs, *activation))
         }
         NetworkRecipe::Table {} => {
             if inputs.dense > 0 {

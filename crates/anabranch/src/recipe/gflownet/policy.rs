@@ -4,8 +4,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::error::Result;
+use crate::network::NetworkRecipe;
 use crate::objective::BackwardObjective;
-use crate::recipe::NetworkRecipe;
 
 /// How actions are chosen.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]

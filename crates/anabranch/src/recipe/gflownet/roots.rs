@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::{BackwardName, GFlowNetRecipe};
 use crate::environment::{Cell, Environment, Rooted, States};
 use crate::error::{Problem, Result};
-use crate::recipe::NetworkRecipe;
+use crate::network::NetworkRecipe;
 use crate::target::{Ahead, Target};
 use crate::train::gflownet::{Roots, Sources, WalkedRoots};
 

@@ -7,9 +7,9 @@
 
 use super::GFlowNetRecipe;
 use crate::error::{Problem, Result};
+use crate::network::NetworkRecipe;
+use crate::network::recipe::stack;
 use crate::policy::Policy;
-use crate::recipe::NetworkRecipe;
-use crate::recipe::network::stack;
 
 /// Weights of a network.
 const MOST_WEIGHTS: f64 = (1u64 << 28) as f64;

@@ -9,10 +9,9 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::ActivationName;
+use super::taped::{Body, CoordinateNetwork, Coordinates, Inputs, Mlp, Shape};
+use super::{Activation, Architecture, Feedforward};
 use crate::error::{Problem, Result, within};
-use crate::network::taped::{Body, CoordinateNetwork, Coordinates, Inputs, Mlp, Shape};
-use crate::network::{Architecture, Feedforward};
 use crate::papers::{ATTENTION, DEEP_SETS};
 
 /// A network that answers for a state, or for coordinates.
@@ -26,7 +25,7 @@ pub enum NetworkRecipe {
         hidden: Vec<usize>,
         /// Its activation.
         #[serde(default = "activation")]
-        activation: ActivationName,
+        activation: Activation,
         /// Residual blocks of two layers each instead of a plain stack; all widths must then agree.
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         residual: bool,
@@ -42,7 +41,7 @@ pub enum NetworkRecipe {
         hidden: Vec<usize>,
         /// Their activation.
         #[serde(default = "activation")]
-        activation: ActivationName,
+        activation: Activation,
         /// Over coordinates: neighbours that are one element; 1 unless given.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         #[schemars(range(min = 1))]
@@ -73,7 +72,7 @@ pub enum NetworkRecipe {
         inner: Option<usize>,
         /// Its activation.
         #[serde(default = "gelu")]
-        activation: ActivationName,
+        activation: Activation,
         /// Over coordinates: neighbours that are one token; 1 unless given.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         #[schemars(range(min = 1))]
@@ -100,12 +99,12 @@ fn token() -> usize {
     64
 }
 
-fn gelu() -> ActivationName {
-    ActivationName::Gelu
+fn gelu() -> Activation {
+    Activation::Gelu
 }
 
-fn activation() -> ActivationName {
-    ActivationName::Relu
+fn activation() -> Activation {
+    Activation::Relu
 }
 
 impl Default for NetworkRecipe {
@@ -116,7 +115,7 @@ impl Default for NetworkRecipe {
 
 /// What a network over real coordinates is asked for.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Asked {
+pub(crate) struct Asked {
     /// Coordinates that are read.
     pub input: usize,
     /// Columns of the context.
@@ -133,7 +132,7 @@ pub(super) struct Asked {
 
 /// What a network needs, in f64, which does not overflow.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Need {
+pub(crate) struct Need {
     /// Weights.
     pub weights: f64,
     /// Numbers that a row leaves on the tape.
@@ -141,7 +140,7 @@ pub(super) struct Need {
 }
 
 /// Weights and numbers per row of a stack of linear layers, of which residual blocks have one before them.
-pub(super) fn stack(input: f64, hidden: &[usize], output: f64, residual: bool) -> Need {
+pub(crate) fn stack(input: f64, hidden: &[usize], output: f64, residual: bool) -> Need {
     let (mut weights, mut row, mut from) = (0.0, input, input);
     let widths: Vec<usize> = match residual {
         true => std::iter::repeat_n(hidden[0], 1 + 2 * hidden.len()).collect(),
@@ -156,7 +155,7 @@ pub(super) fn stack(input: f64, hidden: &[usize], output: f64, residual: bool) -
 }
 
 /// Checks the widths of hidden layers, which agree where they are those of residual blocks.
-pub(super) fn widths(key: &str, widths: &[usize], residual: bool) -> Result<()> {
+pub(crate) fn widths(key: &str, widths: &[usize], residual: bool) -> Result<()> {
     if !(1..=100).contains(&widths.len()) {
         return Err(Problem::new(key, format!("{} widths", widths.len()))
             .allowed("from 1 to 100 of them")
@@ -174,17 +173,17 @@ pub(super) fn widths(key: &str, widths: &[usize], residual: bool) -> Result<()> 
 }
 
 /// The stack over a walk's features and real inputs.
-pub(super) fn perceptron(
+pub(crate) fn perceptron(
     inputs: Inputs,
     hidden: &[usize],
     outputs: usize,
-    activation: ActivationName,
+    activation: Activation,
     residual: bool,
 ) -> Mlp {
     if residual {
-        Mlp::residual(inputs, hidden.len(), hidden[0], outputs, activation.into())
+        Mlp::residual(inputs, hidden.len(), hidden[0], outputs, activation)
     } else {
-        Mlp::new(inputs, hidden, outputs, activation.into())
+        Mlp::new(inputs, hidden, outputs, activation)
     }
 }
 
@@ -199,7 +198,7 @@ fn common_divisor(a: usize, b: usize) -> usize {
 
 impl NetworkRecipe {
     /// Checks the values; `key` is the network's own.
-    pub(super) fn check(&self, key: &str) -> Result<()> {
+    pub(crate) fn check(&self, key: &str) -> Result<()> {
         match self {
             Self::Mlp { hidden, residual, .. } => widths(&format!("{key}.hidden"), hidden, *residual),
             Self::DeepSets { width, hidden, .. } => {
@@ -221,8 +220,21 @@ impl NetworkRecipe {
         }
     }
 
+    /// Checks the network of a part that may also be told of by older keys: it is `named`, or the stack of the `older` ones, which
+    /// are then not as they are where nobody sets them.
+    pub(crate) fn check_named(key: &str, named: Option<&Self>, older: &Self, unset: &Self) -> Result<()> {
+        let Some(named) = named else { return older.check(key) };
+        let place = format!("{key}.network");
+        if older != unset {
+            return Err(Problem::new(place, "a network beside hidden, activation or residual")
+                .allowed("one or the other: network has these keys of its own")
+                .into());
+        }
+        named.check(&place)
+    }
+
     /// The paper behind it.
-    pub(super) fn paper(&self) -> Option<&'static str> {
+    pub(crate) fn paper(&self) -> Option<&'static str> {
         match self {
             Self::DeepSets { .. } => Some(DEEP_SETS),
             Self::Transformer { .. } => Some(ATTENTION),
@@ -231,7 +243,7 @@ impl NetworkRecipe {
     }
 
     /// Its kind, for messages.
-    pub(super) fn name(&self) -> &'static str {
+    pub(crate) fn name(&self) -> &'static str {
         match self {
             Self::Mlp { .. } => "a perceptron",
             Self::DeepSets { .. } => "deep sets",
@@ -252,7 +264,7 @@ impl NetworkRecipe {
     }
 
     /// Checks that it says nothing of coordinates, where objects have none.
-    pub(super) fn without_coordinates(&self, key: &str) -> Result<()> {
+    pub(crate) fn without_coordinates(&self, key: &str) -> Result<()> {
         match self.cut().into_iter().find_map(|(name, value)| Some((name, value?))) {
             Some((name, value)) => {
                 Err(Problem::new(format!("{key}.{name}"), format!("{value}, over objects"))
@@ -264,8 +276,8 @@ impl NetworkRecipe {
     }
 
     /// The network in words.
-    pub(super) fn describe(&self) -> String {
-        let lower = |activation: &ActivationName| format!("{activation:?}").to_lowercase();
+    pub(crate) fn describe(&self) -> String {
+        let lower = |activation: &Activation| format!("{activation:?}").to_lowercase();
         let words = match self {
             Self::Mlp { hidden, activation, residual: false } => {
                 format!("a perceptron with hidden layers {hidden:?}, {}", lower(activation))
@@ -296,11 +308,11 @@ impl NetworkRecipe {
     ///
     /// # Errors
     /// If it is a table, or its patches do not cut the coordinates.
-    pub(super) fn over_coordinates(&self, key: &str, asked: Asked) -> Result<Architecture> {
+    pub(crate) fn over_coordinates(&self, key: &str, asked: Asked) -> Result<Architecture> {
         let Asked { input, context, output, each, own, planar } = asked;
         let (body, patch, positions) = match self {
             Self::Mlp { hidden, activation, residual } => {
-                let (hidden, activation) = (hidden.clone(), (*activation).into());
+                let (hidden, activation) = (hidden.clone(), *activation);
                 let output = output * each;
                 let shape = Feedforward { input, context, hidden, output, activation, residual: *residual };
                 return Ok(shape.into());
@@ -311,11 +323,11 @@ impl NetworkRecipe {
                     .into());
             }
             Self::DeepSets { width, hidden, activation, patch, positions } => {
-                let activation = (*activation).into();
+                let activation = *activation;
                 (Body::Sets { width: *width, hidden: hidden.clone(), activation }, patch, positions)
             }
             Self::Transformer { layers, heads, width, inner, activation, patch, positions } => {
-                let (inner, activation) = (inner.unwrap_or(4 * width), (*activation).into());
+                let (inner, activation) = (inner.unwrap_or(4 * width), *activation);
                 let shape = Shape { layers: *layers, heads: *heads, width: *width, inner, activation };
                 (Body::Transformer(shape), patch, positions)
             }
@@ -338,7 +350,7 @@ impl NetworkRecipe {
     }
 
     /// What it needs over real coordinates, numbers of which may be fractions.
-    pub(super) fn need(&self, [input, context, output, each]: [f64; 4], own: bool) -> Need {
+    pub(crate) fn need(&self, [input, context, output, each]: [f64; 4], own: bool) -> Need {
         let of_token = |patch: &Option<usize>| patch.unwrap_or(1).max(1) as f64;
         match self {
             Self::Mlp { hidden, residual, .. } => stack(input + context, hidden, output * each, *residual),

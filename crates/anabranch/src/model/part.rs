@@ -1,0 +1,164 @@
+//! What recipes know of a family of segments: its keys, what they may be, and what becomes of them.
+//!
+//! A family's keys are a struct beside its mathematics that implements [`Part`]; the list of all families is
+//! [`super::recipe::SegmentRecipe`].
+
+use super::Segment;
+use crate::data::Dataset;
+use crate::error::{Problem, Result};
+use crate::network::recipe::Asked;
+use crate::network::{Network, NetworkRecipe};
+
+/// A family of segments, as recipes name it.
+pub trait Part {
+    /// The family's name in recipes.
+    fn kind(&self) -> &'static str;
+
+    /// Checks every value that needs no data to be checked.
+    ///
+    /// # Errors
+    /// The first problem found.
+    fn check(&self, _place: &Place) -> Result<()> {
+        Ok(())
+    }
+
+    /// What one step adds to the path log-weight, as a formula.
+    fn formula(&self) -> &'static str;
+
+    /// The papers behind it, as BibTeX.
+    fn papers(&self, _place: &Place) -> Vec<&'static str> {
+        Vec::new()
+    }
+
+    /// Its networks, if it has weights.
+    fn network(&self) -> Option<NetworkRecipe> {
+        None
+    }
+
+    /// Whether its backward kernels have weights.
+    fn learns_backward(&self) -> bool {
+        false
+    }
+
+    /// Whether a probability-flow ODE can take the place of its steps.
+    fn has_ode(&self) -> bool {
+        false
+    }
+
+    /// Whether the states on the target's side may be integers.
+    fn takes_integers(&self) -> bool {
+        false
+    }
+
+    /// What is allowed in continuous data, where `value` is not.
+    fn excludes(&self, _value: f32, _place: &Place) -> Option<String> {
+        None
+    }
+
+    /// What it needs, reckoned before anything of it is built.
+    fn size(&self, around: &Surroundings<'_>) -> Size;
+
+    /// The segment with its initial weights.
+    ///
+    /// # Errors
+    /// If what surrounds it does not allow it.
+    fn build(&self, around: &Surroundings<'_>) -> Result<Box<dyn Segment>>;
+}
+
+/// Where in a model a part stands.
+#[derive(Debug, Clone)]
+pub struct Place {
+    /// How many parts stand before it.
+    pub index: usize,
+    /// The kinds of the parts between the source and it.
+    pub before: Vec<&'static str>,
+    /// The kinds of the parts between it and the target.
+    pub after: Vec<&'static str>,
+}
+
+impl Place {
+    /// The part's key in a recipe.
+    pub fn key(&self) -> String {
+        format!("model.{}", self.index)
+    }
+
+    /// The full name of one of its keys.
+    pub fn of(&self, key: &str) -> String {
+        format!("model.{}.{key}", self.index)
+    }
+
+    /// Whether it stands next to the target.
+    pub fn is_last(&self) -> bool {
+        self.after.is_empty()
+    }
+
+    /// A problem with one of its keys.
+    pub fn problem(&self, key: &str, found: impl Into<String>) -> Problem {
+        Problem::new(self.of(key), found)
+    }
+}
+
+/// What a part is built into.
+#[derive(Debug, Clone)]
+pub struct Surroundings<'a> {
+    /// Where in the model it stands.
+    pub place: Place,
+    /// Coordinates of the states on the target's side.
+    pub dimension: usize,
+    /// Integer levels of the data; 0 for continuous states.
+    pub levels: u32,
+    /// The data, where the target is data: what fitted maps are fitted to.
+    pub data: Option<&'a Dataset>,
+    /// The seed of initial weights.
+    pub seed: u64,
+    /// Numbers of the condition, which networks read beside their input.
+    pub condition: usize,
+    /// Whether training runs the chain backward: from data, and not from the source.
+    pub backward: bool,
+}
+
+impl Surroundings<'_> {
+    /// The levels of the states on the target's side, where those are the data's integers.
+    pub fn integers(&self) -> Option<u32> {
+        (self.place.is_last() && self.levels > 0).then_some(self.levels)
+    }
+
+    /// The name of a weight vector.
+    pub(crate) fn name(&self, part: &str) -> String {
+        format!("{}.{part}", self.place.index)
+    }
+
+    /// The stream of a weight vector's initial values.
+    pub(crate) fn stream(&self, part: usize) -> u32 {
+        (self.place.index << 12 | part) as u32
+    }
+
+    /// A network with its initial weights; `zero` starts its last layer at 0.
+    ///
+    /// # Errors
+    /// If it cannot be over such coordinates.
+    pub(crate) fn network(
+        &self,
+        name: &str,
+        stream: usize,
+        recipe: &NetworkRecipe,
+        asked: Asked,
+        zero: bool,
+    ) -> Result<Network> {
+        let architecture = recipe.over_coordinates(&self.place.of("network"), asked)?;
+        Ok(Network::new(self.name(name), architecture, self.seed, self.stream(stream), zero))
+    }
+}
+
+/// What a part needs, in f64, which does not overflow.
+#[derive(Debug, Clone, Copy)]
+pub struct Size {
+    /// Weights.
+    pub weights: f64,
+    /// Numbers that a row leaves on the tape at each step.
+    pub row: f64,
+    /// Steps of its chain.
+    pub steps: f64,
+    /// Coordinates of the states on the source's side.
+    pub inner: usize,
+}

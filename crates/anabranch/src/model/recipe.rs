@@ -1,0 +1,74 @@
+//! The families of segments that a recipe can name.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::diffusion::recipe::DiffusionRecipe;
+use super::flow::fixed::{DequantiseRecipe, LogitRecipe, StandardiseRecipe};
+use super::flow::recipe::FlowRecipe;
+use super::part::{Part, Place};
+use super::vae::recipe::VaeRecipe;
+
+macro_rules! families {
+    ($($(#[$about:meta])* $name:ident($recipe:ty),)+) => {
+        /// One stretch of the chain.
+        #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+        #[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
+        pub enum SegmentRecipe {
+            $($(#[$about])* $name($recipe),)+
+        }
+
+        impl SegmentRecipe {
+            /// The family.
+            pub fn part(&self) -> &dyn Part {
+                match self {
+                    $(Self::$name(part) => part,)+
+                }
+            }
+
+            /// Every family, with its keys as they are where nobody sets them.
+            pub fn families() -> Vec<Self> {
+                vec![$(Self::$name(<$recipe>::default()),)+]
+            }
+        }
+    };
+}
+
+families! {
+    /// Gaussian kernels against fixed noise.
+    Diffusion(DiffusionRecipe),
+    /// Learned bijections.
+    Flow(FlowRecipe),
+    /// Learned Gaussian kernels both ways.
+    Vae(VaeRecipe),
+    /// Integers as rounded continuous states; the last segment before data with levels.
+    Dequantise(DequantiseRecipe),
+    /// Undoes the standardisation fitted to the training split.
+    Standardise(StandardiseRecipe),
+    /// The sigmoid from the line onto the data's levels, slightly widened.
+    Logit(LogitRecipe),
+}
+
+impl SegmentRecipe {
+    /// The parts of a model from the source to the target, each with where it stands.
+    pub fn parts(model: &[Self]) -> impl DoubleEndedIterator<Item = (&dyn Part, Place)> {
+        model.iter().enumerate().map(|(index, segment)| {
+            let kinds = |segments: &[Self]| segments.iter().map(|other| other.part().kind()).collect();
+            let place = Place { index, before: kinds(&model[..index]), after: kinds(&model[index + 1..]) };
+            (segment.part(), place)
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_family_bears_its_name_in_recipes() {
+        for family in SegmentRecipe::families() {
+            let kind = family.part().kind();
+            assert_eq!(toml::from_str(&format!("kind = \"{kind}\"")), Ok(family));
+        }
+    }
+}
