@@ -65,7 +65,7 @@ impl RecipeArgs {
     fn resolve(&self) -> Result<Recipe> {
         let mut recipe = named(&self.recipe, &self.overrides()?)?;
         if let Some(seed) = self.seed {
-            recipe.set_seed(seed);
+            recipe.seed = seed;
         }
         Ok(recipe)
     }
@@ -80,8 +80,7 @@ impl RecipeArgs {
 
 /// What a plan's run is called where it is not said.
 fn default_name(plan: &Plan) -> String {
-    let overview = plan.overview();
-    format!("{}-{}", overview.name, overview.seed)
+    format!("{}-{}", plan.recipe().name, plan.recipe().seed)
 }
 
 /// `runs/NAME`, or the first of `runs/NAME-2`, `runs/NAME-3`, ... that is not there yet.
@@ -97,7 +96,7 @@ fn resume(directory: &Path) -> String {
 
 /// Trains, evaluates and reports; where a signal stops that, `advice` is the command to go on with.
 fn complete(run: &Run, output: &Output, stop: &Stop, advice: &str) -> Result<(Value, Summary)> {
-    let mut progress = Progress::new(run.plan.overview().name, output.quiet, stop);
+    let mut progress = Progress::new(&run.plan.recipe().name, output.quiet, stop);
     let metrics = match run.train(&mut progress)? {
         Ending::Finished => run.evaluate(&progress),
         Ending::Interrupted => Err(Error::Interrupted),
@@ -130,14 +129,14 @@ fn compare(
     let plan = |recipe: &String| RecipeArgs { recipe: recipe.clone(), set: set.to_vec(), seed }.plan();
     let plans: Vec<Plan> = recipes.iter().map(plan).collect::<Result<_>>()?;
     for (index, plan) in plans.iter().enumerate() {
-        let name = plan.overview().name;
-        if plans[..index].iter().any(|other| other.overview().name == name) {
+        let name = &plan.recipe().name;
+        if plans[..index].iter().any(|other| other.recipe().name == *name) {
             let problem = Problem::new("compare", format!("two recipes of the name {}", quoted(name)));
             return Err(problem.allowed("recipes of different names").into());
         }
     }
     let out = out.unwrap_or_else(|| unused("compare"));
-    let start = |plan: Plan| Run::start_or_reopen(&out.join(plan.overview().name), plan);
+    let start = |plan: Plan| Run::start_or_reopen(&out.join(&plan.recipe().name), plan);
     let runs: Vec<Run> = plans.into_iter().map(start).collect::<Result<_>>()?;
     let advice = format!("the same command and --out {}", out.display());
     let mut results = Vec::new();
@@ -172,7 +171,7 @@ fn evaluate(directory: &Path, what: What<'_>, as_json: bool) -> Result<()> {
     let stop = Stop::listen();
     let run = Run::open(directory)?;
     let start = Instant::now();
-    let progress = Progress::new(run.plan.overview().name, false, &stop);
+    let progress = Progress::new(&run.plan.recipe().name, false, &stop);
     let metrics = match (what, &run.plan) {
         (What::All, _) => run.evaluate(&progress)?,
         (What::Data(path), Plan::Chain(plan)) => plan.score(&run.trained(&progress)?, path, &progress)?,
@@ -186,10 +185,10 @@ fn evaluate(directory: &Path, what: What<'_>, as_json: bool) -> Result<()> {
                 .into());
         }
     };
-    let overview = run.plan.overview();
+    let recipe = run.plan.recipe();
     let object = json!({
-        "recipe": overview.name,
-        "seed": overview.seed,
+        "recipe": recipe.name,
+        "seed": recipe.seed,
         "steps": run.steps_done()?,
         "seconds": start.elapsed().as_secs_f64(),
         "parameters": run.plan.parameters(),
@@ -203,7 +202,7 @@ fn evaluate(directory: &Path, what: What<'_>, as_json: bool) -> Result<()> {
 fn list(as_json: bool) -> Result<()> {
     let entries: Vec<(&str, String)> = library()
         .iter()
-        .map(|entry| Ok((entry.name, named(entry.name, &[])?.overview().title.to_owned())))
+        .map(|entry| Ok((entry.name, named(entry.name, &[])?.title)))
         .collect::<Result<_>>()?;
     if as_json {
         let recipes: Vec<Value> =

@@ -65,16 +65,10 @@ pub fn sample(
         (None, None) => Format::Npy,
     };
     let run = Run::open(directory)?;
-    let image = match &run.plan {
-        Plan::Chain(plan) => plan.recipe.target.image(),
-        Plan::GFlowNet(_) => None,
-    };
+    let image = run.plan.recipe().target.image();
     format.check(image, matches!(run.plan, Plan::GFlowNet(_)))?;
     let sampler = chosen(&run.plan, name, steps)?;
-    let columns = match &run.plan {
-        Plan::Chain(plan) => plan.dimension(),
-        Plan::GFlowNet(plan) => plan.task.columns(),
-    };
+    let columns = run.plan.columns();
     let most = (1 << 30) / columns;
     let Some(count) = usize::try_from(count).ok().filter(|count| (1..=most).contains(count)) else {
         let allowed = format!("an integer from 1 to {most} with {columns} columns");
@@ -85,7 +79,7 @@ pub fn sample(
     let out = out.unwrap_or_else(|| directory.join(format!("samples-{count}.{}", format.name())));
     // Hours of sampling should not end in a path that was wrong from the start.
     check_writable(&out).map_err(|error| at_output(&place, error))?;
-    let progress = Progress::new(run.plan.overview().name, false, &Stop::listen());
+    let progress = Progress::new(&run.plan.recipe().name, false, &Stop::listen());
     let trained = run.trained(&progress)?;
     let seen = watched(&progress, "samples", count);
     let written = match &run.plan {
@@ -112,14 +106,9 @@ pub fn sample(
 
 /// The sampler that the flags choose, where the plan leaves a choice.
 fn chosen(plan: &Plan, name: Option<&str>, steps: Option<u64>) -> Result<Sampler> {
-    let (own, diffuses) = match plan {
-        Plan::Chain(plan) => {
-            let mut segments = plan.model.segments().iter();
-            (plan.recipe.sampler, segments.any(|segment| segment.as_diffusion().is_some()))
-        }
-        Plan::GFlowNet(_) => (Sampler::Ancestral, false),
-    };
-    let chosen = sampler(own, name, steps)?;
+    let recipe = plan.recipe();
+    let diffuses = recipe.model.iter().any(|segment| segment.part().has_ode());
+    let chosen = sampler(recipe.sampler, name, steps)?;
     match name {
         Some(name @ ("ddim" | "ode")) if !diffuses => {
             Err(Problem::new("--sampler", format!("{} for a model without a diffusion", quoted(name)))

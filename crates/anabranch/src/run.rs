@@ -109,7 +109,7 @@ impl Run {
         let lock = Lock::take(directory)?;
         // Another process may have been faster.
         taken()?;
-        let text = saved::sealed(&plan.recipe());
+        let text = saved::sealed(plan.recipe());
         if let Err(error) = atomic_write(&path, |out| out.write_all(text.as_bytes())) {
             // Nothing is left behind, unless the directory had something in it before.
             let _ = std::fs::remove_file(directory.join("lock"));
@@ -147,8 +147,8 @@ impl Run {
     /// # Errors
     /// As those two.
     pub fn start_or_reopen(directory: &Path, plan: Plan) -> Result<Self> {
-        match std::fs::read_to_string(directory.join("recipe.toml")) {
-            Ok(text) if text == saved::sealed(&plan.recipe()) => Self::reopen(directory),
+        match saved::recipe(directory) {
+            Ok(recipe) if recipe == *plan.recipe() => Self::reopen(directory),
             _ => Self::start(directory, plan),
         }
     }
@@ -196,7 +196,7 @@ impl Run {
 
     fn steps(&self, trainer: &mut dyn Training, observer: &mut dyn Observer) -> Result<Ending> {
         let checkpoints = Checkpoints::of(&self.directory);
-        let training = self.plan.overview().training;
+        let training = &self.plan.recipe().training;
         let due = |every: u64, step: u64| every > 0 && step.is_multiple_of(every);
         let mut log = MetricsLog::after(&self.directory, trainer.state().step)?;
         let (_, before) = self.training_time();
@@ -271,13 +271,13 @@ impl Run {
     /// # Errors
     /// If it cannot be written.
     pub fn result(&self, mut metrics: Map<String, Value>) -> Result<Value> {
-        let overview = self.plan.overview();
+        let recipe = self.plan.recipe();
         let (step, seconds) = self.training_time();
         if seconds > 0.0 {
             let rate = step as f64 / seconds;
             metrics.insert("steps_per_second".to_owned(), json!(rate));
             if let Plan::GFlowNet(_) = self.plan {
-                let trajectories = rate * overview.training.batch as f64;
+                let trajectories = rate * recipe.training.batch as f64;
                 metrics.insert("trajectories_per_second".to_owned(), json!(trajectories));
             }
         }
@@ -285,8 +285,8 @@ impl Run {
         let counted = trainer.counted().into_iter().filter(|(_, count)| *count > 0);
         metrics.extend(counted.map(|(name, count)| (name.to_owned(), json!(count))));
         let value = json!({
-            "recipe": overview.name,
-            "seed": overview.seed,
+            "recipe": recipe.name,
+            "seed": recipe.seed,
             "steps": trainer.state().step,
             "seconds": seconds,
             "parameters": self.plan.parameters(),

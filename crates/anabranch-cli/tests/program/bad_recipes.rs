@@ -113,7 +113,7 @@ fn keys_and_values_of_a_file_are_named_by_line() {
 fn overrides_are_named_by_their_flag() {
     let place = Place::tiny();
     for (set, expected) in [
-        ("training.stepz=5", "--set training.stepz: found \"stepz\"; allowed: steps, batch, "),
+        ("training.stepz=5", "--set training.stepz: found \"stepz\"; allowed: steps, trajectories, batch, "),
         ("training.steps=many", "--set training.steps: found \"many\"; allowed: an integer of at least 1"),
         ("training.steps=0", "--set training.steps: found 0; allowed: an integer of at least 1"),
         ("training.ema=nan", "--set training.ema: found NaN; allowed: a finite number"),

@@ -34,7 +34,6 @@ log_every = 5
 
 [evaluation]
 samples = 9
-draws = 1
 sample_metrics = false
 "#;
 

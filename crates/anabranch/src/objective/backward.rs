@@ -28,6 +28,12 @@ pub enum BackwardObjective {
     TrajectoryLikelihood,
 }
 
+impl BackwardObjective {
+    pub(crate) fn is_joint(&self) -> bool {
+        *self == Self::Joint
+    }
+}
+
 /// An objective of `P_F` beside trajectory likelihood maximisation for `P_B`.
 #[derive(Debug, Clone)]
 pub struct TrajectoryLikelihood {

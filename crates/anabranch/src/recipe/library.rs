@@ -106,8 +106,8 @@ mod tests {
             let recipe = named(entry.name, &[Override::parse("target.rows=100").unwrap()])
                 .or_else(|_| named(entry.name, &[]))
                 .unwrap_or_else(|error| panic!("{}: {error}", entry.name));
-            assert_eq!(recipe.overview().name, entry.name);
-            assert!(!recipe.overview().title.is_empty());
+            assert_eq!(recipe.name, entry.name);
+            assert!(!recipe.title.is_empty());
             match Plan::new(recipe) {
                 Ok(_) => {}
                 // Two read a table that is published elsewhere.

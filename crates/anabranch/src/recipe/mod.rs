@@ -1,115 +1,150 @@
 //! Recipes: a TOML file that names a space, a target, kernels, an objective and how to train.
 //!
 //! A recipe is read, overridden (`--set key.path=value`), checked once as a whole, and only a checked recipe can be
-//! built into a [`Plan`]. Every problem names the key, what was found and what is allowed. There are two kinds, which
-//! `target.kind` tells apart: chains of segments onto data or an energy, and flow networks over objects.
+//! built into a [`Plan`]. Every problem names the key, what was found and what is allowed.
+//!
+//! There is one list of keys. The target says of what a recipe is: of `data`, of `energies` or of `objects`. Keys that only some of
+//! these read bear `x-of` in the schema, and keys that are something else for some of them where nobody sets them bear `x-default`.
 
 mod chain;
+mod evaluation;
 pub mod gflownet;
 mod library;
+pub mod objects;
 mod read;
 pub mod saved;
 mod shape;
+mod target;
 
-pub(crate) use crate::error::{positive, within};
+pub(crate) use crate::error::within;
 pub use crate::model::recipe::SegmentRecipe;
 pub use crate::network::NetworkRecipe;
 pub use crate::objective::ObjectiveRecipe;
 pub use crate::optim::{OptimizerKind, OptimizerRecipe, RateSchedule};
 pub use crate::train::TrainingRecipe;
-pub use chain::{
-    ChainPlan, ChainRecipe, EvaluationRecipe, StateFlowRecipe, TableRecipe, TargetData, TargetRecipe,
-    ToyDataRecipe,
-};
-pub use gflownet::{GFlowNetPlan, GFlowNetRecipe};
+pub use chain::{ChainPlan, StateFlowRecipe, TargetData};
+pub use evaluation::EvaluationRecipe;
+pub use gflownet::GFlowNetPlan;
 pub use library::{Entry, library, locate, named};
 pub use read::{Override, Source, read};
+pub use target::{EnergyRecipe, Rows, TableRecipe, TargetRecipe, ToyDataRecipe};
 
 use schemars::JsonSchema;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::error::{Problem, Result, quoted};
+use crate::objective::BackwardObjective;
+use crate::sampler::Sampler;
+use crate::target::ConditionLaw;
 use crate::train::Training;
-use gflownet::Task;
+use gflownet::{ExplorationRecipe, PolicyRecipe, RootsRecipe, Task};
 
-/// A whole recipe. `target.kind` says of which kind it is.
-#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
-#[serde(untagged)]
-pub enum Recipe {
-    /// A chain of segments onto data or an energy.
-    Chain(Box<ChainRecipe>),
-    /// A flow network over objects.
-    GFlowNet(Box<GFlowNetRecipe>),
-}
-
-/// What recipes of both kinds say.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Overview<'a> {
+/// A whole recipe.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Recipe {
     /// The recipe's name: task, then method.
-    pub name: &'a str,
+    pub name: String,
     /// One line that says what it does.
-    pub title: &'a str,
+    #[serde(default)]
+    pub title: String,
     /// The seed of every random stream.
+    #[serde(default)]
     pub seed: u64,
-    /// How long training takes, and what is written when.
-    pub training: TrainingRecipe,
+    /// What is to be modelled: data, an energy, or a reward of objects that are built move by move.
+    pub target: TargetRecipe,
+    /// The chain's segments, from the source to the target.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("x-of" = ["data", "energies"]))]
+    pub model: Vec<SegmentRecipe>,
+    /// Where conditions come from: the laws of their parts, one behind the other. Needed where the reward depends on
+    /// a condition.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("x-of" = ["objects"]))]
+    pub conditions: Vec<ConditionLaw>,
+    /// The states that walks start from, if not the source alone: one network then learns the flow of all objects ahead of any
+    /// of them, and with it free energies, probabilities of supersets and entropies.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("x-of" = ["objects"]))]
+    pub roots: Option<RootsRecipe>,
+    /// How actions are chosen.
+    #[serde(default)]
+    #[schemars(extend("x-of" = ["objects"]))]
+    pub policy: PolicyRecipe,
+    /// The training objective.
+    #[serde(default)]
+    #[schemars(extend(
+        "x-default" = {"data": {"kind": "forward-kl"}, "energies": {"kind": "forward-kl"}}
+    ))]
+    pub objective: ObjectiveRecipe,
+    /// What learned encoders are trained by.
+    #[serde(default, skip_serializing_if = "BackwardObjective::is_joint")]
+    #[schemars(extend("x-of" = ["data", "energies"]))]
+    pub backward: BackwardObjective,
+    /// The network of state flows, where the objective needs them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("x-of" = ["data", "energies"]))]
+    pub state_flow: Option<StateFlowRecipe>,
+    /// Which trajectories training learns from, besides the policy's own.
+    #[serde(default)]
+    #[schemars(extend("x-of" = ["objects"]))]
+    pub exploration: ExplorationRecipe,
     /// How weights are updated.
-    pub optimizer: &'a OptimizerRecipe,
+    #[serde(default)]
+    pub optimizer: OptimizerRecipe,
+    /// How long, and what is written when.
+    #[serde(default)]
+    pub training: TrainingRecipe,
+    /// How samples are drawn.
+    #[serde(default)]
+    #[schemars(extend("x-of" = ["data", "energies"]))]
+    pub sampler: Sampler,
+    /// What is measured at the end.
+    #[serde(default)]
+    pub evaluation: EvaluationRecipe,
 }
 
 impl Recipe {
-    /// What recipes of both kinds say.
-    pub fn overview(&self) -> Overview<'_> {
-        match self {
-            Self::Chain(recipe) => recipe.overview(),
-            Self::GFlowNet(recipe) => recipe.overview(),
-        }
-    }
-
-    /// Gives every random stream another seed.
-    pub fn set_seed(&mut self, seed: u64) {
-        match self {
-            Self::Chain(recipe) => recipe.seed = seed,
-            Self::GFlowNet(recipe) => recipe.seed = seed,
-        }
-    }
-
     /// Checks every value that needs no data to be checked.
     ///
     /// # Errors
     /// The first problem found.
     pub fn check(&self) -> Result<()> {
-        let Overview { name, seed, training, optimizer, .. } = self.overview();
         // Run directories bear it.
         let fine = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+        let name = &self.name;
         if name.len() > 100 || !name.chars().all(fine) || !name.starts_with(char::is_alphanumeric) {
             return Err(Problem::new("name", quoted(name))
                 .allowed("up to 100 letters, digits, \"-\", \"_\" and \".\", a letter or digit first")
                 .into());
         }
-        if seed > i64::MAX as u64 {
-            return Err(Problem::new("seed", seed.to_string())
+        if self.seed > i64::MAX as u64 {
+            return Err(Problem::new("seed", self.seed.to_string())
                 .allowed(format!("an integer from 0 to {}", i64::MAX))
                 .into());
         }
-        training.check()?;
-        optimizer.check()?;
-        match self {
-            Self::Chain(recipe) => recipe.check(),
-            Self::GFlowNet(recipe) => recipe.check(),
+        self.training.check()?;
+        self.optimizer.check()?;
+        self.evaluation.check()?;
+        match self.target.objects() {
+            None => chain::check(self),
+            Some(_) => gflownet::check(self),
         }
     }
 
-    /// The recipe as TOML.
+    /// The recipe as TOML, with all keys that its target reads.
     pub fn to_toml(&self) -> String {
-        toml::to_string_pretty(self).expect("a recipe is a table of plain values")
+        let all = toml::to_string(self).expect("a recipe is a table of plain values");
+        let mut table: toml::Table = toml::from_str(&all).expect("it was written as TOML");
+        shape::keep_read(&mut table);
+        toml::to_string_pretty(&table).expect("a table of plain values")
     }
 
     /// The BibTeX entries of the target and the methods it uses, without repetition.
     pub fn citations(&self) -> Vec<&'static str> {
-        let mut entries = match self {
-            Self::Chain(recipe) => chain::citations(recipe),
-            Self::GFlowNet(recipe) => gflownet::citations(recipe),
+        let mut entries = match self.target.objects() {
+            None => chain::citations(self),
+            Some(objects) => gflownet::citations(self, objects),
         };
         let mut seen = std::collections::HashSet::new();
         entries.retain(|entry| seen.insert(*entry));
@@ -130,27 +165,20 @@ impl Plan {
     ///
     /// # Errors
     /// The first problem found.
-    pub fn new(recipe: Recipe) -> Result<Self> {
+    pub fn new(mut recipe: Recipe) -> Result<Self> {
+        recipe.training.count_steps();
         recipe.check()?;
-        Ok(match recipe {
-            Recipe::Chain(recipe) => Self::Chain(Box::new(ChainPlan::new(*recipe)?)),
-            Recipe::GFlowNet(recipe) => Self::GFlowNet(Box::new(GFlowNetPlan::new(*recipe)?)),
+        Ok(match recipe.target.objects() {
+            None => Self::Chain(Box::new(ChainPlan::new(recipe)?)),
+            Some(_) => Self::GFlowNet(Box::new(GFlowNetPlan::new(recipe)?)),
         })
     }
 
     /// The recipe.
-    pub fn recipe(&self) -> Recipe {
+    pub fn recipe(&self) -> &Recipe {
         match self {
-            Self::Chain(plan) => Recipe::Chain(Box::new(plan.recipe.clone())),
-            Self::GFlowNet(plan) => Recipe::GFlowNet(Box::new(plan.recipe.clone())),
-        }
-    }
-
-    /// What recipes of both kinds say.
-    pub fn overview(&self) -> Overview<'_> {
-        match self {
-            Self::Chain(plan) => plan.recipe.overview(),
-            Self::GFlowNet(plan) => plan.recipe.overview(),
+            Self::Chain(plan) => &plan.recipe,
+            Self::GFlowNet(plan) => &plan.recipe,
         }
     }
 
@@ -159,6 +187,14 @@ impl Plan {
         match self {
             Self::Chain(plan) => plan.model.parameters(),
             Self::GFlowNet(plan) => plan.task.parameters(),
+        }
+    }
+
+    /// How many numbers a sample has.
+    pub fn columns(&self) -> usize {
+        match self {
+            Self::Chain(plan) => plan.dimension(),
+            Self::GFlowNet(plan) => plan.task.columns(),
         }
     }
 
@@ -186,17 +222,20 @@ impl Plan {
 
     /// What the validation score is: lower is better.
     pub fn score(&self) -> &'static str {
-        match self {
-            Self::Chain(plan) if !plan.recipe.target.is_energy() => "nll",
-            _ => "negative_elbo",
-        }
+        if self.recipe().target.rows().is_some() { "nll" } else { "negative_elbo" }
     }
 
     /// Space, target, kernels with the formula of their step ratio, objective and estimators.
     pub fn explain(&self) -> String {
-        match self {
-            Self::Chain(plan) => chain::explain(plan),
-            Self::GFlowNet(plan) => gflownet::explain(plan),
-        }
+        let recipe = self.recipe();
+        let (mut facts, estimators) = match self {
+            Self::Chain(plan) => chain::facts(plan),
+            Self::GFlowNet(plan) => gflownet::facts(plan),
+        };
+        facts.insert(0, ("recipe", format!("{}: {}", recipe.name, recipe.title)));
+        facts.push(("objective", recipe.objective.formula().to_owned()));
+        facts.push(("estimators", estimators.to_owned()));
+        facts.push(("parameters", self.parameters().to_string()));
+        facts.iter().map(|(label, value)| format!("{label:<11} {value}\n")).collect()
     }
 }

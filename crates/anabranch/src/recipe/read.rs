@@ -3,7 +3,7 @@
 use toml::de::{DeTable, DeValue};
 
 use super::Recipe;
-use super::shape::{self, Kind};
+use super::shape;
 use crate::error::{Error, Problem, Result, quoted};
 
 /// How many names a key's path may have; a recipe's own paths have at most five.
@@ -11,6 +11,10 @@ const DEEPEST: usize = 16;
 
 /// Keys of which a recipe has one at most, each with the name of the other one beside it: what is set later wins.
 const EXCLUSIVE: [(&str, &str); 2] = [("training.steps", "trajectories"), ("training.trajectories", "steps")];
+
+/// What the first line of a run's `recipe.toml` begins with.
+pub(super) const SEAL: &str =
+    "# What this run was started with, which later steps rely on. Checksum of the rest: ";
 
 /// One `key.path=value`.
 #[derive(Debug, Clone, PartialEq)]
@@ -108,19 +112,21 @@ impl Source<'_> {
             Problem::new(format!("{origin}, line {line}"), format!("broken TOML ({message})"))
                 .allowed("TOML, such as key = value below a [table]")
         })?;
+        if text.starts_with(SEAL) {
+            // Older programs wrote keys that nothing reads.
+            shape::keep_read(&mut table);
+        }
         overrides.iter().try_for_each(|change| change.apply(&mut table))?;
-        let kind = shape::check(&table).map_err(|problem| {
+        let resolved = one_length(&table).and_then(|()| shape::resolve(&mut table));
+        resolved.map_err(|problem| {
             let place = self.place(problem.place());
             problem.at(place)
         })?;
-        let recipe = match kind {
-            Kind::Chain => table.try_into().map(Recipe::Chain),
-            Kind::GFlowNet => table.try_into().map(Recipe::GFlowNet),
-        };
-        let recipe = recipe.map_err(|error| {
+        let mut recipe: Recipe = table.try_into().map_err(|error: toml::de::Error| {
             Problem::new(origin, error.message().replace('\n', ", "))
                 .allowed("a recipe; see `anabranch schema`")
         })?;
+        recipe.training.count_steps();
         recipe.check().map_err(|error| self.locate(error))?;
         Ok(recipe)
     }
@@ -177,6 +183,18 @@ impl Source<'_> {
     }
 }
 
+/// Refuses a training that is told of both in steps and in trajectories.
+fn one_length(recipe: &toml::Table) -> Result<(), Problem> {
+    let key = |name: &str| recipe.get("training").and_then(|training| training.get(name));
+    match (key("steps"), key("trajectories")) {
+        (Some(steps), Some(trajectories)) => {
+            let found = format!("steps = {steps} and trajectories = {trajectories}");
+            Err(Problem::new("training", found).allowed("one of them"))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// The line, from 1, of a place in a text.
 fn line_at(text: &str, place: usize) -> usize {
     1 + text.bytes().take(place).filter(|byte| *byte == b'\n').count()
@@ -215,7 +233,7 @@ mod tests {
         let sets = ["training.steps=3", "model.0.layers=2", "optimizer.kind=adamw", "seed=9"];
         let overrides: Vec<Override> = sets.iter().map(|set| Override::parse(set).unwrap()).collect();
         let recipe = read("t.toml", TEXT, &overrides).unwrap();
-        assert_eq!((recipe.overview().training.steps, recipe.overview().seed), (3, 9));
+        assert_eq!((recipe.training.steps, recipe.seed), (3, 9));
         assert_eq!(read("again", &recipe.to_toml(), &[]).unwrap(), recipe);
     }
 
@@ -223,7 +241,9 @@ mod tests {
     fn messages_name_place_finding_and_choice() {
         let unknown = message(&TEXT.replace("steps", "stepz"), &[]);
         assert!(
-            unknown.starts_with("t.toml, line 8, key training.stepz: found \"stepz\"; allowed: steps, batch"),
+            unknown.starts_with(
+                "t.toml, line 8, key training.stepz: found \"stepz\"; allowed: steps, trajectories, batch"
+            ),
             "{unknown}"
         );
         assert!(unknown.ends_with("did you mean \"steps\"?"), "{unknown}");
@@ -293,7 +313,7 @@ mod tests {
     #[test]
     fn the_target_tells_the_kinds_of_recipes_apart() {
         let grid = read("g.toml", GRID, &[]).unwrap();
-        assert!(matches!(grid, Recipe::GFlowNet(_)));
+        assert!(grid.target.objects().is_some());
         assert_eq!(read("again", &grid.to_toml(), &[]).unwrap(), grid);
         let slip = message(GRID, &["target.kind=hypergird"]);
         let start = "--set target.kind: found \"hypergird\"; allowed: table, toy, energy, hypergrid, cyclic-grid, slippery-grid, strings, ";
@@ -302,7 +322,7 @@ mod tests {
         let start = "t.toml, key target: found nothing; allowed: a table whose kind is one of table, toy, energy, hypergrid, ";
         assert!(none.starts_with(start), "{none}");
         assert!(message("name = \"g\"\n[targte]\n", &[]).ends_with("did you mean \"target\"?"));
-        // Keys of the other kind are unknown.
+        // Keys of other targets are not read.
         assert!(
             message(GRID, &["sampler.kind=ode"])
                 .starts_with("--set sampler.kind, key sampler: found \"sampler\"")
@@ -329,10 +349,71 @@ mod tests {
     }
 
     #[test]
+    fn keys_that_the_target_does_not_read_are_refused_with_the_reason() {
+        for (text, set, expected) in [
+            (
+                TEXT,
+                "evaluation.paths=5",
+                "--set evaluation.paths: found \"paths\", which is of energies and objects and not of data; allowed: samples, \
+                 draws, importance_samples, ode_steps, ode_probes, sample_metrics",
+            ),
+            (
+                TEXT,
+                "policy.backward=uniform",
+                "--set policy.backward, key policy: found \"policy\", which is of objects and not of data; allowed: name, title, \
+                 seed, target, model, objective, backward, state_flow, optimizer, training, sampler, evaluation",
+            ),
+            (
+                GRID,
+                "model=[{kind='flow'}]",
+                "--set model: found \"model\", which is of data and energies and not of objects; allowed: name, title, seed, \
+                 target, conditions, roots, policy, objective, exploration, optimizer, training, evaluation",
+            ),
+            (
+                GRID,
+                "evaluation.draws=5",
+                "--set evaluation.draws: found \"draws\", which is of data and not of objects; allowed: samples, paths, \
+                 exact_states",
+            ),
+        ] {
+            assert_eq!(message(text, &[set]), expected);
+        }
+        // A run that an older program began may have them, and says nothing by them.
+        let old = format!("{SEAL}00000000\n{TEXT}[evaluation]\npaths = 5\ndraws = 3\n");
+        let recipe = read("recipe.toml", &old, &[]).unwrap();
+        assert_eq!((recipe.evaluation.draws, recipe.evaluation.paths), (3, 10_000));
+        let again = Override::parse("evaluation.paths=5").unwrap();
+        assert!(read("recipe.toml", &old, &[again]).is_err());
+    }
+
+    #[test]
+    fn what_nobody_sets_follows_from_the_target() {
+        let values = |text: &str| {
+            let recipe = read("t.toml", text, &[]).unwrap();
+            let crate::recipe::TrainingRecipe { batch, evaluate_every, ema, .. } = recipe.training;
+            (batch, evaluate_every, ema, recipe.objective.formula().split(':').next().unwrap().to_owned())
+        };
+        let energy = TEXT.replace("\"toy\"\nname = \"moons\"", "\"energy\"\nenergy = { kind = \"gmm9\" }");
+        assert_eq!(values(TEXT), (256, 500, 0.999, "forward KL".to_owned()));
+        assert_eq!(values(&energy), (256, 500, 0.999, "forward KL".to_owned()));
+        assert_eq!(values(GRID), (16, 0, 0.0, "trajectory balance".to_owned()));
+        // What is set stays, beside what is not.
+        let some = format!("{TEXT}batch = 7\n[objective]\nkind = \"importance-weighted\"\nsamples = 2\n");
+        assert_eq!(values(&some), (7, 500, 0.999, "importance-weighted bound".to_owned()));
+        let written = read("t.toml", GRID, &[]).unwrap().to_toml();
+        for section in ["[policy]", "[exploration]", "exact_states = 250000"] {
+            assert!(written.contains(section), "{written}");
+        }
+        for section in ["sampler", "model", "draws", "trajectories"] {
+            assert!(!written.contains(section), "{written}");
+        }
+    }
+
+    #[test]
     fn of_steps_and_trajectories_the_later_one_counts() {
         let steps = |sets: &[&str]| {
             let overrides: Vec<Override> = sets.iter().map(|set| Override::parse(set).unwrap()).collect();
-            read("g.toml", GRID, &overrides).unwrap().overview().training.steps
+            read("g.toml", GRID, &overrides).unwrap().training.steps
         };
         assert_eq!(steps(&[]), 3, "33 trajectories are three steps of 16");
         assert_eq!(steps(&["training.batch=11"]), 3);

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use super::read::SEAL;
 use super::{Plan, Recipe, Source};
 use crate::error::{Problem, Result, reason};
 use crate::train::Training;
@@ -12,9 +13,6 @@ pub fn sealed(recipe: &Recipe) -> String {
     let text = recipe.to_toml();
     format!("{SEAL}{:08x}\n{text}", crc32c::crc32c(text.as_bytes()))
 }
-
-/// What the first line of `recipe.toml` begins with.
-const SEAL: &str = "# What this run was started with, which later steps rely on. Checksum of the rest: ";
 
 /// Whether a text is as [`sealed`] made it.
 fn is_whole(text: &str) -> bool {

@@ -1,51 +1,46 @@
 //! Whether a table has the shape of a recipe: the published JSON Schema and the table, walked side by side.
 //!
-//! What the schema says of a key - its type, its choices, whether it must be there - is what a message says too, so
-//! the two cannot disagree. The choices of `target.kind` tell the kinds of recipes apart. Ranges and whatever several keys
-//! decide together are [`super::Recipe::check`]'s.
+//! What the schema says of a key - its type, its choices, whether it must be there, what reads it - is what a message says too, so
+//! the two cannot disagree. Ranges and whatever several keys decide together are [`super::Recipe::check`]'s.
 
-use serde_json::{Map, Value as Schema, json};
+use serde_json::Value as Schema;
 use toml::{Table, Value};
 
 use super::Recipe;
-use crate::error::{Problem, quoted};
+use crate::error::{Problem, listed, quoted};
 
-/// The kinds of recipes, in the order of [`Recipe`]'s variants.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
-    Chain,
-    GFlowNet,
-}
-
-/// Checks names, types and choices; the place of a problem is the key's path, such as `model.0.layers`. Answers of which
-/// kind the recipe is.
+/// Checks names, types and choices, and whether the target reads the keys that are there; then sets those that nobody set and that
+/// are something else for this target than for others. The place of a problem is the key's path, such as `model.0.layers`.
 ///
 /// # Errors
 /// The first problem found.
-pub(super) fn check(table: &Table) -> Result<Kind, Problem> {
-    let root = schemars::schema_for!(Recipe).to_value();
-    let walk = Walk { root: &root };
-    let target = table.get("target").and_then(|target| target.get("kind")).and_then(Value::as_str);
-    for (kind, schema) in [Kind::Chain, Kind::GFlowNet].into_iter().zip(walk.recipes()) {
-        if target.is_some_and(|target| words_of_tag(&walk.targets(schema)).contains(&target)) {
-            walk.table(schema, table, "")?;
-            return Ok(kind);
-        }
-    }
-    // Neither: what both have in common, with the targets of both, says what is missing.
-    let either = walk.either();
-    Walk { root: &either }.table(&either, table, "")?;
-    Err(Problem::new("target.kind", "nothing"))
+pub(super) fn resolve(table: &mut Table) -> Result<(), Problem> {
+    let root = root();
+    let walk = Walk::of(&root, table);
+    walk.table(&root, table, "")?;
+    walk.fill(&root, table);
+    Ok(())
+}
+
+/// Leaves the keys that the recipe's target reads.
+pub(super) fn keep_read(table: &mut Table) {
+    let root = root();
+    Walk::of(&root, table).keep_read(&root, table);
 }
 
 /// Whether a recipe has a key of this name at its top.
 pub(super) fn has(name: &str) -> bool {
-    let root = schemars::schema_for!(Recipe).to_value();
-    Walk { root: &root }.recipes().iter().any(|schema| schema["properties"].get(name).is_some())
+    root()["properties"].get(name).is_some()
+}
+
+fn root() -> Schema {
+    schemars::schema_for!(Recipe).to_value()
 }
 
 struct Walk<'a> {
     root: &'a Schema,
+    /// What the recipe is of, where its target says it.
+    task: Option<&'a str>,
 }
 
 fn join(key: &str, name: &str) -> String {
@@ -76,8 +71,9 @@ fn tags<'s>(variants: &[&'s Schema]) -> Option<(&'s str, Vec<&'s str>)> {
     Some((name, tags.iter().map(|(_, word)| *word).collect()))
 }
 
-fn words_of_tag<'s>(variants: &[&'s Schema]) -> Vec<&'s str> {
-    tags(variants).map_or(Vec::new(), |(_, words)| words)
+/// What reads a key, where not everything does.
+fn readers(property: &Schema) -> Option<Vec<&str>> {
+    Some(property["x-of"].as_array()?.iter().filter_map(Schema::as_str).collect())
 }
 
 /// What stands in the table, for a message.
@@ -93,40 +89,69 @@ fn found(value: &Value) -> String {
 }
 
 impl<'a> Walk<'a> {
+    /// Of a recipe, whose target says what it is of.
+    fn of(root: &'a Schema, recipe: &Table) -> Self {
+        let walk = Self { root, task: None };
+        let kind = recipe.get("target").and_then(|target| target.get("kind")).and_then(Value::as_str);
+        let targets = alternatives(walk.resolve(&root["properties"]["target"])).unwrap_or_default();
+        let task = tags(&targets)
+            .and_then(|(_, words)| words.iter().position(|word| Some(*word) == kind))
+            .and_then(|index| readers(targets[index])?.into_iter().next());
+        Self { task, ..walk }
+    }
+
+    fn reads(&self, property: &Schema) -> bool {
+        let Some(task) = self.task else { return true };
+        readers(property).is_none_or(|readers| readers.contains(&task))
+    }
+
+    /// The keys below a property that is one table, without a choice.
+    fn below(&self, property: &'a Schema) -> Option<&'a Schema> {
+        let schema = self.resolve(property);
+        (kind(schema) == "object" && alternatives(schema).is_none()).then_some(schema)
+    }
+
+    fn fill(&self, schema: &'a Schema, table: &mut Table) {
+        let Some(task) = self.task else { return };
+        for (name, property) in schema["properties"].as_object().into_iter().flatten() {
+            if !self.reads(property) {
+                continue;
+            }
+            let default = property["x-default"].get(task).and_then(|value| Value::try_from(value).ok());
+            match (default, self.below(property)) {
+                (Some(default), _) => {
+                    table.entry(name.as_str()).or_insert(default);
+                }
+                (None, Some(below)) => {
+                    let mut own = Table::new();
+                    match table.get_mut(name) {
+                        Some(Value::Table(own)) => self.fill(below, own),
+                        _ => self.fill(below, &mut own),
+                    }
+                    if !own.is_empty() {
+                        table.insert(name.clone(), Value::Table(own));
+                    }
+                }
+                (None, None) => {}
+            }
+        }
+    }
+
+    fn keep_read(&self, schema: &'a Schema, table: &mut Table) {
+        let property = |name: &str| schema["properties"].get(name);
+        table.retain(|name, _| property(name).is_none_or(|property| self.reads(property)));
+        for (name, value) in table.iter_mut() {
+            if let (Value::Table(own), Some(below)) = (value, property(name).and_then(|p| self.below(p))) {
+                self.keep_read(below, own);
+            }
+        }
+    }
+
     fn resolve(&self, mut schema: &'a Schema) -> &'a Schema {
         while let Some(path) = schema["$ref"].as_str() {
             schema = self.root.pointer(path.trim_start_matches('#')).unwrap_or(&Schema::Null);
         }
         schema
-    }
-
-    /// The schemas of all kinds of recipes.
-    fn recipes(&self) -> Vec<&'a Schema> {
-        let kinds = alternatives(self.root).unwrap_or_default();
-        kinds.into_iter().map(|schema| self.resolve(schema)).collect()
-    }
-
-    /// The targets that a kind of recipe can have.
-    fn targets(&self, recipe: &'a Schema) -> Vec<&'a Schema> {
-        alternatives(self.resolve(&recipe["properties"]["target"])).unwrap_or_default()
-    }
-
-    /// A schema for recipes of no known kind: any key of any kind, and a target of any kind.
-    fn either(&self) -> Schema {
-        let mut properties = Map::new();
-        for recipe in self.recipes() {
-            for (name, schema) in recipe["properties"].as_object().into_iter().flatten() {
-                let alike = ["name", "title", "seed"].contains(&name.as_str());
-                properties.entry(name).or_insert(if alike { schema.clone() } else { json!({}) });
-            }
-        }
-        let targets: Vec<&Schema> =
-            self.recipes().into_iter().flat_map(|recipe| self.targets(recipe)).collect();
-        properties.insert("target".to_owned(), json!({ "oneOf": targets }));
-        json!({
-            "type": "object", "properties": properties, "required": ["name", "target"],
-            "additionalProperties": false, "$defs": self.root["$defs"],
-        })
     }
 
     /// What a schema allows, in words.
@@ -226,12 +251,14 @@ impl<'a> Walk<'a> {
     }
 
     fn table(&self, schema: &'a Schema, table: &Table, key: &str) -> Result<(), Problem> {
-        let known: Vec<&str> =
-            schema["properties"].as_object().into_iter().flatten().map(|(k, _)| k.as_str()).collect();
+        let properties = schema["properties"].as_object();
+        let read = properties.into_iter().flatten().filter(|(_, property)| self.reads(property));
+        let known: Vec<&str> = read.map(|(name, _)| name.as_str()).collect();
         for (name, value) in table {
             let place = join(key, name);
             match schema["properties"].get(name) {
-                Some(property) => self.value(property, value, &place)?,
+                Some(property) if self.reads(property) => self.value(property, value, &place)?,
+                Some(property) => return Err(self.unread(name, property, &known).at(place)),
                 None if schema["additionalProperties"] == false => {
                     return Err(Problem::new(place, quoted(name)).choices(&known));
                 }
@@ -245,6 +272,14 @@ impl<'a> Walk<'a> {
             }
         }
         Ok(())
+    }
+
+    /// The problem with a key that this recipe's target does not read.
+    fn unread(&self, name: &str, property: &Schema, known: &[&str]) -> Problem {
+        let readers = listed(&readers(property).unwrap_or_default(), "and");
+        let found =
+            format!("{}, which is of {readers} and not of {}", quoted(name), self.task.unwrap_or_default());
+        Problem::new(name, found).allowed(known.join(", "))
     }
 
     fn list(&self, schema: &'a Schema, items: &[Value], key: &str) -> Result<(), Problem> {

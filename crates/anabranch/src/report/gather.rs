@@ -41,12 +41,11 @@ pub fn gather(run: &Run, result: &Value) -> Result<Summary> {
 /// What reports of both kinds of runs show.
 fn common(run: &Run, result: &Value) -> Result<Summary> {
     let (plan, recipe) = (&run.plan, run.plan.recipe());
-    let overview = plan.overview();
     Ok(Summary {
-        name: overview.name.to_owned(),
-        title: overview.title.to_owned(),
-        seed: overview.seed,
-        steps: result["steps"].as_u64().unwrap_or(overview.training.steps),
+        name: recipe.name.clone(),
+        title: recipe.title.clone(),
+        seed: recipe.seed,
+        steps: result["steps"].as_u64().unwrap_or(recipe.training.steps),
         seconds: result["seconds"].as_f64().unwrap_or(f64::NAN),
         parameters: plan.parameters() as u64,
         facts: plan.explain(),
@@ -77,7 +76,7 @@ fn gflownet(run: &Run, plan: &GFlowNetPlan, result: &Value) -> Result<Summary> {
 /// Samples of points beside exact ones and, in the plane, the reward.
 fn points(plan: &GFlowNetPlan, task: &FlowTask<ContinuousActions>, summary: Summary) -> Result<Summary> {
     let columns = summary.dimension;
-    let dimension = plan.recipe.target.coordinates().unwrap_or(columns);
+    let dimension = plan.recipe.objects().coordinates().unwrap_or(columns);
     let kept = |rows: &[f32]| -> Vec<f32> {
         rows.chunks_exact(columns).flat_map(|row| row[..dimension].iter().copied()).collect()
     };
@@ -87,7 +86,7 @@ fn points(plan: &GFlowNetPlan, task: &FlowTask<ContinuousActions>, summary: Summ
     let samples = kept(&summary.samples);
     let rest = summary.samples.get(dimension..columns).unwrap_or_default().to_vec();
     let depends = task.reward.condition_width() > 0;
-    let density = if dimension == 2 && plan.recipe.target.coordinates().is_some() && !depends {
+    let density = if dimension == 2 && plan.recipe.objects().coordinates().is_some() && !depends {
         let mut shown = samples.clone();
         shown.extend(reference.iter().flat_map(|reference| &reference.rows));
         let log_reward = |points: &[f32]| {

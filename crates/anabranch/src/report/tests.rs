@@ -136,17 +136,15 @@ fn a_real_run_leaves_a_report_and_its_events() {
         "training.log_every=1",
         "training.evaluate_every=2",
         "evaluation.samples=20",
-        "evaluation.paths=50",
-        "evaluation.draws=1",
     ];
     let mut runs = Vec::new();
     for (name, more) in [
-        ("moons-flow", "target.rows=100"),
-        ("funnel-flow", two_dimensional),
-        ("digits-latent-diffusion", "model.0.levels=12"),
+        ("moons-flow", ["target.rows=100", "evaluation.draws=1"]),
+        ("funnel-flow", [two_dimensional, "evaluation.paths=50"]),
+        ("digits-latent-diffusion", ["model.0.levels=12", "evaluation.draws=1"]),
     ] {
         let overrides: Vec<Override> =
-            short.iter().chain([&more]).map(|set| Override::parse(set).expect("an override")).collect();
+            short.iter().chain(&more).map(|set| Override::parse(set).expect("an override")).collect();
         let run = Run::create(&root.join(name), named(name, &overrides).expect("a recipe")).expect("a run");
         run.train(&mut Silent).expect("trains");
         let result = run.result(run.evaluate(&Silent).expect("evaluates")).expect("writes");

@@ -19,7 +19,7 @@ use crate::math::Estimate;
 use crate::metric::features::Features;
 use crate::metric::{MetricOptions, Points, sample_metrics_in};
 use crate::model::Model;
-use crate::recipe::{ChainPlan, TargetData, TargetRecipe};
+use crate::recipe::{ChainPlan, TargetData};
 use crate::rng::{Address, Noise, Purpose};
 use crate::train::Trained;
 
@@ -41,8 +41,8 @@ pub(super) fn evaluate(
             }
             let test = if data.test.is_empty() { &data.train } else { &data.test };
             likelihoods(plan, model, test, observer, &mut metrics)?;
-            if let TargetRecipe::Toy(toy) = &recipe.target {
-                insert(&mut metrics, "nll_exact", toy.exact_nll(test));
+            if let Some(exact) = recipe.target.rows().and_then(|rows| rows.exact_nll(test)) {
+                insert(&mut metrics, "nll_exact", exact);
             }
             if recipe.target.levels() > 0 {
                 let levels = recipe.target.levels();

@@ -13,12 +13,18 @@ pub struct TrainingRecipe {
     /// Optimiser steps.
     #[schemars(range(min = 1))]
     pub steps: u64,
-    /// Rows per step.
+    /// Rows or trajectories over all steps, in place of `steps`: the last step makes them whole. What is read has become `steps`.
+    #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1))]
+    pub trajectories: Option<u64>,
+    /// Rows or trajectories per step.
+    #[schemars(range(min = 1), extend("x-default" = {"objects": 16}))]
     pub batch: usize,
     /// Steps between checkpoints; 0 leaves only the last.
     pub checkpoint_every: u64,
-    /// Steps between evaluations on the validation split; 0 switches them off.
+    /// Steps between evaluations, on the validation split or of the ELBO, the best of which keeps its weights; 0 switches them off,
+    /// and the last weights (or their average) are kept.
+    #[schemars(extend("x-default" = {"objects": 0}))]
     pub evaluate_every: u64,
     /// Steps between lines in metrics.jsonl.
     #[schemars(range(min = 1))]
@@ -26,6 +32,7 @@ pub struct TrainingRecipe {
     /// Evaluations without improvement after which training stops; 0 never stops early.
     pub patience: u64,
     /// Decay of the exponential moving average of the weights, which is what is evaluated; 0 switches it off.
+    #[schemars(extend("x-default" = {"objects": 0.0}))]
     pub ema: f64,
 }
 
@@ -33,6 +40,7 @@ impl Default for TrainingRecipe {
     fn default() -> Self {
         Self {
             steps: 10_000,
+            trajectories: None,
             batch: 256,
             checkpoint_every: 1000,
             evaluate_every: 500,
@@ -44,6 +52,13 @@ impl Default for TrainingRecipe {
 }
 
 impl TrainingRecipe {
+    /// Turns trajectories into the steps that make them.
+    pub(crate) fn count_steps(&mut self) {
+        if let Some(trajectories) = self.trajectories.take() {
+            self.steps = trajectories.div_ceil(self.batch.max(1) as u64);
+        }
+    }
+
     /// Checks all values; they stand below `training` in a recipe.
     ///
     /// # Errors

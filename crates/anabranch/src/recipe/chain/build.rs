@@ -3,8 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use super::target::build_energy;
-use super::{ChainRecipe, StateFlowRecipe, TargetRecipe, size, surrounded};
+use super::{StateFlowRecipe, size, surrounded};
 use crate::array::weights::to_vec_f64;
 use crate::chain::Given;
 use crate::data::{Dataset, Table};
@@ -17,6 +16,7 @@ use crate::model::recipe::SegmentRecipe;
 use crate::model::state_flow::StateFlow;
 use crate::model::{Model, Segment};
 use crate::objective::Objective;
+use crate::recipe::Recipe;
 use crate::rng::{Address, Noise, Purpose};
 use crate::target::{Failure, Target};
 use crate::train::Trainer;
@@ -34,7 +34,7 @@ pub enum TargetData {
 /// A checked recipe of a chain with all that it names.
 pub struct ChainPlan {
     /// The recipe.
-    pub recipe: ChainRecipe,
+    pub recipe: Recipe,
     /// What the model learns from.
     pub data: TargetData,
     /// The model with its initial weights.
@@ -45,15 +45,17 @@ pub struct ChainPlan {
 
 impl ChainPlan {
     /// Loads a checked recipe's data and builds its model.
-    pub(in crate::recipe) fn new(recipe: ChainRecipe) -> Result<Self> {
-        let rows = |data: Dataset| (data.columns, TargetData::Rows(data));
-        let (dimension, data) = match &recipe.target {
-            TargetRecipe::Table(table) => rows(table.load()?),
-            TargetRecipe::Toy(toy) => rows(toy.load(recipe.seed)?),
-            TargetRecipe::Energy { energy } => {
-                let (energy, dimension) = build_energy(energy)?;
+    pub(in crate::recipe) fn new(recipe: Recipe) -> Result<Self> {
+        let (dimension, data) = match (recipe.target.rows(), recipe.target.energy()) {
+            (Some(rows), _) => {
+                let data = rows.load(recipe.seed)?;
+                (data.columns, TargetData::Rows(data))
+            }
+            (None, Some(energy)) => {
+                let (energy, dimension) = energy.build()?;
                 (dimension, TargetData::Energy(energy))
             }
+            (None, None) => unreachable!("objects are of flow networks"),
         };
         size::check(&recipe, dimension)?;
         if let (TargetData::Energy(energy), false) = (&data, recipe.objective.needs_target())
@@ -176,7 +178,7 @@ impl ChainPlan {
     /// Reads a file of further rows for the model.
     ///
     /// # Errors
-    /// As [`TargetRecipe::read`], or if a number has no logit where the model's last map is one.
+    /// As [`TargetRecipe::read`](crate::recipe::TargetRecipe::read), or if a number has no logit where the model's last map is one.
     pub fn read(&self, path: &Path) -> Result<Table> {
         let table = self.recipe.target.read(path, self.dimension())?;
         let parts = SegmentRecipe::parts(&self.recipe.model).filter(|_| self.recipe.target.levels() == 0);
@@ -216,7 +218,7 @@ impl ChainPlan {
 }
 
 /// The network of state flows, which all states of a chain share.
-fn state_flow(recipe: &ChainRecipe, model: &Model) -> Result<StateFlow> {
+fn state_flow(recipe: &Recipe, model: &Model) -> Result<StateFlow> {
     let dimension = model.dimension();
     if let Some(other) = model.segments().iter().find(|segment| segment.inner_dimension() != dimension) {
         let found = format!("state flows of {} and of {dimension} coordinates", other.inner_dimension());
@@ -228,7 +230,7 @@ fn state_flow(recipe: &ChainRecipe, model: &Model) -> Result<StateFlow> {
     Ok(StateFlow::new([dimension, 0], &hidden, activation, recipe.seed))
 }
 
-fn build_model(recipe: &ChainRecipe, data: &TargetData, dimension: usize) -> Result<Model> {
+fn build_model(recipe: &Recipe, data: &TargetData, dimension: usize) -> Result<Model> {
     let data = match data {
         TargetData::Rows(data) => Some(data),
         TargetData::Energy(_) => None,

@@ -1,21 +1,15 @@
 //! The papers behind a chain's recipe.
 
-use super::{ChainRecipe, SegmentRecipe, TargetRecipe};
-use crate::papers::{self, ADAM, DDIM, HUTCHINSON, SCORE_SDE};
+use crate::model::recipe::SegmentRecipe;
+use crate::papers::{ADAM, DDIM, HUTCHINSON, SCORE_SDE};
+use crate::recipe::Recipe;
 use crate::sampler::Sampler;
 
-/// Where a target comes from, if it has a source.
-fn target(target: &TargetRecipe) -> Vec<&'static str> {
-    match target {
-        TargetRecipe::Table(_) => vec![],
-        TargetRecipe::Toy(data) => vec![papers::toy(&data.name)],
-        TargetRecipe::Energy { energy } => energy.papers(),
-    }
-}
-
 /// The BibTeX entries of the target and the methods a recipe uses.
-pub(in crate::recipe) fn citations(recipe: &ChainRecipe) -> Vec<&'static str> {
-    let mut entries = target(&recipe.target);
+pub(in crate::recipe) fn citations(recipe: &Recipe) -> Vec<&'static str> {
+    let rows = recipe.target.rows().map(|rows| rows.papers());
+    let energy = recipe.target.energy().map(|target| target.energy.papers());
+    let mut entries = rows.or(energy).unwrap_or_default();
     for (part, place) in SegmentRecipe::parts(&recipe.model) {
         entries.extend(part.papers(&place));
         entries.extend(part.network().and_then(|network| network.paper()));

@@ -1,57 +1,39 @@
-//! What a recipe means, in words and formulas.
+//! What a chain's recipe means, in words and formulas.
 
-use std::fmt::Write;
-
-use super::{ChainPlan, SegmentRecipe, TargetData, TargetRecipe};
+use super::{ChainPlan, TargetData};
+use crate::model::recipe::SegmentRecipe;
 
 /// The target with its constants.
 fn target(plan: &ChainPlan) -> String {
-    match (&plan.recipe.target, &plan.data) {
-        (TargetRecipe::Energy { energy: recipe }, TargetData::Energy(energy)) => {
-            let log_z =
-                energy.log_z(&[]).map_or("unknown log Z".to_owned(), |exact| format!("log Z = {exact}"));
-            let entropy =
-                energy.entropy().map_or(String::new(), |exact| format!(", entropy {exact:.6} nats"));
-            format!("an energy R(x): {}; {log_z}{entropy}", recipe.formula())
-        }
-        (TargetRecipe::Toy(toy), _) => {
-            format!("a data set: exact samples of the toy density {}, log-density known", toy.name)
-        }
-        _ => "a data set".to_owned(),
-    }
+    let target = &plan.recipe.target;
+    let (TargetData::Energy(energy), Some(recipe)) = (&plan.data, target.energy()) else {
+        return target.rows().map_or(String::new(), |rows| rows.describe());
+    };
+    let log_z = energy.log_z(&[]).map_or("unknown log Z".to_owned(), |exact| format!("log Z = {exact}"));
+    let entropy = energy.entropy().map_or(String::new(), |exact| format!(", entropy {exact:.6} nats"));
+    format!("an energy R(x): {}; {log_z}{entropy}", recipe.energy.formula())
 }
 
-/// Space, target, kernels with the formula of their step ratio, objective and estimators.
-pub(in crate::recipe) fn explain(plan: &ChainPlan) -> String {
+/// Space, target, source and kernels with the formula of their step ratio, each behind its label; and the estimators.
+pub(in crate::recipe) fn facts(plan: &ChainPlan) -> (Vec<(&'static str, String)>, &'static str) {
     let recipe = &plan.recipe;
-    let mut text = String::new();
-    let mut line = |label: &str, value: &str| {
-        // Writing to a string does not fail.
-        let _ = writeln!(text, "{label:<11} {value}");
-    };
-    line("recipe", &format!("{}: {}", recipe.name, recipe.title));
     let space = match recipe.target.levels() {
         0 => format!("R^{}", plan.dimension()),
         levels => format!("{{0, ..., {}}}^{}", levels - 1, plan.dimension()),
     };
-    line("space", &space);
-    line("target", &target(plan));
-    line("source", &format!("N(0, I) in R^{}", plan.model.segments()[0].inner_dimension()));
+    let source = format!("N(0, I) in R^{}", plan.model.segments()[0].inner_dimension());
+    let mut facts = vec![("space", space), ("target", target(plan)), ("source", source)];
     for (part, _) in SegmentRecipe::parts(&recipe.model) {
-        line("kernel", &format!("{}: log P_B - log P_F = {}", part.kind(), part.formula()));
-        if let Some(network) = part.network() {
-            line("network", &network.describe());
-        }
+        facts.push(("kernel", format!("{}: log P_B - log P_F = {}", part.kind(), part.formula())));
+        facts.extend(part.network().map(|network| ("network", network.describe())));
     }
-    line("objective", recipe.objective.formula());
-    let estimators = if recipe.target.is_energy() {
-        "ELBO, EUBO, importance-weighted log Z, ESS, each with its standard error"
-    } else {
-        "bound on (or exact) log-likelihood in nats and bits/dim, with its standard error"
+    let estimators = match &plan.data {
+        TargetData::Energy(_) => "ELBO, EUBO, importance-weighted log Z, ESS, each with its standard error",
+        TargetData::Rows(_) => {
+            "bound on (or exact) log-likelihood in nats and bits/dim, with its standard error"
+        }
     };
-    line("estimators", estimators);
-    line("parameters", &plan.model.parameters().to_string());
-    text
+    (facts, estimators)
 }
 
 #[cfg(test)]

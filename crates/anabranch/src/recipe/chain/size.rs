@@ -8,10 +8,11 @@
 //!
 //! Training holds about ten copies of the weights (moments, averages, gradients) and two or three of a batch's numbers.
 
-use super::{ChainRecipe, surrounded};
+use super::surrounded;
 use crate::error::{Problem, Result};
 use crate::model::state_flow::EMBEDDING;
 use crate::objective::Drawn;
+use crate::recipe::Recipe;
 use crate::rng::Counted;
 
 /// Coordinates of the target's space.
@@ -27,7 +28,7 @@ const MOST_NUMBERS: f64 = (1u64 << 30) as f64;
 ///
 /// # Errors
 /// If a stated limit is passed.
-pub(super) fn check(recipe: &ChainRecipe, dimension: usize) -> Result<()> {
+pub(super) fn check(recipe: &Recipe, dimension: usize) -> Result<()> {
     if !(1..=MOST_DIMENSIONS).contains(&dimension) {
         return Err(Problem::new("target", format!("{dimension} dimensions"))
             .allowed(format!("from 1 to {MOST_DIMENSIONS} of them"))
@@ -88,7 +89,7 @@ pub(super) fn check(recipe: &ChainRecipe, dimension: usize) -> Result<()> {
     };
     most(numbers * paths as f64, "training.batch", training.batch, training.batch as f64)?;
     let evaluation = &recipe.evaluation;
-    if recipe.target.is_energy() {
+    if recipe.target.energy().is_some() {
         most(dimension as f64, "evaluation.paths", evaluation.paths, evaluation.paths as f64)?;
     }
     let importance = evaluation.importance_samples;

@@ -3,8 +3,7 @@
 use std::sync::Arc;
 
 use super::settings::{objects, settings};
-use super::target::{Objects, Rewarded};
-use super::{BackwardName, GFlowNetRecipe, GrowthName, Trunk, size};
+use super::{BackwardName, Trunk, size};
 use crate::environment::continuous::Continuous;
 use crate::environment::{Cell, Environment, States};
 use crate::error::{Problem, Result};
@@ -13,6 +12,8 @@ use crate::network::NetworkRecipe;
 use crate::network::recipe::perceptron;
 use crate::network::taped::{Answers, DeepSets, Inputs, Shape, Tabular, TapedNetwork, Transformer, Trunks};
 use crate::policy::{Actions, BackwardPolicy, ContinuousActions, FlowHead, Heads, Policy, Ways};
+use crate::recipe::Recipe;
+use crate::recipe::objects::{Built, GrowthName, Rewarded};
 use crate::rng::{Address, Noise, Purpose};
 use crate::target::{AtRisk, Target};
 use crate::train::gflownet::{FlowTrainer, Settings};
@@ -23,7 +24,7 @@ const MOST_LISTED: usize = 2_000_000;
 /// A checked recipe of a flow network with all that it names.
 pub struct GFlowNetPlan {
     /// The recipe.
-    pub recipe: GFlowNetRecipe,
+    pub recipe: Recipe,
     /// What is learned.
     pub task: Task,
 }
@@ -68,9 +69,9 @@ impl FlowTask<Actions> {
 
 impl GFlowNetPlan {
     /// Builds what a checked recipe names.
-    pub(in crate::recipe) fn new(recipe: GFlowNetRecipe) -> Result<Self> {
-        let task = match recipe.target.build()? {
-            Objects::Discrete(environment, reward) => match recipe.roots {
+    pub(in crate::recipe) fn new(recipe: Recipe) -> Result<Self> {
+        let task = match recipe.objects().build()? {
+            Built::Discrete((environment, reward)) => match recipe.roots {
                 None => Task::Discrete(discrete(&recipe, environment, reward)?),
                 Some(roots) => {
                     let (rooted, ahead, starts) =
@@ -82,10 +83,10 @@ impl GFlowNetPlan {
                     Task::Discrete(task)
                 }
             },
-            Objects::Continuous(_) if recipe.roots.is_some() => {
+            Built::Continuous(_) if recipe.roots.is_some() => {
                 return refused("roots", "states as roots", "none");
             }
-            Objects::Continuous((environment, reward)) => {
+            Built::Continuous((environment, reward)) => {
                 Task::Continuous(continuous(&recipe, environment, reward)?)
             }
         };
@@ -104,7 +105,7 @@ impl GFlowNetPlan {
 }
 
 fn discrete(
-    recipe: &GFlowNetRecipe,
+    recipe: &Recipe,
     environment: Arc<dyn Environment>,
     reward: Arc<dyn Target<Cell>>,
 ) -> Result<FlowTask<Actions>> {
@@ -154,7 +155,7 @@ fn discrete(
 
 /// A network with so many outputs.
 fn network(
-    recipe: &GFlowNetRecipe,
+    recipe: &Recipe,
     policy: &Actions,
     inputs: Inputs,
     outputs: usize,
@@ -164,7 +165,7 @@ fn network(
             Arc::new(perceptron(inputs, hidden, outputs, *activation, *residual))
         }
         NetworkRecipe::Transformer { layers, heads, width, inner, activation, .. } => {
-            let Some((alphabet, growth)) = recipe.target.words() else {
+            let Some((alphabet, growth)) = recipe.objects().words() else {
                 return Err(Problem::new(
                     "policy.network.kind",
                     "a transformer over objects that are no words",
@@ -183,7 +184,7 @@ fn network(
             Arc::new(Transformer::new(alphabet, inputs.dense, shape, answers))
         }
         NetworkRecipe::DeepSets { width, hidden, activation, .. } => {
-            let Some(features) = recipe.target.elements().filter(|_| recipe.roots.is_none()) else {
+            let Some(features) = recipe.objects().elements().filter(|_| recipe.roots.is_none()) else {
                 return Err(Problem::new("policy.network.kind", "deep sets over objects that are no sets")
                     .allowed("mlp; or a target of kind sets or multisets, without roots")
                     .into());
@@ -211,7 +212,7 @@ fn network(
 }
 
 /// A network for the forward policy, one for the backward policy if it is learned, and one for flows if they are outputs.
-fn separate(recipe: &GFlowNetRecipe, policy: &Actions, inputs: Inputs) -> Result<Arc<dyn TapedNetwork>> {
+fn separate(recipe: &Recipe, policy: &Actions, inputs: Inputs) -> Result<Arc<dyn TapedNetwork>> {
     if matches!(recipe.policy.network, NetworkRecipe::Transformer { .. } | NetworkRecipe::Table {}) {
         return Err(Problem::new("policy.trunk", "separate trunks of a transformer or a table")
             .allowed("shared; or a network of kind mlp or deep-sets")
@@ -230,7 +231,7 @@ fn separate(recipe: &GFlowNetRecipe, policy: &Actions, inputs: Inputs) -> Result
 }
 
 fn continuous(
-    recipe: &GFlowNetRecipe,
+    recipe: &Recipe,
     environment: Arc<dyn Continuous>,
     reward: Arc<dyn Target>,
 ) -> Result<FlowTask<ContinuousActions>> {

@@ -1,30 +1,16 @@
 //! The papers behind a flow network's recipe.
 
-use super::{BackwardName, ExplorationRecipe, GFlowNetRecipe, ObjectsRecipe, ReplayRecipe};
+use super::{BackwardName, ExplorationRecipe, ReplayRecipe};
 use crate::papers::{
-    ADAM, AUGMENTED, CONTINUOUS, DISTILLATION, FLOW_NETWORKS, FOUNDATIONS, LOCAL_SEARCH, MAXIMUM_ENTROPY,
-    MULTI_OBJECTIVE, NON_ACYCLIC, PRIORITISED, REPLAY, SEQUENCES, STOCHASTIC, TRAJECTORY_LIKELIHOOD,
+    ADAM, AUGMENTED, DISTILLATION, FOUNDATIONS, LOCAL_SEARCH, MAXIMUM_ENTROPY, MULTI_OBJECTIVE, PRIORITISED,
+    REPLAY, TRAJECTORY_LIKELIHOOD,
 };
-use crate::target::RewardRecipe;
+use crate::recipe::Recipe;
+use crate::recipe::objects::Objects;
 
 /// The BibTeX entries of the target and the methods a recipe uses.
-pub(in crate::recipe) fn citations(recipe: &GFlowNetRecipe) -> Vec<&'static str> {
-    let mut entries = match recipe.target {
-        ObjectsRecipe::Hypergrid { .. } => vec![FLOW_NETWORKS],
-        ObjectsRecipe::CyclicGrid { .. } => vec![NON_ACYCLIC],
-        ObjectsRecipe::SlipperyGrid { .. } => vec![STOCHASTIC],
-        ObjectsRecipe::Box(_)
-        | ObjectsRecipe::Line(_)
-        | ObjectsRecipe::Torus(_)
-        | ObjectsRecipe::Hybrid(_) => {
-            vec![CONTINUOUS]
-        }
-        ObjectsRecipe::Strings { reward: RewardRecipe::Classifier { .. }, .. } => vec![SEQUENCES],
-        _ => Vec::new(),
-    };
-    if let ObjectsRecipe::Line(points) = &recipe.target {
-        entries.extend(points.reward.papers());
-    }
+pub(in crate::recipe) fn citations(recipe: &Recipe, objects: &dyn Objects) -> Vec<&'static str> {
+    let mut entries = objects.papers();
     entries.extend((!recipe.conditions.is_empty()).then_some(MULTI_OBJECTIVE));
     entries.extend(recipe.policy.network.paper());
     entries.push(FOUNDATIONS);

@@ -3,9 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::GFlowNetRecipe;
 use crate::error::{Problem, Result};
-use crate::recipe::{Plan, Recipe, saved};
+use crate::recipe::Recipe;
+use crate::recipe::{Plan, saved};
 use crate::train::Trained;
 
 /// Priors of priors, each with one of its own, at most.
@@ -17,7 +17,7 @@ const DEEPEST: usize = 64;
 /// # Errors
 /// If there is no such run, its own prior leads back to it, none of its checkpoints is whole, or its policy is over other
 /// objects or of another form.
-pub(super) fn weights(recipe: &GFlowNetRecipe, parameters: usize) -> Result<Option<Arc<Vec<f32>>>> {
+pub(super) fn weights(recipe: &Recipe, parameters: usize) -> Result<Option<Arc<Vec<f32>>>> {
     let Some(directory) = &recipe.policy.prior else { return Ok(None) };
     let place = format!("policy.prior, {directory}");
     let refused = |found: String, allowed: String| Err(Problem::new(&*place, found).allowed(allowed).into());
@@ -27,8 +27,8 @@ pub(super) fn weights(recipe: &GFlowNetRecipe, parameters: usize) -> Result<Opti
         return refused("a run of a chain".to_owned(), "one of a flow network".to_owned());
     };
     let theirs = &theirs.recipe;
-    if theirs.target.space() != recipe.target.space() {
-        return refused(theirs.target.space(), recipe.target.space());
+    if theirs.objects().space() != recipe.objects().space() {
+        return refused(theirs.objects().space(), recipe.objects().space());
     }
     if (&theirs.policy.network, theirs.policy.components)
         != (&recipe.policy.network, recipe.policy.components)
@@ -63,10 +63,7 @@ fn lead_to_an_end(place: &str, directory: &str) -> Result<()> {
                 .allowed("a run whose own priors end with one that has none")
                 .into());
         }
-        next = match saved::recipe(&here)? {
-            Recipe::GFlowNet(recipe) => recipe.policy.prior,
-            Recipe::Chain(_) => None,
-        };
+        next = saved::recipe(&here)?.policy.prior;
         known.push(here);
     }
     Ok(())

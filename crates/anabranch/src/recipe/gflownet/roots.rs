@@ -5,10 +5,11 @@ use std::sync::Arc;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{BackwardName, GFlowNetRecipe};
+use super::BackwardName;
 use crate::environment::{Cell, Environment, Rooted, States};
 use crate::error::{Problem, Result};
 use crate::network::NetworkRecipe;
+use crate::recipe::Recipe;
 use crate::target::{Ahead, Target};
 use crate::train::gflownet::{Roots, Sources, WalkedRoots};
 
@@ -32,7 +33,7 @@ impl RootsRecipe {
     /// The rooted environment over an environment, with its reward and where its walks start.
     pub(super) fn build(
         self,
-        recipe: &GFlowNetRecipe,
+        recipe: &Recipe,
         environment: Arc<dyn Environment>,
         reward: Arc<dyn Target<Cell>>,
     ) -> Result<RootedParts> {

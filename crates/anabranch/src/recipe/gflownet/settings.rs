@@ -3,10 +3,11 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use super::{GFlowNetRecipe, prior};
+use super::prior;
 use crate::environment::{Cell, Environment};
 use crate::error::{Error, Problem, Result};
 use crate::policy::Policy;
+use crate::recipe::Recipe;
 use crate::sampler::back_and_forth::Removals;
 use crate::target::{Conditions, Target};
 use crate::train::gflownet::Settings;
@@ -14,14 +15,14 @@ use crate::train::gflownet::exploration::{DataSettings, Exploration, ReplaySetti
 
 /// The settings of the training of a policy whose network has so many `parameters`; `objects` reads those of a file.
 pub(super) fn settings<P: Policy>(
-    recipe: &GFlowNetRecipe,
+    recipe: &Recipe,
     policy: &P,
     reward: &dyn Target<P::Cell>,
     parameters: usize,
     objects: &dyn Fn(&Path) -> Result<Vec<P::Cell>>,
 ) -> Result<Settings<P>> {
     let exploring = &recipe.exploration;
-    let mut training = recipe.overview().training;
+    let mut training = recipe.training.clone();
     let share = |fraction: f64| (fraction * training.batch as f64).round() as usize;
     let replay = exploring.replay.as_ref().map(|replay| ReplaySettings {
         kind: replay.kind(),

@@ -5,11 +5,11 @@
 //! numbers   trajectories walked together, times their most states, times what a state leaves on the tape
 //! ```
 
-use super::GFlowNetRecipe;
 use crate::error::{Problem, Result};
 use crate::network::NetworkRecipe;
 use crate::network::recipe::stack;
 use crate::policy::Policy;
+use crate::recipe::Recipe;
 
 /// Weights of a network.
 const MOST_WEIGHTS: f64 = (1u64 << 28) as f64;
@@ -20,8 +20,8 @@ const MOST_NUMBERS: f64 = (1u64 << 31) as f64;
 ///
 /// # Errors
 /// If a stated limit is passed.
-pub(super) fn check(recipe: &GFlowNetRecipe, policy: &impl Policy) -> Result<()> {
-    let batch = recipe.overview().training.batch as f64;
+pub(super) fn check(recipe: &Recipe, policy: &impl Policy) -> Result<()> {
+    let batch = recipe.training.batch as f64;
     let (outputs, inputs) = (policy.outputs() as f64, policy.inputs());
     let mut row = policy.cells() as f64 + 2.0 * outputs;
     if let NetworkRecipe::Transformer { layers, width, inner, .. } = &recipe.policy.network {

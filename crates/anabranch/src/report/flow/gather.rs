@@ -10,12 +10,12 @@ use crate::math::log_sum_exp;
 use crate::model::gflownet::{Batch, ForwardRollout};
 use crate::policy::{Actions, Behaviour, Policy};
 use crate::recipe::GFlowNetPlan;
-use crate::recipe::gflownet::{FlowTask, ObjectsRecipe};
+use crate::recipe::gflownet::FlowTask;
+use crate::recipe::objects::Objects;
 use crate::rng::Purpose;
 use crate::run::gflownet::conditional::measured;
 use crate::run::gflownet::exact::{Exact, listed};
 use crate::run::gflownet::relative::posterior;
-use crate::target::{LatticeName, RewardRecipe};
 use crate::train::Trained;
 
 /// Objects whose probabilities are estimated, and by how many backward trajectories each.
@@ -45,7 +45,7 @@ pub(in crate::report) fn gather(
     trained: &Trained,
     samples: &[f32],
 ) -> Result<Flow> {
-    let form = form(&plan.recipe.target);
+    let form = form(plan.recipe.objects());
     let environment = task.model.policy.environment().as_ref();
     if let Some(law) = &task.settings.conditions {
         let conditional = conditional(plan, task, trained, form, law.width())?;
@@ -119,15 +119,10 @@ fn conditional(
 }
 
 /// How the states of a recipe's objects are drawn.
-fn form(target: &ObjectsRecipe) -> Form {
-    match target {
-        ObjectsRecipe::Hypergrid { dim: 2, side, .. }
-        | ObjectsRecipe::CyclicGrid { dim: 2, side, .. }
-        | ObjectsRecipe::SlipperyGrid { dim: 2, side, .. } => Form::Grid(*side),
-        ObjectsRecipe::Spins {
-            sites,
-            reward: RewardRecipe::Ising { lattice: Some(LatticeName::Torus), .. },
-        } => Form::Lattice(sites.isqrt()),
+fn form(objects: &dyn Objects) -> Form {
+    match (objects.plane(), objects.lattice()) {
+        (Some(side), _) => Form::Grid(side),
+        (_, Some(side)) => Form::Lattice(side),
         _ => Form::Text,
     }
 }

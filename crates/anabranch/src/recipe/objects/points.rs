@@ -1,12 +1,14 @@
-//! Points of continuous spaces that a recipe can name, with their rewards.
+//! Points of continuous spaces.
 
 use std::sync::Arc;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::{Built, Objects};
 use crate::environment::continuous::{CartesianBox, Continuous, Domain, Hybrid, PolarBox, Walk};
-use crate::error::{Problem, Result};
+use crate::error::{Error, Problem, Result};
+use crate::papers::CONTINUOUS;
 use crate::target::continuous::{ChartReward, OnCharts, OnPoints, PointTargetRecipe};
 use crate::target::{LARGEST, LEAST, Target, inside, within};
 
@@ -139,12 +141,12 @@ fn one() -> f64 {
 }
 
 /// A continuous environment and a reward of its objects.
-pub(crate) type Points = (Arc<dyn Continuous>, Arc<dyn Target>);
+pub type Points = (Arc<dyn Continuous>, Arc<dyn Target>);
 
 /// Environments say `environment.KEY`, which in a recipe is `target.KEY`.
 fn environment(built: Result<impl Continuous + 'static>) -> Result<Arc<dyn Continuous>> {
     built.map(|built| Arc::new(built) as Arc<dyn Continuous>).map_err(|error| match error {
-        crate::error::Error::Input(problem) => {
+        Error::Input(problem) => {
             let key = problem.place().trim_start_matches("environment.").to_owned();
             problem.at(format!("target.{key}")).into()
         }
@@ -156,8 +158,24 @@ fn reward(recipe: &PointTargetRecipe, place: &str, domains: &[Domain]) -> Result
     Ok(recipe.build(domains, place).map_err(|problem| inside(place, problem))?)
 }
 
-impl BoxRecipe {
-    pub(super) fn build(&self) -> Result<Points> {
+impl Objects for BoxRecipe {
+    fn space(&self) -> String {
+        let by = match self.steps {
+            BoxSteps::Cartesian => "by steps that add at least",
+            BoxSteps::Polar => "by steps of length",
+        };
+        format!("[0, 1]^{}, from 0 {by} {}", self.dim, self.delta)
+    }
+
+    fn formula(&self) -> String {
+        self.reward.formula()
+    }
+
+    fn papers(&self) -> Vec<&'static str> {
+        vec![CONTINUOUS]
+    }
+
+    fn build(&self) -> Result<Built> {
         let space = match self.steps {
             BoxSteps::Cartesian => environment(CartesianBox::new(self.dim, self.delta))?,
             BoxSteps::Polar if self.dim == 2 => environment(PolarBox::new(self.delta))?,
@@ -167,44 +185,92 @@ impl BoxRecipe {
                     .into());
             }
         };
-        Ok((space, reward(&self.reward, "target.reward", &vec![Domain::Unit; self.dim])?))
+        let reward = reward(&self.reward, "target.reward", &vec![Domain::Unit; self.dim])?;
+        Ok(Built::Continuous((space, reward)))
     }
 
-    pub(super) fn space(&self) -> String {
-        let by = match self.steps {
-            BoxSteps::Cartesian => "by steps that add at least",
-            BoxSteps::Polar => "by steps of length",
-        };
-        format!("[0, 1]^{}, from 0 {by} {}", self.dim, self.delta)
+    fn coordinates(&self) -> Option<usize> {
+        Some(self.dim)
     }
 }
 
-impl LineRecipe {
-    pub(super) fn build(&self) -> Result<Points> {
-        let space = environment(Walk::euclidean(self.dim, self.steps, self.sigma))?;
-        let points = reward(&self.reward, "target.reward", &vec![Domain::Line; self.dim])?;
-        Ok((space, Arc::new(OnPoints::new(points, self.dim, vec![self.steps as f32]))))
-    }
+/// The points that a walk of so many steps reaches.
+fn walked(
+    space: Result<impl Continuous + 'static>,
+    recipe: &PointTargetRecipe,
+    (domain, dim): (Domain, usize),
+    steps: usize,
+) -> Result<Built> {
+    let space = environment(space)?;
+    let points = reward(recipe, "target.reward", &vec![domain; dim])?;
+    Ok(Built::Continuous((space, Arc::new(OnPoints::new(points, dim, vec![steps as f32])))))
+}
 
-    pub(super) fn space(&self) -> String {
+impl Objects for LineRecipe {
+    fn space(&self) -> String {
         format!("R^{}, from 0 by {} steps in units of {}", self.dim, self.steps, self.sigma)
     }
-}
 
-impl TorusRecipe {
-    pub(super) fn build(&self) -> Result<Points> {
-        let space = environment(Walk::torus(self.dim, self.steps))?;
-        let points = reward(&self.reward, "target.reward", &vec![Domain::Circle; self.dim])?;
-        Ok((space, Arc::new(OnPoints::new(points, self.dim, vec![self.steps as f32]))))
+    fn formula(&self) -> String {
+        self.reward.formula()
     }
 
-    pub(super) fn space(&self) -> String {
+    fn papers(&self) -> Vec<&'static str> {
+        [CONTINUOUS].into_iter().chain(self.reward.papers()).collect()
+    }
+
+    fn build(&self) -> Result<Built> {
+        let walk = Walk::euclidean(self.dim, self.steps, self.sigma);
+        walked(walk, &self.reward, (Domain::Line, self.dim), self.steps)
+    }
+
+    fn coordinates(&self) -> Option<usize> {
+        Some(self.dim)
+    }
+}
+
+impl Objects for TorusRecipe {
+    fn space(&self) -> String {
         format!("[0, 2 pi)^{}, from 0 by {} steps", self.dim, self.steps)
     }
+
+    fn formula(&self) -> String {
+        self.reward.formula()
+    }
+
+    fn papers(&self) -> Vec<&'static str> {
+        vec![CONTINUOUS]
+    }
+
+    fn build(&self) -> Result<Built> {
+        let walk = Walk::torus(self.dim, self.steps);
+        walked(walk, &self.reward, (Domain::Circle, self.dim), self.steps)
+    }
+
+    fn coordinates(&self) -> Option<usize> {
+        Some(self.dim)
+    }
 }
 
-impl HybridRecipe {
-    pub(super) fn build(&self) -> Result<Points> {
+impl Objects for HybridRecipe {
+    fn space(&self) -> String {
+        let axes: Vec<String> = self.charts.iter().map(|chart| chart.axes.len().to_string()).collect();
+        format!("a choice of {} charts, with {} axes", axes.len(), axes.join(", "))
+    }
+
+    fn formula(&self) -> String {
+        let of = |chart: &ChartRecipe| {
+            let own = chart.reward.as_ref().map_or("1".to_owned(), PointTargetRecipe::formula);
+            format!("{} [{own}]", chart.weight)
+        };
+        format!("by chart: {}", self.charts.iter().map(of).collect::<Vec<_>>().join("; "))
+    }
+
+    fn papers(&self) -> Vec<&'static str> {
+        vec![CONTINUOUS]
+    }
+
+    fn build(&self) -> Result<Built> {
         let domains = |chart: &ChartRecipe| chart.axes.iter().map(|axis| Domain::from(*axis)).collect();
         let charts: Vec<Vec<Domain>> = self.charts.iter().map(domains).collect();
         let mut rewards = Vec::new();
@@ -226,19 +292,6 @@ impl HybridRecipe {
             }
             rewards.push(ChartReward { log_weight: chart.weight.ln(), axes: domains.len(), reward: own });
         }
-        Ok((environment(Hybrid::new(charts))?, Arc::new(OnCharts::new(rewards))))
-    }
-
-    pub(super) fn space(&self) -> String {
-        let axes: Vec<String> = self.charts.iter().map(|chart| chart.axes.len().to_string()).collect();
-        format!("a choice of {} charts, with {} axes", axes.len(), axes.join(", "))
-    }
-
-    pub(super) fn formula(&self) -> String {
-        let of = |chart: &ChartRecipe| {
-            let own = chart.reward.as_ref().map_or("1".to_owned(), PointTargetRecipe::formula);
-            format!("{} [{own}]", chart.weight)
-        };
-        format!("by chart: {}", self.charts.iter().map(of).collect::<Vec<_>>().join("; "))
+        Ok(Built::Continuous((environment(Hybrid::new(charts))?, Arc::new(OnCharts::new(rewards)))))
     }
 }

@@ -1,0 +1,153 @@
+//! The targets a recipe can name, and what each of them makes of the rest of the recipe.
+
+mod rows;
+
+pub use rows::{Rows, TableRecipe, ToyDataRecipe};
+
+use std::path::Path;
+use std::sync::Arc;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::objects::{
+    BitsRecipe, BoxRecipe, CyclicGridRecipe, GraphRecipe, HybridRecipe, HypergridRecipe, LabelledDagsRecipe,
+    LineRecipe, MultisetsRecipe, Objects, PermutationsRecipe, SetsRecipe, SlipperyGridRecipe, SpinsRecipe,
+    StringsRecipe, TorusRecipe, TreesRecipe,
+};
+use crate::data::Table;
+use crate::error::Result;
+use crate::target::{PointTargetRecipe, Target, inside};
+
+macro_rules! targets {
+    (
+        data { $($(#[$about_data:meta])* $data:ident($data_recipe:ty),)+ }
+        energies { $($(#[$about_energy:meta])* $energy:ident($energy_recipe:ty),)+ }
+        objects { $($(#[$about_objects:meta])* $objects:ident($objects_recipe:ty),)+ }
+    ) => {
+        /// What is to be modelled. It says which keys of the rest of the recipe are read.
+        #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+        #[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
+        pub enum TargetRecipe {
+            $($(#[$about_data])* #[schemars(extend("x-of" = ["data"]))] $data($data_recipe),)+
+            $($(#[$about_energy])* #[schemars(extend("x-of" = ["energies"]))] $energy($energy_recipe),)+
+            $($(#[$about_objects])* #[schemars(extend("x-of" = ["objects"]))] $objects($objects_recipe),)+
+        }
+
+        impl TargetRecipe {
+            /// The data, where the target is data.
+            pub fn rows(&self) -> Option<&dyn Rows> {
+                match self {
+                    $(Self::$data(target) => Some(target),)+
+                    _ => None,
+                }
+            }
+
+            /// The objects, where the target is a reward of objects that are built move by move.
+            pub fn objects(&self) -> Option<&dyn Objects> {
+                match self {
+                    $(Self::$objects(target) => Some(target),)+
+                    _ => None,
+                }
+            }
+        }
+    };
+}
+
+targets! {
+    data {
+        /// Rows of numbers, embedded or from a file.
+        Table(TableRecipe),
+        /// Exact samples of a two-dimensional toy density.
+        Toy(ToyDataRecipe),
+    }
+    energies {
+        /// An unnormalised density.
+        Energy(EnergyRecipe),
+    }
+    objects {
+        /// Points of a grid, built by adding one to a coordinate.
+        Hypergrid(HypergridRecipe),
+        /// Points of a grid on which one walks in all directions, so that walks can come back.
+        CyclicGrid(CyclicGridRecipe),
+        /// Points of a grid, built by adding one to a coordinate, which may be another than the one that was chosen.
+        SlipperyGrid(SlipperyGridRecipe),
+        /// Words over an alphabet.
+        Strings(StringsRecipe),
+        /// Sequences of bits, built word by word.
+        Bits(BitsRecipe),
+        /// Configurations of spins, set one by one in any order.
+        Spins(SpinsRecipe),
+        /// Subsets of numbered items.
+        Sets(SetsRecipe),
+        /// Multisets of numbered kinds.
+        Multisets(MultisetsRecipe),
+        /// Orders of numbered items.
+        Permutations(PermutationsRecipe),
+        /// The nodes of a directed acyclic graph that a file gives, with their rewards.
+        Graph(GraphRecipe),
+        /// Directed acyclic graphs over labelled nodes, built edge by edge.
+        LabelledDags(LabelledDagsRecipe),
+        /// Rooted binary trees over labelled leaves, built by joining two trees.
+        Trees(TreesRecipe),
+        /// Points of the unit box, built by steps away from the origin.
+        Box(BoxRecipe),
+        /// Points of the line, or of a space of more dimensions, reached by a walk.
+        Line(LineRecipe),
+        /// Angles, reached by a walk.
+        Torus(TorusRecipe),
+        /// A choice of a chart, then a value for each of its axes.
+        Hybrid(HybridRecipe),
+    }
+}
+
+/// An energy over real vectors.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct EnergyRecipe {
+    /// Which one.
+    pub energy: PointTargetRecipe,
+}
+
+impl EnergyRecipe {
+    pub(in crate::recipe) fn check(&self) -> Result<()> {
+        let place = "target.energy";
+        Ok(self.energy.check(place).map_err(|problem| inside(place, problem))?)
+    }
+
+    /// The energy and the dimension of its space.
+    pub(in crate::recipe) fn build(&self) -> Result<(Arc<dyn Target>, usize)> {
+        let place = "target.energy";
+        Ok(self.energy.energy(place).map_err(|problem| inside(place, problem))?)
+    }
+}
+
+impl TargetRecipe {
+    /// The energy, where the target is one.
+    pub fn energy(&self) -> Option<&EnergyRecipe> {
+        match self {
+            Self::Energy(energy) => Some(energy),
+            _ => None,
+        }
+    }
+
+    /// The number of integer levels of the data, 0 for continuous states.
+    pub fn levels(&self) -> u32 {
+        self.rows().map_or(0, |rows| rows.levels())
+    }
+
+    /// Height and width, where a state is a grey image.
+    pub fn image(&self) -> Option<[usize; 2]> {
+        self.rows().and_then(|rows| rows.image())
+    }
+
+    /// Reads a file of further data for a model of `dimension` columns that was trained on this target.
+    ///
+    /// The file may be laid out as the target's own, with the columns to drop, or have the model's columns alone.
+    ///
+    /// # Errors
+    /// If it cannot be read, does not have the model's columns, or has values that are no levels of the target.
+    pub fn read(&self, path: &Path, dimension: usize) -> Result<Table> {
+        rows::read(self.rows(), path, dimension)
+    }
+}
