@@ -4,6 +4,7 @@
 //! `result.json` and `report.html`.
 
 mod chain;
+mod conditions;
 pub(crate) mod gflownet;
 mod log;
 mod measures;
@@ -248,9 +249,7 @@ impl Run {
     pub fn evaluate(&self, observer: &dyn Observer) -> Result<Map<String, Value>> {
         let trained = self.trained(observer)?;
         match &self.plan {
-            Plan::Chain(plan) => {
-                chain::evaluate(plan, &plan.model.with_weights(&trained.vectors), &self.directory, observer)
-            }
+            Plan::Chain(plan) => chain::evaluate(plan, &trained, &self.directory, observer),
             Plan::GFlowNet(plan) => gflownet::evaluate(plan, &trained, &self.directory, observer),
         }
     }

@@ -25,26 +25,32 @@ pub struct Labelled {
 /// If there is none of that name; the key `source` is named.
 pub fn embedded_labelled(name: &str) -> Result<Labelled> {
     match name {
-        "digits" => labelled("digits", &Column::Index(64), |drop| parse("digits", DIGITS, drop)),
+        "digits" => labelled("digits", &Column::Index(64), &[], |drop| parse("digits", DIGITS, drop)),
         _ => Err(Problem::new("source", quoted(name)).choices(&EMBEDDED).into()),
     }
 }
 
-/// Reads a file of numbers as [`read`] does, one of its columns being the classes.
+/// Reads a file of numbers as [`read`] does, one of its columns being the classes, without the columns to `drop`.
 ///
 /// # Errors
 /// As [`read`]; the key `label` is named if the column is not there. If classes are not the integers from 0 up to a largest, each of
 /// them with a row.
-pub fn read_labelled(path: &Path, label: &Column) -> Result<Labelled> {
-    labelled(&path.display().to_string(), label, |drop| read(path, drop))
+pub fn read_labelled(path: &Path, label: &Column, drop: &[Column]) -> Result<Labelled> {
+    labelled(&path.display().to_string(), label, drop, |drop| read(path, drop))
 }
 
-fn labelled(place: &str, label: &Column, read: impl Fn(&[Column]) -> Result<Table>) -> Result<Labelled> {
-    let table = read(std::slice::from_ref(label)).map_err(|error| match error {
+fn labelled(
+    place: &str,
+    label: &Column,
+    drop: &[Column],
+    read: impl Fn(&[Column]) -> Result<Table>,
+) -> Result<Labelled> {
+    let whole = read(drop)?;
+    let without: Vec<Column> = drop.iter().chain([label]).cloned().collect();
+    let table = read(&without).map_err(|error| match error {
         Error::Input(problem) if problem.place() == "target.drop" => problem.at("label").into(),
         other => other,
     })?;
-    let whole = read(&[])?;
     // What messages call the columns tells which of them is left out.
     let column =
         whole.labels.iter().position(|name| !table.labels.contains(name)).unwrap_or(whole.columns - 1);
@@ -87,7 +93,7 @@ mod tests {
         let path = std::env::temp_dir().join(format!("labelled-{}.csv", std::process::id()));
         let found = |text: &str, label: Column| {
             std::fs::write(&path, text).unwrap();
-            read_labelled(&path, &label)
+            read_labelled(&path, &label, &[])
         };
         let message = |text: &str, label: Column| found(text, label).unwrap_err().to_string();
         let kind = || Column::Name("kind".to_owned());

@@ -43,6 +43,19 @@ impl StateFlow {
         Self { network: Network::new("state_flow", shape, seed, u32::MAX >> 8, true) }
     }
 
+    /// A network over conditions alone, 0 everywhere at first: `log Z(c)`, of which the flow before the first kernel is made.
+    pub fn of_conditions(condition: usize, hidden: &[usize], activation: Activation, seed: u64) -> Self {
+        let shape = Feedforward {
+            input: condition,
+            context: EMBEDDING,
+            hidden: hidden.to_vec(),
+            output: 1,
+            activation,
+            residual: false,
+        };
+        Self { network: Network::new("log_z", shape, seed, (u32::MAX >> 8) - 1, true) }
+    }
+
     /// Its weights.
     pub fn weights(&self) -> &Weights {
         self.network.weights()

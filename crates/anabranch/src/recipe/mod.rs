@@ -22,7 +22,7 @@ pub use crate::network::NetworkRecipe;
 pub use crate::objective::ObjectiveRecipe;
 pub use crate::optim::{OptimizerKind, OptimizerRecipe, RateSchedule};
 pub use crate::train::TrainingRecipe;
-pub use chain::{ChainPlan, StateFlowRecipe, TargetData};
+pub use chain::{ChainPlan, Condition, StateFlowRecipe, TargetData};
 pub use evaluation::EvaluationRecipe;
 pub use gflownet::GFlowNetPlan;
 pub use library::{Entry, library, locate, named};
@@ -57,10 +57,10 @@ pub struct Recipe {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-of" = ["data", "energies"]))]
     pub model: Vec<SegmentRecipe>,
-    /// Where conditions come from: the laws of their parts, one behind the other. Needed where the reward depends on
-    /// a condition.
+    /// Where conditions come from: the laws of their parts, one behind the other. Needed where the reward or the energy depends
+    /// on a condition.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(extend("x-of" = ["objects"]))]
+    #[schemars(extend("x-of" = ["energies", "objects"]))]
     pub conditions: Vec<ConditionLaw>,
     /// The states that walks start from, if not the source alone: one network then learns the flow of all objects ahead of any
     /// of them, and with it free energies, probabilities of supersets and entropies.

@@ -1,5 +1,7 @@
 //! Measuring a chain: likelihood of held-out data or bounds on log Z, and how far its samples are from the target.
 
+mod conditional;
+
 use std::borrow::Cow;
 use std::path::Path;
 use std::time::Instant;
@@ -19,18 +21,19 @@ use crate::math::Estimate;
 use crate::metric::features::Features;
 use crate::metric::{MetricOptions, Points, sample_metrics_in};
 use crate::model::Model;
-use crate::recipe::{ChainPlan, TargetData};
+use crate::recipe::{ChainPlan, Condition, TargetData};
 use crate::rng::{Address, Noise, Purpose};
 use crate::train::Trained;
+use conditional::{at_conditions, class_accuracy};
 
-/// Measures a trained model of a plan; writes `samples.npy`.
+/// Measures trained weights of a plan; writes `samples.npy`, and `given.npy` where samples have conditions.
 pub(super) fn evaluate(
     plan: &ChainPlan,
-    model: &Model,
+    trained: &Trained,
     directory: &Path,
     observer: &dyn Observer,
 ) -> Result<Map<String, Value>> {
-    let recipe = &plan.recipe;
+    let (recipe, model) = (&plan.recipe, &plan.model.with_weights(&trained.vectors));
     let noise = plan.evaluation_noise();
     let mut metrics = Map::new();
     let dimension = plan.dimension();
@@ -40,7 +43,9 @@ pub(super) fn evaluate(
                 observer.note("no test split: the training split is measured");
             }
             let test = if data.test.is_empty() { &data.train } else { &data.test };
-            likelihoods(plan, model, test, observer, &mut metrics)?;
+            let given = plan.condition.of_test();
+            likelihoods(plan, model, (test, given), observer, &mut metrics)?;
+            class_accuracy(plan, model, test, observer, &mut metrics)?;
             if let Some(exact) = recipe.target.rows().and_then(|rows| rows.exact_nll(test)) {
                 insert(&mut metrics, "nll_exact", exact);
             }
@@ -54,12 +59,17 @@ pub(super) fn evaluate(
             if recipe.evaluation.importance_samples > 0 {
                 let bound = Bound::Importance(recipe.evaluation.importance_samples);
                 let seen = watched(observer, "importance", test.len() / dimension);
-                let rows = row_nlls_observed(model, test, &Given::nothing(), bound, &noise, &seen);
+                let rows = row_nlls_observed(model, test, given, bound, &noise, &seen);
                 let rows = rows.map_err(Failure::into_error)?.ok_or(Error::Interrupted)?;
                 insert(&mut metrics, "nll_importance", Estimate::mean(&rows));
             }
         }
         TargetData::Energy(energy) => {
+            if let Condition::Law(law) = &plan.condition {
+                let law = (energy.as_ref(), law);
+                metrics = at_conditions(plan, (model, trained), law, directory, observer)?;
+                return samples(plan, model, directory, observer, metrics);
+            }
             let frozen = model.frozen();
             let paths = recipe.evaluation.paths;
             let seen = watched(observer, "forward paths", paths);
@@ -83,19 +93,34 @@ pub(super) fn evaluate(
             }
         }
     }
+    samples(plan, model, directory, observer, metrics)
+}
+
+/// Draws samples, writes them and measures how far they are from the target.
+fn samples(
+    plan: &ChainPlan,
+    model: &Model,
+    directory: &Path,
+    observer: &dyn Observer,
+    mut metrics: Map<String, Value>,
+) -> Result<Map<String, Value>> {
+    let (recipe, dimension) = (&plan.recipe, plan.dimension());
     let address = plan.sampling_noise();
     let start = Instant::now();
     let seen = watched(observer, "samples", recipe.evaluation.samples);
-    let none = Given::nothing();
-    let samples = recipe.sampler.sample_observed(model, recipe.evaluation.samples, &none, &address, &seen);
+    let given = plan.condition.of_samples(recipe.evaluation.samples, &address);
+    let samples = recipe.sampler.sample_observed(model, recipe.evaluation.samples, &given, &address, &seen);
     let samples = samples.map_err(Failure::into_error)?.ok_or(Error::Interrupted)?;
     let seconds = start.elapsed().as_secs_f64();
     metrics.insert("seconds_per_sample".to_owned(), json!(seconds / recipe.evaluation.samples as f64));
-    if let TargetData::Energy(energy) = &plan.data {
+    if let (TargetData::Energy(energy), 0) = (&plan.data, plan.condition.width()) {
         insert_modes(&mut metrics, energy.as_ref(), &samples, dimension);
     }
     let path = directory.join("samples.npy");
     write_samples(&path, Format::Npy, &samples, dimension, recipe.target.image(), recipe.target.levels())?;
+    if given.width() > 0 {
+        write_samples(&directory.join("given.npy"), Format::Npy, given.values(), given.width(), None, 0)?;
+    }
     if recipe.evaluation.sample_metrics {
         // Their length is not known beforehand.
         observer.begin("sample metrics", 0, 0);
@@ -122,6 +147,15 @@ pub(super) fn measures(plan: &ChainPlan, scored: &Trained, score: f64) -> Map<St
         TargetData::Energy(energy) => {
             let model = plan.model.with_weights(&scored.vectors[..plan.model.weights().len()]);
             let (noise, none) = (plan.validation_noise(), Given::nothing());
+            if plan.condition.width() > 0 {
+                // Each path's log Z is that of its own condition.
+                let given = plan.condition.of_samples(PATHS, &noise);
+                let weights = forward_weights(&model, energy.as_ref(), PATHS, &given, &noise, &|_| true);
+                if let Ok(Some(weights)) = weights {
+                    found.insert("elbo".to_owned(), json!(evidence(&weights).elbo.value));
+                }
+                return found;
+            }
             // What the target does not answer now is no point of a curve; training meets what it will not answer at all.
             if let Ok(Some(weights)) =
                 forward_weights(&model, energy.as_ref(), PATHS, &none, &noise, &|_| true)
@@ -144,7 +178,7 @@ pub(super) fn measures(plan: &ChainPlan, scored: &Trained, score: f64) -> Map<St
 fn likelihoods(
     plan: &ChainPlan,
     model: &Model,
-    rows: &[f32],
+    (rows, given): (&[f32], &Given),
     observer: &dyn Observer,
     metrics: &mut Map<String, Value>,
 ) -> Result<()> {
@@ -161,8 +195,7 @@ fn likelihoods(
     for (nll, bits, bound, task) in ways {
         let Some(bound) = bound else { continue };
         let seen = watched(observer, task, rows.len() / plan.dimension());
-        let none = Given::nothing();
-        let found = row_nlls_observed(model, rows, &none, bound, &plan.evaluation_noise(), &seen);
+        let found = row_nlls_observed(model, rows, given, bound, &plan.evaluation_noise(), &seen);
         let score = Estimate::mean(&found.map_err(Failure::into_error)?.ok_or(Error::Interrupted)?);
         insert(metrics, nll, score);
         if plan.recipe.target.levels() > 0 {
@@ -183,9 +216,10 @@ impl ChainPlan {
         path: &Path,
         observer: &dyn Observer,
     ) -> Result<Map<String, Value>> {
-        let table = self.read(path)?;
+        let (table, given) = self.read(path)?;
         let mut metrics = Map::new();
-        likelihoods(self, &self.model.with_weights(&trained.vectors), &table.values, observer, &mut metrics)?;
+        let (model, rows) = (self.model.with_weights(&trained.vectors), (&table.values[..], &given));
+        likelihoods(self, &model, rows, observer, &mut metrics)?;
         Ok(metrics)
     }
 }

@@ -15,7 +15,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::within;
-use crate::error::Problem;
+use crate::error::{Problem, Result, quoted};
 use crate::rng::Noise;
 
 /// The law of some numbers of a condition.
@@ -66,7 +66,7 @@ impl ConditionLaw {
         }
     }
 
-    fn check(&self) -> Result<(), Problem> {
+    fn check(&self) -> std::result::Result<(), Problem> {
         let ordered = |low: f64, high: f64| match low <= high {
             true => Ok(()),
             false => Err(Problem::new("low", low.to_string()).allowed(format!("at most high, {high}"))),
@@ -119,7 +119,7 @@ impl Conditions {
     ///
     /// # Errors
     /// If a number is not allowed, or there are not `width` of them.
-    pub fn new(laws: Vec<ConditionLaw>, width: usize) -> Result<Self, Problem> {
+    pub fn new(laws: Vec<ConditionLaw>, width: usize) -> std::result::Result<Self, Problem> {
         for (index, law) in laws.iter().enumerate() {
             law.check().map_err(|problem| {
                 let place = format!("conditions.{index}.{}", problem.place());
@@ -138,6 +138,20 @@ impl Conditions {
     /// How many numbers a condition has.
     pub fn width(&self) -> usize {
         self.laws.iter().map(ConditionLaw::width).sum()
+    }
+
+    /// The condition that a user writes: its numbers with commas between them.
+    ///
+    /// # Errors
+    /// If they are not as many finite numbers as a condition has.
+    pub fn parse(&self, place: &str, text: &str) -> Result<Vec<f32>> {
+        let numbers: Option<Vec<f32>> = text.split(',').map(|number| number.trim().parse().ok()).collect();
+        let fits =
+            |numbers: &Vec<f32>| numbers.len() == self.width() && numbers.iter().all(|x| x.is_finite());
+        numbers.filter(fits).ok_or_else(|| {
+            let allowed = format!("{} finite numbers, with commas between them", self.width());
+            Problem::new(place, quoted(text)).allowed(allowed).into()
+        })
     }
 
     /// One condition per row, `[rows, width]`.

@@ -1,6 +1,7 @@
 //! Recipes, trained: flow networks over points, with conditions, with priors; users' own densities. Each is held against a closed
 //! form or an enumeration.
 
+mod conditions;
 mod energies;
 
 use std::path::{Path, PathBuf};

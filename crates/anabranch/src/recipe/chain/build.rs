@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use super::{StateFlowRecipe, size, surrounded};
+use super::{Condition, StateFlowRecipe, size, surrounded};
 use crate::array::weights::to_vec_f64;
 use crate::chain::Given;
 use crate::data::{Dataset, Table};
@@ -18,7 +18,7 @@ use crate::model::{Model, Segment};
 use crate::objective::Objective;
 use crate::recipe::Recipe;
 use crate::rng::{Address, Noise, Purpose};
-use crate::target::{Failure, Target};
+use crate::target::{Conditions, Failure, Target};
 use crate::train::Trainer;
 use crate::train::chain::{ChainLearner, ChainTask, Ends};
 
@@ -39,8 +39,12 @@ pub struct ChainPlan {
     pub data: TargetData,
     /// The model with its initial weights.
     pub model: Model,
+    /// What its paths are conditioned on.
+    pub condition: Condition,
     /// `log F` of the states on the way, where the objective needs it.
     pub flow: Option<StateFlow>,
+    /// `log Z` of conditions, where there are some and the objective learns it.
+    pub log_z: Option<StateFlow>,
 }
 
 impl ChainPlan {
@@ -57,7 +61,14 @@ impl ChainPlan {
             }
             (None, None) => unreachable!("objects are of flow networks"),
         };
-        size::check(&recipe, dimension)?;
+        let condition = match &data {
+            TargetData::Rows(data) => Condition::of_rows(data),
+            TargetData::Energy(energy) => {
+                let law = Conditions::new(recipe.conditions.clone(), energy.condition_width())?;
+                if law.width() > 0 { Condition::Law(law) } else { Condition::Nothing }
+            }
+        };
+        size::check(&recipe, [dimension, condition.width()])?;
         if let (TargetData::Energy(energy), false) = (&data, recipe.objective.needs_target())
             && energy.draw(1, &Noise::new(0, Purpose::Target)).is_none()
         {
@@ -67,11 +78,11 @@ impl ChainPlan {
                 )
                 .into());
         }
-        if let TargetData::Energy(energy) = &data
-            && energy.condition_width() > 0
-        {
-            let found = "a target that depends on a condition, which a chain does not see";
-            return Err(Problem::new("target.energy", found).allowed("one without conditions").into());
+        if let (Condition::Law(_), false) = (&condition, recipe.objective.needs_target()) {
+            let found = "an objective that learns from samples, of a target that depends on a condition";
+            return Err(Problem::new("objective.kind", found)
+                .allowed("one that learns from log R, such as \"trajectory-balance\" or \"reverse-kl\"")
+                .into());
         }
         if let (TargetData::Energy(energy), true) = (&data, recipe.objective.needs().through_states)
             && !energy.has_scores()
@@ -93,9 +104,11 @@ impl ChainPlan {
             )
             .into());
         }
-        let model = build_model(&recipe, &data, dimension)?;
-        let flow = recipe.objective.needs().flow.then(|| state_flow(&recipe, &model)).transpose()?;
-        Ok(Self { recipe, data, model, flow })
+        let width = condition.width();
+        let (model, needs) = (build_model(&recipe, &data, [dimension, width])?, recipe.objective.needs());
+        let flow = needs.flow.then(|| state_flow(&recipe, &model, width)).transpose()?;
+        let log_z = ((needs.log_z || needs.flow) && width > 0).then(|| log_z(&recipe, width));
+        Ok(Self { recipe, data, model, condition, flow, log_z })
     }
 
     /// A run at its first step.
@@ -109,8 +122,8 @@ impl ChainPlan {
         };
         let ends = match &self.data {
             TargetData::Rows(data) => {
-                static NOTHING: Given = Given::nothing();
-                Ends::Rows { rows: &data.train, columns: data.columns, given: &NOTHING }
+                let given = self.condition.of_training();
+                Ends::Rows { rows: &data.train, columns: data.columns, given }
             }
             TargetData::Energy(energy) => Ends::Target(energy.as_ref()),
         };
@@ -119,8 +132,11 @@ impl ChainPlan {
             ends,
             objective,
             flow: self.flow.clone(),
-            conditions: None,
-            log_z: None,
+            conditions: match &self.condition {
+                Condition::Law(law) => Some(law.clone()),
+                Condition::Class { .. } | Condition::Nothing => None,
+            },
+            log_z: self.log_z.clone(),
             prior: None,
             score: Box::new(|model| self.validation_score(model)),
             training: recipe.training.clone(),
@@ -175,12 +191,24 @@ impl ChainPlan {
         }
     }
 
-    /// Reads a file of further rows for the model.
+    /// Reads a file of further rows for the model, with their conditions.
     ///
     /// # Errors
     /// As [`TargetRecipe::read`](crate::recipe::TargetRecipe::read), or if a number has no logit where the model's last map is one.
-    pub fn read(&self, path: &Path) -> Result<Table> {
-        let table = self.recipe.target.read(path, self.dimension())?;
+    pub fn read(&self, path: &Path) -> Result<(Table, Given)> {
+        let (table, classes) = self.recipe.target.read(path, self.dimension())?;
+        let given = match (&self.condition, classes) {
+            (Condition::Class { classes: known, .. }, Some(classes)) => {
+                if let Some(row) = classes.iter().position(|class| *class >= known.count) {
+                    let place = format!("{}, row {}", path.display(), row + 1);
+                    return Err(Problem::new(place, format!("class {}", classes[row]))
+                        .allowed(format!("a class from 0 to {}", known.count - 1))
+                        .into());
+                }
+                Given::rows(known.count, known.one_hot(&classes))
+            }
+            _ => Given::nothing(),
+        };
         let parts = SegmentRecipe::parts(&self.recipe.model).filter(|_| self.recipe.target.levels() == 0);
         for (part, place) in parts {
             let excluded = |value: &f32| Some((*value, part.excludes(*value, &place)?));
@@ -193,7 +221,7 @@ impl ChainPlan {
             let place = format!("{}, row {row}, {label}", path.display());
             return Err(Problem::new(place, value.to_string()).allowed(allowed).into());
         }
-        Ok(table)
+        Ok((table, given))
     }
 
     /// The score by which training stops and chooses: nats per validation row, or `-ELBO` on an energy.
@@ -205,12 +233,13 @@ impl ChainPlan {
             TargetData::Rows(data) => {
                 let rows = if data.validation.is_empty() { &data.train } else { &data.validation };
                 let rows = &rows[..rows.len().min(2000 * data.columns)];
-                nll(model, rows, &Given::nothing(), Bound::Lower(2), &self.validation_noise())?.value
+                let given = self.condition.of_validation().range(0, rows.len() / data.columns);
+                nll(model, rows, &given, Bound::Lower(2), &self.validation_noise())?.value
             }
             TargetData::Energy(energy) => {
                 let noise = self.validation_noise();
-                let weights =
-                    forward_log_weights(&model.frozen(), energy.as_ref(), 2000, &Given::nothing(), &noise)?;
+                let given = self.condition.of_samples(2000, &noise);
+                let weights = forward_log_weights(&model.frozen(), energy.as_ref(), 2000, &given, &noise)?;
                 -evidence(&to_vec_f64(weights)).elbo.value
             }
         })
@@ -218,7 +247,7 @@ impl ChainPlan {
 }
 
 /// The network of state flows, which all states of a chain share.
-fn state_flow(recipe: &Recipe, model: &Model) -> Result<StateFlow> {
+fn state_flow(recipe: &Recipe, model: &Model, condition: usize) -> Result<StateFlow> {
     let dimension = model.dimension();
     if let Some(other) = model.segments().iter().find(|segment| segment.inner_dimension() != dimension) {
         let found = format!("state flows of {} and of {dimension} coordinates", other.inner_dimension());
@@ -227,16 +256,22 @@ fn state_flow(recipe: &Recipe, model: &Model) -> Result<StateFlow> {
             .into());
     }
     let StateFlowRecipe { hidden, activation } = recipe.state_flow.clone().unwrap_or_default();
-    Ok(StateFlow::new([dimension, 0], &hidden, activation, recipe.seed))
+    Ok(StateFlow::new([dimension, condition], &hidden, activation, recipe.seed))
 }
 
-fn build_model(recipe: &Recipe, data: &TargetData, dimension: usize) -> Result<Model> {
+/// `log Z` of conditions: the flow before the first kernel, by a network as that of state flows.
+fn log_z(recipe: &Recipe, condition: usize) -> StateFlow {
+    let StateFlowRecipe { hidden, activation } = recipe.state_flow.clone().unwrap_or_default();
+    StateFlow::of_conditions(condition, &hidden, activation, recipe.seed)
+}
+
+fn build_model(recipe: &Recipe, data: &TargetData, sizes: [usize; 2]) -> Result<Model> {
     let data = match data {
         TargetData::Rows(data) => Some(data),
         TargetData::Energy(_) => None,
     };
     let mut segments: Vec<Box<dyn Segment>> = Vec::new();
-    surrounded(recipe, data, dimension, |part, around| {
+    surrounded(recipe, data, sizes, |part, around| {
         if around.integers().is_some() && !part.takes_integers() {
             let found = format!("\"{}\" next to integer data", part.kind());
             return Err(around

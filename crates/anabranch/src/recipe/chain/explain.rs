@@ -27,6 +27,7 @@ pub(in crate::recipe) fn facts(plan: &ChainPlan) -> (Vec<(&'static str, String)>
         facts.push(("kernel", format!("{}: log P_B - log P_F = {}", part.kind(), part.formula())));
         facts.extend(part.network().map(|network| ("network", network.describe())));
     }
+    facts.extend(plan.condition.describe().map(|condition| ("condition", condition)));
     let estimators = match &plan.data {
         TargetData::Energy(_) => "ELBO, EUBO, importance-weighted log Z, ESS, each with its standard error",
         TargetData::Rows(_) => {

@@ -2,11 +2,13 @@
 
 mod build;
 mod cite;
+mod condition;
 mod explain;
 mod size;
 
 pub use build::{ChainPlan, TargetData};
 pub(super) use cite::citations;
+pub use condition::Condition;
 pub(super) use explain::facts;
 
 use schemars::JsonSchema;
@@ -147,15 +149,14 @@ fn check_objective(recipe: &Recipe) -> Result<()> {
 fn surrounded(
     recipe: &Recipe,
     data: Option<&Dataset>,
-    dimension: usize,
+    [dimension, condition]: [usize; 2],
     mut visit: impl FnMut(&dyn Part, &Surroundings<'_>) -> Result<usize>,
 ) -> Result<()> {
     let mut dimension = dimension;
     for (part, place) in SegmentRecipe::parts(&recipe.model).rev() {
         let (levels, seed) = (recipe.target.levels(), recipe.seed);
         let backward = !recipe.objective.needs_target();
-        dimension =
-            visit(part, &Surroundings { place, dimension, levels, data, seed, condition: 0, backward })?;
+        dimension = visit(part, &Surroundings { place, dimension, levels, data, seed, condition, backward })?;
     }
     Ok(())
 }

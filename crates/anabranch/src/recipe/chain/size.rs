@@ -28,7 +28,7 @@ const MOST_NUMBERS: f64 = (1u64 << 30) as f64;
 ///
 /// # Errors
 /// If a stated limit is passed.
-pub(super) fn check(recipe: &Recipe, dimension: usize) -> Result<()> {
+pub(super) fn check(recipe: &Recipe, [dimension, condition]: [usize; 2]) -> Result<()> {
     if !(1..=MOST_DIMENSIONS).contains(&dimension) {
         return Err(Problem::new("target", format!("{dimension} dimensions"))
             .allowed(format!("from 1 to {MOST_DIMENSIONS} of them"))
@@ -47,7 +47,7 @@ pub(super) fn check(recipe: &Recipe, dimension: usize) -> Result<()> {
     };
     training.addressed(Counted::Rows, 1, (training.batch as u64).saturating_mul(paths))?;
     let (mut weights, mut numbers, mut widest, mut kernels) = (0.0, 0.0, 0f64, 0.0);
-    surrounded(recipe, None, dimension, |part, around| {
+    surrounded(recipe, None, [dimension, condition], |part, around| {
         let size = part.size(around);
         weights += size.weights;
         if weights > MOST_WEIGHTS {
@@ -67,8 +67,10 @@ pub(super) fn check(recipe: &Recipe, dimension: usize) -> Result<()> {
         let hidden = recipe.state_flow.clone().unwrap_or_default().hidden;
         let inner = hidden.iter().map(|width| *width as f64);
         let layers: Vec<f64> =
-            [(dimension + EMBEDDING) as f64].into_iter().chain(inner).chain([1.0]).collect();
-        weights += layers.windows(2).map(|pair| (pair[0] + 1.0) * pair[1]).sum::<f64>();
+            [(dimension + EMBEDDING + condition) as f64].into_iter().chain(inner).chain([1.0]).collect();
+        // Where there are conditions, another of them says log Z.
+        let networks = if condition > 0 { 2.0 } else { 1.0 };
+        weights += networks * layers.windows(2).map(|pair| (pair[0] + 1.0) * pair[1]).sum::<f64>();
         numbers += kernels * layers.iter().sum::<f64>();
         if weights > MOST_WEIGHTS {
             return Err(Problem::new("state_flow.hidden", format!("{weights} weights with the model's"))

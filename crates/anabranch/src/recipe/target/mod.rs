@@ -143,11 +143,12 @@ impl TargetRecipe {
 
     /// Reads a file of further data for a model of `dimension` columns that was trained on this target.
     ///
-    /// The file may be laid out as the target's own, with the columns to drop, or have the model's columns alone.
+    /// The file may be laid out as the target's own, with the columns to drop, or have the model's columns (and that of the
+    /// classes) alone. Answers the class of each row, where the model is conditioned on one.
     ///
     /// # Errors
     /// If it cannot be read, does not have the model's columns, or has values that are no levels of the target.
-    pub fn read(&self, path: &Path, dimension: usize) -> Result<Table> {
+    pub fn read(&self, path: &Path, dimension: usize) -> Result<(Table, Option<Vec<usize>>)> {
         rows::read(self.rows(), path, dimension)
     }
 }

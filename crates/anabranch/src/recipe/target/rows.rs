@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::data::{self, Column, Dataset, Table};
-use crate::error::{Problem, Result, quoted, within};
+use crate::error::{Error, Problem, Result, quoted, within};
 use crate::math::Estimate;
 use crate::papers;
 use crate::target::toy;
@@ -50,6 +50,11 @@ pub trait Rows {
         &[]
     }
 
+    /// The column of a file that holds the class of each row, if rows have one.
+    fn label(&self) -> Option<Column> {
+        None
+    }
+
     /// The negative log-likelihood of the data's own law on rows of it, nats, where that is known: what a model's expected score
     /// cannot go below.
     fn exact_nll(&self, _rows: &[f32]) -> Option<Estimate> {
@@ -71,6 +76,10 @@ pub struct TableRecipe {
     /// Columns of the file to leave out, such as labels: indices from 0, or the names that the file gives.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub drop: Vec<Column>,
+    /// The column of the classes `0, 1, 2, ...`, which the model is then conditioned on: its index from 0, or its name in the
+    /// file; of the embedded digits "digit".
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub label: Option<Column>,
     /// Integer data with values `0 .. levels`; 0 for continuous data.
     #[serde(default)]
     pub levels: u32,
@@ -137,6 +146,17 @@ impl Rows for TableRecipe {
         {
             return Err(Problem::new("target.source", quoted(source)).choices(&data::EMBEDDED).into());
         }
+        if let (Some(source), Some(label)) = (&self.source, &self.label)
+            && *label != Column::Name("digit".to_owned())
+        {
+            let found = match label {
+                Column::Index(index) => index.to_string(),
+                Column::Name(name) => quoted(name),
+            };
+            return Err(Problem::new("target.label", found)
+                .allowed(format!("\"digit\", what the images of {source} show"))
+                .into());
+        }
         if self.levels == 1 || self.levels > 65_536 {
             return Err(Problem::new("target.levels", self.levels.to_string())
                 .allowed("0 for continuous data, or from 2 to 65536")
@@ -147,10 +167,18 @@ impl Rows for TableRecipe {
     }
 
     fn load(&self, _seed: u64) -> Result<Dataset> {
-        let (place, table) = match (&self.source, &self.file) {
-            (Some(source), _) => (source, data::embedded(source)?),
-            (None, Some(file)) => (file, data::read(Path::new(file), &self.drop)?),
-            (None, None) => unreachable!("a checked table has a source or a file"),
+        let (place, table, labelled) = match (&self.source, &self.file, &self.label) {
+            (Some(source), _, None) => (source, data::embedded(source)?, None),
+            (None, Some(file), None) => (file, data::read(Path::new(file), &self.drop)?, None),
+            (Some(source), _, Some(_)) => {
+                let data = data::embedded_labelled(source)?;
+                (source, data.table.clone(), Some(data))
+            }
+            (None, Some(file), Some(label)) => {
+                let data = data::read_labelled(Path::new(file), label, &self.drop).map_err(of_target)?;
+                (file, data.table.clone(), Some(data))
+            }
+            (None, None, _) => unreachable!("a checked table has a source or a file"),
         };
         check_levels(place, &table, self.levels)?;
         if let Some([height, width]) = self.image
@@ -163,7 +191,17 @@ impl Rows for TableRecipe {
                 ))
                 .into());
         }
-        data::split(&table, self.validation, self.test, self.split_seed)
+        match labelled {
+            Some(data) => data::split_labelled(&data, self.validation, self.test, self.split_seed),
+            None => data::split(&table, self.validation, self.test, self.split_seed),
+        }
+    }
+
+    fn describe(&self) -> String {
+        match &self.label {
+            Some(_) => "a data set, each row given its class".to_owned(),
+            None => "a data set".to_owned(),
+        }
     }
 
     fn levels(&self) -> u32 {
@@ -176,6 +214,15 @@ impl Rows for TableRecipe {
 
     fn dropped(&self) -> &[Column] {
         &self.drop
+    }
+
+    fn label(&self) -> Option<Column> {
+        match (&self.source, &self.label) {
+            // Of a file that is laid out as the embedded data are.
+            (Some(_), Some(_)) => Some(Column::Index(64)),
+            (None, label) => label.clone(),
+            (Some(_), None) => None,
+        }
     }
 }
 
@@ -218,22 +265,43 @@ impl Rows for ToyDataRecipe {
 
 /// Reads a file of further rows for a model of `dimension` columns that was trained on `target`.
 ///
-/// The file may be laid out as the target's own, with the columns to drop, or have the model's columns alone.
-pub(super) fn read(target: Option<&dyn Rows>, path: &Path, dimension: usize) -> Result<Table> {
+/// The file may be laid out as the target's own, with the columns to drop, or have the model's columns (and that of the classes)
+/// alone. Answers the class of each row, where the model is conditioned on one.
+pub(super) fn read(
+    target: Option<&dyn Rows>,
+    path: &Path,
+    dimension: usize,
+) -> Result<(Table, Option<Vec<usize>>)> {
     let drop = target.map_or(&[][..], |target| target.dropped());
-    let fits = |table: &Result<Table>| table.as_ref().is_ok_and(|table| table.columns == dimension);
-    let mut read = data::read(path, drop);
-    if !fits(&read) && !drop.is_empty() {
-        read = Some(data::read(path, &[])).filter(fits).unwrap_or(read);
+    let label = target.and_then(|target| target.label());
+    let read = |drop: &[Column]| match &label {
+        None => Ok((data::read(path, drop)?, None)),
+        Some(label) => {
+            let found = data::read_labelled(path, label, drop).map_err(of_target)?;
+            Ok((found.table, Some(found.classes)))
+        }
+    };
+    let fits = |read: &Result<(Table, _)>| read.as_ref().is_ok_and(|(table, _)| table.columns == dimension);
+    let mut found = read(drop);
+    if !fits(&found) && !drop.is_empty() {
+        found = Some(read(&[])).filter(fits).unwrap_or(found);
     }
-    let table = read?;
+    let (table, classes) = found?;
     if table.columns != dimension {
         return Err(Problem::new(path.display().to_string(), format!("{} columns", table.columns))
             .allowed(format!("{dimension} columns, as the model has"))
             .into());
     }
     check_levels(&path.display().to_string(), &table, target.map_or(0, |target| target.levels()))?;
-    Ok(table)
+    Ok((table, classes))
+}
+
+/// An error in the column of classes, which is a key of the target.
+fn of_target(error: Error) -> Error {
+    match error {
+        Error::Input(problem) if problem.place() == "label" => problem.at("target.label").into(),
+        other => other,
+    }
 }
 
 /// Checks that integer data are integers below `levels`; 0 is continuous data, of which any will do.

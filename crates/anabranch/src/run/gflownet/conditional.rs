@@ -5,18 +5,16 @@
 //! front        of the rewards r_k(x) that a preference weighs: of samples, beside the exact one where objects can be listed
 //! ```
 
-use std::fmt::Write;
 use std::path::Path;
 
 use serde_json::{Map, Value, json};
 
 use super::exact::{Exact, listed};
 use super::{walked, walked_under};
-use crate::data::atomic::atomic_write;
 use crate::environment::Cell;
 use crate::error::{Failure, Result};
 use crate::estimate::evidence;
-use crate::math::{Estimate, log_sum_exp};
+use crate::math::log_sum_exp;
 use crate::metric::distribution::Learned;
 use crate::metric::pareto::Front;
 use crate::model::gflownet::{Batch, ForwardRollout};
@@ -24,26 +22,14 @@ use crate::policy::{Actions, Behaviour, ContinuousActions, Policy};
 use crate::recipe::GFlowNetPlan;
 use crate::recipe::gflownet::FlowTask;
 use crate::rng::{Address, Noise, Purpose};
-use crate::run::{Observer, insert, watched};
+use crate::run::conditions::{self, CONDITIONS, Measured};
+use crate::run::{Observer, watched};
 use crate::train::Trained;
-
-/// How many conditions are measured each for itself.
-const CONDITIONS: usize = 16;
 
 /// The conditions that are measured, `[16, width]`.
 pub(crate) fn measured<P: Policy>(plan: &GFlowNetPlan, task: &FlowTask<P>) -> Vec<f32> {
     let Some(law) = &task.settings.conditions else { return Vec::new() };
     law.draw(CONDITIONS, &plan.evaluation_noise().purpose(Purpose::Source))
-}
-
-/// What was found at a condition. Nats.
-struct Measured {
-    log_z: Estimate,
-    elbo: f64,
-    ess: f64,
-    learned: Option<f64>,
-    exact: Option<f64>,
-    distances: Option<Learned>,
 }
 
 /// Measures a conditional plan with trained weights; writes `conditions.csv`, a row per condition.
@@ -118,8 +104,8 @@ fn measure<P: Policy>(
             distances,
         });
     }
-    write_conditions(directory, &conditions, width, &all)?;
-    Ok(summary(&all))
+    conditions::write(directory, &conditions, width, &all)?;
+    Ok(conditions::summary(&all))
 }
 
 /// The flow at the start under a condition, where the network says flows.
@@ -139,48 +125,6 @@ fn learned_log_z<P: Policy>(task: &FlowTask<P>, trained: &Trained, condition: &[
     batch.forward_rollout(policy, evaluator.as_ref(), walk)?;
     batch.describe(policy);
     Ok(batch.paths.flow[0])
-}
-
-fn mean(values: impl Iterator<Item = f64>) -> Estimate {
-    Estimate::mean(&values.collect::<Vec<f64>>())
-}
-
-/// Means over conditions: their errors say how much conditions differ.
-fn summary(all: &[Measured]) -> Map<String, Value> {
-    let mut metrics = Map::new();
-    insert(&mut metrics, "elbo", mean(all.iter().map(|at| at.elbo)));
-    insert(&mut metrics, "log_z", mean(all.iter().map(|at| at.log_z.value)));
-    metrics.insert("ess".to_owned(), json!(mean(all.iter().map(|at| at.ess)).value));
-    let exact: Option<Vec<f64>> = all.iter().map(|at| at.exact).collect();
-    let learned: Option<Vec<f64>> = all.iter().map(|at| at.learned).collect();
-    if let Some(learned) = &learned {
-        metrics.insert("log_z_learned".to_owned(), json!(mean(learned.iter().copied()).value));
-    }
-    let rms = |found: &mut dyn Iterator<Item = f64>, exact: &[f64]| {
-        let squares = found.zip(exact).map(|(found, exact)| (found - exact).powi(2)).sum::<f64>();
-        (squares / exact.len() as f64).sqrt()
-    };
-    if let Some(exact) = &exact {
-        metrics.insert("log_z_exact".to_owned(), json!(mean(exact.iter().copied()).value));
-        let paths = rms(&mut all.iter().map(|at| at.log_z.value), exact);
-        metrics.insert("log_z_rmse".to_owned(), json!(paths));
-        if let Some(learned) = &learned {
-            let error = rms(&mut learned.iter().copied(), exact);
-            metrics.insert("log_z_learned_rmse".to_owned(), json!(error));
-        }
-    }
-    let distances: Option<Vec<&Learned>> = all.iter().map(|at| at.distances.as_ref()).collect();
-    if let Some(distances) = distances {
-        let of = |value: fn(&Learned) -> f64| mean(distances.iter().map(|at| value(at))).value;
-        for (name, value) in [
-            ("tv", of(|at| at.comparison.tv)),
-            ("l1", of(|at| at.comparison.l1)),
-            ("jsd", of(|at| at.comparison.jsd)),
-        ] {
-            metrics.insert(name.to_owned(), json!(value));
-        }
-    }
-    metrics
 }
 
 /// How far the front of samples is from the exact one, of all objects.
@@ -242,28 +186,6 @@ fn fill(row: &mut [usize], at: usize, left: usize, each: &mut dyn FnMut(&[usize]
         row[at] = share;
         fill(row, at + 1, left - share, each);
     }
-}
-
-fn write_conditions(directory: &Path, conditions: &[f32], width: usize, all: &[Measured]) -> Result<()> {
-    let mut text: String = (0..width).map(|k| format!("c{k},")).collect();
-    text.push_str("log_z,log_z_se,log_z_exact,log_z_learned,elbo,ess,tv\n");
-    let or_empty = |value: Option<f64>| value.map_or(String::new(), |value| value.to_string());
-    for (condition, at) in conditions.chunks_exact(width).zip(all) {
-        condition.iter().for_each(|c| text.push_str(&format!("{c},")));
-        let tv = or_empty(at.distances.as_ref().map(|at| at.comparison.tv));
-        // Writing to a string does not fail.
-        let _ = writeln!(
-            text,
-            "{},{},{},{},{},{},{tv}",
-            at.log_z.value,
-            at.log_z.error,
-            or_empty(at.exact),
-            or_empty(at.learned),
-            at.elbo,
-            at.ess,
-        );
-    }
-    atomic_write(&directory.join("conditions.csv"), |out| out.write_all(text.as_bytes()))
 }
 
 #[cfg(test)]

@@ -1,0 +1,170 @@
+//! Chains under conditions: models of labelled rows, and of targets that depend on a condition.
+
+use std::f64::consts::TAU;
+
+use anabranch::recipe::{Plan, read};
+use anabranch::rng::{Noise, Purpose};
+use anabranch::run::{Run, Silent};
+
+use super::{Scratch, number, trained};
+
+/// Three classes of unequal share, each a normal with a mean and a spread of its own.
+const CLASSES: [(f64, [f64; 2], f64); 3] =
+    [(0.5, [-1.5, 0.5], 0.4), (0.3, [1.0, -1.0], 0.7), (0.2, [0.5, 2.0], 0.5)];
+
+fn log_density(x: [f64; 2], (_, mean, std): (f64, [f64; 2], f64)) -> f64 {
+    let square = (x[0] - mean[0]).powi(2) + (x[1] - mean[1]).powi(2);
+    -0.5 * square / (std * std) - 2.0 * std.ln() - TAU.ln()
+}
+
+/// A file of labelled rows; the mean of `-log p(x | y)` over them, and the share of rows that Bayes' rule gives their own class.
+fn labelled(path: &std::path::Path, rows: usize) -> (f64, f64) {
+    let noise = Noise::new(9, Purpose::Data);
+    let (normals, u) = (noise.normal(rows, 2), noise.purpose(Purpose::Choice).uniform(rows, 1));
+    let (mut text, mut nll, mut right) = ("x,y,kind\n".to_owned(), 0.0, 0.0);
+    for row in 0..rows {
+        let mut left = f64::from(u[row]);
+        let class = CLASSES.iter().position(|(share, ..)| {
+            left -= share;
+            left < 0.0
+        });
+        let class = class.unwrap_or(2);
+        let (_, mean, std) = CLASSES[class];
+        let x = [0, 1].map(|k| mean[k] + std * f64::from(normals[2 * row + k]));
+        text.push_str(&format!("{},{},{class}\n", x[0], x[1]));
+        nll -= log_density(x, CLASSES[class]) / rows as f64;
+        let joint = CLASSES.map(|known| known.0.ln() + log_density(x, known));
+        let best = (0..3).max_by(|a, b| joint[*a].total_cmp(&joint[*b])).expect("three classes");
+        right += f64::from(u8::from(best == class)) / rows as f64;
+    }
+    std::fs::write(path, text).unwrap();
+    (nll, right)
+}
+
+/// Every family learns the law of each class: its likelihood given the label is nearly the exact one, Bayes' rule tells classes as
+/// well as the truth does, and samples under a label have that class's mean.
+#[test]
+fn models_of_labelled_rows() {
+    let scratch = Scratch::new("labelled");
+    std::fs::create_dir_all(&scratch.0).unwrap();
+    let file = scratch.0.join("rows.csv");
+    let (exact, right) = labelled(&file, 6000);
+    for (name, model, gap) in [
+        ("coupling", "kind = 'flow'\nlayers = 4\nhidden = [32]", 0.06),
+        (
+            "maf",
+            "kind = 'flow'\ncoupling = 'autoregressive'\nlayers = 2\nhidden = [32]\ntransformer = 'affine'",
+            0.06,
+        ),
+        ("iaf", "kind = 'flow'\ncoupling = 'inverse-autoregressive'\nlayers = 2\nhidden = [32]", 0.06),
+        ("vae", "kind = 'vae'\nlatent = [2]\nhidden = [32]\nobservation = 'gaussian'", 0.1),
+        (
+            "diffusion",
+            "kind = 'diffusion'\nhidden = [64]\nlevels = 60\nschedule = 'log-linear'\nweighting = 'bound'",
+            0.3,
+        ),
+        (
+            "transformer",
+            "kind = 'flow'\nlayers = 4\nnetwork = { kind = 'transformer', layers = 1, heads = 2, width = 16 }",
+            0.06,
+        ),
+    ] {
+        let text = format!(
+            "name = 't'\nseed = 2\n[target]\nkind = 'table'\nfile = '{}'\nlabel = 'kind'\n[[model]]\n{model}\n\
+             [optimizer]\nlearning_rate = 5e-3\n[training]\nsteps = 700\nbatch = 128\n[evaluation]\nsamples = 3000\n",
+            file.display()
+        );
+        let directory = scratch.0.join(name);
+        let metrics = trained(&directory, read("test.toml", &text, &[]).unwrap());
+        let (nll, error) = (number(&metrics, "nll"), number(&metrics, "nll_se"));
+        assert!(nll > exact - 5.0 * error && nll < exact + gap, "{name}: {nll} +- {error}, exactly {exact}");
+        let accuracy = number(&metrics, "class_accuracy");
+        assert!(accuracy > right - 0.06, "{name}: {accuracy}, exactly {right}");
+        let samples = anabranch::data::read(&directory.join("samples.npy"), &[]).unwrap();
+        let given = anabranch::data::read(&directory.join("given.npy"), &[]).unwrap();
+        assert_eq!((samples.rows(), given.rows(), given.columns), (3000, 3000, 3));
+        for (class, (share, mean, _)) in CLASSES.iter().enumerate() {
+            let own = given.values.chunks_exact(3).zip(samples.values.chunks_exact(2));
+            let own: Vec<&[f32]> = own.filter(|(given, _)| given[class] == 1.0).map(|(_, x)| x).collect();
+            assert!(
+                (own.len() as f64 / 3000.0 - share).abs() < 0.03,
+                "{name}: {} of class {class}",
+                own.len()
+            );
+            let found = own.iter().map(|x| f64::from(x[0])).sum::<f64>() / own.len() as f64;
+            assert!((found - mean[0]).abs() < 0.15, "{name}: class {class} about {found}, not {}", mean[0]);
+        }
+    }
+    // Further rows are scored under their own labels.
+    let run = Run::open(&scratch.0.join("coupling")).unwrap();
+    let Plan::Chain(plan) = &run.plan else { panic!("a chain") };
+    let scored = plan.score(&run.trained(&Silent).unwrap(), &file, &Silent).unwrap();
+    assert!((number(&scored, "nll") - exact).abs() < 0.06, "{scored:?}");
+    let bare = scratch.0.join("bare.csv");
+    std::fs::write(&bare, "x,y\n0.5,1\n").unwrap();
+    let error = plan.score(&run.trained(&Silent).unwrap(), &bare, &Silent).unwrap_err().to_string();
+    assert!(error.starts_with("target.label: found \"kind\""), "{error}");
+}
+
+/// A chain that learns `exp(-c (x0^2 / 2 + 2 (x1 - 1)^2))` for all `c` of a range, `log Z(c) = log(pi / c)`.
+#[test]
+fn energies_at_all_temperatures() {
+    let energy = "kind = 'tempered'\nreward = { kind = 'expression', dimension = 2, log_reward = '-x0^2 / 2 - 2 * (x1 - 1)^2' }";
+    let flow = "kind = 'flow'\nlayers = 4\nhidden = [32]";
+    let diffusion = "kind = 'diffusion'\nhidden = [64]\nlevels = 6\nschedule = 'log-linear'\nweighting = 'bound'\ngamma_first = -4.0";
+    for (objective, model, log_z_learned) in [
+        ("reverse-kl", flow, false),
+        ("trajectory-balance", flow, true),
+        ("log-variance", flow, false),
+        ("sub-trajectory-balance", diffusion, true),
+    ] {
+        let scratch = Scratch::new(&format!("tempered-{objective}"));
+        let text = format!(
+            "name = 't'\nseed = 2\n[target]\nkind = 'energy'\n[target.energy]\n{energy}\n[[model]]\n{model}\n\
+             [[conditions]]\nkind = 'log-uniform'\nlow = 0.5\nhigh = 4.0\n[objective]\nkind = '{objective}'\n\
+             [optimizer]\nlearning_rate = 3e-3\n[training]\nsteps = 800\nbatch = 128\n[evaluation]\npaths = 8000\nsamples = 200\n"
+        );
+        let metrics = trained(&scratch.0, read("test.toml", &text, &[]).unwrap());
+        let rows = std::fs::read_to_string(scratch.0.join("conditions.csv")).unwrap();
+        let mut squares = [0.0; 2];
+        for row in rows.lines().skip(1) {
+            let cells: Vec<f64> = row.split(',').map(|cell| cell.parse().unwrap_or(f64::NAN)).collect();
+            let exact = (std::f64::consts::PI / cells[0]).ln();
+            squares[0] += (cells[1] - exact).powi(2) / 16.0;
+            squares[1] += (cells[4] - exact).powi(2) / 16.0;
+        }
+        assert!(squares[0].sqrt() < 0.1, "{objective}: {rows}");
+        assert_eq!(metrics.contains_key("log_z_learned"), log_z_learned, "{objective}: {metrics:?}");
+        assert!(!log_z_learned || squares[1].sqrt() < 0.25, "{objective}: {rows}");
+        assert!(number(&metrics, "ess") > 0.3, "{objective}: {metrics:?}");
+    }
+}
+
+/// What has no conditions, or conditions that nothing reads, says so.
+#[test]
+fn conditions_that_do_not_fit_are_refused() {
+    let refused = |text: &str| match read("test.toml", text, &[]).and_then(Plan::new) {
+        Ok(_) => panic!("{text}"),
+        Err(error) => error.to_string(),
+    };
+    let chain = |target: &str, rest: &str| {
+        format!("name = 't'\n[target]\n{target}\n[[model]]\nkind = 'flow'\nlayers = 1\n{rest}")
+    };
+    let tempered = "kind = 'energy'\nenergy = { kind = 'tempered', reward = { kind = 'funnel' } }";
+    let law = "[[conditions]]\nkind = 'uniform'\nlow = 0.5\nhigh = 1.0\n";
+    let balance = "[objective]\nkind = 'trajectory-balance'\n";
+    let message = refused(&chain(tempered, balance));
+    assert!(message.contains("conditions") && message.contains("found 0 numbers; allowed: 1"), "{message}");
+    let message =
+        refused(&chain("kind = 'energy'\nenergy = { kind = 'funnel' }", &format!("{law}{balance}")));
+    assert!(message.contains("conditions") && message.contains("found 1 numbers; allowed: 0"), "{message}");
+    let message = refused(&chain(tempered, law));
+    assert!(message.contains("an objective that learns from samples"), "{message}");
+    let message = refused(&chain("kind = 'toy'\nname = 'moons'", law));
+    assert!(message.contains("conditions"), "{message}");
+    let message = refused(&chain(
+        "kind = 'table'\nsource = 'digits'\nlevels = 17\nlabel = 'digits'",
+        "[[model]]\nkind = 'dequantise'",
+    ));
+    assert!(message.contains("target.label") && message.contains("\"digit\""), "{message}");
+}
