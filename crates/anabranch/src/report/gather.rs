@@ -7,12 +7,11 @@ use serde_json::{Map, Value};
 use super::pictures::square;
 use super::{Density, Frame, ImageShape, Logged, Reference, Summary, flow};
 use crate::array::weights::to_vec;
-use crate::chain::Given;
 use crate::error::{Error, Failure, Problem, Result};
 use crate::plot::Point;
 use crate::policy::ContinuousActions;
 use crate::recipe::gflownet::{FlowTask, Task};
-use crate::recipe::{ChainPlan, GFlowNetPlan, Plan, TargetData};
+use crate::recipe::{ChainPlan, Condition, GFlowNetPlan, Plan, TargetData};
 use crate::rng::{Address, Noise, Purpose};
 use crate::run::{Run, Silent};
 use crate::target::Target;
@@ -107,6 +106,16 @@ fn chain(run: &Run, plan: &ChainPlan, result: &Value) -> Result<Summary> {
     let recipe = &plan.recipe;
     let dimension = plan.dimension();
     let mut samples = read_samples(&run.directory.join("samples.npy"), dimension)?;
+    let mut classes = Vec::new();
+    if let Condition::Class { classes: known, .. } = &plan.condition {
+        // Samples are in the order of their classes: some of each are shown.
+        let given = read_samples(&run.directory.join("given.npy"), known.count)?;
+        let class = |row: &[f32]| row.iter().position(|there| *there == 1.0).unwrap_or(0);
+        let all: Vec<usize> = given.chunks_exact(known.count).map(class).collect();
+        let step = all.len().div_ceil(ROWS).max(1);
+        classes = all.into_iter().step_by(step).collect();
+        samples = samples.chunks_exact(dimension).step_by(step).flatten().copied().collect();
+    }
     samples.truncate(ROWS * dimension);
     let rows = samples.len() / dimension;
     let reference = match &plan.data {
@@ -141,7 +150,7 @@ fn chain(run: &Run, plan: &ChainPlan, result: &Value) -> Result<Summary> {
     };
     let model = plan.model.with_weights(&run.trained(&Silent)?.vectors);
     let noise = plan.sampling_noise();
-    let given = Given::nothing();
+    let given = plan.condition.of_samples(PATHS, &noise);
     let frames = recipe.sampler.trajectory(&model, PATHS, PLACES, &given, &noise);
     let frames = frames.map_err(Failure::into_error)?;
     let trajectory = frames.into_iter().map(|(place, state)| {
@@ -153,6 +162,7 @@ fn chain(run: &Run, plan: &ChainPlan, result: &Value) -> Result<Summary> {
         dimension,
         image,
         samples,
+        classes,
         reference,
         density,
         trajectory: trajectory.collect(),

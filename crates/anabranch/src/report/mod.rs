@@ -61,6 +61,8 @@ pub struct Summary {
     pub image: Option<ImageShape>,
     /// The model's samples, row-major.
     pub samples: Vec<f32>,
+    /// The class that each sample was drawn for, where there are classes.
+    pub classes: Vec<usize>,
     /// What the samples are to resemble.
     pub reference: Option<Reference>,
     /// The target's density over the plane, where it has two dimensions and is known.

@@ -14,6 +14,8 @@ const DATA: usize = 1;
 
 /// Images in a grid at most, and in a column of a trajectory.
 const GRID: usize = 64;
+/// Classes of which a grid shows samples, at most.
+const CLASSES: usize = 12;
 const STRIP: usize = 8;
 
 /// The width of a cloud or a density, pixels.
@@ -68,18 +70,35 @@ fn scale(shape: &ImageShape, side: usize) -> usize {
     (side / shape.width.max(shape.height).max(1)).clamp(1, 8)
 }
 
+/// The most images on a side of a grid: large ones are shown in smaller numbers.
+fn most_on_a_side(shape: &ImageShape) -> usize {
+    (1000 / (shape.height.max(shape.width) + 1)).clamp(1, 8)
+}
+
 fn grid(shape: &ImageShape, rows: &[f32]) -> ImageGrid {
-    let pixels = shape.height * shape.width;
-    // Large images are shown in smaller numbers.
-    let side = (1000 / (shape.height.max(shape.width) + 1)).clamp(1, 8);
-    let images = rows.chunks_exact(pixels.max(1)).take((side * side).min(GRID));
+    let side = most_on_a_side(shape);
+    let images = rows.chunks_exact((shape.height * shape.width).max(1)).take((side * side).min(GRID));
     let tiles = images.map(|row| grey_levels(row, shape.low, shape.high)).collect();
     ImageGrid { height: shape.height, width: shape.width, columns: side, tiles }
 }
 
-/// The samples as one grid, where they are images.
+/// The samples as one grid, where they are images; a column for each of the first classes, where they have such.
 pub(super) fn sample_grid(run: &Summary) -> Option<ImageGrid> {
-    run.image.as_ref().map(|shape| grid(shape, &run.samples))
+    let shape = run.image.as_ref()?;
+    if run.classes.is_empty() {
+        return Some(grid(shape, &run.samples));
+    }
+    let (pixels, side) = (shape.height * shape.width, most_on_a_side(shape));
+    let columns = run.classes.iter().max().map_or(0, |last| last + 1).min(CLASSES);
+    let of = |class: usize| (0..run.classes.len()).filter(move |row| run.classes[*row] == class);
+    let own: Vec<Vec<usize>> = (0..columns).map(|class| of(class).take(side).collect()).collect();
+    let tile = |row: usize, class: usize| match own[class].get(row) {
+        Some(at) => grey_levels(&run.samples[at * pixels..][..pixels], shape.low, shape.high),
+        None => vec![0; pixels],
+    };
+    let tiles = (0..side).flat_map(|row| (0..columns).map(move |class| (row, class)));
+    let tiles = tiles.map(|(row, class)| tile(row, class)).collect();
+    Some(ImageGrid { height: shape.height, width: shape.width, columns, tiles })
 }
 
 fn cloud(title: &str, rows: &[f32], dimension: usize, colour: usize, axes: &(Axis, Axis)) -> Scatter {
@@ -125,12 +144,14 @@ pub(super) fn target(run: &Summary, axes: &(Axis, Axis), side: usize) -> Vec<Str
 
 /// What the model draws; images are about `side` screen pixels wide.
 pub(super) fn samples(run: &Summary, title: &str, axes: &(Axis, Axis), side: usize) -> Vec<String> {
-    match &run.image {
-        Some(shape) => vec![figure(&grid(shape, &run.samples).html(scale(shape, side), title), title)],
-        None if run.dimension >= 2 => {
+    let caption =
+        if run.classes.is_empty() { title.to_owned() } else { format!("{title}, a column for each class") };
+    match (&run.image, sample_grid(run)) {
+        (Some(shape), Some(grid)) => vec![figure(&grid.html(scale(shape, side), &caption), &caption)],
+        _ if run.dimension >= 2 => {
             vec![figure(&cloud(title, &run.samples, run.dimension, SAMPLES, axes).svg(PANEL, PANEL), "")]
         }
-        None => Vec::new(),
+        _ => Vec::new(),
     }
 }
 

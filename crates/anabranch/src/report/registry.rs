@@ -100,6 +100,13 @@ const KNOWN: &[Known] = &[
         "Bits per dimension of independent histograms, one for each dimension.",
     ),
     (
+        "class_accuracy",
+        "Accuracy by Bayes' rule",
+        "",
+        Higher,
+        "The share of held-out rows whose own class has the largest p(y) p(x | y), the shares of classes being those of the training rows.",
+    ),
+    (
         "elbo",
         "Evidence lower bound",
         "nats",

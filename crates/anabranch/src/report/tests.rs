@@ -37,6 +37,7 @@ fn summary(name: &str) -> Summary {
         dimension: 6,
         image: Some(ImageShape { height: 2, width: 3, low: 0.0, high: 10.0 }),
         samples: rows(0),
+        classes: Vec::new(),
         reference: Some(Reference { name: "Held-out data".to_owned(), rows: rows(1) }),
         density: None,
         trajectory: frames.to_vec(),
