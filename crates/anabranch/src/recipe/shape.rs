@@ -305,3 +305,34 @@ fn kind(schema: &Schema) -> &str {
         _ => "",
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Readers of keys, and those for whom a key is something else, are named by words that targets bear: a slip would leave a key unread.
+    #[test]
+    fn readers_are_those_that_targets_bear() {
+        fn words_below<'s>(schema: &'s Schema, found: &mut Vec<&'s str>) {
+            found.extend(readers(schema).unwrap_or_default());
+            found
+                .extend(schema["x-default"].as_object().into_iter().flatten().map(|(word, _)| word.as_str()));
+            match schema {
+                Schema::Object(entries) => entries.values().for_each(|entry| words_below(entry, found)),
+                Schema::Array(entries) => entries.iter().for_each(|entry| words_below(entry, found)),
+                _ => {}
+            }
+        }
+        let root = root();
+        let walk = Walk { root: &root, task: None };
+        let targets = alternatives(walk.resolve(&root["properties"]["target"])).expect("a choice");
+        let mut tasks: Vec<&str> =
+            targets.iter().flat_map(|target| readers(target).expect("a word")).collect();
+        tasks.sort_unstable();
+        tasks.dedup();
+        assert_eq!(tasks, ["data", "energies", "objects"]);
+        let mut found = Vec::new();
+        words_below(&root, &mut found);
+        assert!(found.len() > targets.len() && found.iter().all(|word| tasks.contains(word)), "{found:?}");
+    }
+}
