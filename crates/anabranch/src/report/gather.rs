@@ -141,7 +141,7 @@ fn chain(run: &Run, plan: &ChainPlan, result: &Value) -> Result<Summary> {
         ImageShape { height, width, low, high }
     });
     let density = match &plan.data {
-        TargetData::Energy(energy) if dimension == 2 => {
+        TargetData::Energy(energy) if dimension == 2 && plan.condition.width() == 0 => {
             let mut shown = samples.clone();
             shown.extend(reference.iter().flat_map(|reference| &reference.rows));
             Some(density(of_energy(energy.as_ref()), &shown)?)

@@ -59,6 +59,8 @@ pub enum Purpose {
     Probe = 11,
     /// Observations of random rewards.
     Reward = 12,
+    /// Conditions of trajectories, which depend on none of their draws.
+    Condition = 13,
 }
 
 #[derive(Debug, Clone)]

@@ -148,7 +148,7 @@ impl ChainLearner<'_> {
     fn draw_conditions(&mut self, step: u64) {
         let Some(conditions) = &self.task.conditions else { return };
         let (batch, each) = (self.task.training.batch, self.needs.per_condition.max(1));
-        let noise = self.noise(Purpose::Source, step, batch);
+        let noise = self.noise(Purpose::Condition, step, batch);
         let drawn = Given::rows(conditions.width(), conditions.draw(batch.div_ceil(each), &noise));
         self.given = drawn.repeat(each).range(0, batch);
     }

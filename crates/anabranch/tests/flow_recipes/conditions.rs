@@ -49,23 +49,27 @@ fn models_of_labelled_rows() {
     std::fs::create_dir_all(&scratch.0).unwrap();
     let file = scratch.0.join("rows.csv");
     let (exact, right) = labelled(&file, 6000);
-    for (name, model, gap) in [
-        ("coupling", "kind = 'flow'\nlayers = 4\nhidden = [32]", 0.06),
+    for (name, model, measure, gap) in [
+        ("coupling", "kind = 'flow'\nlayers = 4\nhidden = [32]", "nll", 0.06),
         (
             "maf",
             "kind = 'flow'\ncoupling = 'autoregressive'\nlayers = 2\nhidden = [32]\ntransformer = 'affine'",
+            "nll",
             0.06,
         ),
-        ("iaf", "kind = 'flow'\ncoupling = 'inverse-autoregressive'\nlayers = 2\nhidden = [32]", 0.06),
-        ("vae", "kind = 'vae'\nlatent = [2]\nhidden = [32]\nobservation = 'gaussian'", 0.1),
+        ("iaf", "kind = 'flow'\ncoupling = 'inverse-autoregressive'\nlayers = 2\nhidden = [32]", "nll", 0.06),
+        ("vae", "kind = 'vae'\nlatent = [2]\nhidden = [32]\nobservation = 'gaussian'", "nll", 0.1),
         (
             "diffusion",
-            "kind = 'diffusion'\nhidden = [64]\nlevels = 60\nschedule = 'log-linear'\nweighting = 'bound'",
-            0.3,
+            "kind = 'diffusion'\nhidden = [64, 64]\nlevels = 100\nschedule = 'learned'\nweighting = 'bound'\n\
+             prediction = 'velocity'",
+            "nll_continuous",
+            0.25,
         ),
         (
             "transformer",
             "kind = 'flow'\nlayers = 4\nnetwork = { kind = 'transformer', layers = 1, heads = 2, width = 16 }",
+            "nll",
             0.06,
         ),
     ] {
@@ -76,7 +80,7 @@ fn models_of_labelled_rows() {
         );
         let directory = scratch.0.join(name);
         let metrics = trained(&directory, read("test.toml", &text, &[]).unwrap());
-        let (nll, error) = (number(&metrics, "nll"), number(&metrics, "nll_se"));
+        let (nll, error) = (number(&metrics, measure), number(&metrics, &format!("{measure}_se")));
         assert!(nll > exact - 5.0 * error && nll < exact + gap, "{name}: {nll} +- {error}, exactly {exact}");
         let accuracy = number(&metrics, "class_accuracy");
         assert!(accuracy > right - 0.06, "{name}: {accuracy}, exactly {right}");
@@ -150,13 +154,16 @@ fn conditions_that_do_not_fit_are_refused() {
     let chain = |target: &str, rest: &str| {
         format!("name = 't'\n[target]\n{target}\n[[model]]\nkind = 'flow'\nlayers = 1\n{rest}")
     };
-    let tempered = "kind = 'energy'\nenergy = { kind = 'tempered', reward = { kind = 'funnel' } }";
+    let tempered =
+        "kind = 'energy'\nenergy = { kind = 'tempered', reward = { kind = 'funnel', dimension = 2 } }";
     let law = "[[conditions]]\nkind = 'uniform'\nlow = 0.5\nhigh = 1.0\n";
     let balance = "[objective]\nkind = 'trajectory-balance'\n";
     let message = refused(&chain(tempered, balance));
     assert!(message.contains("conditions") && message.contains("found 0 numbers; allowed: 1"), "{message}");
-    let message =
-        refused(&chain("kind = 'energy'\nenergy = { kind = 'funnel' }", &format!("{law}{balance}")));
+    let message = refused(&chain(
+        "kind = 'energy'\nenergy = { kind = 'funnel', dimension = 2 }",
+        &format!("{law}{balance}"),
+    ));
     assert!(message.contains("conditions") && message.contains("found 1 numbers; allowed: 0"), "{message}");
     let message = refused(&chain(tempered, law));
     assert!(message.contains("an objective that learns from samples"), "{message}");

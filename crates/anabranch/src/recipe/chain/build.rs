@@ -69,6 +69,12 @@ impl ChainPlan {
             }
         };
         size::check(&recipe, [dimension, condition.width()])?;
+        if let (Condition::Law(_), false) = (&condition, recipe.objective.needs_target()) {
+            let found = "an objective that learns from samples, of a target that depends on a condition";
+            return Err(Problem::new("objective.kind", found)
+                .allowed("one that learns from log R, such as \"trajectory-balance\" or \"reverse-kl\"")
+                .into());
+        }
         if let (TargetData::Energy(energy), false) = (&data, recipe.objective.needs_target())
             && energy.draw(1, &Noise::new(0, Purpose::Target)).is_none()
         {
@@ -76,12 +82,6 @@ impl ChainPlan {
                 .allowed(
                     "\"reverse-kl\", \"trajectory-balance\" or \"log-variance\": this energy has no sampler",
                 )
-                .into());
-        }
-        if let (Condition::Law(_), false) = (&condition, recipe.objective.needs_target()) {
-            let found = "an objective that learns from samples, of a target that depends on a condition";
-            return Err(Problem::new("objective.kind", found)
-                .allowed("one that learns from log R, such as \"trajectory-balance\" or \"reverse-kl\"")
                 .into());
         }
         if let (TargetData::Energy(energy), true) = (&data, recipe.objective.needs().through_states)

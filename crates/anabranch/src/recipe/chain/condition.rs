@@ -81,7 +81,7 @@ impl Condition {
             Self::Class { classes, .. } => {
                 Given::rows(classes.count, classes.one_hot(&classes.stratified(rows)))
             }
-            Self::Law(law) => Given::rows(law.width(), law.draw(rows, &noise.purpose(Purpose::Choice))),
+            Self::Law(law) => Given::rows(law.width(), law.draw(rows, &noise.purpose(Purpose::Condition))),
         }
     }
 

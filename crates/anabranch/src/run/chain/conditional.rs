@@ -36,7 +36,7 @@ pub(super) fn at_conditions(
     observer: &dyn Observer,
 ) -> Result<Map<String, Value>> {
     let (noise, model, width) = (plan.evaluation_noise(), model.frozen(), law.width());
-    let all = law.draw(CONDITIONS, &noise.purpose(Purpose::Choice));
+    let all = law.draw(CONDITIONS, &noise.purpose(Purpose::Condition));
     let learned = learned_log_z(plan, trained, &all);
     let each = plan.recipe.evaluation.paths.div_ceil(CONDITIONS);
     let seen = watched(observer, "forward paths", each * CONDITIONS);
