@@ -15,7 +15,7 @@ pub struct Labelled {
     pub table: Table,
     /// The class of each row, below `count`.
     pub classes: Vec<usize>,
-    /// How many classes there are, each with a row at least.
+    /// One more than the largest class.
     pub count: usize,
 }
 
@@ -33,8 +33,7 @@ pub fn embedded_labelled(name: &str) -> Result<Labelled> {
 /// Reads a file of numbers as [`read`] does, one of its columns being the classes, without the columns to `drop`.
 ///
 /// # Errors
-/// As [`read`]; the key `label` is named if the column is not there. If classes are not the integers from 0 up to a largest, each of
-/// them with a row.
+/// As [`read`]; the key `label` is named if there is not one such column. If classes are no integers from 0 on.
 pub fn read_labelled(path: &Path, label: &Column, drop: &[Column]) -> Result<Labelled> {
     labelled(&path.display().to_string(), label, drop, |drop| read(path, drop))
 }
@@ -52,8 +51,16 @@ fn labelled(
         other => other,
     })?;
     // What messages call the columns tells which of them is left out.
-    let column =
-        whole.labels.iter().position(|name| !table.labels.contains(name)).unwrap_or(whole.columns - 1);
+    let own: Vec<usize> =
+        (0..whole.columns).filter(|column| !table.labels.contains(&whole.labels[*column])).collect();
+    let [column] = own[..] else {
+        return Err(Problem::new(
+            "label",
+            format!("{} such columns beside those that are dropped", own.len()),
+        )
+        .allowed("one column")
+        .into());
+    };
     let mut classes = Vec::with_capacity(whole.rows());
     for (row, values) in whole.values.chunks_exact(whole.columns).enumerate() {
         let value = values[column];
@@ -66,13 +73,23 @@ fn labelled(
         classes.push(value as usize);
     }
     let count = classes.iter().max().map_or(0, |most| most + 1);
-    let mut met = vec![false; count];
-    classes.iter().for_each(|class| met[*class] = true);
-    if let Some(absent) = met.iter().position(|met| !met) {
-        let found = format!("no row of class {absent}, of {count}");
-        return Err(Problem::new(place, found).allowed("classes 0, 1, 2, ... without a gap").into());
-    }
     Ok(Labelled { table, classes, count })
+}
+
+impl Labelled {
+    /// The same, if every class has a row: what can be learned from.
+    ///
+    /// # Errors
+    /// If a class below the largest has none.
+    pub fn of_all_classes(self, place: &str) -> Result<Self> {
+        let mut met = vec![false; self.count];
+        self.classes.iter().for_each(|class| met[*class] = true);
+        if let Some(absent) = met.iter().position(|met| !met) {
+            let found = format!("no row of class {absent}, of {}", self.count);
+            return Err(Problem::new(place, found).allowed("classes 0, 1, 2, ... without a gap").into());
+        }
+        Ok(self)
+    }
 }
 
 #[cfg(test)]
@@ -103,7 +120,11 @@ mod tests {
         let missing = message("x,kinds\n1,0\n", kind());
         assert!(missing.starts_with("label: found \"kind\"; allowed: x, kinds"), "{missing}");
         assert!(message("x,kind\n1,0\n2,0.5\n", kind()).contains("row 2, column \"kind\": found 0.5"));
-        assert!(message("x,kind\n1,0\n2,2\n", kind()).contains("found no row of class 1, of 3"));
+        let gap = found("x,kind\n1,0\n2,2\n", kind()).unwrap().of_all_classes("f.csv").unwrap_err();
+        assert!(gap.to_string().contains("f.csv: found no row of class 1, of 3"), "{gap}");
+        std::fs::write(&path, "x,kind\n1,0\n2,1\n").unwrap();
+        let dropped = read_labelled(&path, &kind(), &[kind()]).unwrap_err().to_string();
+        assert!(dropped.starts_with("label: found 0 such columns"), "{dropped}");
         std::fs::remove_file(&path).unwrap();
     }
 }

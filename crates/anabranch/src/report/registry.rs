@@ -104,7 +104,7 @@ const KNOWN: &[Known] = &[
         "Accuracy by Bayes' rule",
         "",
         Higher,
-        "The share of held-out rows whose own class has the largest p(y) p(x | y), the shares of classes being those of the training rows.",
+        "The share of held-out rows (at most 1000) whose own class has the largest p(y) p(x | y), the shares of classes being those of the training rows.",
     ),
     (
         "elbo",

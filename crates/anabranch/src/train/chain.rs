@@ -188,6 +188,7 @@ impl ChainLearner<'_> {
     fn draw(&mut self, step: u64, epoch: u64, log_z: f64) -> Result<Path, Failure> {
         let batch = self.task.training.batch;
         let noise = self.noise(Purpose::Backward, step, batch);
+        self.paths.log_z.clear();
         if epoch == 0 {
             self.draw_conditions(step);
         }
@@ -231,7 +232,12 @@ impl ChainLearner<'_> {
         path.numbers(self.log_reward.clone(), &mut self.paths);
         let paths = &mut self.paths;
         let rows = path.forward.len() + 1;
-        paths.log_z.clear();
+        paths.group.clear();
+        if self.given.width() > 0 {
+            // As many in a row have one condition as the objective takes means of.
+            let each = self.needs.per_condition.max(1);
+            paths.group.extend((0..self.log_reward.len()).map(|b| (b / each) as u32));
+        }
         match &self.task.log_z {
             Some(flow) => {
                 let (rows, width) = (self.log_reward.len(), self.given.width());

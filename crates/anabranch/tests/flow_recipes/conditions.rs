@@ -155,13 +155,13 @@ fn conditions_that_do_not_fit_are_refused() {
         format!("name = 't'\n[target]\n{target}\n[[model]]\nkind = 'flow'\nlayers = 1\n{rest}")
     };
     let tempered =
-        "kind = 'energy'\nenergy = { kind = 'tempered', reward = { kind = 'funnel', dimension = 2 } }";
+        "kind = 'energy'\nenergy = { kind = 'tempered', reward = { kind = 'funnel', dimension = 2, std = 1.5 } }";
     let law = "[[conditions]]\nkind = 'uniform'\nlow = 0.5\nhigh = 1.0\n";
     let balance = "[objective]\nkind = 'trajectory-balance'\n";
     let message = refused(&chain(tempered, balance));
     assert!(message.contains("conditions") && message.contains("found 0 numbers; allowed: 1"), "{message}");
     let message = refused(&chain(
-        "kind = 'energy'\nenergy = { kind = 'funnel', dimension = 2 }",
+        "kind = 'energy'\nenergy = { kind = 'funnel', dimension = 2, std = 1.5 }",
         &format!("{law}{balance}"),
     ));
     assert!(message.contains("conditions") && message.contains("found 1 numbers; allowed: 0"), "{message}");

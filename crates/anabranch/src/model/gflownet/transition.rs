@@ -112,6 +112,12 @@ impl<'a, P: Policy> PolicyKernels<'a, P> {
         let mut work = P::Work::default();
         let moved: Vec<usize> =
             (0..before.rows()).filter(|row| before.waits(after, *row).is_none()).collect();
+        if let Some(row) = (0..before.rows()).find(|row| !after.tells(before, *row)) {
+            let found = "a state whose move is not known";
+            return Err(Problem::new(format!("row {row} of the objects"), found)
+                .allowed("states as a walk leaves them: those of a forward walk, or one step's own ends")
+                .into());
+        }
         let (mut forward, mut backward) = (vec![0.0; before.rows()], vec![0.0; before.rows()]);
         let here = self.answers(before, &moved, given, &mut work);
         let there = self.answers(after, &moved, given, &mut work);
@@ -134,6 +140,11 @@ impl<'a, P: Policy> PolicyKernels<'a, P> {
 }
 
 impl<C: Copy + PartialEq> Objects<C> {
+    /// Whether it is known how row `row` came to be from what it was before.
+    fn tells(&self, before: &Self, row: usize) -> bool {
+        self.stopped[row] || self.came[row].is_some() || self.row(row) == before.row(row)
+    }
+
     /// Where row `row` waits between two batches: at its end, or at its source.
     fn waits(&self, after: &Self, row: usize) -> Option<()> {
         let at_end = self.stopped[row] && after.stopped[row];

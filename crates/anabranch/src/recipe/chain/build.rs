@@ -62,7 +62,7 @@ impl ChainPlan {
             (None, None) => unreachable!("objects are of flow networks"),
         };
         let condition = match &data {
-            TargetData::Rows(data) => Condition::of_rows(data),
+            TargetData::Rows(data) => Condition::of_rows(data, recipe.evaluation.samples)?,
             TargetData::Energy(energy) => {
                 let law = Conditions::new(recipe.conditions.clone(), energy.condition_width())?;
                 if law.width() > 0 { Condition::Law(law) } else { Condition::Nothing }
@@ -196,6 +196,11 @@ impl ChainPlan {
     /// # Errors
     /// As [`TargetRecipe::read`](crate::recipe::TargetRecipe::read), or if a number has no logit where the model's last map is one.
     pub fn read(&self, path: &Path) -> Result<(Table, Given)> {
+        if let Condition::Law(_) = &self.condition {
+            return Err(Problem::new("--data", "rows for a model of a target under conditions")
+                .allowed("it for a model of data, or of an energy without conditions")
+                .into());
+        }
         let (table, classes) = self.recipe.target.read(path, self.dimension())?;
         let given = match (&self.condition, classes) {
             (Condition::Class { classes: known, .. }, Some(classes)) => {

@@ -26,20 +26,33 @@ pub enum Condition {
     Law(Conditions),
 }
 
+/// Numbers of all conditions of a part of the data.
+const MOST_NUMBERS: usize = 1 << 28;
+
 /// Of paths under no condition, and under conditions that are drawn.
 static NOTHING: Given = Given::nothing();
 
 impl Condition {
-    /// The classes of data, if it has some.
-    pub(super) fn of_rows(data: &Dataset) -> Self {
-        let Some(classes) = &data.classes else { return Self::Nothing };
+    /// The classes of data, if it has some, of which `samples` are drawn at the end.
+    ///
+    /// # Errors
+    /// If conditions of so many classes would not fit into a machine's memory.
+    pub(super) fn of_rows(data: &Dataset, samples: usize) -> Result<Self> {
+        let Some(classes) = &data.classes else { return Ok(Self::Nothing) };
+        let most = samples.max(classes.train.len());
+        if most.saturating_mul(classes.count) > MOST_NUMBERS {
+            let found = format!("{} classes with {most} rows", classes.count);
+            return Err(Problem::new("target.label", found)
+                .allowed(format!("at most {MOST_NUMBERS} as their product"))
+                .into());
+        }
         let given = |part: &[usize]| Given::rows(classes.count, classes.one_hot(part));
-        Self::Class {
+        Ok(Self::Class {
             train: given(&classes.train),
             validation: given(&classes.validation),
             test: given(&classes.test),
             classes: classes.clone(),
-        }
+        })
     }
 
     /// How many numbers a condition has.

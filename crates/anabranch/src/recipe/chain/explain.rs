@@ -32,6 +32,9 @@ pub(in crate::recipe) fn facts(plan: &ChainPlan) -> (Vec<(&'static str, String)>
     }
     facts.extend(plan.condition.describe().map(|condition| ("condition", condition)));
     let estimators = match &plan.data {
+        TargetData::Energy(_) if plan.condition.width() > 0 => {
+            "ELBO, importance-weighted log Z and ESS at some conditions, and their means"
+        }
         TargetData::Energy(_) => "ELBO, EUBO, importance-weighted log Z, ESS, each with its standard error",
         TargetData::Rows(_) => {
             "bound on (or exact) log-likelihood in nats and bits/dim, with its standard error"

@@ -62,16 +62,16 @@ pub(super) fn check(recipe: &Recipe, [dimension, condition]: [usize; 2]) -> Resu
         kernels += size.steps;
         Ok(size.inner)
     })?;
-    if recipe.objective.needs().flow {
+    let needs = recipe.objective.needs();
+    let of_conditions = (needs.log_z || needs.flow) && condition > 0;
+    let flows = [(needs.flow, dimension + condition, kernels), (of_conditions, condition, 1.0)];
+    for (_, inputs, times) in flows.into_iter().filter(|(needed, ..)| *needed) {
         // All states of a batch are asked about at once.
         let hidden = recipe.state_flow.clone().unwrap_or_default().hidden;
         let inner = hidden.iter().map(|width| *width as f64);
-        let layers: Vec<f64> =
-            [(dimension + EMBEDDING + condition) as f64].into_iter().chain(inner).chain([1.0]).collect();
-        // Where there are conditions, another of them says log Z.
-        let networks = if condition > 0 { 2.0 } else { 1.0 };
-        weights += networks * layers.windows(2).map(|pair| (pair[0] + 1.0) * pair[1]).sum::<f64>();
-        numbers += kernels * layers.iter().sum::<f64>();
+        let layers: Vec<f64> = [(inputs + EMBEDDING) as f64].into_iter().chain(inner).chain([1.0]).collect();
+        weights += layers.windows(2).map(|pair| (pair[0] + 1.0) * pair[1]).sum::<f64>();
+        numbers += times * layers.iter().sum::<f64>();
         if weights > MOST_WEIGHTS {
             return Err(Problem::new("state_flow.hidden", format!("{weights} weights with the model's"))
                 .allowed(format!("at most {MOST_WEIGHTS} together"))

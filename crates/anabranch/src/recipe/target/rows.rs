@@ -176,6 +176,7 @@ impl Rows for TableRecipe {
             }
             (None, Some(file), Some(label)) => {
                 let data = data::read_labelled(Path::new(file), label, &self.drop).map_err(of_target)?;
+                let data = data.of_all_classes(file)?;
                 (file, data.table.clone(), Some(data))
             }
             (None, None, _) => unreachable!("a checked table has a source or a file"),
@@ -274,7 +275,7 @@ pub(super) fn read(
 ) -> Result<(Table, Option<Vec<usize>>)> {
     let drop = target.map_or(&[][..], |target| target.dropped());
     let label = target.and_then(|target| target.label());
-    let read = |drop: &[Column]| match &label {
+    let read = |drop: &[Column], label: Option<&Column>| match label {
         None => Ok((data::read(path, drop)?, None)),
         Some(label) => {
             let found = data::read_labelled(path, label, drop).map_err(of_target)?;
@@ -282,9 +283,10 @@ pub(super) fn read(
         }
     };
     let fits = |read: &Result<(Table, _)>| read.as_ref().is_ok_and(|(table, _)| table.columns == dimension);
-    let mut found = read(drop);
+    let mut found = read(drop, label.as_ref());
     if !fits(&found) && !drop.is_empty() {
-        found = Some(read(&[])).filter(fits).unwrap_or(found);
+        let label = label.as_ref().map(|label| without(drop, label));
+        found = Some(read(&[], label.as_ref())).filter(fits).unwrap_or(found);
     }
     let (table, classes) = found?;
     if table.columns != dimension {
@@ -294,6 +296,17 @@ pub(super) fn read(
     }
     check_levels(&path.display().to_string(), &table, target.map_or(0, |target| target.levels()))?;
     Ok((table, classes))
+}
+
+/// A column where those to drop are not there: an index counts those that are left.
+fn without(drop: &[Column], column: &Column) -> Column {
+    match column {
+        Column::Name(_) => column.clone(),
+        Column::Index(index) => {
+            let before = (0..*index).filter(|before| drop.contains(&Column::Index(*before)));
+            Column::Index(index - before.count())
+        }
+    }
 }
 
 /// An error in the column of classes, which is a key of the target.

@@ -24,8 +24,9 @@ use crate::run::{Observer, insert, watched};
 use crate::target::{Conditions, Target};
 use crate::train::Trained;
 
-/// The most rows whose class is told by Bayes' rule.
+/// The most rows whose class is told by Bayes' rule, and the most of them times classes.
 const MOST_ROWS: usize = 1000;
+const MOST_SCORED: usize = 20_000;
 
 /// Measures an energy at conditions of `law`; writes `conditions.csv`.
 pub(super) fn at_conditions(
@@ -77,7 +78,7 @@ pub(super) fn class_accuracy(
 ) -> Result<()> {
     let Condition::Class { classes, .. } = &plan.condition else { return Ok(()) };
     let own = if classes.test.is_empty() { &classes.train } else { &classes.test };
-    let count = own.len().min(MOST_ROWS);
+    let count = own.len().min(MOST_ROWS).min(MOST_SCORED / classes.count);
     let rows = &rows[..count * plan.dimension()];
     let (bound, noise) = (plan.bound(model), plan.evaluation_noise());
     let seen = watched(observer, "classes", count * classes.count);

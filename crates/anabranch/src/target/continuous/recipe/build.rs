@@ -212,10 +212,25 @@ impl PointTargetRecipe {
     pub fn check(&self, place: &str) -> Result<()> {
         match self {
             Self::Classifier(classifier) => classifier.check(),
-            Self::Tempered { reward, .. } if matches!(**reward, Self::Classifier(_)) => {
+            Self::Tempered { reward, .. } if reward.is_trained() => {
                 reward.check(place).map_err(|problem| inside("reward", problem))
             }
+            Self::Preference { rewards, .. } if rewards.iter().any(Self::is_trained) => {
+                rewards.iter().enumerate().try_for_each(|(k, reward)| {
+                    reward.check(place).map_err(|problem| inside(&format!("rewards.{k}"), problem))
+                })
+            }
             other => other.energy(place).map(|_| ()),
+        }
+    }
+
+    /// Whether it is a classifier, or made of one.
+    fn is_trained(&self) -> bool {
+        match self {
+            Self::Classifier(_) => true,
+            Self::Tempered { reward, .. } => reward.is_trained(),
+            Self::Preference { rewards, .. } => rewards.iter().any(Self::is_trained),
+            _ => false,
         }
     }
 

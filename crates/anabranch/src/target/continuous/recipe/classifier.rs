@@ -79,7 +79,9 @@ impl ClassifierRecipe {
         self.check()?;
         let data = match (&self.source, &self.file, &self.label) {
             (Some(source), ..) => embedded_labelled(source),
-            (None, Some(file), Some(label)) => read_labelled(Path::new(file), label, &[]),
+            (None, Some(file), Some(label)) => {
+                read_labelled(Path::new(file), label, &[]).and_then(|data| data.of_all_classes(file))
+            }
             _ => unreachable!("a checked classifier has data"),
         };
         data.map_err(|error| match error {
