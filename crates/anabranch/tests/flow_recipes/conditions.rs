@@ -154,8 +154,7 @@ fn conditions_that_do_not_fit_are_refused() {
     let chain = |target: &str, rest: &str| {
         format!("name = 't'\n[target]\n{target}\n[[model]]\nkind = 'flow'\nlayers = 1\n{rest}")
     };
-    let tempered =
-        "kind = 'energy'\nenergy = { kind = 'tempered', reward = { kind = 'funnel', dimension = 2, std = 1.5 } }";
+    let tempered = "kind = 'energy'\nenergy = { kind = 'tempered', reward = { kind = 'funnel', dimension = 2, std = 1.5 } }";
     let law = "[[conditions]]\nkind = 'uniform'\nlow = 0.5\nhigh = 1.0\n";
     let balance = "[objective]\nkind = 'trajectory-balance'\n";
     let message = refused(&chain(tempered, balance));
