@@ -24,6 +24,12 @@ const LIBRARY: &[Entry] = &[
         name: "digits-latent-diffusion",
         text: include_str!("../../../../recipes/digits-latent-diffusion.toml"),
     },
+    Entry { name: "digits-by-class", text: include_str!("../../../../recipes/digits-by-class.toml") },
+    Entry {
+        name: "digits-by-class-flow",
+        text: include_str!("../../../../recipes/digits-by-class-flow.toml"),
+    },
+    Entry { name: "digits-by-class-vae", text: include_str!("../../../../recipes/digits-by-class-vae.toml") },
     Entry { name: "moons-flow", text: include_str!("../../../../recipes/moons-flow.toml") },
     Entry {
         name: "checkerboard-diffusion",
