@@ -86,14 +86,14 @@ pub fn sample(
         Plan::Chain(plan) => {
             let (model, noise) =
                 (plan.model.with_weights(&trained.vectors), Noise::new(seed, Purpose::Source));
-            let given = Given::nothing();
+            let given = plan.condition.drawn(count, &noise);
             let samples = sampler.sample_observed(&model, count, &given, &noise, &seen);
             let samples = samples.map_err(Failure::into_error)?.ok_or(Error::Interrupted)?;
             write_samples(&out, format, &samples, columns, image, plan.recipe.target.levels())
         }
         Plan::GFlowNet(plan) => {
             let noise = Noise::new(seed, Purpose::Choice);
-            let objects = plan.sample(&trained, count, &noise, &seen)?;
+            let objects = plan.sample(&trained, count, &Given::nothing(), &noise, &seen)?;
             match format {
                 Format::Txt => write_lines(&out, plan.task.texts(&objects).into_iter()),
                 _ => write_samples(&out, format, &objects, columns, None, 0),

@@ -362,7 +362,7 @@ fn flow_networks_that_pass_the_checks_train_and_sample() {
             let score = trainer.evaluate().map_err(|error| TestCaseError::fail(error.to_string()))?;
             prop_assert!(score.is_finite());
             let trained = Trained { names: trainer.names(), vectors: trainer.trained().to_vec() };
-            let samples = flow.sample(&trained, 3, &Noise::new(1, Purpose::Choice), &|_| true);
+            let samples = flow.sample(&trained, 3, NOTHING, &Noise::new(1, Purpose::Choice), &|_| true);
             prop_assert_eq!(samples.map(|samples| samples.len()).ok(), Some(3 * flow.task.columns()));
             Ok(())
         })

@@ -17,9 +17,10 @@ use serde_json::{Map, Value, json};
 
 use super::measures::{PATHS, insert_bound, insert_evidence, insert_modes};
 use super::{Observer, insert, watched};
+use crate::chain::Given;
 use crate::data::{Format, write_samples};
 use crate::environment::Cell;
-use crate::error::{Failure, Result};
+use crate::error::{Failure, Problem, Result, quoted};
 use crate::estimate::trajectories::{Found, backward_rollout, forward_rollout};
 use crate::estimate::{evidence, forward_ess, upper_bound};
 use crate::math::log_sum_exp;
@@ -29,6 +30,7 @@ use crate::policy::{Actions, Number, Policy};
 use crate::recipe::GFlowNetPlan;
 use crate::recipe::gflownet::{FlowTask, Task};
 use crate::rng::{Noise, Purpose};
+use crate::target::Conditions;
 use crate::train::Trained;
 use exact::Exact;
 
@@ -59,7 +61,8 @@ pub(super) fn evaluate(
     let start = Instant::now();
     let count = plan.recipe.evaluation.samples;
     let noise = plan.sampling_noise();
-    let found = plan.sample(trained, count, &noise, &watched(observer, "samples", count))?;
+    let found =
+        plan.sample(trained, count, &Given::nothing(), &noise, &watched(observer, "samples", count))?;
     let seconds = start.elapsed().as_secs_f64();
     metrics.insert("seconds_per_sample".to_owned(), json!(seconds / count as f64));
     write_samples(&directory.join("samples.npy"), Format::Npy, &found, plan.task.columns(), None, 0)?;
@@ -182,8 +185,26 @@ fn numbers<C: Number>(objects: &[C]) -> Vec<f32> {
 }
 
 impl GFlowNetPlan {
-    /// Objects drawn by trained weights, `[count, columns]`; object `i` from row `i` of `noise`. `seen` is told how many
-    /// are done and answers whether to go on.
+    /// The condition that a user names for all objects: its numbers with commas between them.
+    ///
+    /// # Errors
+    /// If there are no conditions, or it is none.
+    pub fn given(&self, place: &str, text: &str) -> Result<Given> {
+        if self.recipe.conditions.is_empty() {
+            return Err(Problem::new(place, quoted(text))
+                .allowed("none: the model has no conditions")
+                .into());
+        }
+        let width = match &self.task {
+            Task::Discrete(task) => task.reward.condition_width(),
+            Task::Continuous(task) => task.reward.condition_width(),
+        };
+        let law = Conditions::new(self.recipe.conditions.clone(), width)?;
+        Ok(Given::rows(width, law.parse(place, text)?))
+    }
+
+    /// Objects drawn by trained weights, `[count, columns]`, under the condition that is given, or each under one of the law's where
+    /// none is; object `i` from row `i` of `noise`. `seen` is told how many are done and answers whether to go on.
     ///
     /// # Errors
     /// If the reward fails, or with [`Error::Interrupted`] where `seen` said so.
@@ -191,18 +212,21 @@ impl GFlowNetPlan {
         &self,
         trained: &Trained,
         count: usize,
+        given: &Given,
         noise: &Noise,
         seen: &dyn Fn(usize) -> bool,
     ) -> Result<Vec<f32>> {
         match &self.task {
             Task::Discrete(task) => {
-                let objects = walked(task, trained, count, noise, seen)?.objects;
+                let objects = walked_given(task, trained, count, given, noise, seen)?.objects;
                 let Some((environment, _)) = &task.inner else { return Ok(numbers(&objects)) };
                 // Behind the root.
                 let states = objects.chunks_exact(2 * environment.cells());
                 Ok(states.flat_map(|state| numbers(&state[environment.cells()..])).collect())
             }
-            Task::Continuous(task) => Ok(numbers(&walked(task, trained, count, noise, seen)?.objects)),
+            Task::Continuous(task) => {
+                Ok(numbers(&walked_given(task, trained, count, given, noise, seen)?.objects))
+            }
         }
     }
 }
@@ -289,6 +313,21 @@ fn walked<P: Policy>(
         None => Vec::new(),
     };
     walked_under(task, trained, &conditions, count, noise, seen)
+}
+
+/// [`walked`], under the condition that is given, if one is.
+fn walked_given<P: Policy>(
+    task: &FlowTask<P>,
+    trained: &Trained,
+    count: usize,
+    given: &Given,
+    noise: &Noise,
+    seen: &dyn Fn(usize) -> bool,
+) -> Result<Found<P::Cell>> {
+    match given.width() {
+        0 => walked(task, trained, count, noise, seen),
+        _ => walked_under(task, trained, &given.values().repeat(count), count, noise, seen),
+    }
 }
 
 /// Walks from the source on-policy under conditions, `[count, width]`.

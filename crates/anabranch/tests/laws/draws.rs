@@ -13,6 +13,7 @@ use anabranch::rng::{Noise, Purpose};
 use anabranch::train::Trained;
 
 use crate::environments::environments;
+use crate::instances::NOTHING;
 
 const DRAWS: usize = 1000;
 
@@ -206,7 +207,7 @@ fn forged_weights_stop_a_walk() {
             let mut vectors = trainer.trained().to_vec();
             vectors[0].fill(bad);
             let forged = Trained { names: trainer.names(), vectors };
-            let found = plan.sample(&forged, 10, &Noise::new(1, Purpose::Choice), &|_| true);
+            let found = plan.sample(&forged, 10, NOTHING, &Noise::new(1, Purpose::Choice), &|_| true);
             let message = found.expect_err(target).to_string();
             assert!(message.starts_with("the forward policy is not finite (at "), "{target}: {message}");
         }

@@ -98,6 +98,25 @@ impl Condition {
         }
     }
 
+    /// A condition for each of `rows` paths, of which every one is a function of its own address: a class by its share of the rows to
+    /// learn from, a draw of the law.
+    pub fn drawn(&self, rows: usize, noise: &Noise) -> Given {
+        let Self::Class { classes, .. } = self else { return self.of_samples(rows, noise) };
+        let shares = classes.shares();
+        let class = |u: f32| {
+            let mut left = f64::from(u);
+            let found = shares.iter().position(|share| {
+                left -= share;
+                left < 0.0
+            });
+            // The shares may add up to less than 1 by rounding.
+            found.unwrap_or(classes.count - 1)
+        };
+        let drawn: Vec<usize> =
+            noise.purpose(Purpose::Condition).uniform(rows, 1).into_iter().map(class).collect();
+        Given::rows(classes.count, classes.one_hot(&drawn))
+    }
+
     /// The condition that a user names for all paths: a class, or the numbers of a condition with commas between them.
     ///
     /// # Errors

@@ -232,7 +232,7 @@ mod tests {
         let Plan::GFlowNet(plan) = plan else { panic!("a flow network") };
         let Task::Discrete(task) = &plan.task else { panic!("of integers") };
         let noise = plan.sampling_noise();
-        let samples = plan.sample(&trained, 200, &noise, &|_| true).unwrap();
+        let samples = plan.sample(&trained, 200, &crate::chain::Given::nothing(), &noise, &|_| true).unwrap();
         let flow = gather(plan, task, &trained, &samples).unwrap();
         for (walk, sample) in flow.walks.iter().zip(samples.chunks(task.model.policy.cells())) {
             let object: Vec<f32> = walk.states.last().unwrap().iter().map(|cell| f32::from(*cell)).collect();
