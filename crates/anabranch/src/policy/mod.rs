@@ -134,7 +134,7 @@ pub trait Policy: Send + Sync + Debug {
     /// Whether backward draws need a network.
     fn learns_backward(&self) -> bool;
 
-    /// How many removals there are, where `P_B` is what edge flows imply, `F(p -> s) / sum_p F(p -> s)`. What [`Policy::said`]
+    /// How many removals there are, where `P_B` is what edge flows imply, `F(p -> s) / sum_p F(p -> s)`. What [`Policy::log_probabilities`]
     /// then says of `P_B` is no number; [`Policy::draw_backward`] reads `log P_B` of every removal in the place of a row.
     fn implied(&self) -> Option<usize> {
         None

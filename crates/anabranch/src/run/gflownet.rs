@@ -207,7 +207,7 @@ impl GFlowNetPlan {
     /// none is; object `i` from row `i` of `noise`. `seen` is told how many are done and answers whether to go on.
     ///
     /// # Errors
-    /// If the reward fails, or with [`Error::Interrupted`] where `seen` said so.
+    /// If the reward fails, or with [`Error::Interrupted`](crate::error::Error::Interrupted) where `seen` said so.
     pub fn sample(
         &self,
         trained: &Trained,

@@ -135,7 +135,7 @@ fn check_objective(recipe: &Recipe) -> Result<()> {
     }
     if let Some(flow) = &recipe.state_flow {
         widths("state_flow.hidden", &flow.hidden, false)?;
-        if !needs.flow && !(needs.log_z && !recipe.conditions.is_empty()) {
+        if !needs.flow && (!needs.log_z || recipe.conditions.is_empty()) {
             return Err(Problem::new("state_flow", "state flows that the objective does not read")
                 .allowed("none; or one that does, such as \"sub-trajectory-balance\"")
                 .into());
