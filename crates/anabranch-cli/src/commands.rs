@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use crate::output::{say, tell};
 use crate::progress::{Progress, Stop};
-use crate::sample::sample;
+use crate::sample::{How, sample};
 use crate::table::table;
 use crate::{Command, Output, RecipeArgs};
 
@@ -31,8 +31,9 @@ pub fn execute(command: Command) -> Result<()> {
             let run = Run::reopen(&directory)?;
             report(&complete(&run, &output, &stop, &resume(&directory))?.0, &output)
         }
-        Command::Sample { directory, count, seed, sampler, steps, format, out } => {
-            sample(&directory, count, seed, (sampler.as_deref(), steps), format.as_deref(), out)
+        Command::Sample { directory, count, seed, sampler, steps, refine, format, out } => {
+            let how = How { sampler: sampler.as_deref(), steps, refine: refine.as_deref() };
+            sample(&directory, count, seed, how, format.as_deref(), out)
         }
         Command::Evaluate { directory, data, from, to, that, between, json } => {
             let what = match (&data, &from) {

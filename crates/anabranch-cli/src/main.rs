@@ -81,6 +81,10 @@ enum Command {
         /// How many noise levels ddim visits, or steps ode makes [default: the recipe's, else 50].
         #[arg(long, value_parser = integer, allow_negative_numbers = true)]
         steps: Option<u64>,
+        /// importance (resampled by path weights) or back-and-forth=K (K Metropolis-Hastings moves): towards the target that the
+        /// model was trained for.
+        #[arg(long)]
+        refine: Option<String>,
         /// npy, csv, parquet, png (grey images) or txt (objects of a flow network) [default: as the extension of --out
         /// says, else npy].
         #[arg(long)]

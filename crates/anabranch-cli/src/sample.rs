@@ -8,7 +8,7 @@ use anabranch::data::{Format, write_lines, write_samples};
 use anabranch::error::{Error, Failure, Problem, Result, quoted};
 use anabranch::recipe::Plan;
 use anabranch::rng::{Noise, Purpose};
-use anabranch::run::{Run, watched};
+use anabranch::run::{Observer, Refine, Refined, Run, watched};
 use anabranch::sampler::Sampler;
 
 use crate::output::say;
@@ -50,12 +50,23 @@ fn sampler(recipe: Sampler, name: Option<&str>, steps: Option<u64>) -> Result<Sa
     })
 }
 
+/// How samples are drawn, as the flags say it.
+#[derive(Debug, Clone, Copy)]
+pub struct How<'a> {
+    /// `--sampler`.
+    pub sampler: Option<&'a str>,
+    /// `--steps`.
+    pub steps: Option<u64>,
+    /// `--refine`.
+    pub refine: Option<&'a str>,
+}
+
 /// Draws from a trained run into a file.
 pub fn sample(
     directory: &Path,
     count: u64,
     seed: u64,
-    (name, steps): (Option<&str>, Option<u64>),
+    How { sampler: name, steps, refine }: How<'_>,
     format: Option<&str>,
     out: Option<PathBuf>,
 ) -> Result<()> {
@@ -68,8 +79,9 @@ pub fn sample(
     let image = run.plan.recipe().target.image();
     format.check(image, matches!(run.plan, Plan::GFlowNet(_)))?;
     let sampler = chosen(&run.plan, name, steps)?;
+    let refine = refine.map(|refine| refining(&run.plan, refine, name)).transpose()?;
     let columns = run.plan.columns();
-    let most = (1 << 30) / columns;
+    let most = (1 << 30) / (columns * refine.map_or(1, |refine: Refine| refine.draws(1)));
     let Some(count) = usize::try_from(count).ok().filter(|count| (1..=most).contains(count)) else {
         let allowed = format!("an integer from 1 to {most} with {columns} columns");
         return Err(Problem::new("--count", count.to_string()).allowed(allowed).into());
@@ -81,27 +93,54 @@ pub fn sample(
     check_writable(&out).map_err(|error| at_output(&place, error))?;
     let progress = Progress::new(&run.plan.recipe().name, false, &Stop::listen());
     let trained = run.trained(&progress)?;
-    let seen = watched(&progress, "samples", count);
-    let written = match &run.plan {
-        Plan::Chain(plan) => {
+    let samples = match (refine, &run.plan) {
+        (Some(refine), plan) => {
+            let Refined { rows, note } = plan.refined(&trained, refine, count, seed, &progress)?;
+            progress.note(&note);
+            rows
+        }
+        (None, Plan::Chain(plan)) => {
+            let seen = watched(&progress, "samples", count);
             let (model, noise) =
                 (plan.model.with_weights(&trained.vectors), Noise::new(seed, Purpose::Source));
             let given = plan.condition.drawn(count, &noise);
             let samples = sampler.sample_observed(&model, count, &given, &noise, &seen);
-            let samples = samples.map_err(Failure::into_error)?.ok_or(Error::Interrupted)?;
-            write_samples(&out, format, &samples, columns, image, plan.recipe.target.levels())
+            samples.map_err(Failure::into_error)?.ok_or(Error::Interrupted)?
         }
-        Plan::GFlowNet(plan) => {
+        (None, Plan::GFlowNet(plan)) => {
+            let seen = watched(&progress, "samples", count);
             let noise = Noise::new(seed, Purpose::Choice);
-            let objects = plan.sample(&trained, count, &Given::nothing(), &noise, &seen)?;
-            match format {
-                Format::Txt => write_lines(&out, plan.task.texts(&objects).into_iter()),
-                _ => write_samples(&out, format, &objects, columns, None, 0),
-            }
+            plan.sample(&trained, count, &Given::nothing(), &noise, &seen)?
         }
     };
-    written.map_err(|error| at_output(&place, error))?;
+    write(&run.plan, &out, format, &samples).map_err(|error| at_output(&place, error))?;
     say(&format!("{}\n", out.display()))
+}
+
+/// Writes samples of a plan, `[count, columns]`.
+fn write(plan: &Plan, out: &Path, format: Format, samples: &[f32]) -> Result<()> {
+    match (plan, format) {
+        (Plan::Chain(plan), _) => {
+            let target = &plan.recipe.target;
+            write_samples(out, format, samples, plan.dimension(), target.image(), target.levels())
+        }
+        (Plan::GFlowNet(plan), Format::Txt) => write_lines(out, plan.task.texts(samples).into_iter()),
+        (Plan::GFlowNet(plan), _) => write_samples(out, format, samples, plan.task.columns(), None, 0),
+    }
+}
+
+/// How the flag says that samples are refined, of a plan that allows it.
+fn refining(plan: &Plan, refine: &str, sampler: Option<&str>) -> Result<Refine> {
+    let refine = refine.parse()?;
+    plan.check_refine()?;
+    match sampler {
+        Some(sampler @ ("ddim" | "ode")) => {
+            let found =
+                format!("{} beside --refine, whose weights are those of the chain itself", quoted(sampler));
+            Err(Problem::new("--sampler", found).allowed("ancestral").into())
+        }
+        _ => Ok(refine),
+    }
 }
 
 /// The sampler that the flags choose, where the plan leaves a choice.

@@ -8,8 +8,11 @@ mod conditions;
 pub(crate) mod gflownet;
 mod log;
 mod measures;
+mod posterior;
+mod refine;
 
 pub use gflownet::Questions;
+pub use refine::{Refine, Refined};
 
 use std::path::{Path, PathBuf};
 use std::time::Instant;

@@ -88,6 +88,54 @@ fn diffusions_are_sampled_in_any_way() {
     assert_ne!(ode, drawn("--sampler ode --steps 2"));
 }
 
+/// Energies and rewards have weights to refine by, whatever draws; what has none is refused, and so is a sampler with others.
+#[test]
+fn samples_are_refined() {
+    let place = Place::tiny();
+    place.run("run tiny.toml --out data --json").json();
+    let short =
+        "training.steps=2 --set training.batch=8 --set evaluation.samples=5 --set evaluation.paths=20";
+    let chain = "--set model.0.levels=4 --set evaluation.sample_metrics=false";
+    place.run(&format!("run gmm25-vargrad --set {short} {chain} --out chain --json")).json();
+    place.run(&format!("run hypergrid --set {short} --out walks --json")).json();
+    for (arguments, expected) in [
+        (
+            "data --refine importance",
+            "--refine: found a chain that was trained on data, which have no R to weigh its samples by; allowed: a run on an energy, or with a prior and a likelihood; or no --refine",
+        ),
+        (
+            "chain --refine best",
+            "--refine: found \"best\"; allowed: importance, or back-and-forth=K with K moves, an integer from 1 to 1000000",
+        ),
+        (
+            "chain --refine importance --sampler ddim",
+            "--sampler: found \"ddim\" beside --refine, whose weights are those of the chain itself; allowed: ancestral",
+        ),
+    ] {
+        assert_eq!(place.run(&format!("sample --count 3 {arguments}")).refused(2), expected);
+    }
+    // What went how well is said on stderr.
+    let note = |arguments: &str| {
+        let ended = place.run(&format!("sample {arguments}"));
+        assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+        ended.stderr
+    };
+    for run in ["chain", "walks"] {
+        let said = note(&format!("{run} --count 40 --refine importance --out s.csv"));
+        assert!(said.starts_with("note: importance: 400 paths, effective sample size "), "{said}");
+        let said = note(&format!("{run} --count 40 --refine back-and-forth=3 --out t.csv"));
+        assert!(
+            said.starts_with("note: back-and-forth: 3 moves of each sample, acceptance rate 0."),
+            "{said}"
+        );
+        for file in ["s.csv", "t.csv"] {
+            assert_eq!(String::from_utf8(place.read(file)).expect("UTF-8").lines().count(), 40);
+        }
+    }
+    note("walks --count 4 --refine back-and-forth=2 --out s.txt");
+    assert!(String::from_utf8(place.read("s.txt")).expect("UTF-8").starts_with('('));
+}
+
 #[test]
 fn default_directories_are_new_ones() {
     let place = Place::tiny();

@@ -13,6 +13,7 @@ pub mod baseline;
 pub mod exact;
 pub mod likelihood;
 pub mod paths;
+pub mod relative;
 pub mod rooted;
 pub mod trajectories;
 

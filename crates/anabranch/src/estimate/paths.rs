@@ -7,18 +7,26 @@
 
 use rayon::prelude::*;
 
-use crate::array::weights::{matrix, to_vec_f64};
+use crate::array::weights::{matrix, to_vec, to_vec_f64};
 use crate::chain::Given;
 use crate::model::Model;
-use crate::model::path::forward_log_weights;
 use crate::rng::Noise;
 use crate::target::{Failure, Target, log_density};
 
 /// Paths drawn together; also the unit of parallelism.
 const CHUNK: usize = 128;
 
-/// `log w` of `paths` forward paths of an untracked model, each under its condition, nats; `None` where `seen`, which is told the paths of every
-/// finished chunk, answered that this is enough.
+/// The ends of forward paths with their weights.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct WeightedPaths {
+    /// `[paths, dimension]`.
+    pub ends: Vec<f32>,
+    /// `log w`, `[paths]`, nats.
+    pub log_weights: Vec<f64>,
+}
+
+/// `log w` of `paths` forward paths of an untracked model, each under its condition, nats; `None` where `seen`, which is told the
+/// paths of every finished chunk, answered that this is enough.
 ///
 /// # Errors
 /// If a kernel fails, or as [`log_density`].
@@ -30,15 +38,35 @@ pub fn forward_weights(
     noise: &Noise,
     seen: &(dyn Fn(usize) -> bool + Sync),
 ) -> Result<Option<Vec<f64>>, Failure> {
+    Ok(weighted_paths(model, target, paths, given, noise, seen)?.map(|paths| paths.log_weights))
+}
+
+/// [`forward_weights`] with the paths' ends.
+///
+/// # Errors
+/// As [`forward_weights`].
+pub fn weighted_paths(
+    model: &Model,
+    target: &dyn Target,
+    paths: usize,
+    given: &Given,
+    noise: &Noise,
+    seen: &(dyn Fn(usize) -> bool + Sync),
+) -> Result<Option<WeightedPaths>, Failure> {
     let starts: Vec<usize> = (0..paths).step_by(CHUNK).collect();
     let draw = |first: &usize| {
         let rows = CHUNK.min(paths - first);
-        let weights =
-            forward_log_weights(model, target, rows, &given.range(*first, rows), &noise.from_row(*first));
-        let weights = to_vec_f64(weights?);
-        Ok(seen(rows).then_some(weights))
+        let given = given.range(*first, rows);
+        let trajectory = model.chain().generate(rows, &given, &noise.from_row(*first))?;
+        let weights = to_vec_f64(trajectory.log_weight + log_density(target, &trajectory.end, &given)?);
+        Ok(seen(rows).then(|| (to_vec(trajectory.end), weights)))
     };
-    joined(starts.par_iter().map(draw).collect())
+    let chunks: Result<Vec<_>, Failure> = starts.par_iter().map(draw).collect();
+    let chunks = chunks?.into_iter().collect::<Option<Vec<_>>>();
+    Ok(chunks.map(|chunks| {
+        let (ends, weights): (Vec<_>, Vec<_>) = chunks.into_iter().unzip();
+        WeightedPaths { ends: ends.concat(), log_weights: weights.concat() }
+    }))
 }
 
 /// `log w` of one backward path of an untracked model from each row of `x`, row-major, each under its condition; `seen` as in
@@ -81,6 +109,7 @@ mod tests {
     use super::*;
     use crate::kernel::bijection::Standardise;
     use crate::model::flow::Flow;
+    use crate::model::path::forward_log_weights;
     use crate::rng::Purpose;
     use crate::target::DiagonalGaussian;
 

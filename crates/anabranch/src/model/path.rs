@@ -55,7 +55,7 @@ pub struct Path {
 
 /// States of forward paths without gradients: what kernels are scored at.
 #[derive(Debug, Clone)]
-pub struct States(Vec<State>);
+pub struct States(pub(crate) Vec<State>);
 
 impl States {
     /// Draws `rows` forward paths of an untracked model.

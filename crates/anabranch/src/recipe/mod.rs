@@ -11,6 +11,7 @@ mod evaluation;
 pub mod gflownet;
 mod library;
 pub mod objects;
+mod prior;
 mod read;
 pub mod saved;
 mod shape;
@@ -22,7 +23,7 @@ pub use crate::network::NetworkRecipe;
 pub use crate::objective::ObjectiveRecipe;
 pub use crate::optim::{OptimizerKind, OptimizerRecipe, RateSchedule};
 pub use crate::train::TrainingRecipe;
-pub use chain::{ChainPlan, Condition, StateFlowRecipe, TargetData};
+pub use chain::{ChainPlan, ChainPrior, Condition, StateFlowRecipe, TargetData};
 pub use evaluation::EvaluationRecipe;
 pub use gflownet::GFlowNetPlan;
 pub use library::{Entry, library, locate, named};
@@ -53,7 +54,7 @@ pub struct Recipe {
     pub seed: u64,
     /// What is to be modelled: data, an energy, or a reward of objects that are built move by move.
     pub target: TargetRecipe,
-    /// The chain's segments, from the source to the target.
+    /// The chain's segments, from the source to the target; those of the prior unless given, where there is one.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-of" = ["data", "energies"]))]
     pub model: Vec<SegmentRecipe>,
@@ -67,9 +68,9 @@ pub struct Recipe {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(extend("x-of" = ["objects"]))]
     pub roots: Option<RootsRecipe>,
-    /// How actions are chosen.
+    /// How actions are chosen, and what is held to.
     #[serde(default)]
-    #[schemars(extend("x-of" = ["objects"]))]
+    #[schemars(extend("x-of" = ["energies", "objects"]))]
     pub policy: PolicyRecipe,
     /// The training objective.
     #[serde(default)]

@@ -360,8 +360,8 @@ mod tests {
             (
                 TEXT,
                 "policy.backward=uniform",
-                "--set policy.backward, key policy: found \"policy\", which is of objects and not of data; allowed: name, title, \
-                 seed, target, model, objective, backward, state_flow, optimizer, training, sampler, evaluation",
+                "--set policy.backward, key policy: found \"policy\", which is of energies and objects and not of data; allowed: \
+                 name, title, seed, target, model, objective, backward, state_flow, optimizer, training, sampler, evaluation",
             ),
             (
                 GRID,

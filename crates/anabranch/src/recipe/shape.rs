@@ -145,6 +145,11 @@ impl<'a> Walk<'a> {
                 self.keep_read(below, own);
             }
         }
+        // A table of which nothing is read is not read either.
+        table.retain(|name, value| {
+            let below = property(name).and_then(|property| self.below(property));
+            below.is_none() || value.as_table().is_none_or(|own| !own.is_empty())
+        });
     }
 
     fn resolve(&self, mut schema: &'a Schema) -> &'a Schema {

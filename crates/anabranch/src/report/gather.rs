@@ -128,6 +128,8 @@ fn chain(run: &Run, plan: &ChainPlan, result: &Value) -> Result<Summary> {
             let kept = source.len().min(rows.max(64) * dimension);
             Some(Reference { name: name.to_owned(), rows: source[..kept].to_vec() })
         }
+        // Exact samples of a likelihood are none of the posterior.
+        TargetData::Energy(_) if plan.prior.is_some() => None,
         TargetData::Energy(energy) => {
             let exact = energy.draw(rows, &Noise::new(recipe.seed, Purpose::Target).at(Address::FITTED));
             exact.map(|rows| Reference { name: "Exact samples".to_owned(), rows })
@@ -141,7 +143,9 @@ fn chain(run: &Run, plan: &ChainPlan, result: &Value) -> Result<Summary> {
         ImageShape { height, width, low, high }
     });
     let density = match &plan.data {
-        TargetData::Energy(energy) if dimension == 2 && plan.condition.width() == 0 => {
+        TargetData::Energy(energy)
+            if dimension == 2 && plan.condition.width() == 0 && plan.prior.is_none() =>
+        {
             let mut shown = samples.clone();
             shown.extend(reference.iter().flat_map(|reference| &reference.rows));
             Some(density(of_energy(energy.as_ref()), &shown)?)

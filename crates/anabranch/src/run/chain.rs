@@ -8,8 +8,8 @@ use std::time::Instant;
 
 use serde_json::{Map, Value, json};
 
-use super::measures::{PATHS, insert_bound, insert_evidence, insert_modes};
-use super::{Observer, insert, watched};
+use super::measures::{PATHS, insert_bound, insert_classes, insert_evidence, insert_modes};
+use super::{Observer, insert, posterior, watched};
 use crate::chain::Given;
 use crate::data::{Format, write_samples};
 use crate::error::{Error, Failure, Result};
@@ -64,6 +64,12 @@ pub(super) fn evaluate(
                 insert(&mut metrics, "nll_importance", Estimate::mean(&rows));
             }
         }
+        TargetData::Energy(energy) if let Some(prior) = &plan.prior => {
+            posterior::evaluate(plan, prior, model, energy.as_ref(), observer, &mut metrics)?;
+            if let Some(log_z) = trained.get("log_z") {
+                metrics.insert("log_z_learned".to_owned(), json!(log_z[0]));
+            }
+        }
         TargetData::Energy(energy) => {
             if let Condition::Law(law) = &plan.condition {
                 let law = (energy.as_ref(), law);
@@ -115,6 +121,8 @@ fn samples(
     metrics.insert("seconds_per_sample".to_owned(), json!(seconds / recipe.evaluation.samples as f64));
     if let (TargetData::Energy(energy), 0) = (&plan.data, plan.condition.width()) {
         insert_modes(&mut metrics, energy.as_ref(), &samples, dimension);
+        insert_classes(&mut metrics, energy.as_ref(), &samples);
+        metrics.extend(energy.figures().into_iter().map(|(name, value)| (name.to_owned(), json!(value))));
     }
     let path = directory.join("samples.npy");
     write_samples(&path, Format::Npy, &samples, dimension, recipe.target.image(), recipe.target.levels())?;
@@ -146,6 +154,9 @@ pub(super) fn measures(plan: &ChainPlan, scored: &Trained, score: f64) -> Map<St
         }
         TargetData::Energy(energy) => {
             let model = plan.model.with_weights(&scored.vectors[..plan.model.weights().len()]);
+            if let Some(prior) = &plan.prior {
+                return posterior::measures(plan, prior, &model, energy.as_ref());
+            }
             let (noise, none) = (plan.validation_noise(), Given::nothing());
             if plan.condition.width() > 0 {
                 // Each path's log Z is that of its own condition.
@@ -225,7 +236,7 @@ impl ChainPlan {
 }
 
 /// How far samples are from the test split (or, on an energy, from exact samples), in features fitted to the
-/// training split (or to other exact samples); `None` on an energy without an exact sampler. Where there is no test
+/// training split (or to other exact samples); `None` on an energy without an exact sampler, and of a posterior. Where there is no test
 /// split, one half of the training split stands for it, and the other for the features' rows.
 fn sample_metrics(plan: &ChainPlan, samples: &[f32]) -> Result<Option<Map<String, Value>>> {
     let dimension = plan.dimension();
@@ -235,6 +246,8 @@ fn sample_metrics(plan: &ChainPlan, samples: &[f32]) -> Result<Option<Map<String
             (Cow::from(fitted), Cow::from(reference))
         }
         TargetData::Rows(data) => (Cow::from(&data.train), Cow::from(&data.test)),
+        // Exact samples of a likelihood are none of the posterior.
+        TargetData::Energy(_) if plan.prior.is_some() => return Ok(None),
         TargetData::Energy(energy) => {
             let rows = samples.len() / dimension;
             let noise = Noise::new(plan.recipe.seed, Purpose::Target);

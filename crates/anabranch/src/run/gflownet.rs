@@ -15,7 +15,7 @@ use std::time::Instant;
 
 use serde_json::{Map, Value, json};
 
-use super::measures::{PATHS, insert_bound, insert_evidence, insert_modes};
+use super::measures::{PATHS, insert_bound, insert_classes, insert_evidence, insert_modes};
 use super::{Observer, insert, watched};
 use crate::chain::Given;
 use crate::data::{Format, write_samples};
@@ -278,6 +278,7 @@ fn paths<P: Policy>(
         metrics.insert("cut_share".to_owned(), json!(found.cut as f64 / count as f64));
     }
     insert_modes(metrics, task.reward.as_ref(), &found.objects, task.model.policy.cells());
+    insert_classes(metrics, task.reward.as_ref(), &found.objects);
     Ok(found)
 }
 

@@ -12,6 +12,7 @@ use std::collections::HashSet;
 
 use serde_json::{Map, Value, json};
 
+use super::insert;
 use crate::environment::Number;
 use crate::estimate::Evidence;
 use crate::math::Estimate;
@@ -61,4 +62,11 @@ pub(super) fn insert_modes<C: Number>(
     if let Some(modes) = target.modes() {
         metrics.insert("modes".to_owned(), json!(modes));
     }
+}
+
+/// Into which classes the target itself puts the objects, `[count, cells]`, where it knows classes.
+pub(super) fn insert_classes<C>(metrics: &mut Map<String, Value>, target: &dyn Target<C>, objects: &[C]) {
+    let Some(classified) = target.classify(objects) else { return };
+    insert(metrics, "class_share", Estimate::mean(&classified.hits()));
+    metrics.insert("class_shares".to_owned(), json!(classified.shares()));
 }

@@ -1,6 +1,8 @@
 //! Samplers: ways of drawing from a trained model's chain.
 
 pub mod back_and_forth;
+pub mod chain_moves;
+pub mod resample;
 
 use rayon::prelude::*;
 

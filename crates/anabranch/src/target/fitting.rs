@@ -19,14 +19,17 @@ pub(super) const BLOCK: usize = 256;
 const BATCH: usize = 64;
 const EPOCHS: usize = 30;
 
+/// The loss of an example at a network's outputs, nats; writes its slopes by these.
+type Loss<E> = dyn Fn(&E, &[f32], &mut [f64]) -> f64;
+
 /// A network over the real inputs of examples `E`, with the loss that it is fitted by.
 pub(super) struct Fit<'a, E> {
     /// The network.
     pub network: &'a Mlp,
     /// Appends the inputs of an example.
     pub encode: &'a dyn Fn(&E, &mut Vec<f32>),
-    /// The loss of an example at the network's outputs, nats; writes its slopes by these.
-    pub loss: &'a dyn Fn(&E, &[f32], &mut [f64]) -> f64,
+    /// What it costs.
+    pub loss: &'a Loss<E>,
 }
 
 impl<E> Fit<'_, E> {

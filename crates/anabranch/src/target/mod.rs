@@ -242,6 +242,20 @@ pub struct Classified {
     pub wanted: usize,
 }
 
+impl Classified {
+    /// Whether each object is of the wanted class, as 0 or 1, `[count]`.
+    pub fn hits(&self) -> Vec<f64> {
+        self.classes.iter().map(|class| f64::from(u8::from(*class == self.wanted))).collect()
+    }
+
+    /// The share of each class.
+    pub fn shares(&self) -> Vec<f64> {
+        let mut counts = vec![0usize; self.count];
+        self.classes.iter().for_each(|class| counts[*class] += 1);
+        counts.into_iter().map(|count| count as f64 / self.classes.len() as f64).collect()
+    }
+}
+
 /// That a target has no scores.
 fn no_scores() -> Failure {
     let allowed = "one with a gradient, or an objective that needs none";

@@ -3,6 +3,7 @@
 
 mod conditions;
 mod energies;
+mod posteriors;
 
 use std::path::{Path, PathBuf};
 
@@ -301,7 +302,7 @@ fn what_does_not_fit_is_refused() {
             "[target]\nkind = 'hypergrid'\ndim = 2\nside = 4\n[policy]\nprior = 'no-such-run'\n\
              [objective]\nkind = 'relative-log-variance'\n"
                 .to_owned(),
-            "no-such-run: found no recipe.toml",
+            "found \"no-such-run\", where there is no run",
         ),
     ] {
         let found = refused(&text);

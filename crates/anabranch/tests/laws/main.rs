@@ -18,5 +18,6 @@ mod kernels;
 mod objectives;
 mod ode;
 mod reach;
+mod refine;
 mod steps;
 mod targets;

@@ -3,13 +3,14 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use super::{Condition, StateFlowRecipe, size, surrounded};
+use super::{ChainPrior, Condition, StateFlowRecipe, prior, size, surrounded};
 use crate::array::weights::to_vec_f64;
 use crate::chain::Given;
 use crate::data::{Dataset, Table};
 use crate::error::{Problem, Result};
 use crate::estimate::evidence;
 use crate::estimate::likelihood::{Bound, nll};
+use crate::estimate::relative::Relative;
 use crate::model::diffusion::NoiseSchedule;
 use crate::model::path::forward_log_weights;
 use crate::model::recipe::SegmentRecipe;
@@ -45,15 +46,22 @@ pub struct ChainPlan {
     pub flow: Option<StateFlow>,
     /// `log Z` of conditions, where there are some and the objective learns it.
     pub log_z: Option<StateFlow>,
+    /// What the chain is relative to, where the objective is.
+    pub prior: Option<ChainPrior>,
 }
 
 impl ChainPlan {
     /// Loads a checked recipe's data and builds its model.
-    pub(in crate::recipe) fn new(recipe: Recipe) -> Result<Self> {
+    pub(in crate::recipe) fn new(mut recipe: Recipe) -> Result<Self> {
+        let prior = prior::open(&mut recipe)?;
         let (dimension, data) = match (recipe.target.rows(), recipe.target.energy()) {
             (Some(rows), _) => {
                 let data = rows.load(recipe.seed)?;
                 (data.columns, TargetData::Rows(data))
+            }
+            (None, Some(energy)) if let Some(prior) = &prior => {
+                recipe.check()?;
+                (prior.model.dimension(), TargetData::Energy(energy.over(prior.model.dimension())?))
             }
             (None, Some(energy)) => {
                 let (energy, dimension) = energy.build()?;
@@ -104,11 +112,14 @@ impl ChainPlan {
             )
             .into());
         }
-        let width = condition.width();
-        let (model, needs) = (build_model(&recipe, &data, [dimension, width])?, recipe.objective.needs());
+        let (width, needs) = (condition.width(), recipe.objective.needs());
+        let model = match &prior {
+            Some(prior) => prior.model.clone(),
+            None => build_model(&recipe, &data, [dimension, width])?,
+        };
         let flow = needs.flow.then(|| state_flow(&recipe, &model, width)).transpose()?;
         let log_z = ((needs.log_z || needs.flow) && width > 0).then(|| log_z(&recipe, width));
-        Ok(Self { recipe, data, model, condition, flow, log_z })
+        Ok(Self { recipe, data, model, condition, flow, log_z, prior })
     }
 
     /// A run at its first step.
@@ -137,7 +148,7 @@ impl ChainPlan {
                 Condition::Class { .. } | Condition::Nothing => None,
             },
             log_z: self.log_z.clone(),
-            prior: None,
+            prior: self.prior.as_ref().map(|prior| prior.model.clone()),
             score: Box::new(|model| self.validation_score(model)),
             training: recipe.training.clone(),
             optimizer: recipe.optimizer.clone(),
@@ -240,6 +251,13 @@ impl ChainPlan {
                 let rows = &rows[..rows.len().min(2000 * data.columns)];
                 let given = self.condition.of_validation().range(0, rows.len() / data.columns);
                 nll(model, rows, &given, Bound::Lower(2), &self.validation_noise())?.value
+            }
+            TargetData::Energy(energy) if let Some(prior) = &self.prior => {
+                let model = model.frozen();
+                let relative = Relative { prior: &prior.model, model: &model, beta: prior.beta };
+                let noise = self.validation_noise();
+                let paths = relative.of_model(energy.as_ref(), 2000, &noise, &|_| true)?;
+                -evidence(&paths.expect("nobody asks to stop").log_weights()).elbo.value
             }
             TargetData::Energy(energy) => {
                 let noise = self.validation_noise();

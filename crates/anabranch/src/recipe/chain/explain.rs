@@ -26,6 +26,10 @@ pub(in crate::recipe) fn facts(plan: &ChainPlan) -> (Vec<(&'static str, String)>
     };
     let source = format!("N(0, I) in R^{}", plan.model.segments()[0].inner_dimension());
     let mut facts = vec![("space", space), ("target", target(plan)), ("source", source)];
+    if let (Some(prior), Some(directory)) = (&plan.prior, &recipe.policy.prior) {
+        let learned = format!("the chain of {directory}; learned is prior(x) R(x)^{}", prior.beta);
+        facts.insert(2, ("prior", learned));
+    }
     for (part, _) in SegmentRecipe::parts(&recipe.model) {
         facts.push(("kernel", format!("{}: log P_B - log P_F = {}", part.kind(), part.formula())));
         facts.extend(part.network().map(|network| ("network", network.describe())));
@@ -34,6 +38,9 @@ pub(in crate::recipe) fn facts(plan: &ChainPlan) -> (Vec<(&'static str, String)>
     let estimators = match &plan.data {
         TargetData::Energy(_) if plan.condition.width() > 0 => {
             "ELBO, importance-weighted log Z and ESS at some conditions, and their means"
+        }
+        TargetData::Energy(_) if plan.prior.is_some() => {
+            "ELBO, importance-weighted log Z, ESS of the relative path log-weights; log Z, ESS and EUBO by the prior's samples"
         }
         TargetData::Energy(_) => "ELBO, EUBO, importance-weighted log Z, ESS, each with its standard error",
         TargetData::Rows(_) => {

@@ -4,12 +4,14 @@ mod build;
 mod cite;
 mod condition;
 mod explain;
+mod prior;
 mod size;
 
 pub use build::{ChainPlan, TargetData};
 pub(super) use cite::citations;
 pub use condition::Condition;
 pub(super) use explain::facts;
+pub use prior::ChainPrior;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -57,13 +59,14 @@ pub(super) fn check(recipe: &Recipe) -> Result<()> {
             .allowed("0, or a model with a \"diffusion\", whose ODE it is")
             .into());
     }
-    if !(1..=100).contains(&model.len()) {
+    // What is not said is the prior's.
+    if !(1..=100).contains(&model.len()) && (!model.is_empty() || recipe.policy.prior.is_none()) {
         return Err(Problem::new("model", format!("{} segments", model.len()))
             .allowed("from 1 to 100 of them")
             .into());
     }
     let learns = |segment: &SegmentRecipe| segment.part().network().is_some();
-    if !model.iter().any(learns) {
+    if !model.is_empty() && !model.iter().any(learns) {
         let families = SegmentRecipe::families().into_iter().filter(learns);
         let names: Vec<String> = families.map(|family| quoted(family.part().kind())).collect();
         return Err(Problem::new("model", "no segment that learns")
@@ -75,7 +78,7 @@ pub(super) fn check(recipe: &Recipe) -> Result<()> {
     }
     match (recipe.target.rows(), recipe.target.energy()) {
         (Some(rows), _) => rows.check(),
-        (_, Some(energy)) => energy.check(),
+        (_, Some(energy)) => energy.check(recipe.policy.prior.is_some()),
         _ => Ok(()),
     }
 }
@@ -130,8 +133,20 @@ fn check_objective(recipe: &Recipe) -> Result<()> {
             .allowed("trajectory-likelihood, which trains it by the paths that the decoder draws")
             .into());
     }
-    if matches!(needs.reference, ReferenceKind::Prior { .. }) {
-        return refused("one that needs a prior policy", "one that does not, such as \"trajectory-balance\"");
+    match (matches!(needs.reference, ReferenceKind::Prior { .. }), &recipe.policy.prior) {
+        (true, None) => {
+            return refused(
+                "one that needs a prior",
+                "it with `policy.prior`, a run whose chain is the prior; or one that needs none, such as \"trajectory-balance\"",
+            );
+        }
+        (false, Some(_)) => {
+            return refused("one that does not read the prior", "a relative one; or no `policy.prior`");
+        }
+        _ => {}
+    }
+    if recipe.policy.prior.is_some() && !recipe.conditions.is_empty() {
+        return Err(Problem::new("policy.prior", "a prior beside conditions").allowed("one of them").into());
     }
     if let Some(flow) = &recipe.state_flow {
         widths("state_flow.hidden", &flow.hidden, false)?;

@@ -12,17 +12,21 @@ use crate::objective::BackwardObjective;
 #[serde(deny_unknown_fields, default)]
 pub struct PolicyRecipe {
     /// Which law the removals follow.
+    #[schemars(extend("x-of" = ["objects"]))]
     pub backward: BackwardName,
     /// What answers for a state.
+    #[schemars(extend("x-of" = ["objects"]))]
     pub network: NetworkRecipe,
     /// Whether both directions, and flows, have a network each.
     #[serde(skip_serializing_if = "Trunk::is_shared")]
+    #[schemars(extend("x-of" = ["objects"]))]
     pub trunk: Trunk,
     /// Over points: how many laws each coordinate of a move is a mixture of; 2 unless given.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("x-of" = ["objects"]))]
     pub components: Option<usize>,
-    /// For relative objectives: the directory of a finished run over the same objects, whose policy is the prior and where
-    /// training starts.
+    /// For relative objectives: the directory of a finished run over the same objects, or of the same chain, which is the prior and
+    /// where training starts. Of a chain the target's R is then the likelihood, over the prior's space.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub prior: Option<String>,
 }
