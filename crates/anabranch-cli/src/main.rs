@@ -85,6 +85,10 @@ enum Command {
         /// model was trained for.
         #[arg(long)]
         refine: Option<String>,
+        /// The condition of all samples: a class, or the numbers of a condition with commas between them [default: each
+        /// sample's own, drawn as in training].
+        #[arg(long, value_name = "CLASS|NUMBERS", allow_hyphen_values = true)]
+        condition: Option<String>,
         /// npy, csv, parquet, png (grey images) or txt (objects of a flow network) [default: as the extension of --out
         /// says, else npy].
         #[arg(long)]

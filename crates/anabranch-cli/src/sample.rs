@@ -2,7 +2,6 @@
 
 use std::path::{Path, PathBuf};
 
-use anabranch::chain::Given;
 use anabranch::data::atomic::check_writable;
 use anabranch::data::{Format, write_lines, write_samples};
 use anabranch::error::{Error, Failure, Problem, Result, quoted};
@@ -59,6 +58,8 @@ pub struct How<'a> {
     pub steps: Option<u64>,
     /// `--refine`.
     pub refine: Option<&'a str>,
+    /// `--condition`.
+    pub condition: Option<&'a str>,
 }
 
 /// Draws from a trained run into a file.
@@ -66,7 +67,7 @@ pub fn sample(
     directory: &Path,
     count: u64,
     seed: u64,
-    How { sampler: name, steps, refine }: How<'_>,
+    How { sampler: name, steps, refine, condition }: How<'_>,
     format: Option<&str>,
     out: Option<PathBuf>,
 ) -> Result<()> {
@@ -80,6 +81,11 @@ pub fn sample(
     format.check(image, matches!(run.plan, Plan::GFlowNet(_)))?;
     let sampler = chosen(&run.plan, name, steps)?;
     let refine = refine.map(|refine| refining(&run.plan, refine, name)).transpose()?;
+    let given = condition.map(|condition| match &run.plan {
+        Plan::Chain(plan) => plan.condition.parse("--condition", condition),
+        Plan::GFlowNet(plan) => plan.given("--condition", condition),
+    });
+    let given = given.transpose()?;
     let columns = run.plan.columns();
     let most = (1 << 30) / (columns * refine.map_or(1, |refine: Refine| refine.draws(1)));
     let Some(count) = usize::try_from(count).ok().filter(|count| (1..=most).contains(count)) else {
@@ -103,14 +109,14 @@ pub fn sample(
             let seen = watched(&progress, "samples", count);
             let (model, noise) =
                 (plan.model.with_weights(&trained.vectors), Noise::new(seed, Purpose::Source));
-            let given = plan.condition.drawn(count, &noise);
+            let given = given.unwrap_or_else(|| plan.condition.drawn(count, &noise));
             let samples = sampler.sample_observed(&model, count, &given, &noise, &seen);
             samples.map_err(Failure::into_error)?.ok_or(Error::Interrupted)?
         }
         (None, Plan::GFlowNet(plan)) => {
             let seen = watched(&progress, "samples", count);
             let noise = Noise::new(seed, Purpose::Choice);
-            plan.sample(&trained, count, &Given::nothing(), &noise, &seen)?
+            plan.sample(&trained, count, &given.unwrap_or_default(), &noise, &seen)?
         }
     };
     write(&run.plan, &out, format, &samples).map_err(|error| at_output(&place, error))?;

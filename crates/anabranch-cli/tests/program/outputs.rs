@@ -136,6 +136,53 @@ fn samples_are_refined() {
     assert!(String::from_utf8(place.read("s.txt")).expect("UTF-8").starts_with('('));
 }
 
+/// Samples under one condition: a class, an inverse temperature, a preference; whatever else is refused. Without the flag each sample
+/// has its own, the same in a longer draw.
+#[test]
+fn samples_under_a_condition() {
+    let place = Place::new();
+    place.write(
+        "hot.toml",
+        "name = \"hot\"\n[target]\nkind = \"energy\"\nenergy = { kind = \"tempered\", reward = { kind = \"gmm9\" } }\n\
+         [[model]]\nkind = \"flow\"\nlayers = 1\nhidden = [4]\n[[conditions]]\nkind = \"uniform\"\nlow = 0.5\nhigh = 1.0\n\
+         [objective]\nkind = \"trajectory-balance\"\n",
+    );
+    let short = "training.steps=2 --set training.batch=8 --set evaluation.samples=20";
+    let digits = "--set evaluation.importance_samples=0 --set model.0.hidden=[4,4] --set evaluation.sample_metrics=false";
+    place.run(&format!("run digits-by-class-vae --set {short} {digits} --out digits --json")).json();
+    place.run(&format!("run hot.toml --set {short} --set evaluation.paths=64 --out hot --json")).json();
+    place
+        .run(&format!("run multi-objective --set {short} --set evaluation.paths=64 --out several --json"))
+        .json();
+    place.run(&format!("run hypergrid --set {short} --set evaluation.paths=64 --out plain --json")).json();
+    for (run, condition, expected) in [
+        ("digits", "10", "--condition: found \"10\"; allowed: a class from 0 to 9"),
+        ("digits", "three", "--condition: found \"three\"; allowed: a class from 0 to 9"),
+        ("hot", "1,2", "--condition: found \"1,2\"; allowed: 1 finite numbers, with commas between them"),
+        ("several", "1,0", "--condition: found \"1,0\"; allowed: 3 finite numbers, with commas between them"),
+        ("plain", "1", "--condition: found \"1\"; allowed: none: the model has no conditions"),
+    ] {
+        let message = place.run(&format!("sample {run} --count 3 --condition {condition}")).refused(2);
+        assert_eq!(message, expected);
+    }
+    let drawn = |run: &str, more: &str| {
+        let ended = place.run(&format!("sample {run} --out s.csv {more}"));
+        assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+        String::from_utf8(place.read("s.csv")).expect("UTF-8")
+    };
+    for (run, conditions) in
+        [("digits", ["0", "3"]), ("hot", ["0.5", "1"]), ("several", ["1,0,0", "0,0.5,0.5"])]
+    {
+        let of = |condition: &str| drawn(run, &format!("--count 40 --condition {condition}"));
+        assert_ne!(of(conditions[0]), of(conditions[1]), "{run}");
+        assert!(drawn(run, "--count 40").starts_with(&drawn(run, "--count 10")), "{run}");
+    }
+    let message = place.run("evaluate hot --data s.csv").refused(2);
+    assert!(message.starts_with("--data: found rows for a model of a target under conditions"), "{message}");
+    let message = place.run("sample hot --count 3 --refine importance").refused(2);
+    assert!(message.contains("each with a Z of its own"), "{message}");
+}
+
 #[test]
 fn default_directories_are_new_ones() {
     let place = Place::tiny();
