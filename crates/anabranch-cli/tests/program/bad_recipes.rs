@@ -272,6 +272,14 @@ fn sizes_beyond_a_machine_are_refused_at_once() {
             "sampler={kind='ode',steps=0}",
             "--set sampler, key sampler.steps: found 0; allowed: a number from 1 to 1000000",
         ),
+        (
+            "sampler={kind='ode',steps=9}",
+            "--set sampler, key sampler.kind: found another sampler of a model without a diffusion; allowed: \"ancestral\"",
+        ),
+        (
+            "target={kind='energy',energy={kind='tempered',beta=2.0,reward={kind='classifier',file='none.csv',label=1,class=0}}}",
+            "--set target, key target.energy.reward.file: found none.csv: ",
+        ),
     ] {
         let message = refusal(&place, &format!("tiny.toml --set {set}"));
         assert!(message.starts_with(expected), "{message}");

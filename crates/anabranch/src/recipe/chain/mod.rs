@@ -54,7 +54,13 @@ pub(super) fn check(recipe: &Recipe) -> Result<()> {
         Sampler::Ode { steps } => within("sampler.steps", steps as f64, 1.0, 1e6)?,
     }
     let (model, ode_steps) = (&recipe.model, recipe.evaluation.ode_steps);
-    if ode_steps > 0 && !model.iter().any(|segment| segment.part().has_ode()) {
+    let diffuses = model.iter().any(|segment| segment.part().has_ode());
+    if recipe.sampler != Sampler::Ancestral && !model.is_empty() && !diffuses {
+        return Err(Problem::new("sampler.kind", "another sampler of a model without a diffusion")
+            .allowed("\"ancestral\"; or a model with a \"diffusion\", whose steps it takes")
+            .into());
+    }
+    if ode_steps > 0 && !diffuses {
         return Err(Problem::new("evaluation.ode_steps", format!("{ode_steps} without a diffusion"))
             .allowed("0, or a model with a \"diffusion\", whose ODE it is")
             .into());

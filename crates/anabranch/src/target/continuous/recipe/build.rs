@@ -224,6 +224,18 @@ impl PointTargetRecipe {
         }
     }
 
+    /// Refuses what is made of a classifier whose data cannot be read.
+    fn readable(&self) -> Result<()> {
+        match self {
+            Self::Classifier(classifier) => classifier.data().map(|_| ()),
+            Self::Tempered { reward, .. } => reward.readable().map_err(|problem| inside("reward", problem)),
+            Self::Preference { rewards, .. } => rewards.iter().enumerate().try_for_each(|(k, reward)| {
+                reward.readable().map_err(|problem| inside(&format!("rewards.{k}"), problem))
+            }),
+            _ => Ok(()),
+        }
+    }
+
     /// Whether it is a classifier, or made of one.
     fn is_trained(&self) -> bool {
         match self {
@@ -244,6 +256,7 @@ impl PointTargetRecipe {
             let dimension = trained.dimension();
             return Ok((Arc::new(trained), dimension));
         }
+        self.readable()?;
         let dimension = match self {
             // Refused below, as a reward of other spaces.
             Self::Original { .. } => 1,

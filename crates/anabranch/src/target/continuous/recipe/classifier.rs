@@ -75,7 +75,7 @@ impl ClassifierRecipe {
     }
 
     /// The rows that it is trained on.
-    fn data(&self) -> Result<Labelled, Problem> {
+    pub(super) fn data(&self) -> Result<Labelled, Problem> {
         self.check()?;
         let data = match (&self.source, &self.file, &self.label) {
             (Some(source), ..) => embedded_labelled(source),
