@@ -16,7 +16,7 @@ use crate::chain::{Batch, Chain, Densities, Given, LogWeight, Rows, Score, Sourc
 use crate::environment::Edge;
 use crate::error::{Failure, Problem, Result};
 use crate::network::taped::{Evaluator, NONE, Tape};
-use crate::policy::{Behaviour, LogProbabilities, NoLaw, Policy, Visit};
+use crate::policy::{Behaviour, NoLaw, Policy, Visit};
 use crate::rng::Noise;
 
 /// Objects that are being built.
@@ -110,8 +110,7 @@ impl<'a, P: Policy> PolicyKernels<'a, P> {
     ) -> Result<Densities, Failure> {
         let (policy, outputs) = (self.policy, self.policy.outputs());
         let mut work = P::Work::default();
-        let moved: Vec<usize> =
-            (0..before.rows()).filter(|row| before.waits(after, *row).is_none()).collect();
+        let moved: Vec<usize> = (0..before.rows()).filter(|row| !before.waits(after, *row)).collect();
         if let Some(row) = (0..before.rows()).find(|row| !after.tells(before, *row)) {
             let found = "a state whose move is not known";
             return Err(Problem::new(format!("row {row} of the objects"), found)
@@ -125,7 +124,7 @@ impl<'a, P: Policy> PolicyKernels<'a, P> {
             let (from, to) = (before.row(row), after.row(row));
             let edge = after.came[row].filter(|_| !after.stopped[row]);
             let visit = Visit { state: from, came: None, went: edge.map(|edge| (edge, to)) };
-            let said: LogProbabilities = policy.log_probabilities(visit, here.output(at, outputs), &mut work);
+            let said = policy.log_probabilities(visit, here.output(at, outputs), &mut work);
             // Where stopping is the only action it has probability 1.
             let forced = edge.is_none() && policy.must_stop(from);
             forward[row] = if forced { 0.0 } else { said.forward };
@@ -145,11 +144,11 @@ impl<C: Copy + PartialEq> Objects<C> {
         self.stopped[row] || self.came[row].is_some() || self.row(row) == before.row(row)
     }
 
-    /// Where row `row` waits between two batches: at its end, or at its source.
-    fn waits(&self, after: &Self, row: usize) -> Option<()> {
+    /// Whether row `row` waits between two batches, at its end or at its source.
+    fn waits(&self, after: &Self, row: usize) -> bool {
         let at_end = self.stopped[row] && after.stopped[row];
         let at_source = !after.stopped[row] && after.came[row].is_none();
-        (at_end || at_source).then_some(())
+        at_end || at_source
     }
 }
 

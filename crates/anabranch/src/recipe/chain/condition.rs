@@ -39,7 +39,7 @@ impl Condition {
     /// If conditions of so many classes would not fit into a machine's memory.
     pub(super) fn of_rows(data: &Dataset, samples: usize) -> Result<Self> {
         let Some(classes) = &data.classes else { return Ok(Self::Nothing) };
-        let most = samples.max(classes.train.len());
+        let most = samples.max(classes.train.len()).max(classes.test.len()).max(classes.validation.len());
         if most.saturating_mul(classes.count) > MOST_NUMBERS {
             let found = format!("{} classes with {most} rows", classes.count);
             return Err(Problem::new("target.label", found)
