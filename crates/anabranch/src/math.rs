@@ -1,8 +1,10 @@
-//! Sums in log space, estimates with their standard errors, triangular systems, quadrature, interpolation.
+//! Sums in log space, estimates with their standard errors, triangular systems, quadrature, interpolation, dual numbers.
 
+mod real;
 mod risk;
 pub mod special;
 
+pub use real::{Dual, Real, product_or_zero};
 pub use risk::Risk;
 
 use burn::tensor::Tensor;
@@ -64,19 +66,19 @@ pub fn cholesky(matrix: &[f64], d: usize) -> Result<Vec<f64>, usize> {
 }
 
 /// Replaces `b` by `L^{-1} b`: forward substitution.
-pub fn solve_lower(lower: &[f64], b: &mut [f64]) {
+pub fn solve_lower<T: Real>(lower: &[f64], b: &mut [T]) {
     let d = b.len();
     for i in 0..d {
-        let dot: f64 = (0..i).map(|k| lower[i * d + k] * b[k]).sum();
+        let dot: T = (0..i).map(|k| b[k] * lower[i * d + k]).sum();
         b[i] = (b[i] - dot) / lower[i * d + i];
     }
 }
 
 /// Replaces `b` by `L^{-T} b`: back substitution.
-pub fn solve_lower_transposed(lower: &[f64], b: &mut [f64]) {
+pub fn solve_lower_transposed<T: Real>(lower: &[f64], b: &mut [T]) {
     let d = b.len();
     for i in (0..d).rev() {
-        let dot: f64 = (i + 1..d).map(|k| lower[k * d + i] * b[k]).sum();
+        let dot: T = (i + 1..d).map(|k| b[k] * lower[k * d + i]).sum();
         b[i] = (b[i] - dot) / lower[i * d + i];
     }
 }

@@ -12,8 +12,8 @@ use burn::backend::autodiff::grads::Gradients;
 use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
 use burn::backend::flex::FlexTensor;
 use burn::backend::tensor::FloatTensor;
-use burn::backend::{Autodiff, Backend, Dispatch, Flex, TensorMetadata, backend_extension};
-use burn::tensor::{Tensor, TensorData};
+use burn::backend::{Autodiff, Backend, Dispatch, DispatchTensor, Flex, TensorMetadata, backend_extension};
+use burn::tensor::{Device, Tensor, TensorData};
 
 /// What a forward pass leaves for its backward pass.
 pub type Saved = Arc<dyn Any + Send + Sync>;
@@ -55,15 +55,26 @@ pub fn fused<const A: usize, const B: usize, const C: usize>(
     let inputs = if c.is_some() { 3 } else { 2 };
     let c = match c {
         Some(c) => c.into_dispatch(),
-        None => Tensor::<1>::zeros([1], &a.device()).into_dispatch(),
+        None => absent(&a.device()),
     };
     let call = Call { op, inputs };
-    Tensor::from_dispatch(<Dispatch as FusedBackend>::fused_call(
-        a.into_dispatch(),
-        b.into_dispatch(),
-        c,
-        call,
-    ))
+    let output = <Dispatch as FusedBackend>::fused_call(a.into_dispatch(), b.into_dispatch(), c, call);
+    Tensor::from_dispatch(output)
+}
+
+/// Applies a fused operation to one tensor.
+///
+/// # Panics
+/// As [`fused`].
+pub fn fused_of_one<const A: usize>(op: Arc<dyn Fused>, a: Tensor<A>) -> Tensor<2> {
+    let [b, c] = [0; 2].map(|_| absent(&a.device()));
+    let call = Call { op, inputs: 1 };
+    Tensor::from_dispatch(<Dispatch as FusedBackend>::fused_call(a.into_dispatch(), b, c, call))
+}
+
+/// What stands for an input that there is not.
+fn absent(device: &Device) -> DispatchTensor {
+    Tensor::<1>::zeros([1], device).into_dispatch()
 }
 
 /// An operation together with how many of its inputs are real.

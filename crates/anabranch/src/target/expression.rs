@@ -21,6 +21,7 @@ use rayon::prelude::*;
 use super::{Failure, Target};
 use crate::environment::Number;
 use crate::error::Problem;
+use crate::math::{Dual, Real};
 use gradient::Tape;
 
 /// A reward by a formula.
@@ -38,21 +39,50 @@ const LANES: usize = 16;
 /// The most values on the stack, and how deep a formula may nest.
 const DEPTH: usize = 64;
 
-/// A function of one value, with its derivative.
+/// A function of one value, with its first and second derivative.
 #[derive(Debug, Clone, Copy)]
 struct Unary {
     of: fn(f64) -> f64,
     slope: fn(f64) -> f64,
+    bend: fn(f64) -> f64,
 }
 
-/// A function of two values, with its derivatives by both.
+impl Unary {
+    fn value<T: Real>(self, a: T) -> T {
+        let x = a.value();
+        a.chain((self.of)(x), || (self.slope)(x))
+    }
+
+    fn derivative<T: Real>(self, a: T) -> T {
+        let x = a.value();
+        a.chain((self.slope)(x), || (self.bend)(x))
+    }
+}
+
+/// A function of two values, with its derivatives by both, and its second ones: by the first, by both, by the second.
 #[derive(Debug, Clone, Copy)]
 struct Binary {
     of: fn(f64, f64) -> f64,
     slopes: fn(f64, f64) -> [f64; 2],
+    bends: fn(f64, f64) -> [f64; 3],
 }
 
-const LN: Unary = Unary { of: f64::ln, slope: |x| 1.0 / x };
+impl Binary {
+    fn value<T: Real>(self, a: T, b: T) -> T {
+        let (x, y) = (a.value(), b.value());
+        a.chain_two(b, (self.of)(x, y), || (self.slopes)(x, y))
+    }
+
+    fn derivatives<T: Real>(self, a: T, b: T) -> [T; 2] {
+        let (x, y) = (a.value(), b.value());
+        let [by_first, by_second] = (self.slopes)(x, y);
+        let bends = || (self.bends)(x, y);
+        let [first, second] = [0, 1].map(|k| move || [bends()[k], bends()[k + 1]]);
+        [a.chain_two(b, by_first, first), a.chain_two(b, by_second, second)]
+    }
+}
+
+const LN: Unary = Unary { of: f64::ln, slope: |x| 1.0 / x, bend: |x| -1.0 / (x * x) };
 
 /// One step of the program: takes its operands from the stack and puts its value there.
 #[derive(Debug, Clone, Copy)]
@@ -122,13 +152,13 @@ impl Expression {
 
     /// The values of at most [`LANES`] objects.
     fn run<C: Number>(&self, objects: &[C], conditions: &[f32], out: &mut [f64]) {
-        let mut stack = Stack { values: [[0.0; LANES]; DEPTH], height: 0 };
+        let mut stack = Stack::empty();
         self.batch(objects, conditions, out.len()).run(&self.program, &mut stack, ([0.0; LANES], 0.0));
         out.copy_from_slice(&stack.values[0][..out.len()]);
     }
 
     fn batch<'a, C>(&self, objects: &'a [C], conditions: &'a [f32], rows: usize) -> Batch<'a, C> {
-        Batch { objects, cells: self.cells, conditions, width: self.conditions, rows }
+        Batch { objects, cells: self.cells, conditions, width: self.conditions, rows, directions: &[] }
     }
 
     /// The values of at most [`LANES`] objects, and their gradients, `[rows, cells]`.
@@ -136,13 +166,28 @@ impl Expression {
         &self,
         (objects, conditions): (&[C], &[f32]),
         (out, scores): (&mut [f64], &mut [f64]),
-        tape: &mut Tape,
+        tape: &mut Tape<f64>,
     ) {
-        let mut stack = Stack { values: [[0.0; LANES]; DEPTH], height: 0 };
+        let mut stack = Stack::empty();
         self.batch(objects, conditions, out.len()).differentiate(&self.program, &mut stack, tape);
         out.copy_from_slice(&stack.values[0][..out.len()]);
         for (row, score) in scores.chunks_exact_mut(self.cells).enumerate() {
             score.iter_mut().zip(&tape.gradient).for_each(|(to, by_cell)| *to = by_cell[row]);
+        }
+    }
+
+    /// The derivatives of the gradients of at most [`LANES`] objects along directions, `[rows, cells]`.
+    fn bend<C: Number>(
+        &self,
+        (objects, conditions): (&[C], &[f32]),
+        directions: &[f64],
+        out: &mut [f64],
+        tape: &mut Tape<Dual>,
+    ) {
+        let batch = self.batch(objects, conditions, out.len() / self.cells);
+        Batch { directions, ..batch }.differentiate(&self.program, &mut Stack::empty(), tape);
+        for (row, out) in out.chunks_exact_mut(self.cells).enumerate() {
+            out.iter_mut().zip(&tape.gradient).for_each(|(to, by_cell)| [*to] = by_cell[row].slopes);
         }
     }
 }
@@ -154,64 +199,90 @@ struct Batch<'a, C> {
     conditions: &'a [f32],
     width: usize,
     rows: usize,
+    /// `[rows, cells]`: where the cells move, or nothing.
+    directions: &'a [f64],
 }
 
-type Lanes = [f64; LANES];
+type Lanes<T> = [T; LANES];
 
-struct Stack {
-    values: [Lanes; DEPTH],
+struct Stack<T> {
+    values: [Lanes<T>; DEPTH],
     height: usize,
 }
 
-impl Stack {
-    fn push(&mut self, value: Lanes) {
+impl<T: Real> Stack<T> {
+    fn empty() -> Self {
+        Self { values: [[0.0.into(); LANES]; DEPTH], height: 0 }
+    }
+
+    fn push(&mut self, value: Lanes<T>) {
         self.values[self.height] = value;
         self.height += 1;
     }
 
-    fn pop(&mut self) -> Lanes {
+    fn pop(&mut self) -> Lanes<T> {
         self.height -= 1;
         self.values[self.height]
     }
 }
 
+/// A number that a program is run over.
+trait Lane: Real {
+    /// One that moves so fast.
+    fn moving(value: f64, speed: impl FnOnce() -> f64) -> Self;
+}
+
+impl Lane for f64 {
+    fn moving(value: f64, _: impl FnOnce() -> f64) -> Self {
+        value
+    }
+}
+
+impl Lane for Dual {
+    fn moving(value: f64, speed: impl FnOnce() -> f64) -> Self {
+        Self { value, slopes: [speed()] }
+    }
+}
+
 impl<C: Number> Batch<'_, C> {
     /// `each` is the cell that a fold is at and its number.
-    fn run(&self, program: &[Op], stack: &mut Stack, each: (Lanes, f64)) {
+    fn run<T: Lane>(&self, program: &[Op], stack: &mut Stack<T>, each: (Lanes<T>, f64)) {
         let mut at = 0;
         while let Some(op) = program.get(at) {
             at += 1;
             match *op {
-                Op::Constant(value) => stack.push([value; LANES]),
+                Op::Constant(value) => stack.push([value.into(); LANES]),
                 Op::Cell(cell) => stack.push(self.column(cell)),
                 Op::Condition(c) => {
-                    stack.push(self.rows_of(|row| f64::from(self.conditions[row * self.width + c])))
+                    stack.push(self.rows_of(|row| f64::from(self.conditions[row * self.width + c]).into()))
                 }
                 Op::Total => stack.push(self.rows_of(|row| {
-                    let object = &self.objects[row * self.cells..][..self.cells];
-                    object.iter().map(|cell| cell.number()).sum()
+                    let cells = row * self.cells..(row + 1) * self.cells;
+                    let total = self.objects[cells.clone()].iter().map(|cell| cell.number()).sum();
+                    T::moving(total, || self.directions[cells].iter().sum())
                 })),
                 Op::Each => stack.push(each.0),
-                Op::Index => stack.push([each.1; LANES]),
+                Op::Index => stack.push([each.1.into(); LANES]),
                 Op::Unary(of) => {
                     let a = stack.pop();
-                    stack.push(a.map(of.of));
+                    stack.push(a.map(|a| of.value(a)));
                 }
                 Op::Binary(of) => {
                     let (b, a) = (stack.pop(), stack.pop());
-                    stack.push(std::array::from_fn(|lane| (of.of)(a[lane], b[lane])));
+                    stack.push(std::array::from_fn(|lane| of.value(a[lane], b[lane])));
                 }
                 Op::Select => {
                     let (no, yes, condition) = (stack.pop(), stack.pop(), stack.pop());
-                    let choose = |lane| if condition[lane] != 0.0 { yes[lane] } else { no[lane] };
+                    let choose =
+                        |lane: usize| if condition[lane].value() != 0.0 { yes[lane] } else { no[lane] };
                     stack.push(std::array::from_fn(choose));
                 }
                 Op::Fold { start, join, body } => {
-                    let mut joined = [start; LANES];
+                    let mut joined = [T::from(start); LANES];
                     for cell in 0..self.cells {
                         self.run(&program[at..at + body], stack, (self.column(cell), cell as f64));
                         let value = stack.pop();
-                        joined = std::array::from_fn(|lane| (join.of)(joined[lane], value[lane]));
+                        joined = std::array::from_fn(|lane| join.value(joined[lane], value[lane]));
                     }
                     stack.push(joined);
                     at += body;
@@ -220,12 +291,15 @@ impl<C: Number> Batch<'_, C> {
         }
     }
 
-    fn column(&self, cell: usize) -> Lanes {
-        self.rows_of(|row| self.objects[row * self.cells + cell].number())
+    fn column<T: Lane>(&self, cell: usize) -> Lanes<T> {
+        self.rows_of(|row| {
+            let at = row * self.cells + cell;
+            T::moving(self.objects[at].number(), || self.directions[at])
+        })
     }
 
-    fn rows_of(&self, value: impl Fn(usize) -> f64) -> Lanes {
-        std::array::from_fn(|lane| if lane < self.rows { value(lane) } else { 0.0 })
+    fn rows_of<T: Real>(&self, value: impl Fn(usize) -> T) -> Lanes<T> {
+        std::array::from_fn(|lane| if lane < self.rows { value(lane) } else { 0.0.into() })
     }
 }
 
@@ -262,6 +336,30 @@ impl<C: Number> Target<C> for Expression {
                 let objects = &objects[first * self.cells..][..rows * self.cells];
                 let conditions = &conditions[first * self.conditions..][..rows * self.conditions];
                 self.differentiate((objects, conditions), (out, scores), tape);
+            },
+        );
+        Ok(())
+    }
+
+    fn has_curvature(&self) -> bool {
+        true
+    }
+
+    fn score_derivatives(
+        &self,
+        objects: &[C],
+        conditions: &[f32],
+        directions: &[f64],
+        out: &mut [f64],
+    ) -> Result<(), Failure> {
+        let size = LANES * self.cells;
+        out.par_chunks_mut(size).zip(directions.par_chunks(size)).enumerate().for_each_init(
+            Tape::default,
+            |tape, (chunk, (out, directions))| {
+                let (first, rows) = (chunk * LANES, out.len() / self.cells);
+                let objects = &objects[first * self.cells..][..rows * self.cells];
+                let conditions = &conditions[first * self.conditions..][..rows * self.conditions];
+                self.bend((objects, conditions), directions, out, tape);
             },
         );
         Ok(())

@@ -79,7 +79,7 @@ pub use recipe::{BetaRecipe, ByCondition, LatticeName, ProcessRecipe, RewardReci
 pub use row_classifier::{RowClassifier, RowClassifierSettings};
 pub use space::{Describe, Parse, Shape, Space};
 pub use table::{TableReward, Transform};
-pub use tape::log_density;
+pub use tape::{log_density, score};
 
 pub use crate::error::Failure;
 use crate::error::Problem;
@@ -114,6 +114,26 @@ pub trait Target<C = f32>: Send + Sync + Debug {
         _scores: &mut [f64],
     ) -> Result<(), Failure> {
         Err(no_scores())
+    }
+
+    /// Whether [`Target::score_derivatives`] answers: scores have a derivative of their own.
+    fn has_curvature(&self) -> bool {
+        false
+    }
+
+    /// Writes the derivative of each point's score along its own direction, `H(x) v` with `H` the Hessian of `log R`. `directions`
+    /// and `out` are `[batch, cells]`. Where `log R` is not finite it says nothing.
+    ///
+    /// # Errors
+    /// As [`Target::log_rewards`]; [`Failure::Stop`] if there is none ([`Target::has_curvature`]).
+    fn score_derivatives(
+        &self,
+        _objects: &[C],
+        _conditions: &[f32],
+        _directions: &[f64],
+        _out: &mut [f64],
+    ) -> Result<(), Failure> {
+        Err(no_curvature())
     }
 
     /// Whether `log R` is finite everywhere. Where it is not, its gradient says nothing, and means of `log w` over forward
@@ -260,6 +280,12 @@ impl Classified {
 fn no_scores() -> Failure {
     let allowed = "one with a gradient, or an objective that needs none";
     Problem::new("the target", "one that has no gradient").allowed(allowed).into()
+}
+
+/// That a target's scores have no derivative.
+fn no_curvature() -> Failure {
+    let allowed = "one with second derivatives, or an objective that needs no derivative of the score";
+    Problem::new("the target", "one whose score has no derivative").allowed(allowed).into()
 }
 
 /// Fills `out` with a value of each row of `objects`, `[out.len(), cells]`; by several threads where there is much to do.

@@ -97,6 +97,18 @@ impl<C: Number> Preference<C> {
             Combination::Linear => weighed.map(|(log_r, c)| log_r + c.ln()).fold(f64::NEG_INFINITY, log_add),
         }
     }
+
+    /// The derivative of [`Preference::combine`] by a `log r_k` of weight `c`.
+    fn share(&self, c: f64, log_r: f64, combined: f64) -> f64 {
+        match self.combination {
+            Combination::LogLinear => c,
+            Combination::Linear => (log_r + c.ln() - combined).exp(),
+        }
+    }
+}
+
+fn dot(a: &[f64], b: &[f64]) -> f64 {
+    a.iter().zip(b).map(|(a, b)| a * b).sum()
 }
 
 fn unconditional<C>(reward: &dyn Target<C>) -> Result<(), Problem> {
@@ -157,15 +169,62 @@ impl<C: Number> Target<C> for Preference<C> {
             let (combined, beta) = (self.combine(log_rewards(), condition), self.beta.of(condition));
             *out = beta * combined;
             for (k, (log_r, c)) in log_rewards().zip(condition).enumerate().filter(|(_, (_, c))| **c != 0.0) {
-                let c = f64::from(*c);
-                let share = match self.combination {
-                    Combination::LogLinear => c,
-                    Combination::Linear => (log_r + c.ln() - combined).exp(),
-                };
+                let share = self.share(f64::from(*c), log_r, combined);
                 let of_part = &slopes[(k * batch + row) * cells..][..cells];
                 let to = scores[row * cells..][..cells].iter_mut();
                 to.zip(of_part).for_each(|(to, slope)| *to += beta * share * slope);
             }
+        }
+        Ok(())
+    }
+
+    fn has_curvature(&self) -> bool {
+        self.rewards.iter().all(|reward| reward.has_curvature())
+    }
+
+    /// Linear, with shares `w_k = c_k r_k / R` and scores `s_k`: `sum_k w_k (H_k + s_k s_k^T) - s s^T`, `s = sum_k w_k s_k`.
+    fn score_derivatives(
+        &self,
+        objects: &[C],
+        conditions: &[f32],
+        directions: &[f64],
+        out: &mut [f64],
+    ) -> Result<(), Failure> {
+        let width = self.condition_width();
+        let batch = conditions.len() / width;
+        let cells = out.len() / batch.max(1);
+        let linear = self.combination == Combination::Linear;
+        let mut parts = vec![0.0; self.rewards.len() * batch];
+        let mut slopes = vec![0.0; self.rewards.len() * out.len()];
+        let mut bends = slopes.clone();
+        for (k, reward) in self.rewards.iter().enumerate() {
+            let all = k * out.len()..(k + 1) * out.len();
+            reward.score_derivatives(objects, &[], directions, &mut bends[all.clone()])?;
+            if linear {
+                let part = &mut parts[k * batch..][..batch];
+                reward.log_rewards_with_scores(objects, &[], part, &mut slopes[all])?;
+            }
+        }
+        out.fill(0.0);
+        let rows = out.chunks_exact_mut(cells.max(1)).zip(directions.chunks_exact(cells.max(1)));
+        for (row, (out, v)) in rows.enumerate() {
+            let condition = &conditions[row * width..][..width];
+            let log_rewards = || parts.iter().skip(row).step_by(batch).copied();
+            let (combined, beta) = (self.combine(log_rewards(), condition), self.beta.of(condition));
+            let mut mean = vec![0.0; if linear { cells } else { 0 }];
+            for (k, (log_r, c)) in log_rewards().zip(condition).enumerate().filter(|(_, (_, c))| **c != 0.0) {
+                let share = self.share(f64::from(*c), log_r, combined);
+                let at = (k * batch + row) * cells..(k * batch + row + 1) * cells;
+                let along = if linear { dot(&slopes[at.clone()], v) } else { 0.0 };
+                let both = bends[at.clone()].iter().zip(&slopes[at.clone()]);
+                out.iter_mut()
+                    .zip(both)
+                    .for_each(|(to, (bend, slope))| *to += share * (bend + slope * along));
+                mean.iter_mut().zip(&slopes[at]).for_each(|(to, slope)| *to += share * slope);
+            }
+            let along = if linear { dot(&mean, v) } else { 0.0 };
+            out.iter_mut().zip(&mean).for_each(|(to, slope)| *to -= slope * along);
+            out.iter_mut().for_each(|to| *to *= beta);
         }
         Ok(())
     }
@@ -220,10 +279,16 @@ impl<C: Number> Tempered<C> {
         Ok(Self { reward, beta })
     }
 
+    /// Multiplies rows of numbers by the power of each.
     fn scale(&self, conditions: &[f32], out: &mut [f64]) {
-        let width = self.beta.width();
-        for (row, out) in out.iter_mut().enumerate() {
-            *out *= self.beta.of(&conditions[row * width..][..width]);
+        match self.beta {
+            Beta::Fixed(beta) => out.iter_mut().for_each(|value| *value *= beta),
+            Beta::Condition => {
+                let cells = out.len() / conditions.len().max(1);
+                for (row, beta) in out.chunks_exact_mut(cells.max(1)).zip(conditions) {
+                    row.iter_mut().for_each(|value| *value *= f64::from(*beta));
+                }
+            }
         }
     }
 }
@@ -248,11 +313,23 @@ impl<C: Number> Target<C> for Tempered<C> {
     ) -> Result<(), Failure> {
         self.reward.log_rewards_with_scores(objects, &[], out, scores)?;
         self.scale(conditions, out);
-        let (width, cells) = (self.beta.width(), scores.len() / out.len().max(1));
-        for (row, score) in scores.chunks_exact_mut(cells.max(1)).enumerate() {
-            let beta = self.beta.of(&conditions[row * width..][..width]);
-            score.iter_mut().for_each(|slope| *slope *= beta);
-        }
+        self.scale(conditions, scores);
+        Ok(())
+    }
+
+    fn has_curvature(&self) -> bool {
+        self.reward.has_curvature()
+    }
+
+    fn score_derivatives(
+        &self,
+        objects: &[C],
+        conditions: &[f32],
+        directions: &[f64],
+        out: &mut [f64],
+    ) -> Result<(), Failure> {
+        self.reward.score_derivatives(objects, &[], directions, out)?;
+        self.scale(conditions, out);
         Ok(())
     }
 

@@ -1,9 +1,13 @@
 //! Densities over real vectors that are evaluated point by point in f64, and bring their own gradient.
+//!
+//! A density writes its value and its gradient down once, over any [`Real`]. At dual numbers `x + v e` the gradient's derivative
+//! is the Hessian of `log R` times `v`, exact and for a small multiple of the gradient's cost.
 
 use std::fmt::Debug;
 
 use rayon::prelude::*;
 
+use crate::math::{Dual, Real};
 use crate::rng::Noise;
 use crate::target::{Failure, Target};
 
@@ -16,7 +20,7 @@ pub trait Density: Debug + Send + Sync {
     fn dimension(&self) -> usize;
 
     /// `log R` at a point, nats; writes its gradient there, `[dimension]`, where one is wanted.
-    fn at(&self, point: &[f64], score: Option<&mut [f64]>) -> f64;
+    fn at<T: Real>(&self, point: &[T], score: Option<&mut [T]>) -> T;
 
     /// As [`Target::log_z_tempered`].
     fn log_z_tempered(&self, beta: f64) -> Option<f64>;
@@ -80,6 +84,33 @@ impl<D: Density> Target for D {
         Ok(())
     }
 
+    fn has_curvature(&self) -> bool {
+        true
+    }
+
+    fn score_derivatives(
+        &self,
+        points: &[f32],
+        _: &[f32],
+        directions: &[f64],
+        out: &mut [f64],
+    ) -> Result<(), Failure> {
+        let d = self.dimension();
+        let chunks = out.par_chunks_mut(CHUNK * d).zip(directions.par_chunks(CHUNK * d));
+        chunks.zip(points.par_chunks(CHUNK * d)).for_each(|((out, directions), points)| {
+            let [mut point, mut score] = [0; 2].map(|_| vec![Dual::<1>::from(0.0); d]);
+            let rows = points.chunks_exact(d).zip(directions.chunks_exact(d));
+            for ((from, along), out) in rows.zip(out.chunks_exact_mut(d)) {
+                for (to, (x, v)) in point.iter_mut().zip(from.iter().zip(along)) {
+                    *to = Dual { value: f64::from(*x), slopes: [*v] };
+                }
+                self.at(&point, Some(&mut score));
+                out.iter_mut().zip(&score).for_each(|(to, slope)| [*to] = slope.slopes);
+            }
+        });
+        Ok(())
+    }
+
     fn log_z_tempered(&self, beta: f64, _: &[f32]) -> Option<f64> {
         Density::log_z_tempered(self, beta)
     }
@@ -117,17 +148,17 @@ fn widen(from: &[f32], to: &mut [f64]) {
 /// `log sum_k exp(term(k))`; `visit(k, w)` is called with weights `w` that add up to one.
 ///
 /// Terms below `e^{-40}` of the largest are left out: together they stay below the rounding of the sum.
-pub(super) fn log_sum_exp_visit(
+pub(super) fn log_sum_exp_visit<T: Real>(
     count: usize,
-    term: impl Fn(usize) -> f64,
-    mut visit: impl FnMut(usize, f64),
-) -> f64 {
-    let largest = (0..count).map(&term).fold(f64::NEG_INFINITY, f64::max);
+    term: impl Fn(usize) -> T,
+    mut visit: impl FnMut(usize, T),
+) -> T {
+    let largest = (0..count).map(|k| term(k).value()).fold(f64::NEG_INFINITY, f64::max);
     if largest == f64::NEG_INFINITY {
-        return largest;
+        return largest.into();
     }
-    let kept = |k: &usize| term(*k) - largest > -40.0;
-    let sum: f64 = (0..count).filter(kept).map(|k| (term(k) - largest).exp()).sum();
+    let kept = |k: &usize| term(*k).value() - largest > -40.0;
+    let sum: T = (0..count).filter(kept).map(|k| (term(k) - largest).exp()).sum();
     (0..count).filter(kept).for_each(|k| visit(k, (term(k) - largest).exp() / sum));
-    largest + sum.ln()
+    sum.ln() + largest
 }

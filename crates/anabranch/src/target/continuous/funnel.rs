@@ -12,6 +12,7 @@
 use std::f64::consts::TAU;
 
 use super::Density;
+use crate::math::Real;
 use crate::rng::Noise;
 
 /// Neal's funnel.
@@ -28,16 +29,16 @@ impl Density for Funnel {
         self.dimension
     }
 
-    fn at(&self, point: &[f64], score: Option<&mut [f64]>) -> f64 {
+    fn at<T: Real>(&self, point: &[T], score: Option<&mut [T]>) -> T {
         let (neck, rest) = (point[0], &point[1..]);
         let (std, others, precision) = (f64::from(self.std), rest.len() as f64, (-neck).exp());
-        let square: f64 = rest.iter().map(|x| x * x).sum::<f64>() * precision;
+        let square = rest.iter().map(|x| *x * *x).sum::<T>() * precision;
         if let Some(score) = score {
-            score[0] = -neck / (std * std) - 0.5 * others + 0.5 * square;
-            score[1..].iter_mut().zip(rest).for_each(|(to, x)| *to = -x * precision);
+            score[0] = -neck / (std * std) - 0.5 * others + square * 0.5;
+            score[1..].iter_mut().zip(rest).for_each(|(to, x)| *to = -*x * precision);
         }
-        let first = -0.5 * (neck / std).powi(2) - std.ln();
-        first - 0.5 * (others * neck + square + point.len() as f64 * TAU.ln())
+        let first = (neck / std).powi(2) * -0.5 - std.ln();
+        first - (neck * others + square + point.len() as f64 * TAU.ln()) * 0.5
     }
 
     fn log_z_tempered(&self, beta: f64) -> Option<f64> {

@@ -10,7 +10,7 @@
 use std::f64::consts::TAU;
 
 use super::Density;
-use crate::math::{cholesky, solve_lower, solve_lower_transposed};
+use crate::math::{Real, cholesky, solve_lower, solve_lower_transposed};
 use crate::rng::Noise;
 
 /// A diagonal Gaussian times a constant.
@@ -47,15 +47,16 @@ impl Density for DiagonalGaussian {
         self.mean.len()
     }
 
-    fn at(&self, point: &[f64], score: Option<&mut [f64]>) -> f64 {
+    fn at<T: Real>(&self, point: &[T], score: Option<&mut [T]>) -> T {
         let laws = || point.iter().zip(self.mean.iter().zip(&self.std));
-        let residual = |(x, (m, s)): (&f64, (&f32, &f32))| (x - f64::from(*m)) / f64::from(*s);
+        let residual = |(x, (m, s)): (&T, (&f32, &f32))| (*x - f64::from(*m)) / f64::from(*s);
         if let Some(score) = score {
             let slopes = laws().map(|(x, (m, s))| -residual((x, (m, s))) / f64::from(*s));
             score.iter_mut().zip(slopes).for_each(|(to, slope)| *to = slope);
         }
-        let square: f64 = laws().map(residual).map(|r| r * r).sum();
-        f64::from(self.log_z) - self.log_det() - 0.5 * (square + TAU.ln() * point.len() as f64)
+        let square: T = laws().map(residual).map(|r| r * r).sum();
+        let constant = f64::from(self.log_z) - self.log_det();
+        (square + TAU.ln() * point.len() as f64) * -0.5 + constant
     }
 
     fn log_z_tempered(&self, beta: f64) -> Option<f64> {
@@ -116,11 +117,11 @@ impl Density for FullGaussian {
         self.mean.len()
     }
 
-    fn at(&self, point: &[f64], score: Option<&mut [f64]>) -> f64 {
-        let differ = |to: &mut [f64]| {
-            to.iter_mut().zip(point.iter().zip(&self.mean)).for_each(|(s, (x, m))| *s = x - m);
+    fn at<T: Real>(&self, point: &[T], score: Option<&mut [T]>) -> T {
+        let differ = |to: &mut [T]| {
+            to.iter_mut().zip(point.iter().zip(&self.mean)).for_each(|(s, (x, m))| *s = *x - *m);
             solve_lower(&self.lower, to);
-            to.iter().map(|z| z * z).sum::<f64>()
+            to.iter().map(|z| *z * *z).sum::<T>()
         };
         let square = match score {
             Some(score) => {
@@ -129,9 +130,10 @@ impl Density for FullGaussian {
                 score.iter_mut().for_each(|s| *s = -*s);
                 square
             }
-            None => differ(&mut vec![0.0; point.len()]),
+            None => differ(&mut vec![T::from(0.0); point.len()]),
         };
-        self.log_z - self.log_det - 0.5 * TAU.ln() * self.mean.len() as f64 - 0.5 * square
+        let constant = self.log_z - self.log_det - 0.5 * TAU.ln() * self.mean.len() as f64;
+        square * -0.5 + constant
     }
 
     fn log_z_tempered(&self, beta: f64) -> Option<f64> {

@@ -16,8 +16,8 @@ use super::Density;
 use super::density::log_sum_exp_visit;
 use crate::environment::continuous::Domain;
 use crate::error::Problem;
-use crate::math::log_sum_exp;
 use crate::math::special::{ln_bessel_i0, ln_gamma};
+use crate::math::{Real, log_sum_exp};
 use crate::rng::{Noise, Stream, log_gamma_draw, von_mises_draw};
 use crate::target::{LARGEST, LEAST, within};
 
@@ -69,27 +69,29 @@ fn draw(domain: Domain, [a, b]: [f64; 2], stream: &mut Stream<'_>) -> f64 {
 }
 
 /// The logarithm of a law without its factor.
-fn exponent(domain: Domain, [a, b]: [f64; 2], x: f64) -> f64 {
+fn exponent<T: Real>(domain: Domain, [a, b]: [f64; 2], x: T) -> T {
     match domain {
-        Domain::Unit if (0.0..=1.0).contains(&x) => power(x.ln(), a - 1.0) + power((-x).ln_1p(), b - 1.0),
-        Domain::Unit => f64::NEG_INFINITY,
-        Domain::Line => -0.5 * ((x - a) / b).powi(2),
-        Domain::Circle => b * (x - a).cos(),
+        Domain::Unit if (0.0..=1.0).contains(&x.value()) => {
+            power(x.ln(), a - 1.0) + power((-x).ln_1p(), b - 1.0)
+        }
+        Domain::Unit => f64::NEG_INFINITY.into(),
+        Domain::Line => ((x - a) / b).powi(2) * -0.5,
+        Domain::Circle => (x - a).cos() * b,
     }
 }
 
 /// Its derivative by the coordinate.
-fn slope(domain: Domain, [a, b]: [f64; 2], x: f64) -> f64 {
+fn slope<T: Real>(domain: Domain, [a, b]: [f64; 2], x: T) -> T {
     match domain {
-        Domain::Unit => (a - 1.0) / x - (b - 1.0) / (1.0 - x),
+        Domain::Unit => T::from(a - 1.0) / x - T::from(b - 1.0) / (-x + 1.0),
         Domain::Line => -(x - a) / (b * b),
-        Domain::Circle => -b * (x - a).sin(),
+        Domain::Circle => (x - a).sin() * -b,
     }
 }
 
 /// The logarithm of a power: `0^0 = 1`.
-fn power(log_base: f64, exponent: f64) -> f64 {
-    if exponent == 0.0 { 0.0 } else { exponent * log_base }
+fn power<T: Real>(log_base: T, exponent: f64) -> T {
+    if exponent == 0.0 { 0.0.into() } else { log_base * exponent }
 }
 
 /// The two parameters of a law of each coordinate of each component.
@@ -228,30 +230,30 @@ impl Mixture {
     }
 
     /// `log w_k p_k(x)` of a component of normal laws, and of one of any.
-    fn log_normal(&self, k: usize, point: &[f64]) -> f64 {
+    fn log_normal<T: Real>(&self, k: usize, point: &[T]) -> T {
         let range = k * point.len()..(k + 1) * point.len();
         let laws = self.first[range.clone()].iter().zip(&self.second[range]);
-        let squares = point.iter().zip(laws).map(|(x, (mean, std))| ((x - mean) / std).powi(2));
-        self.log_scales[k] - 0.5 * squares.sum::<f64>()
+        let squares = point.iter().zip(laws).map(|(x, (mean, std))| ((*x - *mean) / *std).powi(2));
+        squares.sum::<T>() * -0.5 + self.log_scales[k]
     }
 
-    fn log_product(&self, k: usize, point: &[f64]) -> f64 {
+    fn log_product<T: Real>(&self, k: usize, point: &[T]) -> T {
         let coordinates = self.domains.iter().zip(point).enumerate();
-        self.log_scales[k]
-            + coordinates.map(|(i, (domain, x))| exponent(*domain, self.law(k, i), *x)).sum::<f64>()
+        let exponents = coordinates.map(|(i, (domain, x))| exponent(*domain, self.law(k, i), *x));
+        exponents.sum::<T>() + self.log_scales[k]
     }
 
-    fn sum(
+    fn sum<T: Real>(
         &self,
-        point: &[f64],
-        term: impl Fn(&Self, usize, &[f64]) -> f64,
-        score: Option<&mut [f64]>,
-    ) -> f64 {
+        point: &[T],
+        term: impl Fn(&Self, usize, &[T]) -> T,
+        score: Option<&mut [T]>,
+    ) -> T {
         let term = |k: usize| term(self, k, point);
         let Some(score) = score else {
             return log_sum_exp_visit(self.components(), term, |_, _| {});
         };
-        score.fill(0.0);
+        score.fill(0.0.into());
         log_sum_exp_visit(self.components(), term, |k, share| {
             for (i, to) in score.iter_mut().enumerate() {
                 *to += share * slope(self.domains[i], self.law(k, i), point[i]);
@@ -265,11 +267,11 @@ impl Density for Mixture {
         self.domains.len()
     }
 
-    fn at(&self, point: &[f64], score: Option<&mut [f64]>) -> f64 {
+    fn at<T: Real>(&self, point: &[T], score: Option<&mut [T]>) -> T {
         if self.is_normal() {
-            self.sum(point, Self::log_normal, score)
+            self.sum(point, Self::log_normal::<T>, score)
         } else {
-            self.sum(point, Self::log_product, score)
+            self.sum(point, Self::log_product::<T>, score)
         }
     }
 

@@ -9,6 +9,7 @@
 //! et al. (2023). The wells at `d = +- sqrt 3` differ in mass: the right one holds about 0.85 of it.
 
 use super::Density;
+use crate::math::Real;
 use crate::rng::Noise;
 
 /// Independent pairs of a double well and a normal.
@@ -21,8 +22,8 @@ pub struct ManyWell {
 /// The integral of `exp(-d^4 + 6 d^2 + d / 2)`.
 const WELL_INTEGRAL: f64 = 11_784.509_27;
 
-fn well(d: f64) -> f64 {
-    -d.powi(4) + 6.0 * d * d + 0.5 * d
+fn well<T: Real>(d: T) -> T {
+    -d.powi(4) + d * 6.0 * d + d * 0.5
 }
 
 /// The inverse distribution function of the well on a grid of 2^16 cells over [-4, 4], outside of which lies less
@@ -50,14 +51,14 @@ impl Density for ManyWell {
         self.dimension
     }
 
-    fn at(&self, point: &[f64], score: Option<&mut [f64]>) -> f64 {
+    fn at<T: Real>(&self, point: &[T], score: Option<&mut [T]>) -> T {
         if let Some(score) = score {
             for (to, pair) in score.chunks_exact_mut(2).zip(point.chunks_exact(2)) {
                 let d = pair[0];
-                to.copy_from_slice(&[-4.0 * d.powi(3) + 12.0 * d + 0.5, -pair[1]]);
+                to.copy_from_slice(&[d.powi(3) * -4.0 + d * 12.0 + 0.5, -pair[1]]);
             }
         }
-        point.chunks_exact(2).map(|pair| well(pair[0]) - 0.5 * pair[1] * pair[1]).sum()
+        point.chunks_exact(2).map(|pair| well(pair[0]) - pair[1] * 0.5 * pair[1]).sum()
     }
 
     fn log_z_tempered(&self, beta: f64) -> Option<f64> {

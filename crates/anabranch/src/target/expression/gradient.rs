@@ -8,28 +8,35 @@
 //! choice did not take, and whatever else has no part in the value, has no part in the gradient, even where its own is no
 //! number.
 
-use super::{Batch, LANES, Lanes, Op, Stack};
+use super::{Batch, LANES, Lane, Lanes, Op, Stack};
 use crate::environment::Number;
+use crate::math::{Real, product_or_zero};
 
 /// What the way back needs, kept from call to call.
-#[derive(Debug, Default)]
-pub(super) struct Tape {
+#[derive(Debug)]
+pub(super) struct Tape<T> {
     /// The operands of the steps that were run, in their order.
-    operands: Vec<Lanes>,
+    operands: Vec<Lanes<T>>,
     /// The derivatives by what is on the stack, the last of them by its top.
-    slopes: Vec<Lanes>,
+    slopes: Vec<Lanes<T>>,
     /// `[cells]`: the derivatives by the cells.
-    pub(super) gradient: Vec<Lanes>,
+    pub(super) gradient: Vec<Lanes<T>>,
     /// Where the steps of the program are, those inside of folds left out.
     places: Vec<usize>,
 }
 
-impl Tape {
+impl<T> Default for Tape<T> {
+    fn default() -> Self {
+        Self { operands: Vec::new(), slopes: Vec::new(), gradient: Vec::new(), places: Vec::new() }
+    }
+}
+
+impl<T: Real> Tape<T> {
     fn reset(&mut self, program: &[Op], cells: usize) {
         self.operands.clear();
         self.slopes.clear();
         self.gradient.clear();
-        self.gradient.resize(cells, [0.0; LANES]);
+        self.gradient.resize(cells, [0.0.into(); LANES]);
         self.places.clear();
         let mut at = 0;
         while let Some(op) = program.get(at) {
@@ -38,33 +45,34 @@ impl Tape {
         }
     }
 
-    fn pop(&mut self) -> Lanes {
+    fn pop(&mut self) -> Lanes<T> {
         self.operands.pop().expect("an operand for each that was kept")
     }
 
-    fn slope(&mut self) -> Lanes {
+    fn slope(&mut self) -> Lanes<T> {
         self.slopes.pop().expect("a slope for each value")
     }
 }
 
 /// `g slope`, where there is a `g`.
-fn times(g: f64, slope: f64) -> f64 {
-    if g == 0.0 { 0.0 } else { g * slope }
+fn times<T: Real>(g: T, slope: T) -> T {
+    let (a, b) = (g.value(), slope.value());
+    g.chain_two(slope, product_or_zero(a, b), || [b, a])
 }
 
 impl<C: Number> Batch<'_, C> {
     /// Runs the whole program and leaves its gradient on the tape.
-    pub(super) fn differentiate(&self, program: &[Op], stack: &mut Stack, tape: &mut Tape) {
+    pub(super) fn differentiate<T: Lane>(&self, program: &[Op], stack: &mut Stack<T>, tape: &mut Tape<T>) {
         tape.reset(program, self.cells);
-        self.keep(program, stack, ([0.0; LANES], 0.0), tape);
-        tape.slopes.push([1.0; LANES]);
+        self.keep(program, stack, ([0.0.into(); LANES], 0.0), tape);
+        tape.slopes.push([1.0.into(); LANES]);
         let places = std::mem::take(&mut tape.places);
         self.back(program, places.iter().copied(), None, tape);
         tape.places = places;
     }
 
     /// [`Batch::run`], keeping operands.
-    fn keep(&self, program: &[Op], stack: &mut Stack, each: (Lanes, f64), tape: &mut Tape) {
+    fn keep<T: Lane>(&self, program: &[Op], stack: &mut Stack<T>, each: (Lanes<T>, f64), tape: &mut Tape<T>) {
         let mut at = 0;
         while let Some(op) = program.get(at) {
             let kept = match op {
@@ -76,12 +84,12 @@ impl<C: Number> Batch<'_, C> {
             tape.operands.extend_from_slice(&stack.values[stack.height - kept..stack.height]);
             if let Op::Fold { start, join, body } = *op {
                 let body = &program[at + 1..][..body];
-                let mut joined = [start; LANES];
+                let mut joined = [T::from(start); LANES];
                 for cell in 0..self.cells {
                     self.keep(body, stack, (self.column(cell), cell as f64), tape);
                     let value = stack.pop();
                     tape.operands.extend([joined, value]);
-                    joined = std::array::from_fn(|lane| (join.of)(joined[lane], value[lane]));
+                    joined = std::array::from_fn(|lane| join.value(joined[lane], value[lane]));
                 }
                 stack.push(joined);
                 at += body.len();
@@ -94,12 +102,12 @@ impl<C: Number> Batch<'_, C> {
 
     /// Takes the slope by the program's value from the tape, and adds those by the cells; `places` are those of its steps, and
     /// `each` is the cell that a fold is at.
-    fn back(
+    fn back<T: Lane>(
         &self,
         program: &[Op],
         places: impl DoubleEndedIterator<Item = usize>,
         each: Option<usize>,
-        tape: &mut Tape,
+        tape: &mut Tape<T>,
     ) {
         for at in places.rev() {
             let g = tape.slope();
@@ -110,29 +118,30 @@ impl<C: Number> Batch<'_, C> {
                 Op::Total => tape.gradient.iter_mut().for_each(|by_cell| add(by_cell, &g)),
                 Op::Unary(of) => {
                     let a = tape.pop();
-                    tape.slopes.push(std::array::from_fn(|lane| times(g[lane], (of.slope)(a[lane]))));
+                    tape.slopes.push(std::array::from_fn(|lane| times(g[lane], of.derivative(a[lane]))));
                 }
                 Op::Binary(of) => {
                     let (b, a) = (tape.pop(), tape.pop());
-                    let slopes: [[f64; 2]; LANES] = std::array::from_fn(|lane| (of.slopes)(a[lane], b[lane]));
+                    let slopes: [[T; 2]; LANES] =
+                        std::array::from_fn(|lane| of.derivatives(a[lane], b[lane]));
                     let by = |k: usize| std::array::from_fn(|lane| times(g[lane], slopes[lane][k]));
                     tape.slopes.extend([by(0), by(1)]);
                 }
                 Op::Select => {
                     let (_, _, condition) = (tape.pop(), tape.pop(), tape.pop());
                     let part = |taken: bool| {
-                        let chosen = |lane: usize| (condition[lane] != 0.0) == taken;
-                        std::array::from_fn(|lane| if chosen(lane) { g[lane] } else { 0.0 })
+                        let chosen = |lane: usize| (condition[lane].value() != 0.0) == taken;
+                        std::array::from_fn(|lane| if chosen(lane) { g[lane] } else { 0.0.into() })
                     };
-                    tape.slopes.extend([[0.0; LANES], part(true), part(false)]);
+                    tape.slopes.extend([[0.0.into(); LANES], part(true), part(false)]);
                 }
                 Op::Fold { join, body, .. } => {
                     let body = &program[at + 1..][..body];
                     let mut g = g;
                     for cell in (0..self.cells).rev() {
                         let (value, joined) = (tape.pop(), tape.pop());
-                        let slopes: [[f64; 2]; LANES] =
-                            std::array::from_fn(|lane| (join.slopes)(joined[lane], value[lane]));
+                        let slopes: [[T; 2]; LANES] =
+                            std::array::from_fn(|lane| join.derivatives(joined[lane], value[lane]));
                         tape.slopes.push(std::array::from_fn(|lane| times(g[lane], slopes[lane][1])));
                         g = std::array::from_fn(|lane| times(g[lane], slopes[lane][0]));
                         self.back(body, 0..body.len(), Some(cell), tape);
@@ -143,8 +152,8 @@ impl<C: Number> Batch<'_, C> {
     }
 }
 
-fn add(to: &mut Lanes, g: &Lanes) {
-    to.iter_mut().zip(g).for_each(|(to, g)| *to += g);
+fn add<T: Real>(to: &mut Lanes<T>, g: &Lanes<T>) {
+    to.iter_mut().zip(g).for_each(|(to, g)| *to += *g);
 }
 
 #[cfg(test)]

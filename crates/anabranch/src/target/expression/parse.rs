@@ -13,32 +13,63 @@ const LONGEST: usize = 10_000;
 /// The most numbers of a condition that a formula may name.
 const MOST_CONDITIONS: usize = 1000;
 
-/// Functions of one number; where one jumps its derivative there is 0.
+/// Functions of one number; where one jumps its derivatives there are 0.
 const FUNCTIONS: [(&str, Unary); 21] = [
-    ("abs", Unary { of: f64::abs, slope: sign }),
-    ("acos", Unary { of: f64::acos, slope: |x| -1.0 / (1.0 - x * x).sqrt() }),
-    ("asin", Unary { of: f64::asin, slope: |x| 1.0 / (1.0 - x * x).sqrt() }),
-    ("atan", Unary { of: f64::atan, slope: |x| 1.0 / (1.0 + x * x) }),
-    ("ceil", Unary { of: f64::ceil, slope: |_| 0.0 }),
-    ("cos", Unary { of: f64::cos, slope: |x| -x.sin() }),
-    ("cosh", Unary { of: f64::cosh, slope: f64::sinh }),
-    ("exp", Unary { of: f64::exp, slope: f64::exp }),
-    ("floor", Unary { of: f64::floor, slope: |_| 0.0 }),
+    ("abs", Unary { of: f64::abs, slope: sign, bend: none }),
+    (
+        "acos",
+        Unary {
+            of: f64::acos,
+            slope: |x| -1.0 / (1.0 - x * x).sqrt(),
+            bend: |x| -x * (1.0 - x * x).powf(-1.5),
+        },
+    ),
+    (
+        "asin",
+        Unary {
+            of: f64::asin,
+            slope: |x| 1.0 / (1.0 - x * x).sqrt(),
+            bend: |x| x * (1.0 - x * x).powf(-1.5),
+        },
+    ),
+    (
+        "atan",
+        Unary { of: f64::atan, slope: |x| 1.0 / (1.0 + x * x), bend: |x| -2.0 * x / (1.0 + x * x).powi(2) },
+    ),
+    ("ceil", Unary { of: f64::ceil, slope: none, bend: none }),
+    ("cos", Unary { of: f64::cos, slope: |x| -x.sin(), bend: |x| -x.cos() }),
+    ("cosh", Unary { of: f64::cosh, slope: f64::sinh, bend: f64::cosh }),
+    ("exp", Unary { of: f64::exp, slope: f64::exp, bend: f64::exp }),
+    ("floor", Unary { of: f64::floor, slope: none, bend: none }),
     ("ln", LN),
     ("log", LN),
-    ("log10", Unary { of: f64::log10, slope: |x| 1.0 / (x * LN_10) }),
-    ("log2", Unary { of: f64::log2, slope: |x| 1.0 / (x * LN_2) }),
-    ("round", Unary { of: f64::round, slope: |_| 0.0 }),
-    ("sigmoid", Unary { of: sigmoid, slope: |x| sigmoid(x) * sigmoid(-x) }),
-    ("sign", Unary { of: sign, slope: |_| 0.0 }),
-    ("sin", Unary { of: f64::sin, slope: f64::cos }),
-    ("sinh", Unary { of: f64::sinh, slope: f64::cosh }),
-    ("sqrt", Unary { of: f64::sqrt, slope: |x| 0.5 / x.sqrt() }),
-    ("tan", Unary { of: f64::tan, slope: |x| x.cos().powi(-2) }),
-    ("tanh", Unary { of: f64::tanh, slope: |x| x.cosh().powi(-2) }),
+    ("log10", Unary { of: f64::log10, slope: |x| 1.0 / (x * LN_10), bend: |x| -1.0 / (x * x * LN_10) }),
+    ("log2", Unary { of: f64::log2, slope: |x| 1.0 / (x * LN_2), bend: |x| -1.0 / (x * x * LN_2) }),
+    ("round", Unary { of: f64::round, slope: none, bend: none }),
+    (
+        "sigmoid",
+        Unary {
+            of: sigmoid,
+            slope: |x| sigmoid(x) * sigmoid(-x),
+            bend: |x| sigmoid(x) * sigmoid(-x) * (1.0 - 2.0 * sigmoid(x)),
+        },
+    ),
+    ("sign", Unary { of: sign, slope: none, bend: none }),
+    ("sin", Unary { of: f64::sin, slope: f64::cos, bend: |x| -x.sin() }),
+    ("sinh", Unary { of: f64::sinh, slope: f64::cosh, bend: f64::sinh }),
+    ("sqrt", Unary { of: f64::sqrt, slope: |x| 0.5 / x.sqrt(), bend: |x| -0.25 / (x * x.sqrt()) }),
+    ("tan", Unary { of: f64::tan, slope: |x| x.cos().powi(-2), bend: |x| 2.0 * x.tan() * x.cos().powi(-2) }),
+    (
+        "tanh",
+        Unary { of: f64::tanh, slope: |x| x.cosh().powi(-2), bend: |x| -2.0 * x.tanh() * x.cosh().powi(-2) },
+    ),
 ];
 
-const NEGATION: Unary = Unary { of: |x| -x, slope: |_| -1.0 };
+const NEGATION: Unary = Unary { of: |x| -x, slope: |_| -1.0, bend: none };
+
+fn none(_: f64) -> f64 {
+    0.0
+}
 
 fn sign(x: f64) -> f64 {
     f64::from(i8::from(x > 0.0) - i8::from(x < 0.0))
@@ -48,28 +79,37 @@ fn sigmoid(x: f64) -> f64 {
     1.0 / (1.0 + (-x).exp())
 }
 
+/// A function of two numbers that is linear in them where it does not jump.
+const fn linear(of: fn(f64, f64) -> f64, slopes: fn(f64, f64) -> [f64; 2]) -> Binary {
+    Binary { of, slopes, bends: |_, _| [0.0; 3] }
+}
+
 /// Functions of two numbers or more; one that is no number stays one.
 const JOINS: [(&str, Binary); 2] = [
     (
         "max",
-        Binary {
-            of: |a, b| if a > b || a.is_nan() { a } else { b },
-            slopes: |a, b| if a > b || a.is_nan() { [1.0, 0.0] } else { [0.0, 1.0] },
-        },
+        linear(
+            |a, b| if a > b || a.is_nan() { a } else { b },
+            |a, b| if a > b || a.is_nan() { [1.0, 0.0] } else { [0.0, 1.0] },
+        ),
     ),
     (
         "min",
-        Binary {
-            of: |a, b| if a < b || a.is_nan() { a } else { b },
-            slopes: |a, b| if a < b || a.is_nan() { [1.0, 0.0] } else { [0.0, 1.0] },
-        },
+        linear(
+            |a, b| if a < b || a.is_nan() { a } else { b },
+            |a, b| if a < b || a.is_nan() { [1.0, 0.0] } else { [0.0, 1.0] },
+        ),
     ),
 ];
 
-const SUM: Binary = Binary { of: |a, b| a + b, slopes: |_, _| [1.0, 1.0] };
-const PRODUCT: Binary = Binary { of: |a, b| a * b, slopes: |a, b| [b, a] };
-const QUOTIENT: Binary = Binary { of: |a, b| a / b, slopes: |a, b| [1.0 / b, -a / (b * b)] };
-const EXPONENTIATION: Binary = Binary { of: f64::powf, slopes: power_slopes };
+const SUM: Binary = linear(|a, b| a + b, |_, _| [1.0, 1.0]);
+const PRODUCT: Binary = Binary { of: |a, b| a * b, slopes: |a, b| [b, a], bends: |_, _| [0.0, 1.0, 0.0] };
+const QUOTIENT: Binary = Binary {
+    of: |a, b| a / b,
+    slopes: |a, b| [1.0 / b, -a / (b * b)],
+    bends: |a, b| [0.0, -1.0 / (b * b), 2.0 * a / (b * b * b)],
+};
+const EXPONENTIATION: Binary = Binary { of: f64::powf, slopes: power_slopes, bends: power_bends };
 
 /// `b a^(b-1)` and `a^b ln a`, with their limits where a power does not depend on `a`, or `a` is 0.
 fn power_slopes(a: f64, b: f64) -> [f64; 2] {
@@ -78,12 +118,20 @@ fn power_slopes(a: f64, b: f64) -> [f64; 2] {
     [by_base, by_exponent]
 }
 
+/// `b (b-1) a^(b-2)`, `a^(b-1) (1 + b ln a)` and `a^b ln^2 a`, with the same limits.
+fn power_bends(a: f64, b: f64) -> [f64; 3] {
+    let by_base = if b == 0.0 || b == 1.0 { 0.0 } else { b * (b - 1.0) * a.powf(b - 2.0) };
+    let by_both = if a == 0.0 && b > 1.0 { 0.0 } else { a.powf(b - 1.0) * (1.0 + b * a.ln()) };
+    let by_exponent = if a == 0.0 && b > 0.0 { 0.0 } else { a.powf(b) * a.ln().powi(2) };
+    [by_base, by_both, by_exponent]
+}
+
 /// Functions over all cells, and what they start from.
 const FOLDS: [(&str, f64, Binary); 2] = [("prod", 1.0, PRODUCT), ("sum", 0.0, SUM)];
 
 /// A comparison, 1 or 0.
 const fn comparison(of: fn(f64, f64) -> f64) -> Binary {
-    Binary { of, slopes: |_, _| [0.0; 2] }
+    linear(of, |_, _| [0.0; 2])
 }
 
 /// A binary operator: its text, how tight it binds, and what it does. `^` alone binds from the right.
@@ -97,7 +145,7 @@ const OPERATORS: [Operator; 11] = [
     ("==", 1, comparison(|a, b| f64::from(u8::from(a == b)))),
     ("!=", 1, comparison(|a, b| f64::from(u8::from(a != b)))),
     ("+", 2, SUM),
-    ("-", 2, Binary { of: |a, b| a - b, slopes: |_, _| [1.0, -1.0] }),
+    ("-", 2, linear(|a, b| a - b, |_, _| [1.0, -1.0])),
     ("*", 3, PRODUCT),
     ("/", 3, QUOTIENT),
     ("^", POWER, EXPONENTIATION),
@@ -390,9 +438,9 @@ mod tests {
         program("reward.log_reward", text, 4).expect_err(text).to_string()
     }
 
-    /// By difference quotients to fourth order, where a function has values.
+    /// By difference quotients to fourth order, where a function has values, of itself and of its derivative.
     #[test]
-    fn every_function_has_its_derivative() {
+    fn every_function_has_its_derivatives() {
         let quotient = |of: &dyn Fn(f64) -> f64, x: f64| {
             let one = |step: f64| (of(x + step) - of(x - step)) / (2.0 * step);
             (4.0 * one(1e-3) - one(2e-3)) / 3.0
@@ -400,18 +448,23 @@ mod tests {
         let close = |found: f64, expected: f64| (found - expected).abs() < 1e-6 * (1.0 + expected.abs());
         let mut compared = 0;
         let points = [-2.3, -0.8, -0.3, 0.2, 0.6, 1.7];
-        for (name, Unary { of, slope }) in FUNCTIONS.into_iter().chain([("-", NEGATION)]) {
+        for (name, Unary { of, slope, bend }) in FUNCTIONS.into_iter().chain([("-", NEGATION)]) {
             for x in points.into_iter().filter(|x| quotient(&of, *x).is_finite()) {
                 assert!(close(slope(x), quotient(&of, x)), "{name}({x}): {}", slope(x));
-                compared += 1;
+                assert!(close(bend(x), quotient(&slope, x)), "{name}''({x}): {}", bend(x));
+                compared += 2;
             }
         }
         let operators = OPERATORS.into_iter().map(|(name, _, of)| (name, of));
-        for (name, Binary { of, slopes }) in operators.chain(JOINS) {
+        for (name, Binary { of, slopes, bends }) in operators.chain(JOINS) {
             for (a, b) in points.into_iter().flat_map(|a| points.map(|b| (a, 1.1 * b + 0.07))) {
                 let expected = [quotient(&|x| of(x, b), a), quotient(&|x| of(a, x), b)];
                 for k in (0..2).filter(|k| expected[*k].is_finite()) {
                     assert!(close(slopes(a, b)[k], expected[k]), "{a} {name} {b}: {:?}", slopes(a, b));
+                    let second = [quotient(&|x| slopes(x, b)[k], a), quotient(&|x| slopes(a, x)[k], b)];
+                    for i in (0..2).filter(|i| second[*i].is_finite()) {
+                        assert!(close(bends(a, b)[k + i], second[i]), "{a} {name} {b}: {:?}", bends(a, b));
+                    }
                     compared += 1;
                 }
             }

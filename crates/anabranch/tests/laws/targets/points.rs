@@ -2,10 +2,12 @@
 
 use std::f64::consts::TAU;
 
+use anabranch::chain::Given;
 use anabranch::environment::continuous::Domain;
 use anabranch::math::{Estimate, log_sum_exp};
 use anabranch::rng::{Noise, Purpose};
 use anabranch::target::{DiagonalGaussian, Mixture, Target, Toy, toy};
+use burn::tensor::{DType, Device, Tensor, TensorData};
 
 use super::{Points, points};
 
@@ -251,6 +253,120 @@ fn scores_are_gradients_of_the_density() {
         }
     }
     assert_eq!(scored, points().len() - 2, "all but the band and Branin's function");
+}
+
+/// The derivative of the score along a direction is a central difference of scores.
+#[test]
+fn score_derivatives_are_differences_of_scores() {
+    let mut curved = 0;
+    for case in points() {
+        let (name, target, n, d) = (case.name, &case.target, 64, case.dimension());
+        let points = around(&case, n);
+        let conditions = case.condition.repeat(n);
+        let directions: Vec<f64> = noise(12).normal(n, d).into_iter().map(f64::from).collect();
+        let mut bends = vec![f64::NAN; n * d];
+        let found = target.score_derivatives(&points, &conditions, &directions, &mut bends);
+        assert_eq!(found.is_ok(), target.has_curvature(), "{name}");
+        if found.is_err() {
+            continue;
+        }
+        curved += 1;
+        let scores = |points: &[f32]| {
+            let (mut values, mut scores) = (vec![f64::NAN; n], vec![f64::NAN; n * d]);
+            target.log_rewards_with_scores(points, &conditions, &mut values, &mut scores).expect("scores");
+            (values, scores)
+        };
+        // `sum_j (s(x + h_j e_j) - s(x - h_j e_j)) v_j / 2 h_j`, with what rounding may do to it.
+        let quotients = |step: f32| -> Vec<(f64, f64)> {
+            let mut sums = vec![(0.0, 0.0); n * d];
+            for column in 0..d {
+                let shifted = |by: f32| -> Vec<f32> {
+                    let shift = |(i, v): (usize, &f32)| if i % d == column { v + by } else { *v };
+                    points.iter().enumerate().map(shift).collect()
+                };
+                let (up, down) = (shifted(step), shifted(-step));
+                let ((above_r, above), (below_r, below)) = (scores(&up), scores(&down));
+                for (at, (sum, rounding)) in sums.iter_mut().enumerate() {
+                    let (row, moved) = (at / d, at / d * d + column);
+                    let weight = directions[moved] / f64::from(up[moved] - down[moved]);
+                    let inside = above_r[row].is_finite() && below_r[row].is_finite();
+                    *sum += if inside { (above[at] - below[at]) * weight } else { f64::NAN };
+                    *rounding += 1e-12 * (1.0 + above[at].abs()) * weight.abs();
+                }
+            }
+            sums
+        };
+        let (fine, coarse) = (quotients(1e-3), quotients(2e-3));
+        for at in 0..n * d {
+            let ((fine, rounding), (coarse, _)) = (fine[at], coarse[at]);
+            if !(fine.is_finite() && coarse.is_finite()) {
+                assert!(!target.positive_everywhere(), "{name}");
+                continue;
+            }
+            let tolerance = rounding + (fine - coarse).abs() + 1e-5 * (1.0 + fine.abs());
+            assert!(
+                (bends[at] - fine).abs() < tolerance,
+                "{name}, {at}: {} and {fine} +- {tolerance}",
+                bends[at]
+            );
+        }
+    }
+    assert_eq!(curved, points().len() - 2, "all but the band and Branin's function");
+}
+
+/// A loss of `log R` and its score on the tape has the gradient of its differences.
+#[test]
+fn losses_of_scores_reach_the_tape() {
+    for case in points().into_iter().filter(|case| case.target.has_curvature()) {
+        let (name, target, n, d) = (case.name, &case.target, 16, case.dimension());
+        let points: Vec<f32> = around(&case, n);
+        let mut value = vec![0.0; n];
+        target.log_rewards(&points, &case.condition.repeat(n), &mut value).expect("no failure");
+        // Where a target ends there is no gradient.
+        let inside = |row: &usize| value[*row].is_finite();
+        let rows: Vec<usize> = (0..n).filter(inside).collect();
+        let points: Vec<f32> = rows.iter().flat_map(|row| points[row * d..][..d].to_vec()).collect();
+        let n = rows.len();
+        let weight = |i: usize| 0.3 + 0.1 * (i % 7) as f64;
+        // sum_rows 2 log R + sum_i w_i sin(s_i / 5)
+        let loss = |points: &[f32]| -> Vec<f64> {
+            let (mut values, mut scores) = (vec![0.0; n], vec![0.0; n * d]);
+            let conditions = case.condition.repeat(n);
+            target.log_rewards_with_scores(points, &conditions, &mut values, &mut scores).expect("scores");
+            let of_row = |(value, scores): (&f64, &[f64])| {
+                let waves = scores.iter().enumerate().map(|(i, s)| weight(i) * (s / 5.0).sin());
+                2.0 * value + waves.sum::<f64>()
+            };
+            values.iter().zip(scores.chunks(d)).map(of_row).collect()
+        };
+        let device = Device::flex().autodiff();
+        let x = Tensor::<2>::from_data(TensorData::new(points.clone(), [n, d]), &device).require_grad();
+        let given = Given::rows(case.condition.len(), case.condition.clone());
+        let (log_r, score) = anabranch::target::score(target, &x, &given).expect("a score");
+        let weights: Vec<f32> = (0..n * d).map(|i| weight(i % d) as f32).collect();
+        let weights = Tensor::<2>::from_data(TensorData::new(weights, [n, d]), &device);
+        let total = (log_r * 2.0).cast(DType::F32).sum() + (weights * (score / 5.0).sin()).sum();
+        let gradient =
+            x.grad(&total.backward()).expect("x takes part").into_data().try_to_vec::<f32>().unwrap();
+        for column in 0..d {
+            let quotient = |step: f32| -> Vec<f64> {
+                let shifted = |by: f32| -> Vec<f32> {
+                    let shift = |(i, v): (usize, &f32)| if i % d == column { v + by } else { *v };
+                    points.iter().enumerate().map(shift).collect()
+                };
+                let (up, down) = (shifted(step), shifted(-step));
+                let (above, below) = (loss(&up), loss(&down));
+                let width = |row: usize| f64::from(up[row * d + column] - down[row * d + column]);
+                (0..n).map(|row| (above[row] - below[row]) / width(row)).collect()
+            };
+            let (fine, coarse) = (quotient(5e-4), quotient(1e-3));
+            for row in (0..n).filter(|row| fine[*row].is_finite() && coarse[*row].is_finite()) {
+                let found = f64::from(gradient[row * d + column]);
+                let tolerance = (fine[row] - coarse[row]).abs() + 1e-3 * (1.0 + fine[row].abs());
+                assert!((found - fine[row]).abs() < tolerance, "{name}, {row}: {found} and {}", fine[row]);
+            }
+        }
+    }
 }
 
 /// The f64 density of data agrees with the target's.

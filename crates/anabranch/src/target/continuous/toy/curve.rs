@@ -12,7 +12,7 @@
 use std::f64::consts::{FRAC_1_SQRT_2, PI, TAU};
 use std::sync::OnceLock;
 
-use crate::math::gauss_legendre;
+use crate::math::{Real, gauss_legendre};
 use crate::target::continuous::density::log_sum_exp_visit;
 
 /// Equally likely arms of a curve, convolved.
@@ -115,14 +115,14 @@ impl Curve {
         (0..self.arms).flat_map(arm).collect()
     }
 
-    fn sum(&self, rule: &[Node], x: [f64; 2]) -> (f64, [f64; 2]) {
+    fn sum<T: Real>(&self, rule: &[Node], x: [T; 2]) -> (T, [T; 2]) {
         let precision = (self.std * self.std).recip();
-        let offset = |k: usize| [rule[k].place[0] - x[0], rule[k].place[1] - x[1]];
+        let offset = |k: usize| [0, 1].map(|i| -x[i] + rule[k].place[i]);
         let term = |k: usize| {
             let [a, b] = offset(k);
-            rule[k].log_weight - 0.5 * precision * (a * a + b * b)
+            (a * a + b * b) * (-0.5 * precision) + rule[k].log_weight
         };
-        let mut score = [0.0; 2];
+        let mut score = [T::from(0.0); 2];
         let value = log_sum_exp_visit(rule.len(), term, |k, weight| {
             let [a, b] = offset(k);
             score[0] += weight * precision * a;
@@ -132,7 +132,7 @@ impl Curve {
     }
 
     /// The log-density and its gradient.
-    pub fn log_density(&self, x: [f64; 2]) -> (f64, [f64; 2]) {
+    pub fn log_density<T: Real>(&self, x: [T; 2]) -> (T, [T; 2]) {
         self.sum(self.rule.get_or_init(|| self.rule(self.nodes)), x)
     }
 }

@@ -22,6 +22,7 @@ mod rings;
 use rayon::prelude::*;
 
 use super::Density;
+use crate::math::Real;
 use crate::rng::{Noise, Purpose};
 use curve::Curve;
 
@@ -89,9 +90,9 @@ impl Toy {
     }
 
     /// The log-density at a point, in nats, and its gradient there.
-    pub fn log_density_at(self, x: [f64; 2]) -> (f64, [f64; 2]) {
+    pub fn log_density_at<T: Real>(self, x: [T; 2]) -> (T, [T; 2]) {
         match self {
-            Self::Checkerboard => (checkerboard::log_density(x), [0.0; 2]),
+            Self::Checkerboard => (checkerboard::log_density(x.map(T::value)).into(), [T::from(0.0); 2]),
             Self::Rings => rings::log_density(x),
             Self::Pinwheel => pinwheel::log_density(x),
             Self::EightGaussians | Self::Spirals | Self::Moons | Self::SwissRoll => {
@@ -106,7 +107,7 @@ impl Density for Toy {
         2
     }
 
-    fn at(&self, point: &[f64], score: Option<&mut [f64]>) -> f64 {
+    fn at<T: Real>(&self, point: &[T], score: Option<&mut [T]>) -> T {
         let (value, gradient) = self.log_density_at([point[0], point[1]]);
         if let Some(score) = score {
             score.copy_from_slice(&gradient);

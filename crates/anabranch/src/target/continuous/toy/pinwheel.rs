@@ -12,6 +12,7 @@
 
 use std::f64::consts::TAU;
 
+use crate::math::Real;
 use crate::target::continuous::density::log_sum_exp_visit;
 
 const ARMS: usize = 5;
@@ -21,8 +22,8 @@ const RATE: f64 = 0.25;
 const FARTHEST: f64 = 3.0;
 const SCALE: f64 = 2.0;
 
-fn turn(angle: f64, y: [f64; 2]) -> [f64; 2] {
-    let (sin, cos) = angle.sin_cos();
+fn turn<T: Real>(angle: T, y: [T; 2]) -> [T; 2] {
+    let (sin, cos) = (angle.sin(), angle.cos());
     [cos * y[0] - sin * y[1], sin * y[0] + cos * y[1]]
 }
 
@@ -39,31 +40,32 @@ pub fn point(u: [f64; 3], n: [f64; 2]) -> [f64; 2] {
 }
 
 /// The log-density and its gradient.
-pub fn log_density(x: [f64; 2]) -> (f64, [f64; 2]) {
+pub fn log_density<T: Real>(x: [T; 2]) -> (T, [T; 2]) {
     let turned = x.map(|v| v / SCALE);
     let radius = turned[0].hypot(turned[1]);
-    let angle = RATE * radius.min(FARTHEST).exp();
+    let near = radius.value() < FARTHEST;
+    let angle = if near { radius.exp() * RATE } else { (RATE * FARTHEST.exp()).into() };
     let y = turn(-angle, turned);
     let (inverse, across) = (RADIAL.powi(-2), TANGENTIAL.powi(-2));
     let residual = |arm: usize| {
-        let [along, side] = turn(-arm_angle(arm), y);
+        let [along, side] = turn((-arm_angle(arm)).into(), y);
         [along - 1.0, side]
     };
     let term = |arm: usize| {
         let [along, side] = residual(arm);
-        -0.5 * (inverse * along * along + across * side * side)
+        (along * inverse * along + side * across * side) * -0.5
     };
-    let mut gradient = [0.0; 2];
+    let mut gradient = [T::from(0.0); 2];
     let log_sum = log_sum_exp_visit(ARMS, term, |arm, weight| {
         let [along, side] = residual(arm);
-        let back = turn(arm_angle(arm), [inverse * along, across * side]);
+        let back = turn(arm_angle(arm).into(), [along * inverse, side * across]);
         gradient[0] -= weight * back[0];
         gradient[1] -= weight * back[1];
     });
     // y = T(-angle(r)) turned: the gradient in y turns forward, and the angle's growth adds a radial part.
     let torque = gradient[1] * y[0] - gradient[0] * y[1];
-    let growth = if radius < FARTHEST { angle } else { 0.0 };
-    let radial = if radius > 0.0 { -torque * growth / radius } else { 0.0 };
+    let growth = if near { angle } else { 0.0.into() };
+    let radial = if radius.value() > 0.0 { -torque * growth / radius } else { 0.0.into() };
     let forward = turn(angle, gradient);
     let score = [0, 1].map(|i| (forward[i] + radial * turned[i]) / SCALE);
     let constant = (ARMS as f64 * TAU * RADIAL * TANGENTIAL * SCALE * SCALE).ln();

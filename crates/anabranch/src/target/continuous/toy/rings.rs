@@ -10,6 +10,7 @@
 
 use std::f64::consts::TAU;
 
+use crate::math::Real;
 use crate::target::continuous::density::log_sum_exp_visit;
 
 const RADII: [f64; 4] = [0.75, 1.5, 2.25, 3.0];
@@ -23,21 +24,30 @@ pub fn point(u: [f64; 3], n: [f64; 2]) -> [f64; 2] {
 }
 
 /// The log-density and its gradient.
-pub fn log_density(x: [f64; 2]) -> (f64, [f64; 2]) {
+pub fn log_density<T: Real>(x: [T; 2]) -> (T, [T; 2]) {
     let radius = x[0].hypot(x[1]);
     let variance = STD * STD;
-    let bessel = RADII.map(|ring| bessel(radius * ring / variance));
-    let term = |k: usize| bessel[k].0.ln() - (radius - RADII[k]).powi(2) / (2.0 * variance);
-    let mut slope = 0.0;
+    let bessel = RADII.map(|ring| bessel(radius * (ring / variance)));
+    let term = |k: usize| bessel[k].0 - (radius - RADII[k]).powi(2) / (2.0 * variance);
+    let (mut slope, mut curvature) = (T::from(0.0), T::from(0.0));
     let log_sum = log_sum_exp_visit(RADII.len(), term, |k, weight| {
-        slope += weight * (RADII[k] * bessel[k].1 - radius) / variance;
+        slope += weight * (bessel[k].1 * RADII[k] - radius) / variance;
+        // At the centre, where I_1(z) / I_0(z) is z / 2.
+        curvature += weight * (0.5 * RADII[k] * RADII[k] / variance - 1.0) / variance;
     });
-    let direction = if radius > 0.0 { x.map(|v| v / radius) } else { [0.0; 2] };
-    (log_sum - (4.0 * TAU * variance).ln(), direction.map(|v| slope * v))
+    let over_radius = if radius.value() > 0.0 { slope / radius } else { curvature };
+    (log_sum - (4.0 * TAU * variance).ln(), x.map(|v| over_radius * v))
+}
+
+/// `log(e^{-z} I_0(z))`, of derivative `r - 1`, and `r = I_1(z) / I_0(z)`, of derivative `1 - r / z - r^2`.
+fn bessel<T: Real>(z: T) -> (T, T) {
+    let (zero, ratio) = bessel_values(z.value());
+    let bend = || 1.0 - ratio * ratio - if z.value() > 0.0 { ratio / z.value() } else { 0.5 };
+    (z.chain(zero.ln(), || ratio - 1.0), z.chain(ratio, bend))
 }
 
 /// `e^{-z} I_0(z)` and `I_1(z) / I_0(z)` for `z >= 0`.
-fn bessel(z: f64) -> (f64, f64) {
+fn bessel_values(z: f64) -> (f64, f64) {
     let (mut first, mut second) = (1.0, 1.0);
     let (mut zero, mut one) = (1.0, 1.0);
     if z < 30.0 {
@@ -68,6 +78,7 @@ fn bessel(z: f64) -> (f64, f64) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::math::Dual;
 
     /// `e^{-z} I_n(z) = (1 / pi) int_0^pi exp(z (cos a - 1)) cos(n a) da`, by the midpoint rule, which converges
     /// exponentially for a periodic integrand.
@@ -82,7 +93,7 @@ mod tests {
                 zero += value;
                 one += value * angle.cos();
             }
-            let (found, ratio) = bessel(z);
+            let (found, ratio) = bessel_values(z);
             assert!((found / zero - 1.0).abs() < 1e-12, "{z}: {found} and {zero}");
             assert!((ratio - one / zero).abs() < 1e-12, "{z}: {ratio} and {}", one / zero);
         }
@@ -90,8 +101,19 @@ mod tests {
 
     #[test]
     fn the_centre_is_flat() {
-        let (value, score) = log_density([0.0, 0.0]);
+        let (value, score) = log_density([0.0f64, 0.0]);
         assert!(value.is_finite() && score == [0.0; 2]);
         assert_eq!(log_density([2.0, 1.0]).0, log_density([-1.0, 2.0]).0);
+    }
+
+    /// Around the centre the score is the Hessian's product with the way there.
+    #[test]
+    fn the_centre_bends_as_its_surroundings() {
+        let along = |k: usize| Dual::<1> { value: 0.0, slopes: [[0.6, -0.8][k]] };
+        let (_, bend) = log_density([along(0), along(1)]);
+        let (_, near) = log_density([0.6e-6, -0.8e-6]);
+        for (bend, near) in bend.iter().zip(near) {
+            assert!((bend.slopes[0] - near / 1e-6).abs() < 1e-6 * bend.slopes[0].abs(), "{bend:?} {near}");
+        }
     }
 }
