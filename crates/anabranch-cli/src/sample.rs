@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anabranch::data::atomic::check_writable;
 use anabranch::data::{Format, write_lines, write_samples};
-use anabranch::error::{Error, Failure, Problem, Result, quoted};
+use anabranch::error::{Error, Problem, Result, quoted};
 use anabranch::recipe::Plan;
 use anabranch::rng::{Noise, Purpose};
 use anabranch::run::{Observer, Refine, Refined, Run, watched};
@@ -110,8 +110,7 @@ pub fn sample(
             let (model, noise) =
                 (plan.model.with_weights(&trained.vectors), Noise::new(seed, Purpose::Source));
             let given = given.unwrap_or_else(|| plan.condition.drawn(count, &noise));
-            let samples = sampler.sample_observed(&model, count, &given, &noise, &seen);
-            samples.map_err(Failure::into_error)?.ok_or(Error::Interrupted)?
+            plan.draw(&model, sampler, count, &given, &noise, &seen)?
         }
         (None, Plan::GFlowNet(plan)) => {
             let seen = watched(&progress, "samples", count);

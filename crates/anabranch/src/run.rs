@@ -10,6 +10,7 @@ mod log;
 mod measures;
 mod posterior;
 mod refine;
+mod smc;
 
 pub use gflownet::Questions;
 pub use refine::{Refine, Refined};

@@ -17,6 +17,12 @@ pub trait Batch: Clone {
     /// # Panics
     /// If there is no such row.
     fn select(&self, rows: &[u32]) -> Self;
+
+    /// Batches one behind the other.
+    ///
+    /// # Panics
+    /// If there is none, or their rows are of different lengths.
+    fn concat(parts: Vec<Self>) -> Self;
 }
 
 impl Batch for Tensor<2> {
@@ -30,6 +36,10 @@ impl Batch for Tensor<2> {
         let numbers: Vec<i64> = rows.iter().map(|row| i64::from(*row)).collect();
         let numbers = Tensor::<1, Int>::from_data(TensorData::new(numbers, [rows.len()]), &self.device());
         Tensor::select(self.clone(), 0, numbers)
+    }
+
+    fn concat(parts: Vec<Self>) -> Self {
+        Tensor::cat(parts, 0)
     }
 }
 
@@ -57,6 +67,12 @@ impl<C: Copy> Batch for Rows<C> {
     fn select(&self, rows: &[u32]) -> Self {
         let row = |row: &u32| &self.values[*row as usize * self.columns..][..self.columns];
         Self { columns: self.columns, values: rows.iter().flat_map(row).copied().collect() }
+    }
+
+    fn concat(parts: Vec<Self>) -> Self {
+        let columns = parts.first().expect("a batch").columns;
+        assert!(parts.iter().all(|part| part.columns == columns), "rows of {columns} numbers");
+        Self { columns, values: parts.into_iter().flat_map(|part| part.values).collect() }
     }
 }
 

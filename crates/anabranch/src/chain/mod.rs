@@ -18,6 +18,7 @@
 mod batch;
 mod flows;
 mod paths;
+mod resample;
 mod step;
 
 use burn::tensor::{FloatDType, Tensor};
@@ -29,6 +30,7 @@ pub use batch::{Batch, Given, Rows, beside};
 pub use flows::{QuantileFlowSlopes, QuantileFlows, StateFlowSlopes, StateFlows};
 pub(crate) use paths::Scratch;
 pub use paths::{Paths, Reference, Slopes};
+pub use resample::Resampling;
 pub use step::{Densities, Info, LogWeight, Score, Source, State, Step, Transition};
 
 /// A source and the transitions that lead from it to the target.

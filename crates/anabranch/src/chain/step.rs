@@ -96,6 +96,20 @@ pub trait Transition<S = State>: Send + Sync {
 
     /// What is known of a step from `before = s_{t-1}` to `after = s_t`.
     fn score(&self, before: &S, after: &S, given: &Given) -> Result<Score, Failure>;
+
+    /// `log gamma_t(s_t)`, `[batch]`, nats: the unnormalised density that states behind this step are meant to have, where the kernel
+    /// knows one. Sequential Monte Carlo resamples by it.
+    ///
+    /// # Errors
+    /// As the steps themselves.
+    fn level(&self, _state: &S, _given: &Given) -> Result<Option<LogWeight>, Failure> {
+        Ok(None)
+    }
+
+    /// Whether both kernels leave [`Transition::level`] invariant: what a step adds to the weight is then known before it is made.
+    fn leaves_invariant(&self) -> bool {
+        false
+    }
 }
 
 /// The law of `s_0`, `given` a condition.

@@ -2,5 +2,6 @@
 
 pub mod bijection;
 pub mod law;
+pub mod mcmc;
 pub mod pair;
 pub mod quantise;

@@ -13,6 +13,7 @@
 //!
 //! Everything else - training, likelihood, sampling, log Z - sees the chain, and never the family.
 
+pub mod annealed;
 pub mod denoiser;
 pub mod diffusion;
 pub mod flow;
@@ -33,7 +34,7 @@ use crate::array::weights::{Weights, matrix};
 use crate::chain::{Chain, Given, LogWeight, Source, State, Transition, double};
 use crate::error::Failure;
 use crate::kernel::law::{Gaussian, Law, LogStd};
-use crate::rng::Noise;
+use crate::rng::{Noise, Purpose};
 
 /// What a simulation-free estimate is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -85,6 +86,15 @@ pub trait Segment: Send + Sync {
     /// Sets data-dependent initial values from a batch on the target's side.
     fn initialise(&mut self, _x: &State, _given: &Given) {}
 
+    /// Tunes what is not learned by gradients, such as step sizes, before training, by states on the source's side; answers states on
+    /// the target's side.
+    ///
+    /// # Errors
+    /// If a kernel fails.
+    fn warm_up(&mut self, x: State, given: &Given, noise: &Noise) -> Result<State, Failure> {
+        walked(self.transitions(), x, given, noise)
+    }
+
     /// The diffusion behind this segment, for samplers that know more of it than its chain.
     fn as_diffusion(&self) -> Option<&diffusion::Diffusion> {
         None
@@ -92,6 +102,19 @@ pub trait Segment: Send + Sync {
 
     /// A copy behind a new box.
     fn boxed(&self) -> Box<dyn Segment>;
+}
+
+/// States that transitions lead to, one after the other.
+fn walked(
+    transitions: Vec<Box<dyn Transition + '_>>,
+    x: State,
+    given: &Given,
+    noise: &Noise,
+) -> Result<State, Failure> {
+    transitions
+        .iter()
+        .enumerate()
+        .try_fold(x, |x, (step, transition)| transition.sample(x, given, &noise.step(step as u32)))
 }
 
 /// The standard normal source, whatever the condition.
@@ -315,6 +338,19 @@ impl Model {
                     x = transition.backward(x, given, &noise)?.state;
                 }
             }
+        }
+        Ok(())
+    }
+
+    /// Tunes what is not learned by gradients with `rows` states on their way from the source to the target.
+    ///
+    /// # Errors
+    /// If a kernel fails.
+    pub fn warm_up(&mut self, rows: usize, given: &Given, noise: &Noise) -> Result<(), Failure> {
+        let mut x = self.placed().sample(rows, given, &noise.purpose(Purpose::Source))?;
+        for (index, segment) in self.segments.iter_mut().enumerate() {
+            // Each segment's steps have addresses of their own.
+            x = segment.warm_up(x, given, &noise.from_trajectory((index as u64) << 40))?;
         }
         Ok(())
     }

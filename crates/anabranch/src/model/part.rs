@@ -3,11 +3,14 @@
 //! A family's keys are a struct beside its mathematics that implements [`Part`]; the list of all families is
 //! [`super::recipe::SegmentRecipe`].
 
+use std::sync::Arc;
+
 use super::Segment;
 use crate::data::Dataset;
-use crate::error::{Problem, Result};
+use crate::error::{Problem, Result, quoted};
 use crate::network::recipe::Asked;
 use crate::network::{Network, NetworkRecipe};
+use crate::target::Target;
 
 /// A family of segments, as recipes name it.
 pub trait Part {
@@ -20,6 +23,16 @@ pub trait Part {
     /// The first problem found.
     fn check(&self, _place: &Place) -> Result<()> {
         Ok(())
+    }
+
+    /// Whether anything of it is learned by gradients.
+    fn learns(&self) -> bool {
+        self.network().is_some()
+    }
+
+    /// What its kernels ask the energy.
+    fn asks(&self) -> Asks {
+        Asks::Nothing
     }
 
     /// What one step adds to the path log-weight, as a formula.
@@ -63,6 +76,17 @@ pub trait Part {
     /// # Errors
     /// If what surrounds it does not allow it.
     fn build(&self, around: &Surroundings<'_>) -> Result<Box<dyn Segment>>;
+}
+
+/// What kernels ask an energy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Asks {
+    /// Nothing: they stand before any target.
+    Nothing,
+    /// `log R`.
+    Values,
+    /// `log R` and its gradient.
+    Scores,
 }
 
 /// Where in a model a part stands.
@@ -111,6 +135,8 @@ pub struct Surroundings<'a> {
     pub data: Option<&'a Dataset>,
     /// The seed of initial weights.
     pub seed: u64,
+    /// The energy, where the target is one.
+    pub energy: Option<&'a Arc<dyn Target>>,
     /// Numbers of the condition, which networks read beside their input.
     pub condition: usize,
     /// Whether training runs the chain backward: from data, and not from the source.
@@ -121,6 +147,28 @@ impl Surroundings<'_> {
     /// The levels of the states on the target's side, where those are the data's integers.
     pub fn integers(&self) -> Option<u32> {
         (self.place.is_last() && self.levels > 0).then_some(self.levels)
+    }
+
+    /// The energy, of a part that asks for it.
+    ///
+    /// # Errors
+    /// If there is none, or it does not answer what is asked.
+    pub(crate) fn asked(&self, part: &dyn Part) -> Result<Arc<dyn Target>> {
+        let Some(energy) = self.energy else {
+            return Err(self
+                .place
+                .problem("kind", format!("{} where the target is data", quoted(part.kind())))
+                .allowed("it where the target is an energy, which its kernels ask")
+                .into());
+        };
+        if part.asks() >= Asks::Scores && !energy.has_scores() {
+            return Err(self
+                .place
+                .problem("kind", "kernels that need the gradient of a target that has none")
+                .allowed("a kernel that needs none, such as \"random-walk\"; or gradients = true, if the program answers them")
+                .into());
+        }
+        Ok(energy.clone())
     }
 
     /// The name of a weight vector.

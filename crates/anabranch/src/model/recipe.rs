@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::annealed::recipe::AnnealingRecipe;
 use super::diffusion::recipe::DiffusionRecipe;
 use super::flow::fixed::{DequantiseRecipe, LogitRecipe, StandardiseRecipe};
 use super::flow::recipe::FlowRecipe;
@@ -41,6 +42,8 @@ families! {
     Flow(FlowRecipe),
     /// Learned Gaussian kernels both ways.
     Vae(VaeRecipe),
+    /// Markov kernels along a path of densities to an energy: annealed importance sampling.
+    Annealing(AnnealingRecipe),
     /// Integers as rounded continuous states; the last segment before data with levels.
     Dequantise(DequantiseRecipe),
     /// Undoes the standardisation fitted to the training split.

@@ -36,6 +36,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Problem, Result, quoted};
 use crate::objective::BackwardObjective;
 use crate::sampler::Sampler;
+use crate::sampler::smc::Smc;
 use crate::target::ConditionLaw;
 use crate::train::Training;
 use gflownet::{ExplorationRecipe, PolicyRecipe, RootsRecipe, Task};
@@ -100,6 +101,10 @@ pub struct Recipe {
     #[serde(default)]
     #[schemars(extend("x-of" = ["data", "energies"]))]
     pub sampler: Sampler,
+    /// How particles are resampled on their way, where samples are drawn so and log Z is estimated by them, too.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("x-of" = ["energies"]))]
+    pub smc: Option<Smc>,
     /// What is measured at the end.
     #[serde(default)]
     pub evaluation: EvaluationRecipe,
@@ -168,6 +173,9 @@ impl Plan {
     /// The first problem found.
     pub fn new(mut recipe: Recipe) -> Result<Self> {
         recipe.training.count_steps();
+        if recipe.target.objects().is_none() && !chain::learns(&recipe) {
+            recipe.training.steps = 0;
+        }
         recipe.check()?;
         Ok(match recipe.target.objects() {
             None => Self::Chain(Box::new(ChainPlan::new(recipe)?)),

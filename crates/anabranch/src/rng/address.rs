@@ -76,6 +76,8 @@ impl Address {
     pub const FITTED: Self = Self(1 << 42);
     /// Exact draws that samples are compared with.
     pub const COMPARED: Self = Self(1 << 43);
+    /// Conditions of the states that a chain is tuned by.
+    pub const WARM_UP: Self = Self(1 << 44);
     /// Samples for a front of several rewards.
     pub const FRONT: Self = Self(1 << 45);
     /// Samples that a run of a flow network writes.

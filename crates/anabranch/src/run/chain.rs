@@ -9,7 +9,7 @@ use std::time::Instant;
 use serde_json::{Map, Value, json};
 
 use super::measures::{PATHS, insert_bound, insert_classes, insert_evidence, insert_modes};
-use super::{Observer, insert, posterior, watched};
+use super::{Observer, insert, posterior, smc, watched};
 use crate::chain::Given;
 use crate::data::{Format, write_samples};
 use crate::error::{Error, Failure, Result};
@@ -23,6 +23,7 @@ use crate::metric::{MetricOptions, Points, sample_metrics_in};
 use crate::model::Model;
 use crate::recipe::{ChainPlan, Condition, TargetData};
 use crate::rng::{Address, Noise, Purpose};
+use crate::sampler::Sampler;
 use crate::train::Trained;
 use conditional::{at_conditions, class_accuracy};
 
@@ -97,6 +98,9 @@ pub(super) fn evaluate(
                 insert(&mut metrics, "eubo", upper_bound(&backward));
                 metrics.insert("forward_ess".to_owned(), json!(forward_ess(&backward)));
             }
+            if let Some(smc) = &recipe.smc {
+                smc::evaluate(plan, smc, (&frozen, energy.as_ref()), directory, observer, &mut metrics)?;
+            }
         }
     }
     samples(plan, model, directory, observer, metrics)
@@ -115,8 +119,7 @@ fn samples(
     let start = Instant::now();
     let seen = watched(observer, "samples", recipe.evaluation.samples);
     let given = plan.condition.of_samples(recipe.evaluation.samples, &address);
-    let samples = recipe.sampler.sample_observed(model, recipe.evaluation.samples, &given, &address, &seen);
-    let samples = samples.map_err(Failure::into_error)?.ok_or(Error::Interrupted)?;
+    let samples = plan.draw(model, recipe.sampler, recipe.evaluation.samples, &given, &address, &seen)?;
     let seconds = start.elapsed().as_secs_f64();
     metrics.insert("seconds_per_sample".to_owned(), json!(seconds / recipe.evaluation.samples as f64));
     if let (TargetData::Energy(energy), 0) = (&plan.data, plan.condition.width()) {
@@ -217,6 +220,31 @@ fn likelihoods(
 }
 
 impl ChainPlan {
+    /// `count` samples of a model, each under its condition: by sequential Monte Carlo where the recipe has it, by the sampler
+    /// elsewhere. `seen` is told how many are done, and answers whether to go on.
+    ///
+    /// # Errors
+    /// If a kernel or the target fails, or `seen` asked to stop.
+    pub fn draw(
+        &self,
+        model: &Model,
+        sampler: Sampler,
+        count: usize,
+        given: &Given,
+        noise: &Noise,
+        seen: &(dyn Fn(usize) -> bool + Sync),
+    ) -> Result<Vec<f32>> {
+        match (&self.recipe.smc, &self.data) {
+            (Some(found), TargetData::Energy(energy)) => {
+                smc::samples(found, (&model.frozen(), energy.as_ref()), count, noise, seen)
+            }
+            _ => {
+                let samples = sampler.sample_observed(model, count, given, noise, seen);
+                samples.map_err(Failure::into_error)?.ok_or(Error::Interrupted)
+            }
+        }
+    }
+
     /// How likely the rows of a file are to a trained model: `nll`, and what else a run measures of the kind.
     ///
     /// # Errors

@@ -11,7 +11,7 @@
 use std::str::FromStr;
 
 use super::{Observer, watched};
-use crate::chain::Given;
+use crate::chain::{Given, Resampling};
 use crate::error::{Error, Failure, Problem, Result, quoted};
 use crate::estimate::evidence;
 use crate::estimate::paths::weighted_paths;
@@ -25,7 +25,6 @@ use crate::recipe::{ChainPlan, GFlowNetPlan, Plan, TargetData};
 use crate::rng::{Noise, Purpose};
 use crate::sampler::back_and_forth::{Acceptance, BackAndForth, Particles, Removals};
 use crate::sampler::chain_moves::Invariant;
-use crate::sampler::resample::systematic;
 use crate::train::Trained;
 
 /// Paths that are drawn for each sample that importance weights leave.
@@ -159,10 +158,13 @@ fn of_moves(accepted: usize, moves: usize, count: usize) -> String {
 
 /// The places of `count` of the draws.
 fn resampled(log_weights: &[f64], count: usize, noise: &Noise) -> Result<Vec<usize>> {
-    systematic(log_weights, count, &noise.purpose(Purpose::Target)).ok_or_else(|| Error::Numeric {
-        step: 0,
-        term: "the sum of the path weights".to_owned(),
-        detail: format!("of {} paths none has weight", log_weights.len()),
+    let found = Resampling::Systematic.places(log_weights, count, &noise.purpose(Purpose::Target));
+    found.map(|places| places.into_iter().map(|place| place as usize).collect()).ok_or_else(|| {
+        Error::Numeric {
+            step: 0,
+            term: "the sum of the path weights".to_owned(),
+            detail: format!("of {} paths none has weight", log_weights.len()),
+        }
     })
 }
 

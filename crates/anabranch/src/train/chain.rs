@@ -26,6 +26,9 @@ use crate::optim::OptimizerRecipe;
 use crate::rng::{Address, Counted, Noise, Purpose};
 use crate::target::{Conditions, Target, log_density};
 
+/// States that are on their way through the model while it is tuned.
+const WARM_UP: usize = 500;
+
 /// Where a chain's paths end.
 #[derive(Debug, Clone, Copy)]
 pub enum Ends<'a> {
@@ -103,6 +106,12 @@ impl<'a> Trainer<ChainLearner<'a>> {
             let noise = Noise::new(task.seed, Purpose::Weights);
             let x = matrix(first, *columns, &task.model.device());
             task.model.initialise(x, &given.range(0, count), &noise)?;
+        } else {
+            let given = task.conditions.as_ref().map_or_else(Given::nothing, |conditions| {
+                let noise = Noise::new(task.seed, Purpose::Condition).at(Address::WARM_UP);
+                Given::rows(conditions.width(), conditions.draw(WARM_UP, &noise))
+            });
+            task.model.warm_up(WARM_UP, &given, &Noise::new(task.seed, Purpose::Weights))?;
         }
         let (training, optimizer, seed) = (task.training.clone(), task.optimizer.clone(), task.seed);
         let needs = task.objective.needs();

@@ -10,8 +10,7 @@ use crate::rng::Counted;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct TrainingRecipe {
-    /// Optimiser steps.
-    #[schemars(range(min = 1))]
+    /// Optimiser steps; 0 where nothing is learned.
     pub steps: u64,
     /// Rows or trajectories over all steps, in place of `steps`: the last step makes them whole. What is read has become `steps`.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -64,7 +63,6 @@ impl TrainingRecipe {
     /// # Errors
     /// The first one out of range.
     pub fn check(&self) -> Result<()> {
-        positive("training.steps", self.steps)?;
         positive("training.batch", self.batch as u64)?;
         positive("training.log_every", self.log_every)?;
         within("training.batch", self.batch as f64, 1.0, 1e7)?;

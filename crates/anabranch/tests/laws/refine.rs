@@ -2,12 +2,12 @@
 
 use std::collections::HashMap;
 
+use anabranch::chain::Resampling;
 use anabranch::estimate::paths::{WeightedPaths, weighted_paths};
 use anabranch::estimate::relative::{Relative, weighted_mean};
 use anabranch::recipe::{Plan, read};
 use anabranch::run::{Refine, Run, Silent};
 use anabranch::sampler::chain_moves::Invariant;
-use anabranch::sampler::resample::systematic;
 use anabranch::target::Mixture;
 use anabranch::train::Trained;
 

@@ -55,6 +55,16 @@ impl<C: Copy> Batch for Objects<C> {
             stopped: rows.iter().map(|row| self.stopped[of(row)]).collect(),
         }
     }
+
+    fn concat(parts: Vec<Self>) -> Self {
+        let (mut cells, mut came, mut stopped) = (Vec::new(), Vec::new(), Vec::new());
+        for part in parts {
+            cells.push(part.cells);
+            came.extend(part.came);
+            stopped.extend(part.stopped);
+        }
+        Self { cells: Rows::concat(cells), came, stopped }
+    }
 }
 
 /// A policy with its network at given weights.

@@ -16,7 +16,7 @@ use crate::model::path::forward_log_weights;
 use crate::model::recipe::SegmentRecipe;
 use crate::model::state_flow::StateFlow;
 use crate::model::{Model, Segment};
-use crate::objective::Objective;
+use crate::objective::{Needs, Objective};
 use crate::recipe::Recipe;
 use crate::rng::{Address, Noise, Purpose};
 use crate::target::{Conditions, Failure, Target};
@@ -77,13 +77,14 @@ impl ChainPlan {
             }
         };
         size::check(&recipe, [dimension, condition.width()])?;
-        if let (Condition::Law(_), false) = (&condition, recipe.objective.needs_target()) {
+        let learns = super::learns(&recipe);
+        if let (Condition::Law(_), false, true) = (&condition, recipe.objective.needs_target(), learns) {
             let found = "an objective that learns from samples, of a target that depends on a condition";
             return Err(Problem::new("objective.kind", found)
                 .allowed("one that learns from log R, such as \"trajectory-balance\" or \"reverse-kl\"")
                 .into());
         }
-        if let (TargetData::Energy(energy), false) = (&data, recipe.objective.needs_target())
+        if let (TargetData::Energy(energy), false, true) = (&data, recipe.objective.needs_target(), learns)
             && energy.draw(1, &Noise::new(0, Purpose::Target)).is_none()
         {
             return Err(Problem::new("objective.kind", "an objective that learns from samples")
@@ -92,7 +93,8 @@ impl ChainPlan {
                 )
                 .into());
         }
-        if let (TargetData::Energy(energy), true) = (&data, recipe.objective.needs().through_states)
+        if let (TargetData::Energy(energy), true, true) =
+            (&data, recipe.objective.needs().through_states, learns)
             && !energy.has_scores()
         {
             let found = "one that needs the gradient of a target that has none";
@@ -112,7 +114,8 @@ impl ChainPlan {
             )
             .into());
         }
-        let (width, needs) = (condition.width(), recipe.objective.needs());
+        let (width, needs) =
+            (condition.width(), if learns { recipe.objective.needs() } else { Needs::default() });
         let model = match &prior {
             Some(prior) => prior.model.clone(),
             None => build_model(&recipe, &data, [dimension, width])?,
@@ -289,12 +292,12 @@ fn log_z(recipe: &Recipe, condition: usize) -> StateFlow {
 }
 
 fn build_model(recipe: &Recipe, data: &TargetData, sizes: [usize; 2]) -> Result<Model> {
-    let data = match data {
-        TargetData::Rows(data) => Some(data),
-        TargetData::Energy(_) => None,
+    let (data, energy) = match data {
+        TargetData::Rows(data) => (Some(data), None),
+        TargetData::Energy(energy) => (None, Some(energy)),
     };
     let mut segments: Vec<Box<dyn Segment>> = Vec::new();
-    surrounded(recipe, data, sizes, |part, around| {
+    surrounded(recipe, data, energy, sizes, |part, around| {
         if around.integers().is_some() && !part.takes_integers() {
             let found = format!("\"{}\" next to integer data", part.kind());
             return Err(around

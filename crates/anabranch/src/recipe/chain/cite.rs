@@ -1,7 +1,7 @@
 //! The papers behind a chain's recipe.
 
 use crate::model::recipe::SegmentRecipe;
-use crate::papers::{ADAM, DDIM, HUTCHINSON, SCORE_SDE};
+use crate::papers::{ADAM, DDIM, HUTCHINSON, SCORE_SDE, SMC, WASTE_FREE};
 use crate::recipe::Recipe;
 use crate::sampler::Sampler;
 
@@ -16,6 +16,10 @@ pub(in crate::recipe) fn citations(recipe: &Recipe) -> Vec<&'static str> {
     }
     entries.extend(recipe.objective.papers());
     entries.extend(matches!(recipe.sampler, Sampler::Ddim { .. }).then_some(DDIM));
+    if let Some(smc) = &recipe.smc {
+        entries.push(SMC);
+        entries.extend((smc.waste_free > 1).then_some(WASTE_FREE));
+    }
     let ode = matches!(recipe.sampler, Sampler::Ode { .. }) || recipe.evaluation.ode_steps > 0;
     entries.extend(ode.then_some(SCORE_SDE));
     entries.extend((recipe.evaluation.ode_probes > 0).then_some(HUTCHINSON));

@@ -13,18 +13,21 @@ pub use condition::Condition;
 pub(super) use explain::facts;
 pub use prior::ChainPrior;
 
+use std::sync::Arc;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Recipe, within};
 use crate::data::Dataset;
-use crate::error::{Problem, Result, listed, quoted};
-use crate::model::part::{Part, Surroundings};
+use crate::error::{Problem, Result, listed, positive, quoted};
+use crate::model::part::{Asks, Part, Surroundings};
 use crate::model::recipe::SegmentRecipe;
 use crate::network::Activation;
 use crate::network::recipe::widths;
 use crate::objective::{BackwardObjective, Objective, ReferenceKind};
 use crate::sampler::Sampler;
+use crate::target::Target;
 
 /// The network that answers `log F` of the states between source and target.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -44,7 +47,10 @@ impl Default for StateFlowRecipe {
 
 /// Checks what only a chain has.
 pub(super) fn check(recipe: &Recipe) -> Result<()> {
-    check_objective(recipe)?;
+    if learns(recipe) {
+        positive("training.steps", recipe.training.steps)?;
+        check_objective(recipe)?;
+    }
     match recipe.sampler {
         Sampler::Ancestral => {}
         Sampler::Ddim { steps, eta } => {
@@ -52,6 +58,23 @@ pub(super) fn check(recipe: &Recipe) -> Result<()> {
             within("sampler.eta", eta, 0.0, 1.0)?;
         }
         Sampler::Ode { steps } => within("sampler.steps", steps as f64, 1.0, 1e6)?,
+    }
+    if let Some(smc) = &recipe.smc {
+        smc.check()?;
+        let levels = recipe.model.iter().any(|segment| segment.part().asks() > Asks::Nothing);
+        if !levels || recipe.policy.prior.is_some() {
+            return Err(Problem::new(
+                "smc",
+                "it without densities on the way, by which particles are resampled",
+            )
+            .allowed("it for a model with an \"annealing\" or another segment that knows them; or no smc")
+            .into());
+        }
+        if !recipe.conditions.is_empty() {
+            return Err(Problem::new("smc", "it of a target under conditions, each with a Z of its own")
+                .allowed("a target without conditions; or no smc")
+                .into());
+        }
     }
     let (model, ode_steps) = (&recipe.model, recipe.evaluation.ode_steps);
     let diffuses = model.iter().any(|segment| segment.part().has_ode());
@@ -71,8 +94,9 @@ pub(super) fn check(recipe: &Recipe) -> Result<()> {
             .allowed("from 1 to 100 of them")
             .into());
     }
-    let learns = |segment: &SegmentRecipe| segment.part().network().is_some();
-    if !model.is_empty() && !model.iter().any(learns) {
+    let learns = |segment: &SegmentRecipe| segment.part().learns();
+    let asks = |segment: &SegmentRecipe| segment.part().asks() > Asks::Nothing;
+    if !model.is_empty() && !model.iter().any(learns) && !model.iter().any(asks) {
         let families = SegmentRecipe::families().into_iter().filter(learns);
         let names: Vec<String> = families.map(|family| quoted(family.part().kind())).collect();
         return Err(Problem::new("model", "no segment that learns")
@@ -87,6 +111,11 @@ pub(super) fn check(recipe: &Recipe) -> Result<()> {
         (_, Some(energy)) => energy.check(recipe.policy.prior.is_some()),
         _ => Ok(()),
     }
+}
+
+/// Whether gradients move anything of the model.
+pub(super) fn learns(recipe: &Recipe) -> bool {
+    recipe.model.is_empty() || recipe.model.iter().any(|segment| segment.part().learns())
 }
 
 /// Refuses what a chain's kernels do not allow.
@@ -170,6 +199,7 @@ fn check_objective(recipe: &Recipe) -> Result<()> {
 fn surrounded(
     recipe: &Recipe,
     data: Option<&Dataset>,
+    energy: Option<&Arc<dyn Target>>,
     [dimension, condition]: [usize; 2],
     mut visit: impl FnMut(&dyn Part, &Surroundings<'_>) -> Result<usize>,
 ) -> Result<()> {
@@ -177,7 +207,8 @@ fn surrounded(
     for (part, place) in SegmentRecipe::parts(&recipe.model).rev() {
         let (levels, seed) = (recipe.target.levels(), recipe.seed);
         let backward = !recipe.objective.needs_target();
-        dimension = visit(part, &Surroundings { place, dimension, levels, data, seed, condition, backward })?;
+        let around = Surroundings { place, dimension, levels, data, energy, seed, condition, backward };
+        dimension = visit(part, &around)?;
     }
     Ok(())
 }

@@ -47,7 +47,7 @@ pub(super) fn check(recipe: &Recipe, [dimension, condition]: [usize; 2]) -> Resu
     };
     training.addressed(Counted::Rows, 1, (training.batch as u64).saturating_mul(paths))?;
     let (mut weights, mut numbers, mut widest, mut kernels) = (0.0, 0.0, 0f64, 0.0);
-    surrounded(recipe, None, [dimension, condition], |part, around| {
+    surrounded(recipe, None, None, [dimension, condition], |part, around| {
         let size = part.size(around);
         weights += size.weights;
         if weights > MOST_WEIGHTS {

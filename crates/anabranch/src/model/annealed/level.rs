@@ -1,0 +1,153 @@
+//! The densities on the way from the base to the target.
+//!
+//! ```text
+//! geometric   log gamma_b(x) = (1 - b) log q(x) + b log R(x)
+//! linear      log gamma_b(x) = log((1 - b) q(x) + b R(x))
+//! ```
+
+use burn::tensor::{DType, Tensor, TensorData};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::base::{Base, Numbers};
+use crate::array::weights::matrix;
+use crate::chain::{Given, LogWeight, State, double};
+use crate::error::Failure;
+use crate::kernel::mcmc::LogDensity;
+use crate::target::{Target, log_density};
+
+fn score(target: &dyn Target, x: &State, given: &Given) -> Result<(LogWeight, State), Failure> {
+    let [rows, columns] = x.dims();
+    let points = crate::array::weights::to_vec(x.clone());
+    let (mut v, mut s) = (vec![0.0; rows], vec![0.0; points.len()]);
+    target.log_rewards_with_scores(&points, &given.each(rows), &mut v, &mut s)?;
+    Ok((
+        Tensor::from_data(TensorData::new(v, [rows]), (&x.device(), DType::F64)),
+        matrix(s.into_iter().map(|s| s as f32).collect(), columns, &x.device()),
+    ))
+}
+
+/// Which densities lie on the way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum PathKind {
+    /// `q^(1 - b) R^b`.
+    #[default]
+    Geometric,
+    /// `(1 - b) q + b R`.
+    Linear,
+}
+
+/// One of the densities.
+pub struct Level<'a> {
+    base: &'a Base,
+    numbers: Numbers,
+    target: &'a dyn Target,
+    path: PathKind,
+    place: f64,
+    /// The place on the tape, `[1]`, where it is learned.
+    learned: Option<LogWeight>,
+}
+
+impl<'a> Level<'a> {
+    /// The density at `place`, from 0 (the base) to 1 (the target); `learned` is the same number on a tape, `[1]`.
+    pub fn new(
+        base: &'a Base,
+        target: &'a dyn Target,
+        path: PathKind,
+        place: f64,
+        learned: Option<Tensor<1>>,
+    ) -> Self {
+        Self { base, numbers: base.numbers(), target, path, place, learned: learned.map(double) }
+    }
+
+    /// `log gamma` and its score from those of base and target, on the tape.
+    fn joined(&self, [q, r]: [LogWeight; 2], scores: Option<[State; 2]>) -> (LogWeight, Option<State>) {
+        let device = q.device();
+        let place = self.learned.clone().unwrap_or_else(|| {
+            Tensor::from_data(TensorData::new(vec![self.place], [1]), (&device, DType::F64))
+        });
+        let rest = -place.clone() + 1.0;
+        let single = |values: LogWeight| values.cast(burn::tensor::FloatDType::F32).unsqueeze_dim::<2>(1);
+        match self.path {
+            PathKind::Geometric => {
+                let log_density = q * rest.clone() + r * place.clone();
+                let score =
+                    scores.map(|[of_base, of_target]| of_base * single(rest) + of_target * single(place));
+                (log_density, score)
+            }
+            PathKind::Linear => {
+                let (q, r) = (q + rest.log(), r + place.log());
+                let largest = q.clone().max_pair(r.clone()).detach();
+                let sum = ((q.clone() - largest.clone()).exp() + (r - largest.clone()).exp()).log() + largest;
+                let score = scores.map(|[of_base, of_target]| {
+                    let share = single((q - sum.clone()).exp());
+                    of_base * share.clone() + of_target * (-share + 1.0)
+                });
+                (sum, score)
+            }
+        }
+    }
+}
+
+impl LogDensity for Level<'_> {
+    fn evaluate(
+        &self,
+        points: &[f32],
+        given: &Given,
+        out: &mut [f64],
+        scores: Option<&mut [f64]>,
+    ) -> Result<(), Failure> {
+        let rows = out.len();
+        let d = points.len() / rows.max(1);
+        let conditions = given.each(rows);
+        let Some(scores) = scores else {
+            self.target.log_rewards(points, &conditions, out)?;
+            for (out, x) in out.iter_mut().zip(points.chunks_exact(d)) {
+                *out = self.mixed(self.numbers.log_density(x), *out).0;
+            }
+            return Ok(());
+        };
+        self.target.log_rewards_with_scores(points, &conditions, out, scores)?;
+        let each = out.iter_mut().zip(scores.chunks_exact_mut(d)).zip(points.chunks_exact(d));
+        for ((out, scores), x) in each {
+            let (value, [of_base, of_target]) = self.mixed(self.numbers.log_density(x), *out);
+            *out = value;
+            for (score, base) in scores.iter_mut().zip(self.numbers.score(x)) {
+                *score = of_base * base + of_target * *score;
+            }
+        }
+        Ok(())
+    }
+
+    fn log_density(&self, x: &State, given: &Given) -> Result<LogWeight, Failure> {
+        let of_target = log_density(self.target, x, given)?;
+        Ok(self.joined([self.base.with_score(x).0, of_target], None).0)
+    }
+
+    fn with_score(&self, x: &State, given: &Given) -> Result<(LogWeight, State), Failure> {
+        let (q, of_base) = self.base.with_score(x);
+        let (r, of_target) = score(self.target, x, given)?;
+        let (log_density, score) = self.joined([q, r], Some([of_base, of_target]));
+        Ok((log_density, score.expect("they were given")))
+    }
+}
+
+impl Level<'_> {
+    /// `log gamma` of a point from `log q` and `log R` there, and the shares of their scores.
+    fn mixed(&self, log_q: f64, log_r: f64) -> (f64, [f64; 2]) {
+        let b = self.place;
+        match self.path {
+            PathKind::Geometric => ((1.0 - b) * log_q + b * log_r, [1.0 - b, b]),
+            PathKind::Linear => {
+                let (q, r) = (log_q + (1.0 - b).ln(), log_r + b.ln());
+                let largest = q.max(r);
+                if largest == f64::NEG_INFINITY {
+                    return (largest, [0.0, 1.0]);
+                }
+                let sum = largest + ((q - largest).exp() + (r - largest).exp()).ln();
+                (sum, [(q - sum).exp(), (r - sum).exp()])
+            }
+        }
+    }
+}

@@ -1,0 +1,98 @@
+//! Annealed importance sampling (Neal 2001): Markov kernels, each of which leaves its level invariant.
+//!
+//! ```text
+//! log w = sum_k [log gamma_k - log gamma_{k-1}](x_{k-1})
+//! ```
+//!
+//! which is what the ratios `log gamma_k(x_{k-1}) - log gamma_k(x_k)` of the kernels add up to.
+
+use std::sync::Arc;
+
+use super::{Base, KernelRecipe, Ladder, Level, PathKind, Strides, WarmUp};
+use crate::array::weights::Weights;
+use crate::chain::{Given, State, Transition};
+use crate::error::Failure;
+use crate::kernel::bijection::{Bijection as _, BijectionStep};
+use crate::kernel::mcmc::Metropolis;
+use crate::model::{Segment, walked};
+use crate::rng::Noise;
+use crate::target::Target;
+
+/// Markov kernels from the base to an energy.
+#[derive(Debug, Clone)]
+pub struct Annealing {
+    /// The energy.
+    pub target: Arc<dyn Target>,
+    /// Where the path begins.
+    pub base: Base,
+    /// The densities on the way.
+    pub path: PathKind,
+    /// Where they lie.
+    pub ladder: Ladder,
+    /// The kernel of every level.
+    pub kernel: KernelRecipe,
+    /// How often it moves.
+    pub moves: usize,
+    /// How far it moves at each level.
+    pub strides: Strides,
+    /// How that is found; none where it is given.
+    pub warm_up: Option<WarmUp>,
+}
+
+impl Annealing {
+    /// The density at a place of the path.
+    pub(super) fn level(&self, place: f64) -> Level<'_> {
+        Level::new(&self.base, self.target.as_ref(), self.path, place, None)
+    }
+}
+
+impl Segment for Annealing {
+    fn kind(&self) -> &'static str {
+        "annealing"
+    }
+
+    fn inner_dimension(&self) -> usize {
+        self.base.dimension()
+    }
+
+    fn outer_dimension(&self) -> usize {
+        self.base.dimension()
+    }
+
+    fn transitions(&self) -> Vec<Box<dyn Transition + '_>> {
+        let places = self.ladder.places();
+        let on_tape = self.ladder.on_tape();
+        let kernels =
+            places.iter().zip(self.strides.all()).enumerate().map(|(k, (place, (stride, centre)))| {
+                let learned = on_tape.as_ref().map(|all| all.clone().slice([0..1, k..k + 1]).squeeze_dim(0));
+                let density = Level::new(&self.base, self.target.as_ref(), self.path, *place, learned);
+                let proposal = self.kernel.proposal(&centre);
+                Box::new(Metropolis { density, proposal, stride, moves: self.moves }) as Box<dyn Transition>
+            });
+        let base: Box<dyn Transition> = Box::new(BijectionStep(&self.base));
+        std::iter::once(base).chain(kernels).collect()
+    }
+
+    fn weights(&self) -> Vec<&Weights> {
+        let mut all = self.base.weights();
+        all.extend([self.ladder.weights(), self.strides.weights()]);
+        all
+    }
+
+    fn weights_mut(&mut self) -> Vec<&mut Weights> {
+        let mut all = self.base.weights_mut();
+        all.extend([self.ladder.weights_mut(), self.strides.weights_mut()]);
+        all
+    }
+
+    fn warm_up(&mut self, x: State, given: &Given, noise: &Noise) -> Result<State, Failure> {
+        let Some(warm_up) = self.warm_up.clone() else {
+            return walked(self.transitions(), x, given, noise);
+        };
+        warm_up.run(self, x, given, noise)
+    }
+
+    fn boxed(&self) -> Box<dyn Segment> {
+        Box::new(self.clone())
+    }
+}

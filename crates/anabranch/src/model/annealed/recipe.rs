@@ -1,0 +1,172 @@
+//! Annealed importance sampling as recipes name it.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{Annealing, Base, KernelRecipe, Ladder, PathKind, Strides, WarmUp};
+use crate::error::{Result, positive, within};
+use crate::model::Segment;
+use crate::model::part::{Asks, Part, Place, Size, Surroundings};
+use crate::papers::{AIS, OPTIMAL_LADDER, STOCHASTIC_FLOWS};
+
+/// Markov kernels that leave the densities of a path invariant, from a Gaussian base to the energy.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct AnnealingRecipe {
+    /// Densities on the way, the last of which is the target.
+    #[schemars(range(min = 1))]
+    pub steps: usize,
+    /// Which densities they are.
+    pub path: PathKind,
+    /// Where they lie.
+    pub ladder: LadderName,
+    /// The kernel that leaves each of them invariant.
+    pub kernel: KernelRecipe,
+    /// How often it moves at each of them.
+    #[schemars(range(min = 1))]
+    pub moves: usize,
+    /// The step size; unless given it is tuned to the best acceptance at warm-up, for each density, with a scale for each coordinate.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub step: Option<f32>,
+    /// Rounds of moves at each density, by which step sizes are tuned.
+    pub warm_up: usize,
+    /// The base.
+    pub base: BaseRecipe,
+}
+
+/// Where the densities of a path lie.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum LadderName {
+    /// Evenly.
+    Even,
+    /// So that each adds as much to the spread of the weights, found at warm-up.
+    #[default]
+    Adaptive,
+    /// Where gradients of the objective put them.
+    Learned,
+}
+
+/// The Gaussian that a path begins at.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct BaseRecipe {
+    /// The mean of every coordinate.
+    pub mean: f32,
+    /// The standard deviation of every coordinate.
+    pub std: f32,
+    /// Whether gradients of the objective move both.
+    pub learned: bool,
+}
+
+impl Default for BaseRecipe {
+    fn default() -> Self {
+        Self { mean: 0.0, std: 1.0, learned: false }
+    }
+}
+
+impl BaseRecipe {
+    /// Checks its values.
+    ///
+    /// # Errors
+    /// The first out of range.
+    pub(super) fn check(&self, place: &Place) -> Result<()> {
+        within(&place.of("base.mean"), f64::from(self.mean), -1e12, 1e12)?;
+        within(&place.of("base.std"), f64::from(self.std), 1e-12, 1e12)
+    }
+
+    /// The base over the coordinates of a segment.
+    pub(super) fn build(&self, around: &Surroundings<'_>) -> Base {
+        Base::new(around.name("base"), around.dimension, self.mean, self.std, self.learned)
+    }
+}
+
+impl Default for AnnealingRecipe {
+    fn default() -> Self {
+        Self {
+            steps: 64,
+            path: PathKind::Geometric,
+            ladder: LadderName::Adaptive,
+            kernel: KernelRecipe::default(),
+            moves: 1,
+            step: None,
+            warm_up: 20,
+            base: BaseRecipe::default(),
+        }
+    }
+}
+
+impl Part for AnnealingRecipe {
+    fn kind(&self) -> &'static str {
+        "annealing"
+    }
+
+    fn check(&self, place: &Place) -> Result<()> {
+        positive(&place.of("steps"), self.steps as u64)?;
+        within(&place.of("steps"), self.steps as f64, 1.0, 1e5)?;
+        within(&place.of("moves"), self.moves as f64, 1.0, 1e4)?;
+        within(&place.of("warm_up"), self.warm_up as f64, 0.0, 60.0)?;
+        if let Some(step) = self.step {
+            within(&place.of("step"), f64::from(step), 1e-9, 1e6)?;
+        }
+        if let KernelRecipe::Hmc { leapfrogs } = self.kernel {
+            within(&place.of("kernel.leapfrogs"), leapfrogs as f64, 1.0, 1e4)?;
+        }
+        self.base.check(place)
+    }
+
+    fn formula(&self) -> &'static str {
+        "log gamma_k(x_{k-1}) - log gamma_k(x_k), of kernels that leave gamma_k invariant"
+    }
+
+    fn papers(&self, place: &Place) -> Vec<&'static str> {
+        let ladder = if self.ladder == LadderName::Adaptive { vec![OPTIMAL_LADDER] } else { vec![] };
+        [
+            vec![AIS],
+            if place.index > 0 { vec![STOCHASTIC_FLOWS] } else { vec![] },
+            ladder,
+            self.kernel.papers(),
+        ]
+        .concat()
+    }
+
+    fn learns(&self) -> bool {
+        self.base.learned || self.ladder == LadderName::Learned
+    }
+
+    fn asks(&self) -> Asks {
+        if self.kernel.proposal(&[]).uses_scores() { Asks::Scores } else { Asks::Values }
+    }
+
+    fn size(&self, around: &Surroundings<'_>) -> Size {
+        let d = around.dimension as f64;
+        let weights = 2.0 * d + self.steps as f64 * (2.0 + 2.0 * d);
+        Size {
+            weights,
+            row: 4.0 * d * self.moves as f64,
+            steps: 1.0 + self.steps as f64,
+            inner: around.dimension,
+        }
+    }
+
+    fn build(&self, around: &Surroundings<'_>) -> Result<Box<dyn Segment>> {
+        let target = around.asked(self)?;
+        let tuned = self.step.is_none();
+        let ladder = self.ladder == LadderName::Adaptive;
+        Ok(Box::new(Annealing {
+            target,
+            base: self.base.build(around),
+            path: self.path,
+            ladder: Ladder::new(around.name("ladder"), self.steps, self.ladder == LadderName::Learned),
+            kernel: self.kernel,
+            moves: self.moves,
+            strides: Strides::new(
+                around.name("strides"),
+                self.steps,
+                around.dimension,
+                self.step.unwrap_or(0.1),
+            ),
+            warm_up: (tuned || ladder).then_some(WarmUp { rounds: self.warm_up, ladder, strides: tuned }),
+        }))
+    }
+}

@@ -1,0 +1,227 @@
+//! Tuning by particles on their way along the path, before anything is estimated.
+//!
+//! ```text
+//! at each level      reweight, resample, S = their standard deviations, m = their means
+//!                    rounds of moves:  log h += a_r (acceptance - best),   a_r = 4 / (r + 1)^0.6
+//! adaptive ladder    first along densities so close that particles keep a share of their effective size, found by bisection;
+//!                    their distances sqrt(Var log G) add up to Lambda(b), and the levels divide Lambda into equal parts
+//! ```
+//!
+//! Equal parts of `Lambda` make the variance of the weights least (Syed et al. 2022). All is frozen afterwards: estimates are those of
+//! a fixed ladder, unbiased. Adapting while estimating would make them consistent only.
+
+use super::Annealing;
+use crate::array::weights::{matrix, to_vec, to_vec_f64};
+use crate::chain::{Batch, Given, Resampling, State};
+use crate::error::Failure;
+use crate::kernel::bijection::Bijection as _;
+use crate::kernel::mcmc::{LogDensity, Metropolis, Stride};
+use crate::math::log_sum_exp;
+use crate::rng::{Noise, Purpose};
+
+/// The share of their effective size that particles keep from one density to the next while a ladder is sought.
+const KEPT: f64 = 0.7;
+/// The most densities of that search.
+const MOST: usize = 1000;
+/// Noise addresses of a level.
+const ROUNDS: u32 = 64;
+
+/// How a segment is tuned.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WarmUp {
+    /// Rounds of moves at each level.
+    pub rounds: usize,
+    /// Whether the ladder is adapted, too.
+    pub ladder: bool,
+    /// Whether step sizes, scales and centres are.
+    pub strides: bool,
+}
+
+/// The particles on their way.
+struct Particles<'a> {
+    segment: &'a Annealing,
+    warm_up: &'a WarmUp,
+    points: State,
+    log_weights: Vec<f64>,
+    stride: (Stride, Vec<f32>),
+    given: Given,
+    noise: Noise,
+    visited: u32,
+}
+
+impl WarmUp {
+    /// Tunes a segment from states on the source's side; answers states on the target's.
+    ///
+    /// # Errors
+    /// If the energy does not answer.
+    pub(super) fn run(
+        &self,
+        segment: &mut Annealing,
+        x: State,
+        given: &Given,
+        noise: &Noise,
+    ) -> Result<State, Failure> {
+        if self.ladder {
+            let places = {
+                let mut particles =
+                    Particles::new(segment, self, &x, given, noise.purpose(Purpose::Backward));
+                particles.search(segment.ladder.steps())?
+            };
+            segment.ladder.set(&places);
+        }
+        let (tuned, points) = {
+            let mut particles = Particles::new(segment, self, &x, given, noise.purpose(Purpose::Forward));
+            let mut before = 0.0;
+            let mut tuned = Vec::new();
+            for place in segment.ladder.places() {
+                particles.reweight(before, place)?;
+                particles.tune(place)?;
+                tuned.push(particles.stride.clone());
+                before = place;
+            }
+            (tuned, particles.points)
+        };
+        if self.strides {
+            segment.strides.set(&tuned);
+        }
+        Ok(points)
+    }
+}
+
+impl<'a> Particles<'a> {
+    fn new(segment: &'a Annealing, warm_up: &'a WarmUp, x: &State, given: &Given, noise: Noise) -> Self {
+        let points = segment.base.forward(x.clone(), given).0.detach();
+        let stride = segment.strides.all().swap_remove(0);
+        let log_weights = vec![0.0; points.rows()];
+        let given = given.clone();
+        Self { segment, warm_up, points, log_weights, stride, given, noise, visited: 0 }
+    }
+
+    /// `log gamma_after - log gamma_before` of every particle.
+    fn increments(&self, before: f64, after: f64) -> Result<Vec<f64>, Failure> {
+        let at = |place: f64| -> Result<Vec<f64>, Failure> {
+            Ok(to_vec_f64(self.segment.level(place).log_density(&self.points, &self.given)?))
+        };
+        Ok(at(after)?.into_iter().zip(at(before)?).map(|(after, before)| after - before).collect())
+    }
+
+    /// Carries the particles' weights from one place to the next and makes them equal again.
+    fn reweight(&mut self, before: f64, after: f64) -> Result<(), Failure> {
+        let increments = self.increments(before, after)?;
+        self.log_weights.iter_mut().zip(increments).for_each(|(weight, increment)| *weight += increment);
+        let noise = self.noise.step(self.visited * ROUNDS);
+        let rows = self.points.rows();
+        let Some(places) = Resampling::Systematic.places(&self.log_weights, rows, &noise) else {
+            return Ok(());
+        };
+        self.points = Batch::select(&self.points, &places);
+        self.given = self.given.select(&places);
+        self.log_weights.fill(0.0);
+        Ok(())
+    }
+
+    /// Finds a stride at a place, moving the particles meanwhile.
+    fn tune(&mut self, place: f64) -> Result<(), Failure> {
+        let [rows, columns] = self.points.dims();
+        let mut points = to_vec(self.points.clone());
+        if self.warm_up.strides {
+            let (scale, centre) = spread(&points, columns);
+            self.stride.0.scale = scale;
+            self.stride.1 = centre;
+        }
+        for round in 0..self.warm_up.rounds {
+            let (stride, centre) = self.stride.clone();
+            let kernel = Metropolis {
+                density: self.segment.level(place),
+                proposal: self.segment.kernel.proposal(&centre),
+                stride,
+                moves: 1,
+            };
+            let noise = self.noise.step(self.visited * ROUNDS + round as u32);
+            let walk = kernel.walk(points, rows, &self.given, &noise)?;
+            points = walk.end.points;
+            let mean = walk.acceptance.iter().sum::<f32>() / rows as f32;
+            let best = kernel.proposal.best_acceptance() as f32;
+            let gain = 4.0 / (round as f32 + 1.0).powf(0.6);
+            // An independence sampler's draws are as wide as the particles: narrower ones are accepted no better in the tails.
+            if self.warm_up.strides && best < 1.0 {
+                self.stride.0.step = (self.stride.0.step.ln() + gain * (mean - best)).exp().clamp(1e-6, 1e3);
+            }
+        }
+        self.points = matrix(points, columns, &self.points.device());
+        self.visited += 1;
+        Ok(())
+    }
+
+    /// A ladder of `steps` places that divides the way into parts of equal length.
+    fn search(&mut self, steps: usize) -> Result<Vec<f64>, Failure> {
+        let (mut place, mut length) = (0.0, 0.0);
+        let mut way = vec![(0.0, 0.0)];
+        while place < 1.0 && way.len() < MOST {
+            let next = self.next(place)?;
+            let increments = self.increments(place, next)?;
+            let finite: Vec<f64> = increments.into_iter().filter(|increment| increment.is_finite()).collect();
+            let mean = finite.iter().sum::<f64>() / finite.len().max(1) as f64;
+            let variance =
+                finite.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / finite.len().max(1) as f64;
+            length += variance.sqrt().max(1e-9);
+            way.push((next, length));
+            self.reweight(place, next)?;
+            self.tune(next)?;
+            place = next;
+        }
+        if place < 1.0 {
+            way.push((1.0, length * (1.0 + 1e-6)));
+        }
+        Ok(divided(&way, steps))
+    }
+
+    /// The furthest place at which particles keep [`KEPT`] of their effective size, by bisection.
+    fn next(&self, place: f64) -> Result<f64, Failure> {
+        let kept = |next: f64| -> Result<bool, Failure> {
+            let weights = self.increments(place, next)?;
+            let twice: Vec<f64> = weights.iter().map(|weight| 2.0 * weight).collect();
+            let share = (2.0 * log_sum_exp(&weights) - log_sum_exp(&twice)).exp() / weights.len() as f64;
+            Ok(share >= KEPT)
+        };
+        if kept(1.0)? {
+            return Ok(1.0);
+        }
+        // From the rounding of f32 up, in which ladders are kept.
+        let (mut low, mut high) = (place.max(1e-9), 1.0);
+        for _ in 0..40 {
+            let middle = if high > 4.0 * low { (low * high).sqrt() } else { 0.5 * (low + high) };
+            if kept(middle)? { low = middle } else { high = middle }
+        }
+        Ok(high.max(place * (1.0 + 1e-6)).min(1.0))
+    }
+}
+
+/// Standard deviation and mean of each column; deviations are positive.
+fn spread(points: &[f32], columns: usize) -> (Vec<f32>, Vec<f32>) {
+    let rows = (points.len() / columns) as f64;
+    let of = |column: usize| {
+        let values = || points.iter().skip(column).step_by(columns).map(|x| f64::from(*x));
+        let mean = values().sum::<f64>() / rows;
+        let variance = values().map(|x| (x - mean).powi(2)).sum::<f64>() / rows;
+        (variance.sqrt().max(1e-6) as f32, mean as f32)
+    };
+    (0..columns).map(of).unzip()
+}
+
+/// Places that divide a way, `(place, length so far)` from `(0, 0)` to place 1, into `steps` parts of equal length.
+fn divided(way: &[(f64, f64)], steps: usize) -> Vec<f64> {
+    let whole = way.last().map_or(1.0, |last| last.1);
+    let mut places: Vec<f64> = Vec::with_capacity(steps);
+    for step in 1..=steps {
+        let wanted = whole * step as f64 / steps as f64;
+        let after = way.partition_point(|(_, length)| *length < wanted).clamp(1, way.len() - 1);
+        let ((from, start), (to, end)) = (way[after - 1], way[after]);
+        let place = from + (to - from) * ((wanted - start) / (end - start)).clamp(0.0, 1.0);
+        // They rise by what f32 still tells apart.
+        let least = places.last().map_or(1e-12, |last| last + 1e-7 * last.max(1e-7));
+        places.push(place.max(least));
+    }
+    let last = places.last().copied().unwrap_or(1.0);
+    places.iter().map(|place| place / last).collect()
+}

@@ -1,0 +1,97 @@
+//! Sequential Monte Carlo of a trained chain: log Z over independent runs, how a run went step by step, and samples.
+
+use std::path::Path;
+
+use serde_json::{Map, Value, json};
+
+use super::{Observer, insert, watched};
+use crate::array::weights::to_vec;
+use crate::chain::{Given, Resampling, State};
+use crate::data::atomic::atomic_write;
+use crate::error::{Error, Failure, Result};
+use crate::estimate::evidence;
+use crate::model::Model;
+use crate::recipe::ChainPlan;
+use crate::rng::{Address, Noise, Purpose};
+use crate::sampler::smc::{Population, Smc, Stage};
+use crate::target::{Target, log_density};
+
+/// One run of so many particles.
+fn run(
+    smc: &Smc,
+    (model, energy): (&Model, &dyn Target),
+    particles: usize,
+    noise: &Noise,
+) -> Result<Population<State>> {
+    let chain = model.chain();
+    let log_reward = |x: &State, given: &Given| log_density(energy, x, given);
+    let levels = |index: usize, x: &State, given: &Given| chain.transitions[index].level(x, given);
+    smc.run(&chain, &log_reward, &levels, particles, &Given::nothing(), noise).map_err(Failure::into_error)
+}
+
+/// `log_z_smc` over the repeats with its error, `ess_smc`; writes `smc.csv`, the steps of the first of them.
+pub(super) fn evaluate(
+    plan: &ChainPlan,
+    smc: &Smc,
+    model: (&Model, &dyn Target),
+    directory: &Path,
+    observer: &dyn Observer,
+    metrics: &mut Map<String, Value>,
+) -> Result<()> {
+    let seen = watched(observer, "particles", smc.particles * smc.repeats);
+    let (mut log_z, mut ess) = (Vec::new(), 0.0);
+    for repeat in 0..smc.repeats {
+        let noise = plan.evaluation_noise().at(Address::of_draw(repeat, 0));
+        let found = run(smc, model, smc.particles, &noise)?;
+        if repeat == 0 {
+            write(&directory.join("smc.csv"), &found.stages)?;
+        }
+        ess += evidence(&found.log_weights).ess / smc.repeats as f64;
+        log_z.push(found.log_z);
+        if !seen(smc.particles) {
+            return Err(Error::Interrupted);
+        }
+    }
+    insert(metrics, "log_z_smc", evidence(&log_z).log_z);
+    metrics.insert("ess_smc".to_owned(), json!(ess));
+    Ok(())
+}
+
+/// `count` equally weighted samples: of at least the recipe's particles, resampled by their weights.
+pub(super) fn samples(
+    smc: &Smc,
+    model: (&Model, &dyn Target),
+    count: usize,
+    noise: &Noise,
+    seen: &(dyn Fn(usize) -> bool + Sync),
+) -> Result<Vec<f32>> {
+    let particles = count.max(smc.particles).next_multiple_of(smc.waste_free);
+    let found = run(smc, model, particles, noise)?;
+    let places = Resampling::Systematic.places(&found.log_weights, count, &noise.purpose(Purpose::Target));
+    let places = places.expect("some have weight");
+    let chosen = crate::chain::Batch::select(&found.states, &places);
+    if seen(count) { Ok(to_vec(chosen)) } else { Err(Error::Interrupted) }
+}
+
+/// A line for each step.
+fn write(path: &Path, stages: &[Stage]) -> Result<()> {
+    let names: Vec<&str> = stages
+        .iter()
+        .map(|stage| &stage.info)
+        .max_by_key(|info| info.len())
+        .map_or_else(Vec::new, |info| info.iter().map(|(name, _)| *name).collect());
+    let header = ["step", "ess", "resampled", "log_z"].into_iter().chain(names.iter().copied());
+    let mut text = header.collect::<Vec<_>>().join(",") + "\n";
+    for (step, stage) in stages.iter().enumerate() {
+        let told = |name: &&str| {
+            let found = stage.info.iter().find(|(known, _)| known == name);
+            found.map_or_else(String::new, |(_, value)| value.to_string())
+        };
+        let resampled = u8::from(stage.resampled);
+        let mut cells = vec![(step + 1).to_string(), stage.ess.to_string(), resampled.to_string()];
+        cells.push(stage.log_z.to_string());
+        cells.extend(names.iter().map(told));
+        text += &(cells.join(",") + "\n");
+    }
+    atomic_write(path, |out| out.write_all(text.as_bytes()))
+}
