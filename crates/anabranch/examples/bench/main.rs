@@ -5,9 +5,10 @@ mod gflownets;
 use std::time::Instant;
 
 use anabranch::array::matmul::multiply;
-use anabranch::chain::Given;
-use anabranch::recipe::{ChainPlan, Plan, read};
+use anabranch::chain::{Given, State};
+use anabranch::recipe::{ChainPlan, Plan, TargetData, read};
 use anabranch::rng::{Noise, Purpose};
+use anabranch::target::log_density;
 use anabranch::train::Training;
 use serde_json::json;
 
@@ -54,6 +55,23 @@ layers = 5
 bins = 8
 hidden = [128, 128]
 activation = "relu"
+"#;
+
+/// A fixed ladder and step, resampled at every temperature, as the peer does it.
+const SMC: &str = r#"
+name = "smc"
+[target]
+kind = "energy"
+energy = { kind = "many-well", dimension = 32 }
+[[model]]
+kind = "annealing"
+steps = 64
+ladder = "even"
+step = 0.1
+kernel = { kind = "hmc", leapfrogs = 5 }
+[smc]
+particles = 2000
+threshold = 1.0
 "#;
 
 const COUPLING: &str = "residual = true\nbound = 3.0\nmixing = \"lu\"\npass_spline = true\n";
@@ -105,6 +123,24 @@ fn sample(text: &str, rows: usize, blocks: usize, inner: usize) -> (Vec<f64>, f6
     (times, check)
 }
 
+fn particles(text: &str, blocks: usize, inner: usize) -> (Vec<f64>, f64) {
+    let plan = plan(text, 16);
+    let (Some(smc), TargetData::Energy(energy)) = (plan.recipe.smc, &plan.data) else {
+        unreachable!("the recipe is of particles on an energy")
+    };
+    let chain = plan.model.chain();
+    let log_reward = |x: &State, given: &Given| log_density(energy.as_ref(), x, given);
+    let levels = |index: usize, x: &State, given: &Given| chain.transitions[index].level(x, given);
+    let (mut seed, mut check) = (0, f64::NAN);
+    let times = measure(blocks, inner, || {
+        seed += 1;
+        let noise = Noise::new(seed, Purpose::Source);
+        let found = smc.run(&chain, &log_reward, &levels, smc.particles, &Given::nothing(), &noise);
+        check = found.expect("an energy that answers").log_z;
+    });
+    (times, check)
+}
+
 fn gemm(size: usize, inner: usize) -> (Vec<f64>, f64) {
     let noise = Noise::new(1, Purpose::Weights);
     let (a, b) = (noise.normal(size, size), noise.step(1).normal(size, size));
@@ -141,6 +177,7 @@ fn main() {
         "rqs_coupling_sample" => sample(&coupling, 512, 7, 20),
         "rqs_autoregressive_train" => train(&autoregressive, 512, 7, 20),
         "rqs_autoregressive_sample" => sample(&autoregressive, 512, 7, 10),
+        "smc_manywell" => particles(SMC, 5, 2),
         other if gflownets::case(other).is_some() => {
             let case = gflownets::case(other).expect("just found");
             let (times, loss, moves) = case.time(other);
@@ -149,7 +186,7 @@ fn main() {
         }
         other => {
             let cases = "gemm_256, gemm_1024, ddpm_train, ddpm_sample, rqs_coupling_train, rqs_coupling_sample, \
-                         rqs_autoregressive_train, rqs_autoregressive_sample";
+                         rqs_autoregressive_train, rqs_autoregressive_sample, smc_manywell";
             eprintln!("CASE: found \"{other}\"; allowed: {cases}");
             std::process::exit(2);
         }

@@ -95,6 +95,11 @@ pub trait Segment: Send + Sync {
         walked(self.transitions(), x, given, noise)
     }
 
+    /// How far the density behind each of its steps lies on the way from a base (0) to the target (1), where it is on such a way.
+    fn ladder(&self) -> Vec<f64> {
+        Vec::new()
+    }
+
     /// The diffusion behind this segment, for samplers that know more of it than its chain.
     fn as_diffusion(&self) -> Option<&diffusion::Diffusion> {
         None

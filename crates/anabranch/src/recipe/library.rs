@@ -60,6 +60,9 @@ const LIBRARY: &[Entry] = &[
     Entry { name: "formula-flow", text: include_str!("../../../../recipes/formula-flow.toml") },
     Entry { name: "gmm25-subtb", text: include_str!("../../../../recipes/gmm25-subtb.toml") },
     Entry { name: "gmm25-vargrad", text: include_str!("../../../../recipes/gmm25-vargrad.toml") },
+    Entry { name: "gmm25-ais", text: include_str!("../../../../recipes/gmm25-ais.toml") },
+    Entry { name: "gmm40-smc", text: include_str!("../../../../recipes/gmm40-smc.toml") },
+    Entry { name: "manywell-smc", text: include_str!("../../../../recipes/manywell-smc.toml") },
     Entry { name: "manywell-flow", text: include_str!("../../../../recipes/manywell-flow.toml") },
 ];
 

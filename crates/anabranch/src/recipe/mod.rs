@@ -242,7 +242,9 @@ impl Plan {
             Self::GFlowNet(plan) => gflownet::facts(plan),
         };
         facts.insert(0, ("recipe", format!("{}: {}", recipe.name, recipe.title)));
-        facts.push(("objective", recipe.objective.formula().to_owned()));
+        let learns = recipe.target.objects().is_some() || chain::learns(recipe);
+        let objective = if learns { recipe.objective.formula() } else { "none: no gradient moves anything" };
+        facts.push(("objective", objective.to_owned()));
         facts.push(("estimators", estimators.to_owned()));
         facts.push(("parameters", self.parameters().to_string()));
         facts.iter().map(|(label, value)| format!("{label:<11} {value}\n")).collect()

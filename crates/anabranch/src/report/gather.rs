@@ -5,7 +5,7 @@ use std::path::Path;
 use serde_json::{Map, Value};
 
 use super::pictures::square;
-use super::{Density, Frame, ImageShape, Logged, Reference, Summary, flow};
+use super::{Density, Frame, ImageShape, Logged, Reference, Stages, Summary, flow, particles};
 use crate::array::weights::to_vec;
 use crate::error::{Error, Failure, Problem, Result};
 use crate::plot::Point;
@@ -170,6 +170,7 @@ fn chain(run: &Run, plan: &ChainPlan, result: &Value) -> Result<Summary> {
         reference,
         density,
         trajectory: trajectory.collect(),
+        stages: stages(&run.directory.join("smc.csv"))?,
         ..common(run, result)?
     })
 }
@@ -203,6 +204,15 @@ fn density(log_density: impl Fn(&[f32]) -> Result<Vec<f64>>, rows: &[f32]) -> Re
         cells: CELLS,
         values: log_density.iter().map(|value| (value - largest).exp()).collect(),
     })
+}
+
+/// The columns of `smc.csv`; a run without one has none.
+fn stages(path: &Path) -> Result<Stages> {
+    match std::fs::read_to_string(path) {
+        Ok(text) => Ok(particles::read(&text)),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Stages::new()),
+        Err(error) => Err(Error::io("read", path, error)),
+    }
 }
 
 /// The lines of `metrics.jsonl` that are whole; a run without one has none.

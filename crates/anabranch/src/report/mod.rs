@@ -10,6 +10,7 @@ mod flow;
 mod gather;
 mod metric;
 mod page;
+mod particles;
 mod pictures;
 mod registry;
 mod single;
@@ -27,6 +28,8 @@ pub use single::run_page;
 
 use crate::data::atomic::atomic_write;
 use crate::error::Result;
+pub use particles::Stages;
+
 use crate::run::Run;
 use crate::train::tensorboard::write_evaluation;
 
@@ -69,6 +72,8 @@ pub struct Summary {
     pub density: Option<Density>,
     /// The same paths at several places of the chain, from the source to the target.
     pub trajectory: Vec<Frame>,
+    /// How particles went through the chain, where they were resampled on their way.
+    pub stages: Stages,
     /// What is known of a flow network's objects, where the model is one.
     pub flow: Option<Flow>,
     /// The resolved recipe, TOML.

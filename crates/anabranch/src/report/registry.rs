@@ -122,6 +122,20 @@ const KNOWN: &[Known] = &[
     ),
     ("log_z", "log Z, importance-weighted", "nats", Neither, "The log of the mean weight of forward paths."),
     (
+        "log_z_smc",
+        "log Z by sequential Monte Carlo",
+        "nats",
+        Neither,
+        "Of particles that are resampled on their way: the log of the mean over independent runs, which give its error.",
+    ),
+    (
+        "ess_smc",
+        "Effective sample size of particles",
+        "",
+        Higher,
+        "Of the weighted particles at the end, as a share of their number; 1 after they were resampled.",
+    ),
+    (
         "log_z_prior",
         "log Z by the prior",
         "nats",

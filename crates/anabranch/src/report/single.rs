@@ -3,7 +3,7 @@
 use super::metric::{count, duration, estimate, names, text, with_error};
 use super::page::{facts, figure, folded, note, page, row, section};
 use super::registry::describe;
-use super::{Summary, curves, flow, pictures};
+use super::{Summary, curves, flow, particles, pictures};
 use crate::plot::{Interval, Intervals, Mark, escape};
 
 /// The report of one run as HTML.
@@ -18,6 +18,10 @@ pub fn run_page(run: &Summary) -> String {
     if !run.trajectory.is_empty() {
         let words = "The same paths at several places of the chain, from the source (0) to the target (1).";
         body.push_str(&section("Trajectories", &format!("{}{}", note(words), pictures::trajectory(run))));
+    }
+    let particles = particles::charts(&run.stages);
+    if !particles.is_empty() {
+        body.push_str(&section("Sequential Monte Carlo", &row(&particles)));
     }
     let training = curves::training(run);
     if !training.is_empty() {
@@ -84,20 +88,21 @@ fn estimates(run: &Summary) -> String {
 
 /// The bounds on log Z around it.
 fn sandwich(run: &Summary) -> Option<String> {
-    let rows: Vec<Interval> = [("elbo", "ELBO"), ("log_z", "log Z"), ("eubo", "EUBO")]
-        .into_iter()
-        .enumerate()
-        .filter_map(|(colour, (name, label))| {
-            let (value, error) = estimate(&run.metrics, name)?;
-            Some(Interval {
-                label: label.to_owned(),
-                value,
-                error: error.unwrap_or(0.0),
-                colour,
-                text: with_error(value, error),
+    let rows: Vec<Interval> =
+        [("elbo", "ELBO"), ("log_z", "log Z"), ("log_z_smc", "log Z, resampled"), ("eubo", "EUBO")]
+            .into_iter()
+            .enumerate()
+            .filter_map(|(colour, (name, label))| {
+                let (value, error) = estimate(&run.metrics, name)?;
+                Some(Interval {
+                    label: label.to_owned(),
+                    value,
+                    error: error.unwrap_or(0.0),
+                    colour,
+                    text: with_error(value, error),
+                })
             })
-        })
-        .collect();
+            .collect();
     if rows.len() < 2 {
         return None;
     }

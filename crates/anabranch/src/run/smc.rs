@@ -44,7 +44,7 @@ pub(super) fn evaluate(
         let noise = plan.evaluation_noise().at(Address::of_draw(repeat, 0));
         let found = run(smc, model, smc.particles, &noise)?;
         if repeat == 0 {
-            write(&directory.join("smc.csv"), &found.stages)?;
+            write(&directory.join("smc.csv"), model.0, &found.stages)?;
         }
         ess += evidence(&found.log_weights).ess / smc.repeats as f64;
         log_z.push(found.log_z);
@@ -74,21 +74,31 @@ pub(super) fn samples(
 }
 
 /// A line for each step.
-fn write(path: &Path, stages: &[Stage]) -> Result<()> {
+fn write(path: &Path, model: &Model, stages: &[Stage]) -> Result<()> {
     let names: Vec<&str> = stages
         .iter()
         .map(|stage| &stage.info)
         .max_by_key(|info| info.len())
         .map_or_else(Vec::new, |info| info.iter().map(|(name, _)| *name).collect());
-    let header = ["step", "ess", "resampled", "log_z"].into_iter().chain(names.iter().copied());
+    let places = model.segments().iter().flat_map(|segment| {
+        let ladder = segment.ladder();
+        let known = if ladder.is_empty() {
+            vec![None; segment.steps()]
+        } else {
+            ladder.into_iter().map(Some).collect()
+        };
+        known
+    });
+    let header = ["step", "place", "ess", "resampled", "log_z"].into_iter().chain(names.iter().copied());
     let mut text = header.collect::<Vec<_>>().join(",") + "\n";
-    for (step, stage) in stages.iter().enumerate() {
+    for (step, (stage, place)) in stages.iter().zip(places).enumerate() {
         let told = |name: &&str| {
             let found = stage.info.iter().find(|(known, _)| known == name);
             found.map_or_else(String::new, |(_, value)| value.to_string())
         };
         let resampled = u8::from(stage.resampled);
-        let mut cells = vec![(step + 1).to_string(), stage.ess.to_string(), resampled.to_string()];
+        let place = place.map_or_else(String::new, |place: f64| place.to_string());
+        let mut cells = vec![(step + 1).to_string(), place, stage.ess.to_string(), resampled.to_string()];
         cells.push(stage.log_z.to_string());
         cells.extend(names.iter().map(told));
         text += &(cells.join(",") + "\n");

@@ -135,7 +135,8 @@ impl Smc {
             walk.step(index, transition.as_ref(), levels, noise)?;
         }
         let Walk { mut particles, current, .. } = walk;
-        let reward = each(&particles.states, &particles.given, &|states, given| log_reward(states, given))?;
+        let reward = each(&particles.states, &particles.given, &|x, given| log_reward(x, given).map(Some))?;
+        let reward = reward.expect("it is known");
         add(&mut particles.log_weights, &reward, &current);
         particles.log_z += log_mean(&particles.log_weights)?;
         Ok(particles)
@@ -181,15 +182,12 @@ impl<S: Batch + Send + Sync> Walk<'_, S> {
     /// Carries the weights to a density, and resamples where too few of them count.
     fn reweight(
         &mut self,
-        level: &(dyn Fn(&S, &Given) -> Result<Option<LogWeight>, Failure> + Sync),
+        level: &Level<'_, S>,
         stage: &mut Stage,
         noise: &Noise,
         walks: usize,
     ) -> Result<(), Failure> {
-        let known = |states: &S, given: &Given| level(states, given).map(|found| found.ok_or(()));
-        let Some(found) = each_known(&self.particles.states, &self.particles.given, &known)? else {
-            return Ok(());
-        };
+        let Some(found) = each(&self.particles.states, &self.particles.given, level)? else { return Ok(()) };
         let Population { log_weights, log_z, .. } = &mut self.particles;
         add(log_weights, &found, &self.current);
         self.current = found;
@@ -298,30 +296,21 @@ fn log_mean(log_weights: &[f64]) -> Result<f64, Failure> {
         .into())
 }
 
-type Density<'a, S> = dyn Fn(&S, &Given) -> Result<LogWeight, Failure> + Sync + 'a;
+/// A number of each of some states, where there is one.
+type Level<'a, S> = dyn Fn(&S, &Given) -> Result<Option<LogWeight>, Failure> + Sync + 'a;
 
 /// A number of every row, chunk by chunk.
 fn each<S: Batch + Send + Sync>(
     states: &S,
     given: &Given,
-    density: &Density<'_, S>,
-) -> Result<Vec<f64>, Failure> {
-    let found = each_known(states, given, &|states, given| density(states, given).map(Ok))?;
-    Ok(found.expect("it is known"))
-}
-
-/// A number of every row where there is one.
-fn each_known<S: Batch + Send + Sync>(
-    states: &S,
-    given: &Given,
-    density: &(dyn Fn(&S, &Given) -> Result<Result<LogWeight, ()>, Failure> + Sync),
+    level: &Level<'_, S>,
 ) -> Result<Option<Vec<f64>>, Failure> {
     let rows = states.rows();
     let starts: Vec<usize> = (0..rows).step_by(CHUNK).collect();
     let ask = |start: &usize| -> Result<Option<Vec<f64>>, Failure> {
         let count = CHUNK.min(rows - start);
-        let found = density(&part(states, *start, count), &given.range(*start, count))?;
-        Ok(found.ok().map(|found| to_vec_f64(double(found))))
+        let found = level(&part(states, *start, count), &given.range(*start, count))?;
+        Ok(found.map(|found| to_vec_f64(double(found))))
     };
     let parts: Result<Vec<Option<Vec<f64>>>, Failure> = starts.par_iter().map(ask).collect();
     Ok(parts?.into_iter().collect::<Option<Vec<_>>>().map(|parts| parts.concat()))

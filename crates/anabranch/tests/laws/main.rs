@@ -1,6 +1,7 @@
 //! The laws, each over every instance: a new kernel, chain or target is covered by adding it to a list in `instances`
 //! (energies: to the list in `chains`; environments and rewards: to those in `environments` and `rewards`).
 
+mod annealed;
 mod chain_objectives;
 mod chains;
 mod continuous;

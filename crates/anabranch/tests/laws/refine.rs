@@ -94,8 +94,9 @@ fn resampled_paths_have_the_law_of_the_target() {
         if evidence(&log_weights).ess < 0.02 {
             continue;
         }
-        let places = systematic(&log_weights, 4000, &noise(97)).expect("paths have weight");
-        let rows: Vec<f32> = places.iter().flat_map(|i| ends[2 * i..2 * i + 2].to_vec()).collect();
+        let places =
+            Resampling::Systematic.places(&log_weights, 4000, &noise(97)).expect("paths have weight");
+        let rows: Vec<f32> = places.iter().flat_map(|i| ends[2 * *i as usize..][..2].to_vec()).collect();
         let all = features(&ends);
         for (k, (found, exact)) in features(&rows).iter().zip(features(&exact)).enumerate() {
             let (found, exact) = (Estimate::mean(found), Estimate::mean(&exact));

@@ -25,6 +25,10 @@ pub struct Annealing {
     pub target: Arc<dyn Target>,
     /// Where the path begins.
     pub base: Base,
+    /// Whether the segment begins with a draw of the base, as it does next to the source; elsewhere states come to it as they are.
+    pub draws_base: bool,
+    /// The part of the path that it walks, from 0 to 1.
+    pub stretch: [f64; 2],
     /// The densities on the way.
     pub path: PathKind,
     /// Where they lie.
@@ -40,6 +44,12 @@ pub struct Annealing {
 }
 
 impl Annealing {
+    /// The places of its levels.
+    pub(super) fn places(&self) -> Vec<f64> {
+        let [from, to] = self.stretch;
+        self.ladder.places().into_iter().map(|place| from + (to - from) * place).collect()
+    }
+
     /// The density at a place of the path.
     pub(super) fn level(&self, place: f64) -> Level<'_> {
         Level::new(&self.base, self.target.as_ref(), self.path, place, None)
@@ -60,8 +70,8 @@ impl Segment for Annealing {
     }
 
     fn transitions(&self) -> Vec<Box<dyn Transition + '_>> {
-        let places = self.ladder.places();
-        let on_tape = self.ladder.on_tape();
+        let (places, [from, to]) = (self.places(), self.stretch);
+        let on_tape = self.ladder.on_tape().map(|places| places * (to - from) + from);
         let kernels =
             places.iter().zip(self.strides.all()).enumerate().map(|(k, (place, (stride, centre)))| {
                 let learned = on_tape.as_ref().map(|all| all.clone().slice([0..1, k..k + 1]).squeeze_dim(0));
@@ -69,8 +79,8 @@ impl Segment for Annealing {
                 let proposal = self.kernel.proposal(&centre);
                 Box::new(Metropolis { density, proposal, stride, moves: self.moves }) as Box<dyn Transition>
             });
-        let base: Box<dyn Transition> = Box::new(BijectionStep(&self.base));
-        std::iter::once(base).chain(kernels).collect()
+        let base = self.draws_base.then(|| Box::new(BijectionStep(&self.base)) as Box<dyn Transition>);
+        base.into_iter().chain(kernels).collect()
     }
 
     fn weights(&self) -> Vec<&Weights> {
@@ -90,6 +100,10 @@ impl Segment for Annealing {
             return walked(self.transitions(), x, given, noise);
         };
         warm_up.run(self, x, given, noise)
+    }
+
+    fn ladder(&self) -> Vec<f64> {
+        self.draws_base.then_some(0.0).into_iter().chain(self.places()).collect()
     }
 
     fn boxed(&self) -> Box<dyn Segment> {

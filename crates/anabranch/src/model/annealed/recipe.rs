@@ -20,6 +20,9 @@ pub struct AnnealingRecipe {
     pub path: PathKind,
     /// Where they lie.
     pub ladder: LadderName,
+    /// The part of the path from the base (0) to the target (1) that is walked, where several segments share one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stretch: Option<[f64; 2]>,
     /// The kernel that leaves each of them invariant.
     pub kernel: KernelRecipe,
     /// How often it moves at each of them.
@@ -87,6 +90,7 @@ impl Default for AnnealingRecipe {
             steps: 64,
             path: PathKind::Geometric,
             ladder: LadderName::Adaptive,
+            stretch: None,
             kernel: KernelRecipe::default(),
             moves: 1,
             step: None,
@@ -106,6 +110,12 @@ impl Part for AnnealingRecipe {
         within(&place.of("steps"), self.steps as f64, 1.0, 1e5)?;
         within(&place.of("moves"), self.moves as f64, 1.0, 1e4)?;
         within(&place.of("warm_up"), self.warm_up as f64, 0.0, 60.0)?;
+        if let Some([from, to]) = self.stretch
+            && !(0.0 <= from && from < to && to <= 1.0)
+        {
+            let problem = place.problem("stretch", format!("from {from} to {to}"));
+            return Err(problem.allowed("two places from 0 to 1, the first below the second").into());
+        }
         if let Some(step) = self.step {
             within(&place.of("step"), f64::from(step), 1e-9, 1e6)?;
         }
@@ -156,6 +166,8 @@ impl Part for AnnealingRecipe {
         Ok(Box::new(Annealing {
             target,
             base: self.base.build(around),
+            draws_base: around.place.index == 0,
+            stretch: self.stretch.unwrap_or([0.0, 1.0]),
             path: self.path,
             ladder: Ladder::new(around.name("ladder"), self.steps, self.ladder == LadderName::Learned),
             kernel: self.kernel,

@@ -71,9 +71,9 @@ impl WarmUp {
         }
         let (tuned, points) = {
             let mut particles = Particles::new(segment, self, &x, given, noise.purpose(Purpose::Forward));
-            let mut before = 0.0;
+            let mut before = segment.stretch[0];
             let mut tuned = Vec::new();
-            for place in segment.ladder.places() {
+            for place in segment.places() {
                 particles.reweight(before, place)?;
                 particles.tune(place)?;
                 tuned.push(particles.stride.clone());
@@ -90,7 +90,8 @@ impl WarmUp {
 
 impl<'a> Particles<'a> {
     fn new(segment: &'a Annealing, warm_up: &'a WarmUp, x: &State, given: &Given, noise: Noise) -> Self {
-        let points = segment.base.forward(x.clone(), given).0.detach();
+        let points =
+            if segment.draws_base { segment.base.forward(x.clone(), given).0.detach() } else { x.clone() };
         let stride = segment.strides.all().swap_remove(0);
         let log_weights = vec![0.0; points.rows()];
         let given = given.clone();
@@ -153,47 +154,49 @@ impl<'a> Particles<'a> {
         Ok(())
     }
 
-    /// A ladder of `steps` places that divides the way into parts of equal length.
+    /// A ladder of `steps` places, as shares of the stretch, that divides the way into parts of equal length.
     fn search(&mut self, steps: usize) -> Result<Vec<f64>, Failure> {
-        let (mut place, mut length) = (0.0, 0.0);
+        let [first, last] = self.segment.stretch;
+        let share = |place: f64| (place - first) / (last - first);
+        let (mut place, mut length) = (first, 0.0);
         let mut way = vec![(0.0, 0.0)];
-        while place < 1.0 && way.len() < MOST {
-            let next = self.next(place)?;
+        while place < last && way.len() < MOST {
+            let next = self.next(place, last)?;
             let increments = self.increments(place, next)?;
             let finite: Vec<f64> = increments.into_iter().filter(|increment| increment.is_finite()).collect();
             let mean = finite.iter().sum::<f64>() / finite.len().max(1) as f64;
             let variance =
                 finite.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / finite.len().max(1) as f64;
             length += variance.sqrt().max(1e-9);
-            way.push((next, length));
+            way.push((share(next), length));
             self.reweight(place, next)?;
             self.tune(next)?;
             place = next;
         }
-        if place < 1.0 {
+        if place < last {
             way.push((1.0, length * (1.0 + 1e-6)));
         }
         Ok(divided(&way, steps))
     }
 
     /// The furthest place at which particles keep [`KEPT`] of their effective size, by bisection.
-    fn next(&self, place: f64) -> Result<f64, Failure> {
+    fn next(&self, place: f64, last: f64) -> Result<f64, Failure> {
         let kept = |next: f64| -> Result<bool, Failure> {
             let weights = self.increments(place, next)?;
             let twice: Vec<f64> = weights.iter().map(|weight| 2.0 * weight).collect();
             let share = (2.0 * log_sum_exp(&weights) - log_sum_exp(&twice)).exp() / weights.len() as f64;
             Ok(share >= KEPT)
         };
-        if kept(1.0)? {
-            return Ok(1.0);
+        if kept(last)? {
+            return Ok(last);
         }
         // From the rounding of f32 up, in which ladders are kept.
-        let (mut low, mut high) = (place.max(1e-9), 1.0);
+        let (mut low, mut high) = (place.max(1e-9), last);
         for _ in 0..40 {
             let middle = if high > 4.0 * low { (low * high).sqrt() } else { 0.5 * (low + high) };
             if kept(middle)? { low = middle } else { high = middle }
         }
-        Ok(high.max(place * (1.0 + 1e-6)).min(1.0))
+        Ok(high.max(place * (1.0 + 1e-6)).min(last))
     }
 }
 

@@ -14,7 +14,9 @@ pub(in crate::recipe) fn citations(recipe: &Recipe) -> Vec<&'static str> {
         entries.extend(part.papers(&place));
         entries.extend(part.network().and_then(|network| network.paper()));
     }
-    entries.extend(recipe.objective.papers());
+    if super::learns(recipe) {
+        entries.extend(recipe.objective.papers());
+    }
     entries.extend(matches!(recipe.sampler, Sampler::Ddim { .. }).then_some(DDIM));
     if let Some(smc) = &recipe.smc {
         entries.push(SMC);
@@ -23,7 +25,7 @@ pub(in crate::recipe) fn citations(recipe: &Recipe) -> Vec<&'static str> {
     let ode = matches!(recipe.sampler, Sampler::Ode { .. }) || recipe.evaluation.ode_steps > 0;
     entries.extend(ode.then_some(SCORE_SDE));
     entries.extend((recipe.evaluation.ode_probes > 0).then_some(HUTCHINSON));
-    entries.push(ADAM);
+    entries.extend(super::learns(recipe).then_some(ADAM));
     entries
 }
 

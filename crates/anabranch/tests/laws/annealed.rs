@@ -1,0 +1,296 @@
+//! Markov kernels along a path of densities: laws 1, 2, 4 and 7, alone and resampled.
+
+use std::sync::Arc;
+
+use anabranch::chain::{LogWeight, Resampling};
+use anabranch::kernel::mcmc::Metropolis;
+use anabranch::model::annealed::{Annealing, Base, KernelRecipe, Ladder, Level, PathKind, Strides, WarmUp};
+use anabranch::sampler::smc::Smc;
+use anabranch::target::Mixture;
+
+use super::instances::*;
+
+const KERNELS: [KernelRecipe; 4] = [
+    KernelRecipe::RandomWalk {},
+    KernelRecipe::Independent {},
+    KernelRecipe::Mala {},
+    KernelRecipe::Hmc { leapfrogs: 3 },
+];
+
+const PATHS: [PathKind; 2] = [PathKind::Geometric, PathKind::Linear];
+
+/// Two unequal, skew modes; its integral is 1.
+fn lopsided() -> Arc<dyn Target> {
+    let means = [vec![-1.0, 0.5], vec![1.2, -0.8]];
+    Arc::new(Mixture::new(&[0.3, 0.7], &means, &[vec![0.5, 0.9], vec![0.8, 0.4]]))
+}
+
+/// The same with another integral, by a formula.
+fn weighed() -> (Arc<dyn Target>, f64) {
+    let target = DiagonalGaussian { mean: vec![0.8, -0.5], std: vec![0.5, 0.7], log_z: 1.3 };
+    (Arc::new(target), 1.3)
+}
+
+/// A segment of `steps` levels with strides that suit the targets here.
+fn annealing(target: Arc<dyn Target>, kernel: KernelRecipe, path: PathKind, steps: usize) -> Annealing {
+    let step = if matches!(kernel, KernelRecipe::Independent {}) { 1.5 } else { 0.9 };
+    Annealing {
+        target,
+        base: Base::new("base", 2, 0.2, 1.2, false),
+        draws_base: true,
+        stretch: [0.0, 1.0],
+        path,
+        ladder: Ladder::new("ladder", steps, false),
+        kernel,
+        moves: 2,
+        strides: Strides::new("strides", steps, 2, step),
+        warm_up: None,
+    }
+}
+
+/// Law 4: draws of a density are draws of it after any number of moves, by every kernel.
+#[test]
+fn law_4_kernels_leave_their_density_invariant() {
+    let rows = 40_000;
+    let target = lopsided();
+    let base = Base::new("base", 2, 0.0, 1.0, false);
+    // Powers and a product, which tell apart what is skew.
+    let tests: [fn(&[f32]) -> f64; 6] = [
+        |x| f64::from(x[0]),
+        |x| f64::from(x[1]),
+        |x| f64::from(x[0]).powi(2),
+        |x| f64::from(x[0]).powi(3),
+        |x| f64::from(x[0] * x[1]),
+        |x| f64::from(u8::from(x[0] < 0.0)),
+    ];
+    let drawn = target.draw(rows, &noise(701)).expect("an exact sampler");
+    let other = target.draw(200_000, &noise(702)).expect("an exact sampler");
+    for kernel in KERNELS {
+        for step in [0.4, 1.1] {
+            let kernel = Metropolis {
+                density: Level::new(&base, target.as_ref(), PathKind::Geometric, 1.0, None),
+                proposal: kernel.proposal(&[0.3, -0.2]),
+                stride: anabranch::kernel::mcmc::Stride { step, scale: vec![1.3, 0.7] },
+                moves: 4,
+            };
+            let x = matrix(drawn.clone(), 2, &Device::flex());
+            let moved = kernel.forward(x, NOTHING, &noise(703)).expect("a density");
+            let acceptance = moved.info[0].1.iter().sum::<f32>() / rows as f32;
+            assert!((0.05..1.0).contains(&acceptance), "{}: {acceptance}", kernel.proposal.name());
+            let moved = to_vec(moved.state);
+            for (index, test) in tests.iter().enumerate() {
+                let of = |rows: &[f32]| Estimate::mean(&rows.chunks(2).map(test).collect::<Vec<f64>>());
+                let (exact, found) = (of(&other), of(&moved));
+                let error = exact.error.hypot(found.error);
+                assert!(
+                    (exact.value - found.value).abs() < 4.5 * error,
+                    "{} of step {step}, test {index}: {found:?}, exactly {exact:?}",
+                    kernel.proposal.name()
+                );
+            }
+        }
+    }
+}
+
+/// Law 2: annealed importance sampling, forward and backward, by every kernel along every path.
+#[test]
+fn law_2_annealed_importance_sampling() {
+    for kernel in KERNELS {
+        for path in PATHS {
+            for (target, exact) in [(lopsided(), 0.0), weighed()] {
+                let model = Model::new(vec![Box::new(annealing(target.clone(), kernel, path, 5))]);
+                let weights = forward_log_weights(&model, target.as_ref(), 20_000, NOTHING, &noise(711));
+                let found = evidence(&to_vec_f64(weights.expect("a density")));
+                let name = format!("{kernel:?} along {path:?}");
+                assert!(found.ess > 0.1, "{name}: {found:?}");
+                assert!((found.log_z.value - exact).abs() < 4.0 * found.log_z.error, "{name}: {found:?}");
+                assert!(found.elbo.value <= exact + 4.0 * found.elbo.error, "{name}: {found:?}");
+                let rows = target.draw(20_000, &noise(712)).expect("exact");
+                let x = matrix(rows, 2, &Device::flex());
+                let reward = log_density(target.as_ref(), &x, NOTHING).expect("a density");
+                let encoded = model.chain().encode(x, NOTHING, &noise(713)).expect("a density").log_weight;
+                let backward = to_vec_f64(reward - encoded);
+                let upper = Estimate::mean(&backward);
+                assert!(upper.value >= exact - 4.0 * upper.error, "{name}: {upper:?}");
+                // E_backward[1 / w] = 1 / Z.
+                let inverse = evidence(&backward.iter().map(|w| -w).collect::<Vec<f64>>());
+                assert!(
+                    (inverse.log_z.value + exact).abs() < 4.5 * inverse.log_z.error,
+                    "{name}: {inverse:?}"
+                );
+            }
+        }
+    }
+}
+
+/// A path that was walked is scored as it was made.
+#[test]
+fn annealed_paths_are_scored_as_they_were_made() {
+    for kernel in KERNELS {
+        for path in PATHS {
+            let model = Model::new(vec![Box::new(annealing(lopsided(), kernel, path, 4))]);
+            let states = States::draw(&model, 60, NOTHING, &noise(721)).unwrap();
+            let generated = to_vec_f64(-model.chain().generate(60, NOTHING, &noise(721)).unwrap().log_weight);
+            let scored = to_vec_f64(Path::scored(&model, &states, NOTHING, &noise(722)).unwrap().0.total());
+            assert!(largest_difference(&generated, &scored) < 1e-4, "{kernel:?}: {generated:?} {scored:?}");
+        }
+    }
+}
+
+/// One run, its `log Z^`.
+fn resampled(smc: &Smc, model: &Model, target: &dyn Target, seed: u64) -> f64 {
+    let chain = model.chain();
+    let log_reward = |x: &State, given: &Given| log_density(target, x, given);
+    let levels = |index: usize, x: &State, given: &Given| chain.transitions[index].level(x, given);
+    let noise = Noise::new(seed, Purpose::Source);
+    let found = smc.run(&chain, &log_reward, &levels, smc.particles, NOTHING, &noise).expect("a density");
+    assert_eq!((found.log_weights.len(), found.stages.len()), (smc.particles, chain.transitions.len()));
+    found.log_z
+}
+
+/// Law 2 of particles: however few they are, `E[Z^] = Z`, whatever the scheme, the threshold and the states that are kept.
+#[test]
+fn law_2_sequential_monte_carlo() {
+    let (target, exact) = weighed();
+    let repeats = 3000;
+    for (index, resampling) in
+        [Resampling::Multinomial, Resampling::Stratified, Resampling::Systematic, Resampling::Residual]
+            .into_iter()
+            .enumerate()
+    {
+        for (threshold, waste_free) in [(0.0, 1), (0.7, 1), (1.0, 1), (0.5, 3)] {
+            let smc = Smc { particles: 12, repeats: 1, resampling, threshold, waste_free };
+            let kernel = KERNELS[index];
+            let model = Model::new(vec![Box::new(annealing(target.clone(), kernel, PathKind::Geometric, 4))]);
+            let log_z: Vec<f64> =
+                (0..repeats).map(|seed| resampled(&smc, &model, target.as_ref(), seed)).collect();
+            let found = evidence(&log_z);
+            assert!(
+                found.ess > 0.1 && (found.log_z.value - exact).abs() < 4.0 * found.log_z.error,
+                "{smc:?}, {kernel:?}: {found:?}"
+            );
+            assert!(found.elbo.value < exact, "{smc:?}: {found:?}");
+        }
+    }
+}
+
+/// Resampling is worth something: with the same kernels the estimates spread less, and particles end where the target is.
+#[test]
+fn particles_reach_the_target() {
+    let target = lopsided();
+    let segment = annealing(target.clone(), KernelRecipe::Hmc { leapfrogs: 3 }, PathKind::Geometric, 10);
+    let model = Model::new(vec![Box::new(segment)]);
+    let chain = model.chain();
+    let smc = Smc { particles: 8000, ..Smc::default() };
+    let log_reward = |x: &State, given: &Given| log_density(target.as_ref(), x, given);
+    let levels = |index: usize, x: &State, given: &Given| chain.transitions[index].level(x, given);
+    let found = smc.run(&chain, &log_reward, &levels, 8000, NOTHING, &noise(741)).unwrap();
+    let places = Resampling::Systematic.places(&found.log_weights, 8000, &noise(742)).unwrap();
+    let points = to_vec(anabranch::chain::Batch::select(&found.states, &places));
+    let left = points.chunks(2).filter(|x| x[0] < 0.0).count() as f64 / 8000.0;
+    let drawn = target.draw(100_000, &noise(743)).unwrap();
+    let exact = drawn.chunks(2).filter(|x| x[0] < 0.0).count() as f64 / 100_000.0;
+    assert!((left - exact).abs() < 0.02, "{left}, exactly {exact}");
+    assert!(found.log_z.abs() < 0.05, "{}", found.log_z);
+    let with_threads = |threads: usize| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("a pool");
+        pool.install(|| resampled(&smc, &model, target.as_ref(), 744))
+    };
+    assert_eq!(with_threads(1).to_bits(), with_threads(3).to_bits());
+}
+
+/// After the warm-up kernels accept about as often as is best, and the levels divide the way evenly: a narrow target far from the
+/// base keeps as much of its particles at every step.
+#[test]
+fn warm_up_finds_strides_and_ladder() {
+    let exact = -2.0;
+    let narrow = DiagonalGaussian { mean: vec![4.0, -3.0], std: vec![0.02, 0.3], log_z: -2.0 };
+    let target: Arc<dyn Target> = Arc::new(narrow);
+    for kernel in KERNELS {
+        let tuned = |ladder: bool| {
+            let mut segment = annealing(target.clone(), kernel, PathKind::Geometric, 12);
+            segment.warm_up = Some(WarmUp { rounds: 20, ladder, strides: true });
+            let mut model = Model::new(vec![Box::new(segment)]);
+            model.warm_up(500, NOTHING, &noise(751)).expect("a density");
+            model
+        };
+        let spread = |model: &Model| {
+            let weights = forward_log_weights(model, target.as_ref(), 2000, NOTHING, &noise(752)).unwrap();
+            let weights = to_vec_f64(weights);
+            let deviation = Estimate::mean(&weights).error * (weights.len() as f64).sqrt();
+            (evidence(&weights), deviation)
+        };
+        let (adapted, even) = (tuned(true), tuned(false));
+        let ((found, least), (_, most)) = (spread(&adapted), spread(&even));
+        assert!(least < 0.5 * most, "{kernel:?}: {least} with a ladder that was adapted, {most} else");
+        assert!((found.log_z.value - exact).abs() < 4.5 * found.log_z.error, "{kernel:?}: {found:?}");
+        let mut told = Vec::new();
+        let chain = adapted.chain();
+        chain
+            .generate_observed(2000, NOTHING, &noise(753), |_, _, info| {
+                told.extend(
+                    info.iter()
+                        .filter(|(name, _)| *name == "acceptance")
+                        .map(|(_, all)| all.iter().sum::<f32>() / all.len() as f32),
+                );
+            })
+            .unwrap();
+        assert_eq!(told.len(), 12);
+        let best = kernel.proposal(&[0.0, 0.0]).best_acceptance() as f32;
+        let mean = told.iter().sum::<f32>() / 12.0;
+        // Draws of the independence sampler are as wide as the particles, of two Gaussians next to each other.
+        let least = if best == 1.0 { 0.5 } else { best - 0.12 };
+        assert!((least..best + 0.12).contains(&mean), "{kernel:?}: {told:?}");
+    }
+}
+
+/// On a tape a step ends where it ends without one, and its gradient by where it began is that of differences, acceptance held.
+#[test]
+fn kernels_on_the_tape_move_as_without() {
+    for kernel in KERNELS {
+        for path in PATHS {
+            let segment = annealing(lopsided(), kernel, path, 3);
+            let model = Model::new(vec![Box::new(segment)]);
+            let chain = model.chain();
+            let transition = &chain.transitions[2];
+            let points = states(12, 2, 0.9, 761);
+            let c = [0.7f32, -1.1];
+            let end = |x: State| -> (Vec<f64>, State, LogWeight) {
+                let step = transition.forward(x, NOTHING, &noise(762)).expect("a density");
+                let weighed = step.state.clone() * matrix(c.to_vec(), 2, &step.state.device());
+                (to_vec(step.state).iter().map(|x| f64::from(*x)).collect(), weighed, step.log_ratio)
+            };
+            let tracked = points.clone().to_device(&Device::flex().autodiff());
+            let tracked =
+                Tensor::<2>::from_data(tracked.into_data(), &Device::flex().autodiff()).require_grad();
+            let (on_tape, weighed, ratio) = end(tracked.clone());
+            let (plain, ..) = end(points.clone());
+            assert!(largest_difference(&on_tape, &plain) < 1e-5, "{kernel:?}: {on_tape:?} {plain:?}");
+            let loss = double(weighed.sum_dim(1).squeeze_dim::<1>(1)) + ratio * 0.6;
+            let gradient = to_vec(tracked.grad(&loss.sum().backward()).expect("x takes part"));
+            let value = |x: Vec<f32>| {
+                let (_, weighed, ratio) = end(matrix(x, 2, &Device::flex()));
+                let ratio: Vec<f64> = to_vec_f64(ratio);
+                let sums = to_vec(weighed.sum_dim(1).squeeze_dim::<1>(1));
+                sums.iter().zip(ratio).map(|(sum, ratio)| f64::from(*sum) + 0.6 * ratio).collect::<Vec<f64>>()
+            };
+            let start = to_vec(points);
+            let h = 2e-3f32;
+            let mut agreed = 0;
+            for row in 0..12 {
+                for column in 0..2 {
+                    let at = |shift: f32| {
+                        let mut x = start.clone();
+                        x[2 * row + column] += shift;
+                        value(x)[row]
+                    };
+                    let slope = (at(h) - at(-h)) / f64::from(2.0 * h);
+                    let found = f64::from(gradient[2 * row + column]);
+                    // Where a difference passes the edge of acceptance it says nothing.
+                    agreed += usize::from((slope - found).abs() < 0.02 * (1.0 + slope.abs()));
+                }
+            }
+            assert!(agreed >= 22, "{kernel:?} {path:?}: {agreed} of 24 slopes agree");
+        }
+    }
+}
