@@ -49,7 +49,7 @@ pub(super) fn charts(stages: &Stages) -> Vec<String> {
         let chart = match *name {
             "log_z" => chart,
             _ => LineChart {
-                y: Axis::fit(label, Scale::Linear, values.iter().copied().chain([0.0, 1.0])),
+                y: Axis::fit(*label, Scale::Linear, values.iter().copied().chain([0.0, 1.0])),
                 ..chart
             },
         };

@@ -40,6 +40,7 @@ fn summary(name: &str) -> Summary {
         classes: Vec::new(),
         reference: Some(Reference { name: "Held-out data".to_owned(), rows: rows(1) }),
         density: None,
+        stages: Default::default(),
         trajectory: frames.to_vec(),
         flow: None,
         recipe: "name = \"a\" # <&>\n".to_owned(),
