@@ -87,6 +87,8 @@ pub enum Asks {
     Values,
     /// `log R` and its gradient.
     Scores,
+    /// Both and, where an objective is differentiated through the states, the gradient's derivative.
+    Curvature,
 }
 
 /// Where in a model a part stands.

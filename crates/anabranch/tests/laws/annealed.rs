@@ -68,7 +68,7 @@ fn law_4_kernels_leave_their_density_invariant() {
     for kernel in KERNELS {
         for step in [0.4, 1.1] {
             let kernel = Metropolis {
-                density: Level::new(&base, target.as_ref(), PathKind::Geometric, 1.0, None),
+                density: Level::new(&base, &target, PathKind::Geometric, 1.0, None),
                 proposal: kernel.proposal(&[0.3, -0.2]),
                 stride: anabranch::kernel::mcmc::Stride { step, scale: vec![1.3, 0.7] },
                 moves: 4,

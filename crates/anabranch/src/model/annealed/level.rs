@@ -5,27 +5,17 @@
 //! linear      log gamma_b(x) = log((1 - b) q(x) + b R(x))
 //! ```
 
+use std::sync::Arc;
+
 use burn::tensor::{DType, Tensor, TensorData};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::base::{Base, Numbers};
-use crate::array::weights::matrix;
 use crate::chain::{Given, LogWeight, State, double};
 use crate::error::Failure;
 use crate::kernel::mcmc::LogDensity;
-use crate::target::{Target, log_density};
-
-fn score(target: &dyn Target, x: &State, given: &Given) -> Result<(LogWeight, State), Failure> {
-    let [rows, columns] = x.dims();
-    let points = crate::array::weights::to_vec(x.clone());
-    let (mut v, mut s) = (vec![0.0; rows], vec![0.0; points.len()]);
-    target.log_rewards_with_scores(&points, &given.each(rows), &mut v, &mut s)?;
-    Ok((
-        Tensor::from_data(TensorData::new(v, [rows]), (&x.device(), DType::F64)),
-        matrix(s.into_iter().map(|s| s as f32).collect(), columns, &x.device()),
-    ))
-}
+use crate::target::{Target, log_density, score};
 
 /// Which densities lie on the way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
@@ -42,7 +32,7 @@ pub enum PathKind {
 pub struct Level<'a> {
     base: &'a Base,
     numbers: Numbers,
-    target: &'a dyn Target,
+    target: &'a Arc<dyn Target>,
     path: PathKind,
     place: f64,
     /// The place on the tape, `[1]`, where it is learned.
@@ -53,7 +43,7 @@ impl<'a> Level<'a> {
     /// The density at `place`, from 0 (the base) to 1 (the target); `learned` is the same number on a tape, `[1]`.
     pub fn new(
         base: &'a Base,
-        target: &'a dyn Target,
+        target: &'a Arc<dyn Target>,
         path: PathKind,
         place: f64,
         learned: Option<Tensor<1>>,
@@ -121,7 +111,7 @@ impl LogDensity for Level<'_> {
     }
 
     fn log_density(&self, x: &State, given: &Given) -> Result<LogWeight, Failure> {
-        let of_target = log_density(self.target, x, given)?;
+        let of_target = log_density(self.target.as_ref(), x, given)?;
         Ok(self.joined([self.base.with_score(x).0, of_target], None).0)
     }
 

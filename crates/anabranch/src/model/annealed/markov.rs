@@ -52,7 +52,7 @@ impl Annealing {
 
     /// The density at a place of the path.
     pub(super) fn level(&self, place: f64) -> Level<'_> {
-        Level::new(&self.base, self.target.as_ref(), self.path, place, None)
+        Level::new(&self.base, &self.target, self.path, place, None)
     }
 }
 
@@ -75,7 +75,7 @@ impl Segment for Annealing {
         let kernels =
             places.iter().zip(self.strides.all()).enumerate().map(|(k, (place, (stride, centre)))| {
                 let learned = on_tape.as_ref().map(|all| all.clone().slice([0..1, k..k + 1]).squeeze_dim(0));
-                let density = Level::new(&self.base, self.target.as_ref(), self.path, *place, learned);
+                let density = Level::new(&self.base, &self.target, self.path, *place, learned);
                 let proposal = self.kernel.proposal(&centre);
                 Box::new(Metropolis { density, proposal, stride, moves: self.moves }) as Box<dyn Transition>
             });

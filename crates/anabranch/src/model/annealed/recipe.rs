@@ -145,7 +145,7 @@ impl Part for AnnealingRecipe {
     }
 
     fn asks(&self) -> Asks {
-        if self.kernel.proposal(&[]).uses_scores() { Asks::Scores } else { Asks::Values }
+        if self.kernel.proposal(&[]).uses_scores() { Asks::Curvature } else { Asks::Values }
     }
 
     fn size(&self, around: &Surroundings<'_>) -> Size {

@@ -12,6 +12,7 @@ use crate::estimate::evidence;
 use crate::estimate::likelihood::{Bound, nll};
 use crate::estimate::relative::Relative;
 use crate::model::diffusion::NoiseSchedule;
+use crate::model::part::Asks;
 use crate::model::path::forward_log_weights;
 use crate::model::recipe::SegmentRecipe;
 use crate::model::state_flow::StateFlow;
@@ -304,6 +305,15 @@ fn build_model(recipe: &Recipe, data: &TargetData, sizes: [usize; 2]) -> Result<
                 .place
                 .problem("kind", found)
                 .allowed("\"dequantise\" between it and the data, or a diffusion or VAE next to the data")
+                .into());
+        }
+        let through_states = super::learns(recipe) && recipe.objective.needs().through_states;
+        if let (true, Asks::Curvature, Some(energy)) = (through_states, part.asks(), energy)
+            && !energy.has_curvature()
+        {
+            let found = "one that is differentiated through kernels that follow a gradient, of a target without second derivatives";
+            return Err(Problem::new("objective.kind", found)
+                .allowed("\"trajectory-balance\", \"log-variance\" or another of states at rest; or kernels that follow none")
                 .into());
         }
         let built = part.build(around)?;
