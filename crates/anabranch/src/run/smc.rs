@@ -82,12 +82,7 @@ fn write(path: &Path, model: &Model, stages: &[Stage]) -> Result<()> {
         .map_or_else(Vec::new, |info| info.iter().map(|(name, _)| *name).collect());
     let places = model.segments().iter().flat_map(|segment| {
         let ladder = segment.ladder();
-        let known = if ladder.is_empty() {
-            vec![None; segment.steps()]
-        } else {
-            ladder.into_iter().map(Some).collect()
-        };
-        known
+        if ladder.is_empty() { vec![None; segment.steps()] } else { ladder.into_iter().map(Some).collect() }
     });
     let header = ["step", "place", "ess", "resampled", "log_z"].into_iter().chain(names.iter().copied());
     let mut text = header.collect::<Vec<_>>().join(",") + "\n";
