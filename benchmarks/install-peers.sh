@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Installs the peers, at the pinned versions of peers/requirements*.txt, into benchmarks/.venv and, those for GFlowNets,
-# into benchmarks/.venv-gflownets: gfnx and torchgfn need NumPy 1, the others are measured with NumPy 2. About 5.5 GB
-# each: the Linux wheel of torch links to its CUDA libraries even where only the CPU is used. Prints what was installed.
+# Installs the peers, at the pinned versions of peers/requirements*.txt, into benchmarks/.venv, those for GFlowNets into
+# benchmarks/.venv-gflownets (gfnx and torchgfn need NumPy 1, the others are measured with NumPy 2) and samplers of energies
+# into benchmarks/.venv-samplers. About 5.5 GB each of the first two: the Linux wheel of torch links to its CUDA libraries even where only the CPU is used. Prints what was installed.
 # PYTHON chooses the interpreter (default python3; 3.11 is the one that was measured).
 set -euo pipefail
 cd "$(dirname "$0")"
@@ -31,5 +31,15 @@ from importlib.metadata import version
 import equinox, gfn, gfnx, jax, optax, torch
 
 for name in ("gfnx", "jax", "equinox", "optax", "torchgfn", "torch", "numpy"):
+    print(name, version(name))
+PYTHON
+
+install .venv-samplers requirements-samplers.txt
+.venv-samplers/bin/python - <<'PYTHON'
+from importlib.metadata import version
+
+import blackjax, jax
+
+for name in ("blackjax", "jax", "numpy"):
     print(name, version(name))
 PYTHON

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Side-by-side run of anabranch and its peers: alternating processes, each at its best thread count, medians.
 
-Needs nothing but the standard library; the peers run in benchmarks/.venv and, those for GFlowNets, in
-benchmarks/.venv-gflownets (see install-peers.sh).
+Needs nothing but the standard library; the peers run in benchmarks/.venv, those for GFlowNets in
+benchmarks/.venv-gflownets, samplers of energies in benchmarks/.venv-samplers (see install-peers.sh).
 """
 
 import argparse
@@ -79,6 +79,10 @@ CASES = {
     "rqs_autoregressive_sample": {
         "zuko": peer("rqs_autoregressive_sample"),
         "anabranch": ours("rqs_autoregressive_sample"),
+    },
+    "smc_manywell": {
+        "blackjax": ["benchmarks/.venv-samplers/bin/python", "benchmarks/peers/smc_blackjax.py"],
+        "anabranch": ours("smc_manywell"),
     },
     "gfn_grid_16": gflownets("gfn_grid_16", "gfnx", "torchgfn"),
     "gfn_grid_512": gflownets("gfn_grid_512", "gfnx", "torchgfn"),

@@ -107,10 +107,9 @@ pub fn sample(
         }
         (None, Plan::Chain(plan)) => {
             let seen = watched(&progress, "samples", count);
-            let (model, noise) =
-                (plan.model.with_weights(&trained.vectors), Noise::new(seed, Purpose::Source));
+            let noise = Noise::new(seed, Purpose::Source);
             let given = given.unwrap_or_else(|| plan.condition.drawn(count, &noise));
-            plan.draw(&model, sampler, count, &given, &noise, &seen)?
+            plan.draw(&trained, sampler, count, &given, &noise, &seen)?
         }
         (None, Plan::GFlowNet(plan)) => {
             let seen = watched(&progress, "samples", count);

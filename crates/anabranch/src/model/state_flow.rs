@@ -56,6 +56,17 @@ impl StateFlow {
         Self { network: Network::new("log_z", shape, seed, (u32::MAX >> 8) - 1, true) }
     }
 
+    /// The same network with other numbers, untracked.
+    ///
+    /// # Panics
+    /// If they do not fit.
+    pub fn with_weights(&self, values: &[f32]) -> Self {
+        let mut flow = self.clone();
+        flow.network.weights_mut().freeze();
+        flow.network.weights_mut().set(values.to_vec());
+        flow
+    }
+
     /// Its weights.
     pub fn weights(&self) -> &Weights {
         self.network.weights()
@@ -64,6 +75,15 @@ impl StateFlow {
     /// Its weights, to update.
     pub fn weights_mut(&mut self) -> &mut Weights {
         self.network.weights_mut()
+    }
+
+    /// `log F` of states before kernel `index` of `count`, `[batch]`, nats, f64.
+    pub fn log_flow(&self, state: &State, index: usize, count: usize, given: &Given) -> LogWeight {
+        let (rows, device) = (state.dims()[0], self.network.weights().device());
+        let time = Tensor::<2>::full([rows, 1], index as f32 / count as f32, &device);
+        let conditions = given.tensor(&device).map(|condition| condition.expand([rows, given.width()]));
+        let context = beside(sinusoidal(time, EMBEDDING), conditions);
+        double(self.network.apply(state.clone().to_device(&device), Some(context)).squeeze_dim::<1>(1))
     }
 
     /// `log F` before every kernel, `[batch]` each, from the states there.

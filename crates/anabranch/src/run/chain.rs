@@ -75,7 +75,7 @@ pub(super) fn evaluate(
             if let Condition::Law(law) = &plan.condition {
                 let law = (energy.as_ref(), law);
                 metrics = at_conditions(plan, (model, trained), law, directory, observer)?;
-                return samples(plan, model, directory, observer, metrics);
+                return samples(plan, trained, directory, observer, metrics);
             }
             let frozen = model.frozen();
             let paths = recipe.evaluation.paths;
@@ -99,17 +99,18 @@ pub(super) fn evaluate(
                 metrics.insert("forward_ess".to_owned(), json!(forward_ess(&backward)));
             }
             if let Some(smc) = &recipe.smc {
-                smc::evaluate(plan, smc, (&frozen, energy.as_ref()), directory, observer, &mut metrics)?;
+                let guided = smc::Guided::new(plan, energy.as_ref(), trained);
+                smc::evaluate(plan, smc, &guided, directory, observer, &mut metrics)?;
             }
         }
     }
-    samples(plan, model, directory, observer, metrics)
+    samples(plan, trained, directory, observer, metrics)
 }
 
 /// Draws samples, writes them and measures how far they are from the target.
 fn samples(
     plan: &ChainPlan,
-    model: &Model,
+    trained: &Trained,
     directory: &Path,
     observer: &dyn Observer,
     mut metrics: Map<String, Value>,
@@ -119,7 +120,7 @@ fn samples(
     let start = Instant::now();
     let seen = watched(observer, "samples", recipe.evaluation.samples);
     let given = plan.condition.of_samples(recipe.evaluation.samples, &address);
-    let samples = plan.draw(model, recipe.sampler, recipe.evaluation.samples, &given, &address, &seen)?;
+    let samples = plan.draw(trained, recipe.sampler, recipe.evaluation.samples, &given, &address, &seen)?;
     let seconds = start.elapsed().as_secs_f64();
     metrics.insert("seconds_per_sample".to_owned(), json!(seconds / recipe.evaluation.samples as f64));
     if let (TargetData::Energy(energy), 0) = (&plan.data, plan.condition.width()) {
@@ -220,14 +221,14 @@ fn likelihoods(
 }
 
 impl ChainPlan {
-    /// `count` samples of a model, each under its condition: by sequential Monte Carlo where the recipe has it, by the sampler
+    /// `count` samples of trained weights, each under its condition: by sequential Monte Carlo where the recipe has it, by the sampler
     /// elsewhere. `seen` is told how many are done, and answers whether to go on.
     ///
     /// # Errors
     /// If a kernel or the target fails, or `seen` asked to stop.
     pub fn draw(
         &self,
-        model: &Model,
+        trained: &Trained,
         sampler: Sampler,
         count: usize,
         given: &Given,
@@ -236,10 +237,12 @@ impl ChainPlan {
     ) -> Result<Vec<f32>> {
         match (&self.recipe.smc, &self.data) {
             (Some(found), TargetData::Energy(energy)) => {
-                smc::samples(found, (&model.frozen(), energy.as_ref()), count, noise, seen)
+                let guided = smc::Guided::new(self, energy.as_ref(), trained);
+                smc::samples(found, &guided, count, noise, seen)
             }
             _ => {
-                let samples = sampler.sample_observed(model, count, given, noise, seen);
+                let model = self.model.with_weights(&trained.vectors);
+                let samples = sampler.sample_observed(&model, count, given, noise, seen);
                 samples.map_err(Failure::into_error)?.ok_or(Error::Interrupted)
             }
         }

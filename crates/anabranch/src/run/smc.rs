@@ -6,34 +6,74 @@ use serde_json::{Map, Value, json};
 
 use super::{Observer, insert, watched};
 use crate::array::weights::to_vec;
-use crate::chain::{Given, Resampling, State};
+use crate::chain::{Batch as _, Chain, Given, Resampling, State};
 use crate::data::atomic::atomic_write;
 use crate::error::{Error, Failure, Result};
 use crate::estimate::evidence;
 use crate::model::Model;
+use crate::model::state_flow::StateFlow;
 use crate::recipe::ChainPlan;
 use crate::rng::{Address, Noise, Purpose};
 use crate::sampler::smc::{Population, Smc, Stage};
 use crate::target::{Target, log_density};
+use crate::train::Trained;
 
-/// One run of so many particles.
-fn run(
-    smc: &Smc,
-    (model, energy): (&Model, &dyn Target),
-    particles: usize,
-    noise: &Noise,
-) -> Result<Population<State>> {
-    let chain = model.chain();
-    let log_reward = |x: &State, given: &Given| log_density(energy, x, given);
-    let levels = |index: usize, x: &State, given: &Given| chain.transitions[index].level(x, given);
-    smc.run(&chain, &log_reward, &levels, particles, &Given::nothing(), noise).map_err(Failure::into_error)
+/// A trained chain towards an energy, with what is known of the densities on the way.
+pub(super) struct Guided<'a> {
+    model: Model,
+    energy: &'a dyn Target,
+    /// Learned state flows, where there are such.
+    flow: Option<StateFlow>,
+}
+
+impl<'a> Guided<'a> {
+    /// The chain of a plan at trained weights.
+    pub(super) fn new(plan: &ChainPlan, energy: &'a dyn Target, trained: &Trained) -> Self {
+        let model = plan.model.with_weights(&trained.vectors);
+        let learned = trained.vectors.get(model.weights().len());
+        let flow = plan.flow.as_ref().zip(learned).map(|(flow, values)| flow.with_weights(values));
+        Self { model, energy, flow }
+    }
+
+    /// One run of so many particles.
+    fn run(&self, smc: &Smc, particles: usize, noise: &Noise) -> Result<Population<State>, Failure> {
+        let chain = self.model.chain();
+        let none = Given::nothing();
+        let log_reward = |x: &State, given: &Given| log_density(self.energy, x, given);
+        let Some(flow) = &self.flow else {
+            let levels = |index: usize, x: &State, given: &Given| chain.transitions[index].level(x, given);
+            return smc.run(&chain, &log_reward, &levels, particles, &none, noise);
+        };
+        // A flow is that of states before a kernel with densities.
+        let kernels = kernels(&chain, noise)?;
+        let count = kernels.iter().filter(|kernel| **kernel).count();
+        let levels = |index: usize, x: &State, given: &Given| {
+            let next = kernels.get(index + 1).copied().unwrap_or(false);
+            let passed = kernels[..=index].iter().filter(|kernel| **kernel).count();
+            Ok(next.then(|| flow.log_flow(x, passed, count, given)))
+        };
+        smc.run(&chain, &log_reward, &levels, particles, &none, noise)
+    }
+}
+
+/// Which transitions have densities.
+fn kernels(chain: &Chain<'_>, noise: &Noise) -> Result<Vec<bool>, Failure> {
+    let none = Given::nothing();
+    let mut state = chain.source.sample(1, &none, noise)?;
+    let mut found = Vec::new();
+    for transition in &chain.transitions {
+        let step = transition.forward(state, &none, noise)?;
+        found.push(step.densities.is_some());
+        state = step.state;
+    }
+    Ok(found)
 }
 
 /// `log_z_smc` over the repeats with its error, `ess_smc`; writes `smc.csv`, the steps of the first of them.
 pub(super) fn evaluate(
     plan: &ChainPlan,
     smc: &Smc,
-    model: (&Model, &dyn Target),
+    guided: &Guided<'_>,
     directory: &Path,
     observer: &dyn Observer,
     metrics: &mut Map<String, Value>,
@@ -42,9 +82,9 @@ pub(super) fn evaluate(
     let (mut log_z, mut ess) = (Vec::new(), 0.0);
     for repeat in 0..smc.repeats {
         let noise = plan.evaluation_noise().at(Address::of_draw(repeat, 0));
-        let found = run(smc, model, smc.particles, &noise)?;
+        let found = guided.run(smc, smc.particles, &noise).map_err(Failure::into_error)?;
         if repeat == 0 {
-            write(&directory.join("smc.csv"), model.0, &found.stages)?;
+            write(&directory.join("smc.csv"), &guided.model, &found.stages)?;
         }
         ess += evidence(&found.log_weights).ess / smc.repeats as f64;
         log_z.push(found.log_z);
@@ -60,16 +100,16 @@ pub(super) fn evaluate(
 /// `count` equally weighted samples: of at least the recipe's particles, resampled by their weights.
 pub(super) fn samples(
     smc: &Smc,
-    model: (&Model, &dyn Target),
+    guided: &Guided<'_>,
     count: usize,
     noise: &Noise,
     seen: &(dyn Fn(usize) -> bool + Sync),
 ) -> Result<Vec<f32>> {
     let particles = count.max(smc.particles).next_multiple_of(smc.waste_free);
-    let found = run(smc, model, particles, noise)?;
+    let found = guided.run(smc, particles, noise).map_err(Failure::into_error)?;
     let places = Resampling::Systematic.places(&found.log_weights, count, &noise.purpose(Purpose::Target));
     let places = places.expect("some have weight");
-    let chosen = crate::chain::Batch::select(&found.states, &places);
+    let chosen = found.states.select(&places);
     if seen(count) { Ok(to_vec(chosen)) } else { Err(Error::Interrupted) }
 }
 

@@ -62,12 +62,13 @@ pub(super) fn check(recipe: &Recipe) -> Result<()> {
     if let Some(smc) = &recipe.smc {
         smc.check()?;
         let levels = recipe.model.iter().any(|segment| segment.part().asks() > Asks::Nothing);
-        if !levels || recipe.policy.prior.is_some() {
+        let flows = recipe.objective.needs().flow;
+        if !(levels || flows) || recipe.policy.prior.is_some() {
             return Err(Problem::new(
                 "smc",
                 "it without densities on the way, by which particles are resampled",
             )
-            .allowed("it for a model with an \"annealing\" or another segment that knows them; or no smc")
+            .allowed("it for a model with an \"annealing\" or another segment that knows them, or for an objective that learns state flows; or no smc")
             .into());
         }
         if !recipe.conditions.is_empty() {
