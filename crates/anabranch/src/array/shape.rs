@@ -45,6 +45,24 @@ impl Activation {
             Self::Elu => activation::relu(x.clone()) + (x.clamp_max(0.0).exp() - 1.0),
         }
     }
+
+    /// Its derivative, as operations that can be differentiated again.
+    pub(crate) fn slope(self, x: Tensor<2>) -> Tensor<2> {
+        match self {
+            Self::Relu => x.greater_elem(0.0).float(),
+            Self::Silu => {
+                let s = activation::sigmoid(x.clone());
+                s.clone() * (x * (-s + 1.0) + 1.0)
+            }
+            Self::Gelu => {
+                let t = ((x.clone() + x.clone().powi_scalar(3) * 0.044_715) * 0.797_884_6).tanh();
+                let inner = (x.clone().square() * (3.0 * 0.044_715) + 1.0) * 0.797_884_6;
+                (t.clone() + 1.0) * 0.5 + x * (-t.square() + 1.0) * inner * 0.5
+            }
+            Self::Tanh => -x.tanh().square() + 1.0,
+            Self::Elu => x.clamp_max(0.0).exp(),
+        }
+    }
 }
 
 /// The shape of a feed-forward network.

@@ -166,6 +166,39 @@ impl Law for DiscretisedLogistic {
     }
 }
 
+impl DiscretisedLogistic {
+    /// The derivatives of the log-mass of each coordinate by its mean and by its log-scale, `[batch, dimension]` each, as operations
+    /// that can be differentiated again.
+    ///
+    /// ```text
+    /// u, l = (c_v +- 1/K - m) / s,  w = u - l
+    /// d / d m = -(1 - sigmoid(u) - sigmoid(l)) / s,      d / d log s = l sigmoid(l) - u sigmoid(-u) - w / (e^w - 1)
+    /// ```
+    pub fn slopes(&self, value: &State) -> [State; 2] {
+        let levels = self.levels;
+        let inverse_scale = (-self.log_scale.clone()).exp().expand(self.mean.dims());
+        let centred = level_centres(value, levels) - self.mean.clone();
+        let upper = (centred.clone() + 1.0 / levels as f32) * inverse_scale.clone();
+        let lower = (centred - 1.0 / levels as f32) * inverse_scale.clone();
+        let width = (inverse_scale.clone() * (2.0 / levels as f32)).clamp_max(80.0);
+        let (above, below) = (activation::sigmoid(-upper.clone()), activation::sigmoid(lower.clone()));
+        let small = width.clone().lower_elem(1e-2);
+        let series = width.clone() * (width.clone() * (1.0 / 12.0) - 0.5) + 1.0;
+        let direct = width.clone() / (width.clamp_min(1e-2).exp() - 1.0);
+        let share = direct.mask_where(small, series);
+        let first = value.clone().lower_elem(0.5);
+        let last = value.clone().greater_elem(levels as f32 - 1.5);
+        let of_upper = -upper * above.clone();
+        let of_lower = lower * below.clone();
+        let by_mean =
+            (below.clone() - above.clone()).mask_where(first.clone(), -above).mask_where(last.clone(), below);
+        let by_scale = (of_upper.clone() + of_lower.clone() - share)
+            .mask_where(first, of_upper)
+            .mask_where(last, of_lower);
+        [by_mean * inverse_scale, by_scale]
+    }
+}
+
 /// `log(1 - e^{-w})` for `w > 0`, by `expm1`'s series where `w` is small.
 pub(crate) fn log_one_minus_exp_neg(width: Tensor<2>) -> Tensor<2> {
     let small = width.clone().lower_elem(1e-2);

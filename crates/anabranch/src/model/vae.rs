@@ -10,9 +10,14 @@
 //! `L = 1` is the ordinary VAE (Kingma and Welling 2014); the bottom-up encoder of `L > 1` is that of deep latent
 //! Gaussian models (Rezende et al. 2014) and the importance-weighted autoencoder (Burda et al. 2016).
 
+mod annealed;
 pub mod recipe;
 
+pub use annealed::Refinement;
+
 use burn::tensor::Tensor;
+
+use annealed::RefinedPair;
 
 use super::Segment;
 use crate::array::weights::Weights;
@@ -92,9 +97,9 @@ pub struct Decoder {
     model: ObservationModel,
 }
 
-impl Conditional for &Decoder {
-    fn law(&self, state: &State, given: &Given) -> Box<dyn Law + '_> {
-        let output = self.network.apply(state.clone(), given.read(self.network.context(), &state.device()));
+impl Decoder {
+    /// The law that an output of the network stands for.
+    fn of_output(&self, output: State) -> Box<dyn Law> {
         match self.model {
             ObservationModel::Bernoulli => Box::new(Bernoulli { logits: output }),
             ObservationModel::DiscretisedLogistic(levels) => {
@@ -111,12 +116,19 @@ impl Conditional for &Decoder {
     }
 }
 
+impl Conditional for &Decoder {
+    fn law(&self, state: &State, given: &Given) -> Box<dyn Law + '_> {
+        self.of_output(self.network.apply(state.clone(), given.read(self.network.context(), &state.device())))
+    }
+}
+
 /// A hierarchical variational autoencoder.
 #[derive(Debug, Clone)]
 pub struct Vae {
     decoder: Decoder,
     decoders: Vec<NetworkGaussian>,
     encoders: Vec<NetworkGaussian>,
+    refinement: Option<Refinement>,
 }
 
 impl Vae {
@@ -142,7 +154,17 @@ impl Vae {
         let decoder = Decoder { network: decoders.remove(0), model };
         let mut encoders: Vec<NetworkGaussian> = encoders.into_iter().map(NetworkGaussian::new).collect();
         encoders[0].scale = Some(model);
-        Self { decoder, decoders: decoders.into_iter().map(NetworkGaussian::new).collect(), encoders }
+        let decoders = decoders.into_iter().map(NetworkGaussian::new).collect();
+        Self { decoder, decoders, encoders, refinement: None }
+    }
+
+    /// With Langevin steps behind the encoder, towards the posterior of the latent code under N(0, I).
+    ///
+    /// # Panics
+    /// If there are several levels, or the decoder is no plain stack.
+    pub fn refined(self, refinement: Refinement) -> Self {
+        assert!(self.decoders.is_empty() && self.decoder.network.pulls_back(), "one level, by plain stacks");
+        Self { refinement: Some(refinement), ..self }
     }
 
     /// The number of latent levels `L`.
@@ -169,19 +191,25 @@ impl Segment for Vae {
         let mut transitions: Vec<Box<dyn Transition + '_>> = latent
             .map(|(forward, backward)| Box::new(Pair { forward, backward }) as Box<dyn Transition>)
             .collect();
-        transitions.push(Box::new(Pair { forward: &self.decoder, backward: &self.encoders[0] }));
+        let (decoder, encoder) = (&self.decoder, &self.encoders[0]);
+        transitions.push(match &self.refinement {
+            Some(refinement) => Box::new(RefinedPair { decoder, encoder, refinement }),
+            None => Box::new(Pair { forward: decoder, backward: encoder }),
+        });
         transitions
     }
 
     fn weights(&self) -> Vec<&Weights> {
         let networks = self.encoders.iter().chain(&self.decoders).map(|gaussian| gaussian.network.weights());
-        networks.chain([self.decoder.network.weights()]).collect()
+        let refinement = self.refinement.iter().flat_map(Refinement::weights);
+        networks.chain([self.decoder.network.weights()]).chain(refinement).collect()
     }
 
     fn weights_mut(&mut self) -> Vec<&mut Weights> {
         let networks =
             self.encoders.iter_mut().chain(&mut self.decoders).map(|gaussian| gaussian.network.weights_mut());
-        networks.chain([self.decoder.network.weights_mut()]).collect()
+        let refinement = self.refinement.iter_mut().flat_map(Refinement::weights_mut);
+        networks.chain([self.decoder.network.weights_mut()]).chain(refinement).collect()
     }
 
     fn boxed(&self) -> Box<dyn Segment> {

@@ -13,14 +13,7 @@ impl Feedforward {
     /// `y` for `x`, `[rows, input]`, weights `theta` and a context `[rows, context]` or `[1, context]`, composed of burn's own
     /// operations: the oracle of the fused kernel.
     pub(crate) fn composed(&self, theta: &Tensor<1>, x: Tensor<2>, context: Option<Tensor<2>>) -> Tensor<2> {
-        let rows = x.dims()[0];
-        let entry = match context {
-            Some(context) => {
-                let columns = context.dims()[1];
-                Tensor::cat(vec![x, context.expand([rows, columns])], 1)
-            }
-            None => x,
-        };
+        let entry = joined(x, context);
         let linears = self.linears();
         let slots = self.layout();
         let linear = |index: usize, x: Tensor<2>| {
@@ -44,4 +37,51 @@ impl Feedforward {
         }
         hidden
     }
+
+    /// `y` of a plain stack and the derivative by `x` of any function of it whose derivative by `y` is `slope(y)`, both as
+    /// operations that can be differentiated again: backward mode, written out.
+    ///
+    /// # Panics
+    /// If there are residual blocks.
+    pub(crate) fn pulled_back(
+        &self,
+        theta: &Tensor<1>,
+        x: Tensor<2>,
+        context: Option<Tensor<2>>,
+        slope: impl FnOnce(&Tensor<2>) -> Tensor<2>,
+    ) -> (Tensor<2>, Tensor<2>) {
+        assert!(!self.residual, "a plain stack");
+        let (linears, slots, rows) = (self.linears(), self.layout(), x.dims()[0]);
+        let weight = |index: usize| {
+            let (input, output) = linears[index];
+            theta.clone().slice([slots[2 * index].range.clone()]).reshape([input, output])
+        };
+        let mut hidden = joined(x, context);
+        let mut passed = Vec::new();
+        for index in 0..linears.len() {
+            let bias = theta.clone().slice([slots[2 * index + 1].range.clone()]);
+            let output: Tensor<2> = hidden.matmul(weight(index)) + bias.reshape([1, linears[index].1]);
+            hidden = if index + 1 < linears.len() {
+                self.activation.apply(output.clone())
+            } else {
+                output.clone()
+            };
+            passed.push(output);
+        }
+        let mut pulled = slope(&hidden);
+        for index in (0..linears.len()).rev() {
+            if index + 1 < linears.len() {
+                pulled = pulled * self.activation.slope(passed[index].clone());
+            }
+            pulled = pulled.matmul(weight(index).transpose());
+        }
+        (hidden, pulled.slice([0..rows, 0..self.input]))
+    }
+}
+
+/// `[x, c]`, where there is a context.
+fn joined(x: Tensor<2>, context: Option<Tensor<2>>) -> Tensor<2> {
+    let Some(context) = context else { return x };
+    let (rows, columns) = (x.dims()[0], context.dims()[1]);
+    Tensor::cat(vec![x, context.expand([rows, columns])], 1)
 }

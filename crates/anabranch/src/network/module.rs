@@ -209,6 +209,31 @@ impl Network {
         }
     }
 
+    /// Whether [`Network::pulled_back`] answers: of a plain stack.
+    pub fn pulls_back(&self) -> bool {
+        matches!(&self.function, Function::Stack { shape, mask: None, .. } if !shape.residual)
+    }
+
+    /// `y` as [`Network::apply`] gives it, and the derivative by `x`, `[rows, input]`, of any function of it whose derivative by `y` is
+    /// `slope(y)`; both can be differentiated again.
+    ///
+    /// # Panics
+    /// If this is no plain stack ([`Network::pulls_back`]), or the columns do not fit.
+    pub fn pulled_back(
+        &self,
+        x: Tensor<2>,
+        context: Option<Tensor<2>>,
+        slope: impl FnOnce(&Tensor<2>) -> Tensor<2>,
+    ) -> (Tensor<2>, Tensor<2>) {
+        self.assert_columns(&x, context.as_ref());
+        match &self.function {
+            Function::Stack { shape, mask: None, .. } => {
+                shape.pulled_back(&self.weights.tensor(), x, context, slope)
+            }
+            _ => panic!("only plain stacks are differentiated backward by hand"),
+        }
+    }
+
     /// [`Network::apply`] composed of burn's own operations: the oracle of the fused pass.
     pub fn apply_composed(&self, x: Tensor<2>, context: Option<Tensor<2>>) -> Tensor<2> {
         let theta = self.weights.tensor();

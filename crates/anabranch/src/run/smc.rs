@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::{Observer, insert, watched};
 use crate::array::weights::to_vec;
-use crate::chain::{Batch as _, Chain, Given, Resampling, State};
+use crate::chain::{Batch, Chain, Given, Resampling, State};
 use crate::data::atomic::atomic_write;
 use crate::error::{Error, Failure, Result};
 use crate::estimate::evidence;
@@ -109,7 +109,7 @@ pub(super) fn samples(
     let found = guided.run(smc, particles, noise).map_err(Failure::into_error)?;
     let places = Resampling::Systematic.places(&found.log_weights, count, &noise.purpose(Purpose::Target));
     let places = places.expect("some have weight");
-    let chosen = found.states.select(&places);
+    let chosen = Batch::select(&found.states, &places);
     if seen(count) { Ok(to_vec(chosen)) } else { Err(Error::Interrupted) }
 }
 

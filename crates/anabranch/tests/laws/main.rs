@@ -20,5 +20,6 @@ mod objectives;
 mod ode;
 mod reach;
 mod refine;
+mod refined;
 mod steps;
 mod targets;

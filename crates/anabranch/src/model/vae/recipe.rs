@@ -3,12 +3,13 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{ObservationModel, Vae};
-use crate::error::Result;
+use super::annealed::EMBEDDING;
+use super::{ObservationModel, Refinement, Vae};
+use crate::error::{Result, within};
 use crate::model::Segment;
 use crate::model::part::{Part, Place, Size, Surroundings};
 use crate::network::recipe::{Asked, widths};
-use crate::network::{Activation, Network, NetworkRecipe};
+use crate::network::{Activation, Feedforward, Network, NetworkRecipe};
 use crate::papers;
 
 /// A variational autoencoder segment.
@@ -26,6 +27,31 @@ pub struct VaeRecipe {
     pub network: Option<NetworkRecipe>,
     /// The law of data given the first latent level.
     pub observation: ObservationName,
+    /// Langevin steps behind the encoder, which tighten the bound.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub refinement: Option<RefinementRecipe>,
+}
+
+/// Langevin steps from an encoder's draw towards the posterior of the latent code.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct RefinementRecipe {
+    /// How many.
+    #[schemars(range(min = 1))]
+    pub steps: usize,
+    /// Their size, to begin with.
+    pub step: f32,
+    /// Whether a network learns the score of what the steps have made of the encoder's law (Monte Carlo diffusion); else the steps
+    /// run against themselves (annealed importance sampling).
+    pub learned: bool,
+    /// Widths of that network's hidden layers.
+    pub hidden: Vec<usize>,
+}
+
+impl Default for RefinementRecipe {
+    fn default() -> Self {
+        Self { steps: 8, step: 0.01, learned: true, hidden: vec![128, 128] }
+    }
 }
 
 /// The law of data given a VAE's first latent level.
@@ -59,6 +85,7 @@ impl Default for VaeRecipe {
             activation: Activation::Silu,
             network: None,
             observation: ObservationName::DiscretisedLogistic,
+            refinement: None,
         }
     }
 }
@@ -83,6 +110,22 @@ impl Part for VaeRecipe {
 
     fn check(&self, place: &Place) -> Result<()> {
         widths(&place.of("latent"), &self.latent, false)?;
+        if let Some(refinement) = &self.refinement {
+            within(&place.of("refinement.steps"), refinement.steps as f64, 1.0, 1e4)?;
+            within(&place.of("refinement.step"), f64::from(refinement.step), 1e-9, 1e3)?;
+            widths(&place.of("refinement.hidden"), &refinement.hidden, false)?;
+            if self.latent.len() > 1 {
+                let problem =
+                    place.problem("refinement", format!("it with {} latent levels", self.latent.len()));
+                return Err(problem.allowed("it with one; or no refinement").into());
+            }
+            if !matches!(self.coder(), NetworkRecipe::Mlp { residual: false, .. }) {
+                let problem = place.problem("refinement", "it with a decoder that is no plain stack");
+                return Err(problem
+                    .allowed("it with network.kind = \"mlp\" without residual blocks; or no refinement")
+                    .into());
+            }
+        }
         let network = self.network.as_ref();
         NetworkRecipe::check_named(&place.key(), network, &self.stack(), &Self::default().stack())
     }
@@ -92,7 +135,8 @@ impl Part for VaeRecipe {
     }
 
     fn papers(&self, _place: &Place) -> Vec<&'static str> {
-        vec![papers::VAE]
+        let refined = self.refinement.as_ref().map(|_| papers::MCD);
+        std::iter::once(papers::VAE).chain(refined).collect()
     }
 
     fn network(&self) -> Option<NetworkRecipe> {
@@ -117,6 +161,14 @@ impl Part for VaeRecipe {
                 row += need.row;
             }
             outer = *latent;
+        }
+        if let Some(refinement) = &self.refinement {
+            let hidden: f64 = refinement.hidden.iter().map(|width| *width as f64).sum();
+            let widest = refinement.hidden.iter().copied().max().unwrap_or(0) as f64;
+            let entry = (2 * outer + around.dimension + EMBEDDING) as f64;
+            weights += (entry + hidden) * (widest + 1.0) + 2.0 * refinement.steps as f64;
+            row *= 2.0 + refinement.steps as f64;
+            row += refinement.steps as f64 * (entry + hidden);
         }
         Size { weights, row, steps: 1.0, inner: outer }
     }
@@ -152,6 +204,21 @@ impl Part for VaeRecipe {
             encoders.push(network(&format!("encoder.{level}"), 2 * level, pair[0], pair[1], 2)?);
             decoders.push(network(&format!("decoder.{level}"), 2 * level + 1, pair[1], pair[0], each)?);
         }
-        Ok(Box::new(Vae::new(observation, encoders, decoders)))
+        let vae = Vae::new(observation, encoders, decoders);
+        let Some(recipe) = &self.refinement else { return Ok(Box::new(vae)) };
+        let latent = self.latent[0];
+        let score = recipe.learned.then(|| {
+            let shape = Feedforward {
+                input: latent,
+                context: around.dimension + EMBEDDING,
+                hidden: recipe.hidden.clone(),
+                output: latent,
+                activation: self.activation,
+                residual: false,
+            };
+            Network::new(around.name("score"), shape, around.seed, around.stream(2), true)
+        });
+        let refinement = Refinement::new(around.name("refinement"), recipe.steps, recipe.step, score);
+        Ok(Box::new(vae.refined(refinement)))
     }
 }
