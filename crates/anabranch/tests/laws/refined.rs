@@ -8,7 +8,8 @@ use super::instances::*;
 /// With a learned reversal away from its start, or without one.
 fn refined(model: ObservationModel, [dimension, latent]: [usize; 2], steps: usize, learned: bool) -> Vae {
     let score = learned.then(|| network(latent, dimension + 16, latent, false));
-    let mut vae = vae(model, dimension, &[latent]).refined(Refinement::new("refinement", steps, 0.05, score));
+    let mut vae =
+        vae(model, dimension, &[latent]).refined(Refinement::new("refinement", steps, 0.003, score));
     stir(vae.weights_mut(), 0.1);
     vae
 }

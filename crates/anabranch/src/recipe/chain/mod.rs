@@ -25,7 +25,7 @@ use crate::model::part::{Asks, Part, Surroundings};
 use crate::model::recipe::SegmentRecipe;
 use crate::network::Activation;
 use crate::network::recipe::widths;
-use crate::objective::{BackwardObjective, Objective, ReferenceKind};
+use crate::objective::{BackwardObjective, ForwardKl, Objective, ObjectiveRecipe, ReferenceKind};
 use crate::sampler::Sampler;
 use crate::target::Target;
 
@@ -162,6 +162,14 @@ fn check_objective(recipe: &Recipe) -> Result<()> {
         )
         .allowed("joint; or an objective at given states, such as \"trajectory-balance\"")
         .into());
+    }
+    let refined =
+        |segment: &SegmentRecipe| matches!(segment, SegmentRecipe::Vae(vae) if vae.refinement.is_some());
+    if let (ObjectiveRecipe::ForwardKl(weighed), true) = (&recipe.objective, recipe.model.iter().any(refined))
+        && *weighed != ForwardKl::default()
+    {
+        let found = "weights of divergences, which an encoder with refinement does not tell apart";
+        return refused(found, "it without kl_weight, kl_warm_up and free_nats; or a vae without refinement");
     }
     let learned = recipe.model.iter().any(|segment| segment.part().learns_backward());
     if learned && !needs.trains_backward {
