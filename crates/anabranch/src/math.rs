@@ -76,10 +76,11 @@ pub fn solve_lower<T: Real>(lower: &[f64], b: &mut [T]) {
 
 /// Replaces `b` by `L^{-T} b`: back substitution.
 pub fn solve_lower_transposed<T: Real>(lower: &[f64], b: &mut [T]) {
-    let d = b.len();
-    for i in (0..d).rev() {
-        let dot: T = (i + 1..d).map(|k| b[k] * lower[k * d + i]).sum();
-        b[i] = (b[i] - dot) / lower[i * d + i];
+    for i in (0..b.len()).rev() {
+        let row = &lower[i * b.len()..=i * b.len() + i];
+        let solved = b[i] / row[i];
+        b[i] = solved;
+        b[..i].iter_mut().zip(row).for_each(|(b, l)| *b -= solved * *l);
     }
 }
 

@@ -30,6 +30,23 @@ pub fn embedded_labelled(name: &str) -> Result<Labelled> {
     }
 }
 
+/// The names of the embedded data of two classes each.
+pub const TWO_CLASSES: [&str; 3] = ["sonar", "ionosphere", "german-credit"];
+
+/// Embedded data of two classes: sonar echoes of rocks (0) and mines (1), bad and good radar returns, bad and good credit.
+///
+/// # Errors
+/// If there are none of that name; the key `source` is named.
+pub fn embedded_two_classes(name: &str) -> Result<Labelled> {
+    let (bytes, label): (&[u8], usize) = match name {
+        "sonar" => (include_bytes!("../../../../data/sonar.csv.gz"), 60),
+        "ionosphere" => (include_bytes!("../../../../data/ionosphere.csv.gz"), 34),
+        "german-credit" => (include_bytes!("../../../../data/german-credit.csv.gz"), 24),
+        _ => return Err(Problem::new("source", quoted(name)).choices(&TWO_CLASSES).into()),
+    };
+    labelled(name, &Column::Index(label), &[], |drop| parse(name, bytes, drop))
+}
+
 /// Reads a file of numbers as [`read`] does, one of its columns being the classes, without the columns to `drop`.
 ///
 /// # Errors

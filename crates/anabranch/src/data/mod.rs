@@ -22,7 +22,7 @@ mod write;
 
 pub use columns::Column;
 pub(crate) use csv::records;
-pub use labelled::{Labelled, embedded_labelled, read_labelled};
+pub use labelled::{Labelled, TWO_CLASSES, embedded_labelled, embedded_two_classes, read_labelled};
 pub use read::{parse, parse_text, read, read_text};
 pub use split::{Classes, Dataset, split, split_labelled};
 pub use write::{Format, write_lines, write_samples};
@@ -62,4 +62,15 @@ pub fn embedded(name: &str) -> Result<Table> {
         "digits" => parse("digits", DIGITS, &[Column::Index(64)]),
         _ => Err(Problem::new("target.source", format!("\"{name}\"")).choices(&EMBEDDED).into()),
     }
+}
+
+/// Where 126 pine saplings grow in the unit square, `[126, 2]`.
+pub fn pines() -> Table {
+    parse("pines", include_bytes!("../../../../data/pines.csv"), &[]).expect("the file comes along")
+}
+
+/// Answers of 400 students to 100 questions, a student a row: 1 right, 0 wrong, 2 not asked.
+pub fn item_responses() -> Table {
+    let bytes = include_bytes!("../../../../data/item-response.csv.gz");
+    parse("item responses", bytes, &[]).expect("the file comes along")
 }

@@ -149,6 +149,13 @@ const KNOWN: &[Known] = &[
         Higher,
         "The share of the prior's samples that carry the likelihood, from 0 to 1.",
     ),
+    (
+        "log_z_reference",
+        "log Z, published",
+        "nats",
+        Neither,
+        "An estimate of the log of the normalising constant by others, with its standard error.",
+    ),
     ("log_z_exact", "log Z, exact", "nats", Neither, "The log of the normalising constant, in closed form."),
     (
         "ess",

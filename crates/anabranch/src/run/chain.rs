@@ -90,6 +90,9 @@ pub(super) fn evaluate(
             if let Some(exact) = energy.log_z(&[]) {
                 metrics.insert("log_z_exact".to_owned(), json!(exact));
             }
+            if let Some(reference) = energy.reference_log_z() {
+                insert(&mut metrics, "log_z_reference", reference);
+            }
             let address = Noise::new(recipe.seed, Purpose::Target).at(Address::EXACT_PATHS);
             if let Some(rows) = energy.draw(paths, &address) {
                 let seen = watched(observer, "backward paths", paths);

@@ -83,6 +83,7 @@ pub use tape::{log_density, score};
 
 pub use crate::error::Failure;
 use crate::error::Problem;
+use crate::math::Estimate;
 use crate::rng::Noise;
 
 /// An unnormalised density or mass `R` over objects that are rows of `C`: [`Cell`](crate::environment::Cell) for discrete,
@@ -200,6 +201,11 @@ pub trait Target<C = f32>: Send + Sync + Debug {
 
     /// `log sum_x R(x)^beta` for `beta > 0`, where it is known exactly: the `log Z` of [`Tempered`]. Nats.
     fn log_z_tempered(&self, _beta: f64, _condition: &[f32]) -> Option<f64> {
+        None
+    }
+
+    /// A published estimate of `log Z`, nats, with its standard error, where Z is not known exactly.
+    fn reference_log_z(&self) -> Option<Estimate> {
         None
     }
 

@@ -7,10 +7,56 @@
 //!
 //! Outside of the box it is 0.
 
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::entry::{Built, Entry, shared};
+use crate::environment::continuous::Domain;
 use crate::error::Problem;
 use crate::math::log_sum_exp;
 use crate::rng::Noise;
+use crate::target::recipe::{half, tenth, two};
 use crate::target::{Failure, LARGEST, LEAST, Target, fill_rows, within};
+
+/// The grid's band reward on the box in a recipe.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct BandRecipe {
+    /// The floor.
+    #[serde(default = "tenth")]
+    pub r0: f64,
+    /// How much the corners are above it.
+    #[serde(default = "half")]
+    pub r1: f64,
+    /// How much the modes are above the corners.
+    #[serde(default = "two")]
+    pub r2: f64,
+}
+
+impl Default for BandRecipe {
+    fn default() -> Self {
+        Self { r0: tenth(), r1: half(), r2: two() }
+    }
+}
+
+impl Entry for BandRecipe {
+    fn formula(&self) -> String {
+        let Self { r0, r1, r2 } = self;
+        format!("box band: {r0} + {r1} prod_d [outer] + {r2} prod_d [band]")
+    }
+
+    fn dimension(&self) -> Option<usize> {
+        None
+    }
+
+    fn domain(&self) -> Option<Domain> {
+        Some(Domain::Unit)
+    }
+
+    fn build(&self, domains: &[Domain], _: &str) -> Built {
+        shared(BoxBand::new(domains.len(), [self.r0, self.r1, self.r2])?)
+    }
+}
 
 /// The grid's band reward on the box.
 #[derive(Debug, Clone, PartialEq)]

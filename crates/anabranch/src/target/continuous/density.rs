@@ -7,7 +7,7 @@ use std::fmt::Debug;
 
 use rayon::prelude::*;
 
-use crate::math::{Dual, Real};
+use crate::math::{Dual, Estimate, Real};
 use crate::rng::Noise;
 use crate::target::{Failure, Target};
 
@@ -24,6 +24,11 @@ pub trait Density: Debug + Send + Sync {
 
     /// As [`Target::log_z_tempered`].
     fn log_z_tempered(&self, beta: f64) -> Option<f64>;
+
+    /// As [`Target::reference_log_z`].
+    fn reference_log_z(&self) -> Option<Estimate> {
+        None
+    }
 
     /// As [`Target::entropy`].
     fn entropy(&self) -> Option<f64> {
@@ -115,6 +120,10 @@ impl<D: Density> Target for D {
         Density::log_z_tempered(self, beta)
     }
 
+    fn reference_log_z(&self) -> Option<Estimate> {
+        Density::reference_log_z(self)
+    }
+
     fn entropy(&self) -> Option<f64> {
         Density::entropy(self)
     }
@@ -143,6 +152,11 @@ impl<D: Density> Target for D {
 
 fn widen(from: &[f32], to: &mut [f64]) {
     to.iter_mut().zip(from).for_each(|(to, from)| *to = f64::from(*from));
+}
+
+/// `log N(x; 0, std^2)`, nats.
+pub(super) fn log_normal<T: Real>(x: T, std: f64) -> T {
+    (x / std).powi(2) * -0.5 - (std.ln() + 0.5 * std::f64::consts::TAU.ln())
 }
 
 /// `log sum_k exp(term(k))`; `visit(k, w)` is called with weights `w` that add up to one.

@@ -12,21 +12,37 @@
 
 use std::f64::consts::PI;
 
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::entry::{self, Built, Entry, shared};
+use crate::environment::continuous::Domain;
 use crate::error::Problem;
 use crate::math::{gauss_legendre, log_sum_exp};
+use crate::target::recipe::one;
 use crate::target::{Failure, LARGEST, LEAST, Target, fill_rows, within};
 
 /// Branin's function: three minima of 0.397887.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
 pub struct Branin {
+    /// The inverse temperature.
+    #[serde(default = "one")]
     beta: f64,
+    /// From 0 to 1, which is the function itself.
+    #[serde(default = "one")]
     fidelity: f64,
 }
 
 /// Hartmann's function of six coordinates: a minimum of -3.32237 and some more.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
 pub struct Hartmann6 {
+    /// The inverse temperature.
+    #[serde(default = "one")]
     beta: f64,
+    /// From 0 to 1, which is the function itself.
+    #[serde(default = "one")]
     fidelity: f64,
 }
 
@@ -79,6 +95,28 @@ impl Target for Branin {
     }
 }
 
+impl Entry for Branin {
+    fn formula(&self) -> String {
+        format!("Branin: exp(-{} f(x))", self.beta)
+    }
+
+    fn dimension(&self) -> Option<usize> {
+        Some(2)
+    }
+
+    fn domain(&self) -> Option<Domain> {
+        Some(Domain::Unit)
+    }
+
+    fn check(&self) -> entry::Result<()> {
+        check(self.beta, self.fidelity)
+    }
+
+    fn build(&self, _: &[Domain], _: &str) -> Built {
+        shared(self.clone())
+    }
+}
+
 const WEIGHTS: [f64; 4] = [1.0, 1.2, 3.0, 3.2];
 
 const SCALES: [[f64; 6]; 4] = [
@@ -122,6 +160,28 @@ impl Target for Hartmann6 {
             _ => f64::NEG_INFINITY,
         });
         Ok(())
+    }
+}
+
+impl Entry for Hartmann6 {
+    fn formula(&self) -> String {
+        format!("Hartmann-6: exp(-{} f(x))", self.beta)
+    }
+
+    fn dimension(&self) -> Option<usize> {
+        Some(6)
+    }
+
+    fn domain(&self) -> Option<Domain> {
+        Some(Domain::Unit)
+    }
+
+    fn check(&self) -> entry::Result<()> {
+        check(self.beta, self.fidelity)
+    }
+
+    fn build(&self, _: &[Domain], _: &str) -> Built {
+        shared(self.clone())
     }
 }
 

@@ -11,12 +11,19 @@
 
 use std::f64::consts::TAU;
 
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
 use super::Density;
+use super::entry::{Built, Entry, Result, check_dimension, check_std, shared};
+use crate::environment::continuous::Domain;
 use crate::math::Real;
+use crate::papers::FUNNEL;
 use crate::rng::Noise;
 
 /// Neal's funnel.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
 pub struct Funnel {
     /// The dimension.
     pub dimension: usize,
@@ -61,5 +68,28 @@ impl Density for Funnel {
             row[1..].iter_mut().for_each(|v| *v *= width);
         }
         Some(values)
+    }
+}
+
+impl Entry for Funnel {
+    fn formula(&self) -> String {
+        format!("funnel: N(x_0; 0, {}^2) prod_i N(x_i; 0, e^{{x_0}})", self.std)
+    }
+
+    fn papers(&self) -> Vec<&'static str> {
+        vec![FUNNEL]
+    }
+
+    fn dimension(&self) -> Option<usize> {
+        Some(self.dimension)
+    }
+
+    fn check(&self) -> Result<()> {
+        check_dimension(self.dimension, 2)?;
+        check_std("std", [f64::from(self.std)])
+    }
+
+    fn build(&self, _: &[Domain], _: &str) -> Built {
+        shared(self.clone())
     }
 }

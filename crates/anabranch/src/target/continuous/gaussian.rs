@@ -12,6 +12,9 @@ use std::f64::consts::TAU;
 use super::Density;
 use crate::math::{Real, cholesky, solve_lower, solve_lower_transposed};
 use crate::rng::Noise;
+pub use recipe::GaussianRecipe;
+
+mod recipe;
 
 /// A diagonal Gaussian times a constant.
 #[derive(Debug, Clone)]

@@ -20,6 +20,9 @@ use crate::math::special::{ln_bessel_i0, ln_gamma};
 use crate::math::{Real, log_sum_exp};
 use crate::rng::{Noise, Stream, log_gamma_draw, von_mises_draw};
 use crate::target::{LARGEST, LEAST, within};
+pub use recipe::MixtureRecipe;
+
+mod recipe;
 
 /// A mixture of products of laws.
 #[derive(Debug, Clone, PartialEq)]

@@ -12,26 +12,55 @@
 //!
 //! `log Z` is the logarithm of the integral of R. Outside of its space a target is 0.
 
+mod banana;
 mod band;
+mod brownian;
+mod cluster;
+mod cox;
 mod density;
+mod entry;
+mod field;
 mod function;
 mod funnel;
 mod gaussian;
 mod gmm;
+mod hard;
+mod items;
+mod logistic;
 mod mersenne;
 mod mixture;
 mod placed;
+mod quantiles;
 mod recipe;
+mod rings;
+mod rosenbrock;
+mod schools;
+mod seeds;
+mod threefry;
 pub mod toy;
 mod well;
 
+pub use banana::Banana;
 pub use band::BoxBand;
+pub use brownian::Brownian;
+pub use cluster::LennardJones;
+pub use cox::CoxProcess;
 pub use density::Density;
+pub use entry::Entry;
+pub use field::ScalarField;
 pub use function::{Branin, Hartmann6};
 pub use funnel::Funnel;
 pub use gaussian::{DiagonalGaussian, FullGaussian};
+pub use gmm::Generator;
+pub use hard::HardMixture;
+pub use items::ItemResponse;
+pub use logistic::{Logistic, Scaling};
 pub use mixture::Mixture;
 pub use placed::{ChartReward, OnCharts, OnPoints};
 pub use recipe::PointTargetRecipe;
+pub use rings::Rings;
+pub use rosenbrock::Rosenbrock;
+pub use schools::EightSchools;
+pub use seeds::Seeds;
 pub use toy::Toy;
 pub use well::ManyWell;

@@ -8,12 +8,22 @@
 //! Dimension 2 is the double well of Noe et al. (2019); dimension 32, with its 2^16 modes, the many well of Midgley
 //! et al. (2023). The wells at `d = +- sqrt 3` differ in mass: the right one holds about 0.85 of it.
 
+use std::sync::OnceLock;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
 use super::Density;
+use super::entry::{Built, Entry, LARGEST, Result, problem, shared};
+use super::quantiles::Quantiles;
+use crate::environment::continuous::Domain;
 use crate::math::Real;
+use crate::papers::{DOUBLE_WELL, FAB};
 use crate::rng::Noise;
 
 /// Independent pairs of a double well and a normal.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
 pub struct ManyWell {
     /// The dimension, twice the number of pairs.
     pub dimension: usize,
@@ -26,24 +36,10 @@ fn well<T: Real>(d: T) -> T {
     -d.powi(4) + d * 6.0 * d + d * 0.5
 }
 
-/// The inverse distribution function of the well on a grid of 2^16 cells over [-4, 4], outside of which lies less
-/// than e^{-150} of the mass.
+/// The well's draws: outside of [-4, 4] lies less than e^{-150} of the mass.
 fn well_quantile(u: f64) -> f64 {
-    static TABLE: std::sync::OnceLock<Vec<f64>> = std::sync::OnceLock::new();
-    const CELLS: usize = 1 << 16;
-    let width = 8.0 / CELLS as f64;
-    let table = TABLE.get_or_init(|| {
-        let mut sum = 0.0;
-        let mut table = vec![0.0];
-        for cell in 0..CELLS {
-            sum += (well(-4.0 + (cell as f64 + 0.5) * width)).exp() * width;
-            table.push(sum);
-        }
-        table.iter().map(|mass| mass / sum).collect()
-    });
-    let cell = table.partition_point(|mass| *mass <= u).clamp(1, CELLS) - 1;
-    let share = (u - table[cell]) / (table[cell + 1] - table[cell]).max(f64::MIN_POSITIVE);
-    -4.0 + (cell as f64 + share) * width
+    static TABLE: OnceLock<Quantiles> = OnceLock::new();
+    TABLE.get_or_init(|| Quantiles::of([-4.0, 4.0], 1 << 16, |d| well(d).exp())).at(u)
 }
 
 impl Density for ManyWell {
@@ -71,6 +67,35 @@ impl Density for ManyWell {
         let mut values = noise.step(noise.current_step() + 1).normal(count, self.dimension);
         values.iter_mut().zip(uniforms).step_by(2).for_each(|(v, u)| *v = well_quantile(f64::from(u)) as f32);
         Some(values)
+    }
+}
+
+impl Entry for ManyWell {
+    fn formula(&self) -> String {
+        match self.dimension {
+            2 => "double well: -d^4 + 6 d^2 + d / 2 - v^2 / 2".to_owned(),
+            dimension => format!("many-well: {} pairs of -d^4 + 6 d^2 + d / 2 - v^2 / 2", dimension / 2),
+        }
+    }
+
+    fn papers(&self) -> Vec<&'static str> {
+        if self.dimension == 2 { vec![DOUBLE_WELL] } else { vec![DOUBLE_WELL, FAB] }
+    }
+
+    fn dimension(&self) -> Option<usize> {
+        Some(self.dimension)
+    }
+
+    fn check(&self) -> Result<()> {
+        if self.dimension == 0 || self.dimension % 2 == 1 || self.dimension > LARGEST {
+            let allowed = format!("an even number from 2 to {LARGEST}");
+            return problem("dimension", self.dimension.to_string(), &allowed);
+        }
+        Ok(())
+    }
+
+    fn build(&self, _: &[Domain], _: &str) -> Built {
+        shared(self.clone())
     }
 }
 

@@ -8,10 +8,13 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use anabranch::environment::Cell;
 use anabranch::environment::continuous::Domain;
-use anabranch::target::continuous::{BoxBand, Branin};
+use anabranch::target::continuous::{
+    Banana, BoxBand, Branin, Brownian, CoxProcess, EightSchools, Generator, HardMixture, LennardJones, Rings,
+    Rosenbrock, ScalarField, Seeds,
+};
 use anabranch::target::{
     Beta, Combination, Describe, DiagonalGaussian, Expression, FullGaussian, Funnel, ManyWell, Mixture,
-    Preference, RewardRecipe, Shape, Space, Target, Tempered, Toy, toy,
+    PointTargetRecipe, Preference, RewardRecipe, Shape, Space, Target, Tempered, Toy, toy,
 };
 
 /// A reward over all objects of a small space.
@@ -258,6 +261,33 @@ pub fn points() -> Vec<Points> {
     list
 }
 
+/// Posteriors and fields, of more coordinates than a sampler's density can be checked in.
+pub fn large() -> Vec<Points> {
+    let ionosphere = "kind = \"logistic-regression\"\nsource = \"ionosphere\"";
+    let ionosphere: PointTargetRecipe = toml::from_str(ionosphere).expect("a recipe");
+    let field = ScalarField { side: 3, mass_squared: -1.5, coupling: 0.7 };
+    let list: [(&'static str, Arc<dyn Target>, usize); 10] = [
+        ("eight schools", Arc::new(EightSchools { centred: false }), 10),
+        ("eight schools, centred", Arc::new(EightSchools { centred: true }), 10),
+        ("brownian", Arc::new(Brownian { unknown_scales: false }), 30),
+        ("brownian of unknown scales", Arc::new(Brownian { unknown_scales: true }), 32),
+        ("ionosphere", ionosphere.energy("").expect("a target").0, 35),
+        ("seeds", Arc::new(Seeds {}), 26),
+        ("cox", Arc::new(CoxProcess::new(3, false)), 9),
+        ("cox, whitened", Arc::new(CoxProcess::new(4, true)), 16),
+        ("field", Arc::new(field), 9),
+        ("five particles", Arc::new(LennardJones { particles: 5, space: 3, ..LennardJones::default() }), 15),
+    ];
+    let points = |(name, target, dimension): (_, _, usize)| Points {
+        name,
+        target,
+        domains: vec![Domain::Line; dimension],
+        condition: Vec::new(),
+        width: f32::NAN,
+    };
+    list.into_iter().map(points).collect()
+}
+
 /// Those over real vectors whose sampler, log Z and scores are known.
 fn energies() -> Vec<Points> {
     let diagonal = DiagonalGaussian { mean: vec![1.0, -2.0], std: vec![0.5, 3.0], log_z: 1.7 };
@@ -282,8 +312,25 @@ fn energies() -> Vec<Points> {
         ("mixture", Arc::new(mixture), 2, 0.25),
         ("gmm9", Arc::new(Mixture::gmm9()), 2, 0.4),
         ("gmm25", Arc::new(Mixture::gmm25()), 2, 0.4),
-        ("gmm40", Arc::new(Mixture::gmm40(2)), 2, 0.9),
-        ("gmm40 in space", Arc::new(Mixture::gmm40(3)), 3, 0.9),
+        ("gmm40", Arc::new(Mixture::gmm40(2, Generator::Torch)), 2, 0.9),
+        ("gmm40 in space", Arc::new(Mixture::gmm40(3, Generator::JaxPartitionable)), 3, 0.9),
+        ("hard mixture", Arc::new(HardMixture {}), 2, 0.15),
+        ("banana", Arc::new(Banana::default()), 2, 0.8),
+        ("banana in space", Arc::new(Banana { dimension: 3, curvature: -0.2, std: 1.5 }), 3, 0.6),
+        ("rosenbrock", Arc::new(Rosenbrock { a: 0.5, b: 1.25, ..Rosenbrock::default() }), 2, 0.4),
+        (
+            "rosenbrock in blocks",
+            Arc::new(Rosenbrock { blocks: 2, length: 2, mean: -0.3, a: 1.0, b: 1.5 }),
+            3,
+            0.4,
+        ),
+        ("three rings", Arc::new(Rings {}), 2, 0.05),
+        (
+            "two particles",
+            Arc::new(LennardJones { particles: 2, space: 2, depth: 0.6, radius: 1.3, spring: 1.5 }),
+            4,
+            0.05,
+        ),
         ("funnel in the plane", Arc::new(Funnel { dimension: 2, std: 1.0 }), 2, 0.4),
         ("funnel", Arc::new(Funnel { dimension: 3, std: 1.5 }), 3, 0.5),
         ("double well", Arc::new(ManyWell { dimension: 2 }), 2, 0.15),

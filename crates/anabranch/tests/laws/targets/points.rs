@@ -9,7 +9,7 @@ use anabranch::rng::{Noise, Purpose};
 use anabranch::target::{DiagonalGaussian, Mixture, Target, Toy, toy};
 use burn::tensor::{DType, Device, Tensor, TensorData};
 
-use super::{Points, points};
+use super::{Points, large, points};
 
 fn noise(seed: u64) -> Noise {
     Noise::new(seed, Purpose::Target)
@@ -46,6 +46,9 @@ impl Points {
             "gmm40" => ([-51.0, -50.0], [50.0, 52.0], [400, 410]),
             "funnel in the plane" => ([-6.5, -150.0], [6.0, 151.0], [200, 60_000]),
             "double well" => ([-4.0, -8.0], [4.2, 8.5], [400, 150]),
+            "banana" => ([-64.0, -14.0], [65.0, 130.0], [700, 900]),
+            "rosenbrock" => ([-5.7, -5.0], [7.9, 68.0], [300, 900]),
+            "hard mixture" => ([-7.0, -7.2], [8.3, 8.1], [500, 510]),
             // Cells' edges lie on grid lines: the midpoint rule is then exact.
             "checkerboard" => ([-6.0, -5.0], [5.0, 6.0], [110, 220]),
             "a line and a circle" => ([-9.0, 0.0], [10.0, TAU], [400, 210]),
@@ -87,7 +90,30 @@ fn samples_densities_and_constants_agree() {
         assert!((estimate.value - mass).abs() < 4.0 * error, "{name}: {estimate:?} for {mass}");
         assert!(estimate.error < 0.1, "{name}: the check has power, {estimate:?}");
     }
-    assert_eq!(drawn, 24);
+    assert_eq!(drawn, 31);
+}
+
+/// Stein's identity: `E_R[grad log R] = 0` and `E_R[x . grad log R] = -d`, over exact draws in any dimension.
+#[test]
+fn draws_obey_steins_identity() {
+    let n = 40_000;
+    let mut drawn = 0;
+    for case in points().into_iter().chain(large()).filter(Points::suits_chains) {
+        let (name, target, d) = (case.name, &case.target, case.dimension());
+        let Some(samples) = target.draw(n, &noise(14)) else { continue };
+        drawn += 1;
+        let (mut values, mut scores) = (vec![0.0; n], vec![0.0; n * d]);
+        target.log_rewards_with_scores(&samples, &[], &mut values, &mut scores).expect("scores");
+        let rows = || samples.chunks_exact(d).zip(scores.chunks_exact(d));
+        for column in 0..d {
+            let mean = Estimate::mean(&rows().map(|(_, s)| s[column]).collect::<Vec<f64>>());
+            assert!(mean.value.abs() < 4.5 * mean.error, "{name}, {column}: {mean:?}");
+        }
+        let dot = |(x, s): (&[f32], &[f64])| x.iter().zip(s).map(|(x, s)| f64::from(*x) * s).sum::<f64>();
+        let mean = Estimate::mean(&rows().map(dot).collect::<Vec<f64>>());
+        assert!((mean.value + d as f64).abs() < 4.5 * mean.error + 1e-3, "{name}: {mean:?}");
+    }
+    assert_eq!(drawn, 29, "all but the checkerboard and what is not on the line");
 }
 
 /// The entropy in closed form is the mean of `-log p` over samples.
@@ -104,7 +130,7 @@ fn entropies_are_those_of_the_samples() {
         assert!((found.value - entropy).abs() < 4.0 * found.error + 1e-6, "{name}: {found:?}, {entropy}");
         known += 1;
     }
-    assert_eq!(known, 6, "Gaussians, funnels and the checkerboard");
+    assert_eq!(known, 10, "Gaussians, funnels, bananas, Rosenbrock's and the checkerboard");
     assert_eq!(toy::entropy("checkerboard"), Some(32f64.ln()));
     assert_eq!(toy::entropy("moons"), None);
     let one = Mixture::new(&[2.0], &[vec![1.0]], &[vec![3.0]]);
@@ -141,7 +167,7 @@ fn densities_integrate_to_their_constants() {
             powers += usize::from(*beta != 1.0);
         }
     }
-    assert_eq!((constants, powers), (22, 14));
+    assert_eq!((constants, powers), (26, 20));
 }
 
 /// Counts of samples in the cells of a coarse board against the density's own masses: Pearson's statistic.
@@ -208,7 +234,7 @@ fn around(case: &Points, n: usize) -> Vec<f32> {
 #[test]
 fn scores_are_gradients_of_the_density() {
     let mut scored = 0;
-    for case in points() {
+    for case in points().into_iter().chain(large()) {
         let (name, target, n, d) = (case.name, &case.target, 64, case.dimension());
         let points = around(&case, n);
         let conditions = case.condition.repeat(n);
@@ -252,14 +278,14 @@ fn scores_are_gradients_of_the_density() {
             }
         }
     }
-    assert_eq!(scored, points().len() - 2, "all but the band and Branin's function");
+    assert_eq!(scored, points().len() + large().len() - 2, "all but the band and Branin's function");
 }
 
 /// The derivative of the score along a direction is a central difference of scores.
 #[test]
 fn score_derivatives_are_differences_of_scores() {
     let mut curved = 0;
-    for case in points() {
+    for case in points().into_iter().chain(large()) {
         let (name, target, n, d) = (case.name, &case.target, 64, case.dimension());
         let points = around(&case, n);
         let conditions = case.condition.repeat(n);
@@ -311,19 +337,21 @@ fn score_derivatives_are_differences_of_scores() {
             );
         }
     }
-    assert_eq!(curved, points().len() - 2, "all but the band and Branin's function");
+    assert_eq!(curved, points().len() + large().len() - 2, "all but the band and Branin's function");
 }
 
 /// A loss of `log R` and its score on the tape has the gradient of its differences.
 #[test]
 fn losses_of_scores_reach_the_tape() {
-    for case in points().into_iter().filter(|case| case.target.has_curvature()) {
+    for case in points().into_iter().chain(large()).filter(|case| case.target.has_curvature()) {
         let (name, target, n, d) = (case.name, &case.target, 16, case.dimension());
         let points: Vec<f32> = around(&case, n);
-        let mut value = vec![0.0; n];
-        target.log_rewards(&points, &case.condition.repeat(n), &mut value).expect("no failure");
-        // Where a target ends there is no gradient.
-        let inside = |row: &usize| value[*row].is_finite();
+        let (mut value, mut slopes) = (vec![0.0; n], vec![0.0; n * d]);
+        let conditions = case.condition.repeat(n);
+        target.log_rewards_with_scores(&points, &conditions, &mut value, &mut slopes).expect("scores");
+        // Where a target ends there is no gradient, and where it is too steep the loss is no line along a step.
+        let mild = |row: usize| slopes[row * d..][..d].iter().all(|slope| slope.abs() < 200.0);
+        let inside = |row: &usize| value[*row].is_finite() && mild(*row);
         let rows: Vec<usize> = (0..n).filter(inside).collect();
         let points: Vec<f32> = rows.iter().flat_map(|row| points[row * d..][..d].to_vec()).collect();
         let n = rows.len();
@@ -384,7 +412,7 @@ fn toy_rows_have_the_targets_density() {
 /// A row's density, score and sample depend on that row alone.
 #[test]
 fn rows_are_independent_of_the_batch() {
-    for case in points() {
+    for case in points().into_iter().chain(large()) {
         let (name, target, d) = (case.name, &case.target, case.dimension());
         let all = around(&case, 150);
         if let Some(drawn) = target.draw(150, &noise(10)) {

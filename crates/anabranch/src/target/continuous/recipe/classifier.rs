@@ -6,7 +6,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::data::{Column, EMBEDDED, Labelled, embedded_labelled, read_labelled};
+use crate::environment::continuous::Domain;
 use crate::error::{Error, Problem};
+use crate::papers::CLASSIFIER_GUIDANCE;
+use crate::target::continuous::entry::{self, Built, Entry, problem, shared};
 use crate::target::recipe::{millionth, one, sixty_four};
 use crate::target::{RowClassifier, RowClassifierSettings};
 
@@ -40,20 +43,44 @@ pub struct ClassifierRecipe {
 }
 
 impl ClassifierRecipe {
-    /// Its formula in one line.
-    pub(super) fn formula(&self) -> String {
-        let Self { class, beta, least, .. } = self;
-        let data = self.source.as_deref().or(self.file.as_deref()).unwrap_or_default();
-        format!("classifier: max(p(class {class} | x), {least})^{beta}, trained on {data}")
-    }
-
     fn settings(&self) -> RowClassifierSettings {
         let Self { class, width, beta, least, seed, .. } = *self;
         RowClassifierSettings { class, width, beta, least, seed }
     }
 
-    /// Checks what needs no data to be checked.
-    pub(super) fn check(&self) -> Result<(), Problem> {
+    /// The rows that it is trained on.
+    fn data(&self) -> Result<Labelled, Problem> {
+        self.check()?;
+        let data = match (&self.source, &self.file, &self.label) {
+            (Some(source), ..) => embedded_labelled(source),
+            (None, Some(file), Some(label)) => {
+                read_labelled(Path::new(file), label, &[]).and_then(|data| data.of_all_classes(file))
+            }
+            _ => unreachable!("a checked classifier has data"),
+        };
+        data.map_err(|error| match error {
+            Error::Input(problem) if ["source", "label"].contains(&problem.place()) => *problem,
+            error => Problem::new("file", error.to_string()),
+        })
+    }
+}
+
+impl Entry for ClassifierRecipe {
+    fn formula(&self) -> String {
+        let Self { class, beta, least, .. } = self;
+        let data = self.source.as_deref().or(self.file.as_deref()).unwrap_or_default();
+        format!("classifier: max(p(class {class} | x), {least})^{beta}, trained on {data}")
+    }
+
+    fn papers(&self) -> Vec<&'static str> {
+        vec![CLASSIFIER_GUIDANCE]
+    }
+
+    fn dimension(&self) -> Option<usize> {
+        self.data().ok().map(|data| data.table.columns)
+    }
+
+    fn check(&self) -> entry::Result<()> {
         self.settings().check()?;
         match (&self.source, &self.file, &self.label) {
             (Some(source), None, None) if EMBEDDED.contains(&source.as_str()) => Ok(()),
@@ -74,32 +101,25 @@ impl ClassifierRecipe {
         }
     }
 
-    /// The rows that it is trained on.
-    pub(super) fn data(&self) -> Result<Labelled, Problem> {
-        self.check()?;
-        let data = match (&self.source, &self.file, &self.label) {
-            (Some(source), ..) => embedded_labelled(source),
-            (None, Some(file), Some(label)) => {
-                read_labelled(Path::new(file), label, &[]).and_then(|data| data.of_all_classes(file))
-            }
-            _ => unreachable!("a checked classifier has data"),
-        };
-        data.map_err(|error| match error {
-            Error::Input(problem) if ["source", "label"].contains(&problem.place()) => *problem,
-            error => Problem::new("file", error.to_string()),
-        })
+    fn over(&self, domains: &[Domain]) -> entry::Result<()> {
+        let dimension = self.data()?.table.columns;
+        if dimension == domains.len() {
+            return Ok(());
+        }
+        let found = format!("a classifier of {dimension} columns for {} coordinates", domains.len());
+        problem("kind", found, "one of as many columns")
     }
 
-    /// How many numbers a row of its data has, where they can be read.
-    pub(super) fn dimension(&self) -> Option<usize> {
-        self.data().ok().map(|data| data.table.columns)
+    fn build(&self, _: &[Domain], _: &str) -> Built {
+        shared(RowClassifier::train(&self.data()?, &self.settings())?)
     }
 
-    /// Trains it.
-    ///
-    /// # Errors
-    /// If a value is not allowed, or the file cannot be read or has no such labels; the key is named.
-    pub(super) fn build(&self) -> Result<RowClassifier, Problem> {
-        RowClassifier::train(&self.data()?, &self.settings())
+    /// It is trained.
+    fn is_costly(&self) -> bool {
+        true
+    }
+
+    fn readable(&self) -> entry::Result<()> {
+        self.data().map(|_| ())
     }
 }

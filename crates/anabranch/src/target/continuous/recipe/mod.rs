@@ -1,219 +1,193 @@
 //! Targets over points as a recipe names them: energies of chains, and rewards of flow networks.
 
-mod build;
 mod classifier;
+mod combined;
+mod given;
+
+use std::sync::Arc;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::papers::{self, CLASSIFIER_GUIDANCE, CONTINUOUS, DOUBLE_WELL, FAB, FUNNEL, PIS};
-use crate::target::Combination;
-use crate::target::recipe::{self, BetaRecipe, ProcessRecipe, by_condition, half, one, tenth, two};
-pub use classifier::ClassifierRecipe;
+use super::band::BandRecipe;
+use super::cox::CoxRecipe;
+use super::entry::{Entry, LARGEST, Result};
+use super::gaussian::GaussianRecipe;
+use super::gmm::{Gmm9Recipe, Gmm25Recipe, Gmm40Recipe};
+use super::logistic::LogisticRecipe;
+use super::mixture::MixtureRecipe;
+use super::toy::ToyRecipe;
+use super::{
+    Banana, Branin, Brownian, EightSchools, Funnel, HardMixture, Hartmann6, ItemResponse, LennardJones,
+    ManyWell, Rings, Rosenbrock, ScalarField, Seeds,
+};
+use crate::environment::continuous::Domain;
+use crate::error::Problem;
+use crate::target::Target;
+use crate::target::recipe::{ProcessRecipe, inside};
+use classifier::ClassifierRecipe;
+use combined::{PreferenceRecipe, TemperedRecipe};
+use given::ExpressionRecipe;
 
-/// A target over points in a recipe.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
-pub enum PointTargetRecipe {
+macro_rules! targets {
+    ($($(#[$about:meta])* $name:ident($entry:ty),)+) => {
+        /// A target over points in a recipe.
+        #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+        #[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
+        pub enum PointTargetRecipe {
+            $($(#[$about])* $name($entry),)+
+        }
+
+        impl PointTargetRecipe {
+            fn entry(&self) -> &dyn Entry {
+                match self {
+                    $(Self::$name(entry) => entry,)+
+                }
+            }
+        }
+    };
+}
+
+targets! {
     /// On the box: a floor, corners, and modes in them (Lahlou et al. 2023).
-    Original {
-        /// The floor.
-        #[serde(default = "tenth")]
-        r0: f64,
-        /// How much the corners are above it.
-        #[serde(default = "half")]
-        r1: f64,
-        /// How much the modes are above the corners.
-        #[serde(default = "two")]
-        r2: f64,
-    },
+    Original(BandRecipe),
     /// On the line: a Gaussian, its spread given in one of three ways.
-    Gaussian {
-        /// The means.
-        mean: Vec<f32>,
-        /// The standard deviations of independent coordinates.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        std: Option<Vec<f32>>,
-        /// The rows of the covariance matrix.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        covariance: Option<Vec<Vec<f64>>>,
-        /// The rows of the covariance's lower Cholesky factor, zeros above the diagonal.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        cholesky: Option<Vec<Vec<f64>>>,
-        /// The logarithm of the normalising constant.
-        #[serde(default)]
-        log_z: f32,
-    },
+    Gaussian(GaussianRecipe),
     /// A mixture: of diagonal Gaussians by `means` and `std`, normalised; or by `components` of products of laws, Beta on the
     /// box, normal on the line, von Mises on the torus, with Z the sum of the weights.
-    Mixture {
-        /// The weights of the components: relative to each other, and equal where none are given, beside means; beside
-        /// components, their sum is Z.
-        #[serde(default, skip_serializing_if = "Vec::is_empty")]
-        weights: Vec<f64>,
-        /// One row of means per component.
-        #[serde(default, skip_serializing_if = "Vec::is_empty")]
-        means: Vec<Vec<f64>>,
-        /// One row of standard deviations per component, or one row for all; a row of one number holds for every
-        /// coordinate.
-        #[serde(default, skip_serializing_if = "Vec::is_empty")]
-        std: Vec<Vec<f64>>,
-        /// The two parameters of each coordinate of each component: `[a, b]`, `[mean, std]` or `[mean, concentration]`.
-        #[serde(default, skip_serializing_if = "Vec::is_empty")]
-        components: Vec<Vec<[f64; 2]>>,
-    },
+    Mixture(MixtureRecipe),
     /// Nine modes in the plane on the grid {-5, 0, 5}^2, covariance 0.3 I.
-    Gmm9 {},
+    Gmm9(Gmm9Recipe),
     /// Twenty-five modes in the plane on the grid {-10, -5, 0, 5, 10}^2, covariance 0.3 I.
-    Gmm25 {},
-    /// Forty modes at random, but fixed, places of [-40, 40]^dimension, standard deviation ln(1 + e).
-    Gmm40 {
-        /// The dimension.
-        #[serde(default = "plane")]
-        dimension: usize,
-    },
+    Gmm25(Gmm25Recipe),
+    /// Forty modes at random, but fixed, places of [-40, 40]^dimension, standard deviation ln(1 + e) or 1.
+    Gmm40(Gmm40Recipe),
+    /// Six modes in the plane, four of them needles.
+    HardMixture(HardMixture),
     /// On the line: Neal's funnel.
-    Funnel {
-        /// The dimension.
-        dimension: usize,
-        /// The standard deviation of the first coordinate.
-        std: f32,
-    },
+    Funnel(Funnel),
+    /// On the line: Haario's banana.
+    Banana(Banana),
+    /// On the line: Rosenbrock's function, of known constant.
+    Rosenbrock(Rosenbrock),
+    /// Three rings in the plane.
+    Rings(Rings),
     /// On the line: independent double wells; dimension 2 is the double well.
-    ManyWell {
-        /// The dimension, twice the number of pairs.
-        dimension: usize,
-    },
+    ManyWell(ManyWell),
+    /// The scalar field phi^4 on a square lattice with periodic edges.
+    ScalarField(ScalarField),
+    /// A cluster of particles that attract and repel each other, held by a spring.
+    LennardJones(LennardJones),
+    /// The posterior of a logistic regression, on data that come along or your own.
+    LogisticRegression(LogisticRecipe),
+    /// The posterior of a log-Gaussian Cox process on pine saplings.
+    CoxProcess(CoxRecipe),
+    /// The posterior of the rates at which seeds germinate.
+    Seeds(Seeds),
+    /// The posterior of students' abilities and questions' difficulties.
+    ItemResponse(ItemResponse),
+    /// The posterior of eight schools' effects.
+    EightSchools(EightSchools),
+    /// The posterior of a Brownian motion that is not seen in its middle.
+    BrownianMotion(Brownian),
     /// A toy density in the plane.
-    Toy {
-        /// The density's name.
-        name: String,
-    },
+    Toy(ToyRecipe),
     /// On the square: Branin's function.
-    Branin {
-        /// The inverse temperature.
-        #[serde(default = "one")]
-        beta: f64,
-        /// From 0 to 1, which is the function itself.
-        #[serde(default = "one")]
-        fidelity: f64,
-    },
+    Branin(Branin),
     /// On the box of six coordinates: Hartmann's function.
-    Hartmann6 {
-        /// The inverse temperature.
-        #[serde(default = "one")]
-        beta: f64,
-        /// From 0 to 1, which is the function itself.
-        #[serde(default = "one")]
-        fidelity: f64,
-    },
+    Hartmann6(Hartmann6),
     /// A formula over the coordinates `x0`, `x1`, ..., with its exact gradient.
-    Expression {
-        /// How many coordinates there are, where the space does not say it.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        dimension: Option<usize>,
-        /// The formula of `log R`.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        log_reward: Option<String>,
-        /// The formula of `R` instead.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        reward: Option<String>,
-        /// The logarithm of the integral of R, where you know it.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        log_z: Option<f64>,
-    },
+    Expression(ExpressionRecipe),
     /// Another program, which answers lines of JSON.
     Process(ProcessRecipe),
     /// The probability of a class, by a classifier of rows of numbers that is trained on labelled ones:
     /// `R = max(p(class | x), least)^beta`, with its exact gradient.
     Classifier(ClassifierRecipe),
     /// A target raised to a power.
-    Tempered {
-        /// The target.
-        reward: Box<Self>,
-        /// The power, or "condition" for the condition's number.
-        #[serde(default = "by_condition")]
-        beta: BetaRecipe,
-    },
+    Tempered(TemperedRecipe),
     /// Several targets, weighed by the condition.
-    Preference {
-        /// The targets.
-        rewards: Vec<Self>,
-        /// How they are put together.
-        #[serde(default)]
-        combination: Combination,
-        /// The inverse temperature, or "condition" for the condition's last number.
-        #[serde(default)]
-        beta: BetaRecipe,
-    },
+    Preference(PreferenceRecipe),
 }
 
 impl Default for PointTargetRecipe {
     fn default() -> Self {
-        Self::Original { r0: tenth(), r1: half(), r2: two() }
+        Self::Original(BandRecipe::default())
     }
-}
-
-fn plane() -> usize {
-    2
 }
 
 impl PointTargetRecipe {
     /// The papers that it comes from, if it has a source.
     pub fn papers(&self) -> Vec<&'static str> {
-        match self {
-            Self::Gmm9 {} => vec![PIS],
-            Self::Gmm25 {} => vec![CONTINUOUS],
-            Self::Gmm40 { .. } => vec![FAB],
-            Self::Funnel { .. } => vec![FUNNEL],
-            Self::ManyWell { dimension: 2 } => vec![DOUBLE_WELL],
-            Self::ManyWell { .. } => vec![DOUBLE_WELL, FAB],
-            Self::Toy { name } => vec![papers::toy(name)],
-            Self::Classifier(_) => vec![CLASSIFIER_GUIDANCE],
-            Self::Tempered { reward, .. } => reward.papers(),
-            Self::Preference { rewards, .. } => rewards.iter().flat_map(Self::papers).collect(),
-            _ => vec![],
-        }
+        self.entry().papers()
     }
 
     /// Its name and formula in one line.
     pub fn formula(&self) -> String {
-        match self {
-            Self::Original { r0, r1, r2 } => {
-                format!("box band: {r0} + {r1} prod_d [outer] + {r2} prod_d [band]")
-            }
-            Self::Gaussian { std: Some(_), .. } => "gaussian: e^{log_z} N(mean, diag std^2)".to_owned(),
-            Self::Gaussian { .. } => "gaussian: e^{log_z} N(mean, covariance)".to_owned(),
-            Self::Mixture { components, .. } if !components.is_empty() => {
-                format!("mixture: {} products of laws", components.len())
-            }
-            Self::Mixture { means, .. } => {
-                format!("mixture: sum_k w_k N(m_k, diag s_k^2), {} components", means.len())
-            }
-            Self::Gmm9 {} => "gmm9: 9 equal N(m, 0.3 I), m in {-5, 0, 5}^2".to_owned(),
-            Self::Gmm25 {} => "gmm25: 25 equal N(m, 0.3 I), m in {-10, -5, 0, 5, 10}^2".to_owned(),
-            Self::Gmm40 { dimension } => {
-                format!("gmm40: 40 equal N(m, ln(1 + e)^2 I), m in [-40, 40]^{dimension}")
-            }
-            Self::Funnel { std, .. } => {
-                format!("funnel: N(x_0; 0, {std}^2) prod_i N(x_i; 0, e^{{x_0}})")
-            }
-            Self::ManyWell { dimension: 2 } => "double well: -d^4 + 6 d^2 + d / 2 - v^2 / 2".to_owned(),
-            Self::ManyWell { dimension } => {
-                format!("many-well: {} pairs of -d^4 + 6 d^2 + d / 2 - v^2 / 2", dimension / 2)
-            }
-            Self::Toy { name } => format!("toy density: {name}"),
-            Self::Branin { beta, .. } => format!("Branin: exp(-{beta} f(x))"),
-            Self::Hartmann6 { beta, .. } => format!("Hartmann-6: exp(-{beta} f(x))"),
-            Self::Expression { log_reward, reward, .. } => {
-                recipe::expression(log_reward.as_deref(), reward.as_deref())
-            }
-            Self::Process(process) => process.formula(),
-            Self::Classifier(classifier) => classifier.formula(),
-            Self::Tempered { reward, .. } => recipe::tempered(&reward.formula()),
-            Self::Preference { rewards, combination, .. } => {
-                recipe::preference(*combination, rewards.iter().map(Self::formula))
-            }
+        self.entry().formula()
+    }
+
+    /// How many coordinates its points have, where it says so.
+    pub fn dimension(&self) -> Option<usize> {
+        self.entry().dimension()
+    }
+
+    /// Whether it, or what it is made of, takes long to build.
+    fn is_costly(&self) -> bool {
+        self.entry().is_costly() || self.entry().parts().iter().any(|(_, part)| part.is_costly())
+    }
+
+    /// Calls `refuse` for each part of it; the key of one that is refused is named.
+    fn of_parts(&self, refuse: impl Fn(&Self) -> Result<()>) -> Result<()> {
+        let parts = self.entry().parts();
+        parts.into_iter().try_for_each(|(key, part)| refuse(part).map_err(|problem| inside(&key, problem)))
+    }
+
+    /// Refuses what is wrong whatever the points are. What takes long to build is built when the target is [wanted](Self::energy),
+    /// and not here.
+    ///
+    /// # Errors
+    /// As [`PointTargetRecipe::energy`].
+    pub fn check(&self, place: &str) -> Result<()> {
+        if !self.is_costly() {
+            return self.energy(place).map(|_| ());
         }
+        self.entry().check()?;
+        self.of_parts(|part| part.check(place))
+    }
+
+    /// Refuses what is made of data that cannot be read.
+    fn readable(&self) -> Result<()> {
+        self.entry().readable()?;
+        self.of_parts(Self::readable)
+    }
+
+    /// The target over real vectors, and their dimension.
+    ///
+    /// # Errors
+    /// As [`PointTargetRecipe::build`]; if the recipe does not say the dimension.
+    pub fn energy(&self, place: &str) -> Result<(Arc<dyn Target>, usize)> {
+        self.readable()?;
+        // One that knows no dimension of its own is refused, as a reward of other spaces or for that.
+        let elsewhere = self.entry().domain().is_some_and(|domain| domain != Domain::Line);
+        let dimension = self.dimension().or(elsewhere.then_some(1)).ok_or_else(|| {
+            Problem::new("dimension", "none").allowed("how many coordinates x0, x1, ... a point has")
+        })?;
+        // A dimension that is too large is refused where its kind is known.
+        let domains = vec![Domain::Line; dimension.min(LARGEST + 1)];
+        Ok((self.build(&domains, place)?, dimension))
+    }
+
+    /// The target over points whose coordinates have these domains; `place` is where the recipe names it.
+    ///
+    /// # Errors
+    /// If a value is not allowed, or the target is not one over such points; the key is named, from within `place`.
+    pub fn build(&self, domains: &[Domain], place: &str) -> Result<Arc<dyn Target>> {
+        let entry = self.entry();
+        entry.check()?;
+        entry.over(domains)?;
+        entry.build(domains, place)
     }
 }
+
+#[cfg(test)]
+mod tests;

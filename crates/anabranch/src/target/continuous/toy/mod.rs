@@ -20,15 +20,58 @@ mod pinwheel;
 mod rings;
 
 use rayon::prelude::*;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 use super::Density;
+use super::entry::{Built, Entry, Result, shared};
+use crate::environment::continuous::Domain;
+use crate::error::Problem;
 use crate::math::Real;
+use crate::papers;
 use crate::rng::{Noise, Purpose};
 use curve::Curve;
 
 /// The names of the toy densities.
 pub const NAMES: [&str; 7] =
     ["eight-gaussians", "checkerboard", "spirals", "moons", "rings", "pinwheel", "swiss-roll"];
+
+/// A toy density in a recipe.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ToyRecipe {
+    /// The density's name.
+    pub name: String,
+}
+
+impl ToyRecipe {
+    fn toy(&self) -> Result<Toy> {
+        Toy::named(&self.name)
+            .ok_or_else(|| Problem::new("name", format!("\"{}\"", self.name)).choices(&NAMES))
+    }
+}
+
+impl Entry for ToyRecipe {
+    fn formula(&self) -> String {
+        format!("toy density: {}", self.name)
+    }
+
+    fn papers(&self) -> Vec<&'static str> {
+        vec![papers::toy(&self.name)]
+    }
+
+    fn dimension(&self) -> Option<usize> {
+        Some(2)
+    }
+
+    fn check(&self) -> Result<()> {
+        self.toy().map(|_| ())
+    }
+
+    fn build(&self, _: &[Domain], _: &str) -> Built {
+        shared(self.toy()?)
+    }
+}
 
 /// A toy density.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -144,7 +187,7 @@ impl Density for Toy {
 
 /// The negative log-likelihood of the density itself (its entropy), nats, where it is known in closed form.
 pub fn entropy(name: &str) -> Option<f64> {
-    Toy::named(name).and_then(|toy| toy.entropy())
+    Toy::named(name).and_then(|toy| Density::entropy(&toy))
 }
 
 /// `rows` exact samples, row-major.
@@ -153,7 +196,7 @@ pub fn entropy(name: &str) -> Option<f64> {
 /// If there is no density of that name.
 pub fn sample(name: &str, rows: usize, seed: u64) -> Vec<f32> {
     let toy = Toy::named(name).unwrap_or_else(|| panic!("no toy density is called {name}"));
-    toy.draw(rows, &Noise::new(seed, Purpose::Target)).expect("every toy has an exact sampler")
+    Density::draw(&toy, rows, &Noise::new(seed, Purpose::Target)).expect("every toy has an exact sampler")
 }
 
 /// The exact log-density of each of the row-major `rows`, nats: its mean's negative over test rows is what no model's

@@ -1,3 +1,5 @@
+use std::f64::consts::PI;
+
 use super::*;
 
 fn energy(text: &str) -> PointTargetRecipe {
@@ -18,6 +20,17 @@ fn good_values_build_what_they_say() {
         ("kind = \"gmm40\"\ndimension = 50", 50, 0.0),
         ("kind = \"funnel\"\ndimension = 10\nstd = 3", 10, 0.0),
         ("kind = \"many-well\"\ndimension = 2", 2, 10.293_479_7),
+        ("kind = \"gmm40\"\ngenerator = \"jax\"", 2, 0.0),
+        ("kind = \"hard-mixture\"", 2, 0.0),
+        ("kind = \"banana\"", 2, 0.0),
+        (
+            "kind = \"rosenbrock\"\nblocks = 3\nlength = 4",
+            10,
+            0.5 * (10.0 * PI.ln() + 20f64.ln() - 9.0 * 5f64.ln()),
+        ),
+        ("kind = \"rings\"", 2, 2.304_881),
+        ("kind = \"eight-schools\"", 10, -36.130_815_9),
+        ("kind = \"brownian-motion\"", 30, 5.613_043_5),
         ("kind = \"toy\"\nname = \"moons\"", 2, 0.0),
         ("kind = \"mixture\"\nweights = [1, 3]\ncomponents = [[[0, 1]], [[3, 2]]]", 1, 4f64.ln()),
         ("kind = \"expression\"\ndimension = 3\nlog_reward = \"-x2^2\"\nlog_z = 2.5", 3, 2.5),
@@ -25,7 +38,7 @@ fn good_values_build_what_they_say() {
         (
             "kind = \"tempered\"\nbeta = 2\nreward = { kind = \"gaussian\", mean = [1], std = [0.5] }",
             1,
-            -0.5 * std::f64::consts::PI.ln(),
+            -0.5 * PI.ln(),
         ),
     ] {
         let recipe = energy(text);
@@ -165,6 +178,15 @@ fn bad_values_say_what_is_allowed() {
             "kind = \"many-well\"\ndimension = 1000000000000".to_owned(),
             ".dimension: found 1000000000000; allowed: an even number from 2 to 100000",
         ),
+        ("kind = \"cox-process\"\nside = 65".to_owned(), ".side: found 65; allowed: an integer from 1 to 64"),
+        (
+            "kind = \"rosenbrock\"\nlength = 1".to_owned(),
+            ".length: found 1; allowed: an integer from 2 to 100000",
+        ),
+        (
+            "kind = \"lennard-jones\"\nspring = 0".to_owned(),
+            ".spring: found 0; allowed: numbers from 1e-12 to 1e12",
+        ),
         (
             "kind = \"original\"".to_owned(),
             ".kind: found this reward for 1 other coordinates; allowed: a box, or another reward",
@@ -216,6 +238,26 @@ fn bad_values_say_what_is_allowed() {
     ] {
         let error = inside("target.energy", energy(&text).energy("target.energy").unwrap_err());
         assert_eq!(error.to_string(), format!("target.energy{message}"), "{text}");
+    }
+}
+
+/// Targets whose constant nobody knows exactly, and what others found.
+#[test]
+fn unknown_constants_have_references() {
+    for (text, dimension, reference) in [
+        ("kind = \"scalar-field\"", 196, None),
+        ("kind = \"lennard-jones\"", 39, None),
+        ("kind = \"item-response\"", 501, None),
+        ("kind = \"seeds\"", 26, Some(-73.4062)),
+        ("kind = \"logistic-regression\"\nsource = \"sonar\"", 61, Some(-108.386)),
+        ("kind = \"cox-process\"\nside = 6\nwhitened = true", 36, None),
+    ] {
+        let recipe = energy(text);
+        recipe.check("energy").unwrap_or_else(|error| panic!("{text}: {error}"));
+        let (built, found) = recipe.energy("energy").unwrap_or_else(|error| panic!("{text}: {error}"));
+        assert_eq!((found, built.log_z(&[])), (dimension, None), "{text}");
+        assert_eq!(built.reference_log_z().map(|found| found.value), reference, "{text}");
+        assert_eq!(energy(&toml::to_string(&recipe).unwrap()), recipe);
     }
 }
 
