@@ -16,20 +16,8 @@ fn banana() -> f64 {
 const FORMULA: &str = "kind = 'expression'\ndimension = 2\nlog_z = 1.844730\n\
                        log_reward = '0.7 - (x0 - 1)^2 / 2 - 2 * (x1 - x0^2 / 4)^2'\n";
 
-/// The same by a program, which answers gradients where it is asked for them.
-const PROGRAM: &str = r#"
-import json, sys
-for line in sys.stdin:
-    q = json.loads(line)
-    out = {"log_rewards": [], "gradients": []}
-    for x, y in q["objects"]:
-        u = y - x * x / 4
-        out["log_rewards"].append(0.7 - (x - 1) ** 2 / 2 - 2 * u * u)
-        out["gradients"].append([1 - x + 2 * u * x, -4 * u])
-    if not q.get("gradients"):
-        del out["gradients"]
-    print(json.dumps(out), flush=True)
-"#;
+/// The same by the program of the book, which answers gradients where it is asked for them.
+const PROGRAM: &str = include_str!("../../../../docs/src/density.py");
 
 fn program(more: &str) -> String {
     format!("kind = 'process'\ncommand = ['python3', '-c', '''{PROGRAM}''']\ndimension = 2\n{more}")

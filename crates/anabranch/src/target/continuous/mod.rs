@@ -1,16 +1,26 @@
 //! Targets over points: real vectors, the box `[0, 1]^d`, the torus `[0, 2 pi)^d`.
 //!
-//! ```text
-//! gaussian    N(mean, covariance), times e^{log_z}                           log Z = log_z
-//! mixture     sum_k w_k prod_d p(x_d; theta_kd); gmm9, gmm25, gmm40          log Z = ln sum_k w_k
-//! funnel      N(x_0; 0, s^2) prod_i N(x_i; 0, e^{x_0})   (Neal 2003)         log Z = 0
-//! many-well   sum over pairs -d^4 + 6 d^2 + d / 2 - v^2 / 2                  log Z = pairs (ln 11784.50927 + ln(2 pi) / 2)
-//! toy         seven densities in the plane, see [`toy`]                      log Z = 0
-//! box band    R0 + R1 prod [outer] + R2 prod [band]                          log Z = ln(R0 + R1 / 2^d + R2 / 5^d)
-//! function    e^(-beta f(x)): Branin, Hartmann-6                             log Z of the plane: by quadrature
-//! ```
+//! | target | d | log Z |
+//! |---|---|---|
+//! | [`DiagonalGaussian`], [`FullGaussian`] `e^{log_z} N(mean, covariance)` | any | `log_z` |
+//! | [`Mixture`] `sum_k w_k prod_d p(x_d; theta_kd)`; gmm9, gmm25, gmm40 | any | `ln sum_k w_k` |
+//! | [`HardMixture`] six normals, four of them needles | 2 | 0 |
+//! | [`Funnel`] `N(x_0; 0, s^2) prod_i N(x_i; 0, e^{x_0})` | any | 0 |
+//! | [`Banana`] `N(x_0; 0, s^2) N(x_1; b (x_0^2 - s^2), 1) ..` | any | 0 |
+//! | [`Rosenbrock`] `-a (x_1 - m)^2 - b sum (x_i - x_{i-1}^2)^2` | any | closed form |
+//! | [`ManyWell`] pairs of `-d^4 + 6 d^2 + d / 2 - v^2 / 2` | even | 10.2934797 a pair |
+//! | [`Rings`] `-100 min_i (\|x\| - r_i)^2` | 2 | 2.304881 |
+//! | [`mod@toy`] seven densities in the plane | 2 | 0 |
+//! | [`ScalarField`] phi^4 on a square lattice | L^2 | |
+//! | [`LennardJones`] particles held by a spring | 3 n | of two by quadrature |
+//! | [`EightSchools`], [`Brownian`] posteriors | 10; 30, 32 | by quadrature, by Kalman's filter |
+//! | [`Logistic`], [`CoxProcess`], [`Seeds`] posteriors | 61, 35, 25; n^2; 26 | published estimates |
+//! | [`ItemResponse`] posterior | 501 | |
+//! | [`BoxBand`] `R0 + R1 prod [outer] + R2 prod [band]` on the box | any | closed form |
+//! | [`Branin`], [`Hartmann6`] `e^{-beta f}` on the box | 2, 6 | of the plane by quadrature |
 //!
-//! `log Z` is the logarithm of the integral of R. Outside of its space a target is 0.
+//! `log Z` is the logarithm of the integral of R; what counts as density, what as constant and in which coordinates stands at the head
+//! of each file. Outside of its space a target is 0. Of most, recipes know by an [`Entry`] beside their mathematics.
 
 mod banana;
 mod band;

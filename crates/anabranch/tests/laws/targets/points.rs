@@ -353,6 +353,7 @@ fn losses_of_scores_reach_the_tape() {
         let mild = |row: usize| slopes[row * d..][..d].iter().all(|slope| slope.abs() < 200.0);
         let inside = |row: &usize| value[*row].is_finite() && mild(*row);
         let rows: Vec<usize> = (0..n).filter(inside).collect();
+        assert!(!rows.is_empty(), "{name}: points to look at");
         let points: Vec<f32> = rows.iter().flat_map(|row| points[row * d..][..d].to_vec()).collect();
         let n = rows.len();
         let weight = |i: usize| 0.3 + 0.1 * (i % 7) as f64;
