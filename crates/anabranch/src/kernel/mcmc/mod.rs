@@ -164,6 +164,9 @@ pub trait Proposal: Send + Sync {
 /// The normals of `moves` proposals for each row, one after the other: `[moves][rows, columns]`.
 fn normals(noise: &Noise, rows: usize, columns: usize, moves: usize) -> Vec<Vec<f32>> {
     let all = noise.normal(rows, columns * moves);
+    if moves == 1 {
+        return vec![all];
+    }
     let of_move = |index: usize| {
         let row = |row: usize| &all[(row * moves + index) * columns..][..columns];
         (0..rows).flat_map(|r| row(r).iter().copied()).collect()

@@ -38,7 +38,12 @@ impl Base {
         })
     }
 
-    /// The numbers of [`Base::evaluate`], to be asked for many points.
+    /// Whether gradients reach it.
+    pub(super) fn is_tracked(&self) -> bool {
+        self.learned && self.weights.is_tracked()
+    }
+
+    /// It as plain numbers, to be asked about many points.
     pub(super) fn numbers(&self) -> Numbers {
         let values = to_vec(self.weights.tensor());
         let (mean, log_std) = values.split_at(self.dimension());
@@ -67,19 +72,37 @@ pub(super) struct Numbers {
     constant: f64,
 }
 
+/// Coordinates that are taken at a time.
+const LANES: usize = 8;
+
 impl Numbers {
     /// `log q(x)`, nats.
     pub(super) fn log_density(&self, x: &[f32]) -> f64 {
-        let terms = x.iter().zip(&self.mean).zip(&self.precision);
-        let square: f64 =
-            terms.map(|((x, mean), precision)| (f64::from(*x) - mean).powi(2) * precision).sum();
-        -0.5 * square - self.constant
+        self.mix(x, &mut vec![0.0; x.len()], [1.0, 0.0])
     }
 
-    /// The score of `x` by coordinate.
-    pub(super) fn score<'a>(&'a self, x: &'a [f32]) -> impl Iterator<Item = f64> + 'a {
-        let terms = x.iter().zip(&self.mean).zip(&self.precision);
-        terms.map(|((x, mean), precision)| (mean - f64::from(*x)) * precision)
+    /// `log q(x)`, nats; replaces each score `s` by `a q' + b s` with the score `q'` of the base and the shares `[a, b]`.
+    pub(super) fn mix(&self, x: &[f32], scores: &mut [f64], [of_base, of_target]: [f64; 2]) -> f64 {
+        let mut sums = [0.0; LANES];
+        let mut term = |sum: &mut f64, x: f32, mean: f64, precision: f64, score: &mut f64| {
+            let centred = mean - f64::from(x);
+            let own = centred * precision;
+            *sum += centred * own;
+            *score = of_base * own + of_target * *score;
+        };
+        let (xs, x_rest) = x.as_chunks::<LANES>();
+        let (means, mean_rest) = self.mean.as_chunks::<LANES>();
+        let (precisions, precision_rest) = self.precision.as_chunks::<LANES>();
+        let (all, rest) = scores.as_chunks_mut::<LANES>();
+        for (((x, mean), precision), scores) in xs.iter().zip(means).zip(precisions).zip(all) {
+            for lane in 0..LANES {
+                term(&mut sums[lane], x[lane], mean[lane], precision[lane], &mut scores[lane]);
+            }
+        }
+        for (((x, mean), precision), score) in x_rest.iter().zip(mean_rest).zip(precision_rest).zip(rest) {
+            term(&mut sums[0], *x, *mean, *precision, score);
+        }
+        -0.5 * sums.iter().sum::<f64>() - self.constant
     }
 }
 

@@ -12,6 +12,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::base::{Base, Numbers};
+use crate::array::weights::to_vec;
 use crate::chain::{Given, LogWeight, State, double};
 use crate::error::Failure;
 use crate::kernel::mcmc::LogDensity;
@@ -101,16 +102,28 @@ impl LogDensity for Level<'_> {
         self.target.log_rewards_with_scores(points, &conditions, out, scores)?;
         let each = out.iter_mut().zip(scores.chunks_exact_mut(d)).zip(points.chunks_exact(d));
         for ((out, scores), x) in each {
-            let (value, [of_base, of_target]) = self.mixed(self.numbers.log_density(x), *out);
-            *out = value;
-            for (score, base) in scores.iter_mut().zip(self.numbers.score(x)) {
-                *score = of_base * base + of_target * *score;
-            }
+            *out = match self.path {
+                PathKind::Geometric => {
+                    let shares = [1.0 - self.place, self.place];
+                    shares[0] * self.numbers.mix(x, scores, shares) + shares[1] * *out
+                }
+                PathKind::Linear => {
+                    let (value, shares) = self.mixed(self.numbers.log_density(x), *out);
+                    self.numbers.mix(x, scores, shares);
+                    value
+                }
+            };
         }
         Ok(())
     }
 
     fn log_density(&self, x: &State, given: &Given) -> Result<LogWeight, Failure> {
+        if !x.is_tracked() && self.learned.is_none() && !self.base.is_tracked() {
+            let rows = x.dims()[0];
+            let mut out = vec![0.0; rows];
+            self.evaluate(&to_vec(x.clone()), given, &mut out, None)?;
+            return Ok(Tensor::from_data(TensorData::new(out, [rows]), (&x.device(), DType::F64)));
+        }
         let of_target = log_density(self.target.as_ref(), x, given)?;
         Ok(self.joined([self.base.with_score(x).0, of_target], None).0)
     }

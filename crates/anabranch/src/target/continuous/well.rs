@@ -54,7 +54,15 @@ impl Density for ManyWell {
                 to.copy_from_slice(&[d.powi(3) * -4.0 + d * 12.0 + 0.5, -pair[1]]);
             }
         }
-        point.chunks_exact(2).map(|pair| well(pair[0]) - pair[1] * 0.5 * pair[1]).sum()
+        // Sums that are kept apart, so that they are added several at a time.
+        let energy = |pair: &[T]| well(pair[0]) - pair[1] * 0.5 * pair[1];
+        let mut sums: [T; 4] = [0.0.into(); 4];
+        let (whole, rest) = point.as_chunks::<8>();
+        for eight in whole {
+            sums.iter_mut().zip(eight.chunks_exact(2)).for_each(|(sum, pair)| *sum = *sum + energy(pair));
+        }
+        sums[0] = rest.chunks_exact(2).map(energy).fold(sums[0], |sum, value| sum + value);
+        (sums[0] + sums[1]) + (sums[2] + sums[3])
     }
 
     fn log_z_tempered(&self, beta: f64) -> Option<f64> {
