@@ -84,7 +84,7 @@ impl Numbers {
     /// `log q(x)`, nats; replaces each score `s` by `a q' + b s` with the score `q'` of the base and the shares `[a, b]`.
     pub(super) fn mix(&self, x: &[f32], scores: &mut [f64], [of_base, of_target]: [f64; 2]) -> f64 {
         let mut sums = [0.0; LANES];
-        let mut term = |sum: &mut f64, x: f32, mean: f64, precision: f64, score: &mut f64| {
+        let term = |sum: &mut f64, x: f32, mean: f64, precision: f64, score: &mut f64| {
             let centred = mean - f64::from(x);
             let own = centred * precision;
             *sum += centred * own;
