@@ -31,9 +31,20 @@ pub fn execute(command: Command) -> Result<()> {
             let run = Run::reopen(&directory)?;
             report(&complete(&run, &output, &stop, &resume(&directory))?.0, &output)
         }
-        Command::Sample { directory, count, seed, sampler, steps, refine, condition, format, out } => {
+        Command::Sample {
+            directory,
+            count,
+            seed,
+            sampler,
+            steps,
+            refine,
+            condition,
+            conditions,
+            format,
+            out,
+        } => {
             let (sampler, refine, condition) = (sampler.as_deref(), refine.as_deref(), condition.as_deref());
-            let how = How { sampler, steps, refine, condition };
+            let how = How { sampler, steps, refine, condition, conditions: conditions.as_deref() };
             sample(&directory, count, seed, how, format.as_deref(), out)
         }
         Command::Evaluate { directory, data, from, to, that, between, json } => {

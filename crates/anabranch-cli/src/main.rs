@@ -89,6 +89,9 @@ enum Command {
         /// sample's own, drawn as in training].
         #[arg(long, value_name = "CLASS|NUMBERS", allow_hyphen_values = true)]
         condition: Option<String>,
+        /// A file of conditions, a row for each, under every one of which --count samples are drawn, in the file's order.
+        #[arg(long, value_name = "FILE", conflicts_with = "condition")]
+        conditions: Option<PathBuf>,
         /// npy, csv, parquet, png (grey images) or txt (objects of a flow network) [default: as the extension of --out
         /// says, else npy].
         #[arg(long)]

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use anabranch::chain::Given;
 use anabranch::data::atomic::check_writable;
 use anabranch::data::{Format, write_lines, write_samples};
 use anabranch::error::{Error, Problem, Result, quoted};
@@ -12,6 +13,9 @@ use anabranch::sampler::Sampler;
 
 use crate::output::say;
 use crate::progress::{Progress, Stop};
+
+/// Lines about conditions outside of the training rows, at most.
+const NOTES: usize = 5;
 
 /// The recipe's sampler, or the one that is named, with so many steps.
 fn sampler(recipe: Sampler, name: Option<&str>, steps: Option<u64>) -> Result<Sampler> {
@@ -60,6 +64,8 @@ pub struct How<'a> {
     pub refine: Option<&'a str>,
     /// `--condition`.
     pub condition: Option<&'a str>,
+    /// `--conditions`.
+    pub conditions: Option<&'a Path>,
 }
 
 /// Draws from a trained run into a file.
@@ -67,7 +73,7 @@ pub fn sample(
     directory: &Path,
     count: u64,
     seed: u64,
-    How { sampler: name, steps, refine, condition }: How<'_>,
+    How { sampler: name, steps, refine, condition, conditions }: How<'_>,
     format: Option<&str>,
     out: Option<PathBuf>,
 ) -> Result<()> {
@@ -81,23 +87,25 @@ pub fn sample(
     format.check(image, matches!(run.plan, Plan::GFlowNet(_)))?;
     let sampler = chosen(&run.plan, name, steps)?;
     let refine = refine.map(|refine| refining(&run.plan, refine, name)).transpose()?;
-    let given = condition.map(|condition| match &run.plan {
-        Plan::Chain(plan) => plan.condition.parse("--condition", condition),
-        Plan::GFlowNet(plan) => plan.given("--condition", condition),
-    });
-    let given = given.transpose()?;
+    let given = given(&run.plan, condition, conditions)?;
+    let listed = given.as_ref().map_or(1, |given| given.values().len() / given.width());
     let columns = run.plan.columns();
-    let most = (1 << 30) / (columns * refine.map_or(1, |refine: Refine| refine.draws(1)));
-    let Some(count) = usize::try_from(count).ok().filter(|count| (1..=most).contains(count)) else {
-        let allowed = format!("an integer from 1 to {most} with {columns} columns");
+    let most = (1 << 30) / (columns * listed * refine.map_or(1, |refine: Refine| refine.draws(1)));
+    let Some(each) = usize::try_from(count).ok().filter(|count| (1..=most).contains(count)) else {
+        let under = if listed > 1 { format!(" under each of {listed} conditions") } else { String::new() };
+        let allowed = format!("an integer from 1 to {most} with {columns} columns{under}");
         return Err(Problem::new("--count", count.to_string()).allowed(allowed).into());
     };
+    let (count, given) = (each * listed, given.map(|given| given.repeat(each)));
     let place =
         out.as_ref().map_or("the run's directory".to_owned(), |out| format!("--out {}", out.display()));
     let out = out.unwrap_or_else(|| directory.join(format!("samples-{count}.{}", format.name())));
     // Hours of sampling should not end in a path that was wrong from the start.
     check_writable(&out).map_err(|error| at_output(&place, error))?;
     let progress = Progress::new(&run.plan.recipe().name, false, &Stop::listen());
+    if let (Plan::Chain(plan), Some(given)) = (&run.plan, &given) {
+        plan.condition.outside(given).iter().take(NOTES).for_each(|line| progress.note(line));
+    }
     let trained = run.trained(&progress)?;
     let samples = match (refine, &run.plan) {
         (Some(refine), plan) => {
@@ -119,6 +127,18 @@ pub fn sample(
     };
     write(&run.plan, &out, format, &samples).map_err(|error| at_output(&place, error))?;
     say(&format!("{}\n", out.display()))
+}
+
+/// The conditions that the flags name, `[conditions, width]`.
+fn given(plan: &Plan, condition: Option<&str>, conditions: Option<&Path>) -> Result<Option<Given>> {
+    let found = match (condition, conditions, plan) {
+        (None, None, _) => return Ok(None),
+        (Some(text), _, Plan::Chain(plan)) => plan.condition.parse("--condition", text),
+        (Some(text), _, Plan::GFlowNet(plan)) => plan.given("--condition", text),
+        (None, Some(path), Plan::Chain(plan)) => plan.condition.read("--conditions", path),
+        (None, Some(path), Plan::GFlowNet(plan)) => plan.read_given("--conditions", path),
+    };
+    found.map(Some)
 }
 
 /// Writes samples of a plan, `[count, columns]`.

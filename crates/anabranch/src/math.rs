@@ -1,9 +1,11 @@
-//! Sums in log space, estimates with their standard errors, triangular systems, quadrature, interpolation, dual numbers.
+//! Sums in log space, estimates with their standard errors, triangular systems, quadrature, interpolation, dual numbers, the normal law.
 
+mod normal;
 mod real;
 mod risk;
 pub mod special;
 
+pub use normal::{normal_cdf, normal_quantile};
 pub use real::{Dual, Real, product_or_zero};
 pub use risk::Risk;
 

@@ -8,6 +8,7 @@ mod conditions;
 pub(crate) mod gflownet;
 mod log;
 mod measures;
+mod observed;
 mod posterior;
 mod refine;
 mod smc;

@@ -158,7 +158,7 @@ fn samples_under_a_condition() {
     for (run, condition, expected) in [
         ("digits", "10", "--condition: found \"10\"; allowed: a class from 0 to 9"),
         ("digits", "three", "--condition: found \"three\"; allowed: a class from 0 to 9"),
-        ("hot", "1,2", "--condition: found \"1,2\"; allowed: 1 finite numbers, with commas between them"),
+        ("hot", "1,2", "--condition: found \"1,2\"; allowed: a finite number"),
         ("several", "1,0", "--condition: found \"1,0\"; allowed: 3 finite numbers, with commas between them"),
         ("plain", "1", "--condition: found \"1\"; allowed: none: the model has no conditions"),
     ] {

@@ -72,7 +72,7 @@ impl<'a> Columns<'a> {
     /// A column in a message: its name, or its number from 1, as lines are counted.
     fn describe(&self, index: usize) -> String {
         match self.names.get(index) {
-            Some(name) => format!("column {}", quoted(name)),
+            Some(name) => by_name(name),
             None => format!("column {}", index + 1),
         }
     }
@@ -105,6 +105,11 @@ impl<'a> Columns<'a> {
         let labels = self.kept.iter().map(|index| self.describe(*index)).collect();
         Ok(Table { columns: self.kept.len(), values, labels })
     }
+}
+
+/// A column that has a name in a message.
+pub(super) fn by_name(name: &str) -> String {
+    format!("column {}", quoted(name))
 }
 
 /// The error of a file without rows.

@@ -2,8 +2,9 @@
 
 use std::path::Path;
 
+use super::conditioned::apart;
 use super::{Column, DIGITS, EMBEDDED, Table, parse, read};
-use crate::error::{Error, Problem, Result, quoted};
+use crate::error::{Problem, Result, quoted};
 
 /// The most classes.
 const MOST: usize = 1000;
@@ -61,33 +62,16 @@ fn labelled(
     drop: &[Column],
     read: impl Fn(&[Column]) -> Result<Table>,
 ) -> Result<Labelled> {
-    let whole = read(drop)?;
-    let without: Vec<Column> = drop.iter().chain([label]).cloned().collect();
-    let table = read(&without).map_err(|error| match error {
-        Error::Input(problem) if problem.place() == "target.drop" => problem.at("label").into(),
-        other => other,
-    })?;
-    // What messages call the columns tells which of them is left out.
-    let own: Vec<usize> =
-        (0..whole.columns).filter(|column| !table.labels.contains(&whole.labels[*column])).collect();
-    let [column] = own[..] else {
-        return Err(Problem::new(
-            "label",
-            format!("{} such columns beside those that are dropped", own.len()),
-        )
-        .allowed("one column")
-        .into());
-    };
-    let mut classes = Vec::with_capacity(whole.rows());
-    for (row, values) in whole.values.chunks_exact(whole.columns).enumerate() {
-        let value = values[column];
-        if value.fract() != 0.0 || !(0.0..MOST as f32).contains(&value) {
-            let place = format!("{place}, row {}, {}", row + 1, whole.labels[column]);
+    let (table, labels) = apart("label", std::slice::from_ref(label), drop, read)?;
+    let mut classes = Vec::with_capacity(labels.rows());
+    for (row, value) in labels.values.iter().enumerate() {
+        if value.fract() != 0.0 || !(0.0..MOST as f32).contains(value) {
+            let place = format!("{place}, row {}, {}", row + 1, labels.labels[0]);
             return Err(Problem::new(place, value.to_string())
                 .allowed(format!("a class: an integer from 0 to {}", MOST - 1))
                 .into());
         }
-        classes.push(value as usize);
+        classes.push(*value as usize);
     }
     let count = classes.iter().max().map_or(0, |most| most + 1);
     Ok(Labelled { table, classes, count })

@@ -6,6 +6,7 @@
 mod array;
 pub mod atomic;
 mod columns;
+mod conditioned;
 mod csv;
 mod idx;
 mod labelled;
@@ -21,10 +22,11 @@ mod unpack;
 mod write;
 
 pub use columns::Column;
+pub use conditioned::{Conditioned, Numbers, read_conditioned};
 pub(crate) use csv::records;
 pub use labelled::{Labelled, TWO_CLASSES, embedded_labelled, embedded_two_classes, read_labelled};
 pub use read::{parse, parse_text, read, read_text};
-pub use split::{Classes, Dataset, split, split_labelled};
+pub use split::{Classes, Dataset, split, split_conditioned, split_labelled};
 pub use write::{Format, write_lines, write_samples};
 
 use crate::error::{Problem, Result};

@@ -1,6 +1,6 @@
 //! Train, validation and test splits.
 
-use super::{Labelled, Table};
+use super::{Conditioned, Labelled, Numbers, Table};
 use crate::error::{Problem, Result};
 use crate::rng::{Noise, Purpose};
 
@@ -19,6 +19,8 @@ pub struct Dataset {
     pub labels: Vec<String>,
     /// The class of each row, where they have one.
     pub classes: Option<Classes>,
+    /// The numbers that each row is given, where there are some.
+    pub numbers: Option<Numbers>,
 }
 
 /// The classes of a data set's rows, in three parts as the rows are.
@@ -109,7 +111,7 @@ impl Dataset {
 /// # Errors
 /// If no training row would be left, or a fraction is not within [0, 1).
 pub fn split(table: &Table, validation: f64, test: f64, seed: u64) -> Result<Dataset> {
-    parts(table, None, validation, test, seed)
+    Ok(parts(table, validation, test, seed)?.0)
 }
 
 /// [`split`] for rows that have classes.
@@ -117,16 +119,29 @@ pub fn split(table: &Table, validation: f64, test: f64, seed: u64) -> Result<Dat
 /// # Errors
 /// As [`split`].
 pub fn split_labelled(data: &Labelled, validation: f64, test: f64, seed: u64) -> Result<Dataset> {
-    parts(&data.table, Some(data), validation, test, seed)
+    let (dataset, rows) = parts(&data.table, validation, test, seed)?;
+    let [train, validation, test] = rows.map(|rows| rows.iter().map(|row| data.classes[*row]).collect());
+    Ok(Dataset { classes: Some(Classes { count: data.count, train, validation, test }), ..dataset })
 }
 
-fn parts(
-    table: &Table,
-    labelled: Option<&Labelled>,
-    validation: f64,
-    test: f64,
-    seed: u64,
-) -> Result<Dataset> {
+/// [`split`] for rows that are given numbers.
+///
+/// # Errors
+/// As [`split`], or if a column that is given is constant over the training rows.
+pub fn split_conditioned(data: &Conditioned, validation: f64, test: f64, seed: u64) -> Result<Dataset> {
+    let (dataset, rows) = parts(&data.table, validation, test, seed)?;
+    let numbers = Numbers::new(data.given.labels.clone(), rows.map(|rows| gather(&data.given, &rows)))?;
+    Ok(Dataset { numbers: Some(numbers), ..dataset })
+}
+
+/// The rows of a table with these numbers.
+fn gather(table: &Table, rows: &[usize]) -> Vec<f32> {
+    let row = |row: &usize| table.values[row * table.columns..(row + 1) * table.columns].iter().copied();
+    rows.iter().flat_map(row).collect()
+}
+
+/// A table in three parts, and the numbers of the rows of each: to learn from, to stop by, to report on.
+fn parts(table: &Table, validation: f64, test: f64, seed: u64) -> Result<(Dataset, [Vec<usize>; 3])> {
     for (key, fraction) in [("target.validation", validation), ("target.test", test)] {
         if !(0.0..1.0).contains(&fraction) {
             return Err(Problem::new(key, fraction.to_string())
@@ -146,27 +161,11 @@ fn parts(
         .into());
     }
     let order = Noise::new(seed, Purpose::Data).step(u32::MAX).permutation(rows);
-    let gather = |indices: &[usize]| -> Vec<f32> {
-        indices
-            .iter()
-            .flat_map(|i| table.values[i * table.columns..(i + 1) * table.columns].iter().copied())
-            .collect()
-    };
-    let [for_validation, for_test, for_training] =
-        [0..validation, validation..validation + test, validation + test..rows].map(|range| &order[range]);
-    let classes = labelled.map(|data| {
-        let of = |rows: &[usize]| rows.iter().map(|row| data.classes[*row]).collect();
-        let [train, validation, test] = [for_training, for_validation, for_test].map(of);
-        Classes { count: data.count, train, validation, test }
-    });
-    Ok(Dataset {
-        columns: table.columns,
-        labels: table.labels.clone(),
-        train: gather(for_training),
-        validation: gather(for_validation),
-        test: gather(for_test),
-        classes,
-    })
+    let parts = [validation + test..rows, 0..validation, validation..validation + test]
+        .map(|range| order[range].to_vec());
+    let [train, validation, test] = [0, 1, 2].map(|part| gather(table, &parts[part]));
+    let (columns, labels) = (table.columns, table.labels.clone());
+    Ok((Dataset { columns, labels, train, validation, test, classes: None, numbers: None }, parts))
 }
 
 #[cfg(test)]

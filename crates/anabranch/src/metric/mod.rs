@@ -11,6 +11,7 @@
 //! | [`wasserstein`] | Wasserstein distances in one dimension and sliced | positive, of order n^(-1/2) |
 //! | [`manifold`] | precision, recall, density, coverage | near 1 (density may exceed it) |
 //! | [`c2st`] | accuracy of a [`classifier`] that tells X from Y, with its p-value | 1/2 |
+//! | [`cross_validation`] | the same by cross-validation, as benchmarks of simulation-based inference have it | 1/2 |
 //! | [`permutation`] | p-values of the first three | uniform on (0, 1] |
 //!
 //! Laws over finitely many objects, and points in several objectives, have their own:
@@ -29,6 +30,7 @@
 pub mod c2st;
 pub mod classifier;
 pub mod correlation;
+pub mod cross_validation;
 pub mod distribution;
 mod eigen;
 pub mod empirical;
@@ -59,6 +61,7 @@ enum Stream {
     Split = 3,
     Classifier = 4,
     Features = 5,
+    Folds = 6,
 }
 
 fn noise(seed: u64, stream: Stream) -> Noise {

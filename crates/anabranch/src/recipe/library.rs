@@ -37,6 +37,16 @@ const LIBRARY: &[Entry] = &[
         text: include_str!("../../../../recipes/checkerboard-diffusion.toml"),
     },
     Entry { name: "checkerboard-flow", text: include_str!("../../../../recipes/checkerboard-flow.toml") },
+    Entry { name: "two-moons-posterior", text: include_str!("../../../../recipes/two-moons-posterior.toml") },
+    Entry {
+        name: "two-moons-posterior-diffusion",
+        text: include_str!("../../../../recipes/two-moons-posterior-diffusion.toml"),
+    },
+    Entry {
+        name: "gaussian-linear-posterior",
+        text: include_str!("../../../../recipes/gaussian-linear-posterior.toml"),
+    },
+    Entry { name: "slcp-posterior", text: include_str!("../../../../recipes/slcp-posterior.toml") },
     Entry { name: "spirals-diffusion", text: include_str!("../../../../recipes/spirals-diffusion.toml") },
     Entry { name: "hypergrid", text: include_str!("../../../../recipes/hypergrid.toml") },
     Entry { name: "hypergrid-db", text: include_str!("../../../../recipes/hypergrid-db.toml") },

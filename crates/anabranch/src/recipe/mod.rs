@@ -28,7 +28,7 @@ pub use evaluation::EvaluationRecipe;
 pub use gflownet::GFlowNetPlan;
 pub use library::{Entry, library, locate, named};
 pub use read::{Override, Source, read};
-pub use target::{EnergyRecipe, Rows, TableRecipe, TargetRecipe, ToyDataRecipe};
+pub use target::{EnergyRecipe, ReadGiven, Rows, SimulatorRecipe, TableRecipe, TargetRecipe, ToyDataRecipe};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

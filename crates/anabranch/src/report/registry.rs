@@ -227,6 +227,27 @@ const KNOWN: &[Known] = &[
         Neither,
         "Small where the classifier tells samples from data better than by chance.",
     ),
+    (
+        "posterior_c2st",
+        "Classifier accuracy on posteriors",
+        "fraction",
+        Lower,
+        "How often a cross-validated classifier tells draws of the learned posterior from exact ones, mean over ten observations: 1/2 where it cannot.",
+    ),
+    (
+        "posterior_nll",
+        "NLL of the observations' parameters",
+        "nats",
+        Lower,
+        "Mean over the ten observations of −log p(θ | x) of the parameters that made them, or of its bound.",
+    ),
+    (
+        "posterior_inside",
+        "Draws within the prior's support",
+        "fraction",
+        Higher,
+        "The share of draws of the learned posteriors to which the prior gives a density; the others are drawn again.",
+    ),
     ("precision", "Precision", "fraction", Higher, "The share of samples that lie near data."),
     ("recall", "Recall", "fraction", Higher, "The share of data that lie near samples."),
     (

@@ -9,7 +9,7 @@ use std::time::Instant;
 use serde_json::{Map, Value, json};
 
 use super::measures::{PATHS, insert_bound, insert_classes, insert_evidence, insert_modes};
-use super::{Observer, insert, posterior, smc, watched};
+use super::{Observer, insert, observed, posterior, smc, watched};
 use crate::chain::Given;
 use crate::data::{Format, write_samples};
 use crate::error::{Error, Failure, Result};
@@ -47,8 +47,15 @@ pub(super) fn evaluate(
             let given = plan.condition.of_test();
             likelihoods(plan, model, (test, given), observer, &mut metrics)?;
             class_accuracy(plan, model, test, observer, &mut metrics)?;
-            if let Some(exact) = recipe.target.rows().and_then(|rows| rows.exact_nll(test)) {
+            if let Some(exact) =
+                recipe.target.rows().and_then(|rows| rows.exact_nll(test, &plan.condition.in_units(given)))
+            {
                 insert(&mut metrics, "nll_exact", exact);
+            }
+            if let Some(simulated) = recipe.target.rows().and_then(|rows| rows.simulator())
+                && simulated.posterior_draws > 0
+            {
+                observed::evaluate(plan, simulated, model, directory, observer, &mut metrics)?;
             }
             if recipe.target.levels() > 0 {
                 let levels = recipe.target.levels();
@@ -134,7 +141,8 @@ fn samples(
     let path = directory.join("samples.npy");
     write_samples(&path, Format::Npy, &samples, dimension, recipe.target.image(), recipe.target.levels())?;
     if given.width() > 0 {
-        write_samples(&directory.join("given.npy"), Format::Npy, given.values(), given.width(), None, 0)?;
+        let values = plan.condition.in_units(&given);
+        write_samples(&directory.join("given.npy"), Format::Npy, &values, given.width(), None, 0)?;
     }
     if recipe.evaluation.sample_metrics {
         // Their length is not known beforehand.

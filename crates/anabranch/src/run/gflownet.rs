@@ -190,17 +190,30 @@ impl GFlowNetPlan {
     /// # Errors
     /// If there are no conditions, or it is none.
     pub fn given(&self, place: &str, text: &str) -> Result<Given> {
+        let law = self.law(place, text)?;
+        Ok(Given::rows(law.width(), law.parse(place, text)?))
+    }
+
+    /// The conditions that a file lists, a row for each.
+    ///
+    /// # Errors
+    /// If there are no conditions, or the file cannot be read or holds something else.
+    pub fn read_given(&self, place: &str, path: &Path) -> Result<Given> {
+        let law = self.law(place, &path.display().to_string())?;
+        Ok(Given::rows(law.width(), law.read(path)?))
+    }
+
+    /// The law of conditions, if there is one; else what was found at `place` is refused.
+    fn law(&self, place: &str, found: &str) -> Result<Conditions> {
         if self.recipe.conditions.is_empty() {
-            return Err(Problem::new(place, quoted(text))
-                .allowed("none: the model has no conditions")
-                .into());
+            let problem = Problem::new(place, quoted(found));
+            return Err(problem.allowed("none: the model has no conditions").into());
         }
         let width = match &self.task {
             Task::Discrete(task) => task.reward.condition_width(),
             Task::Continuous(task) => task.reward.condition_width(),
         };
-        let law = Conditions::new(self.recipe.conditions.clone(), width)?;
-        Ok(Given::rows(width, law.parse(place, text)?))
+        Ok(Conditions::new(self.recipe.conditions.clone(), width)?)
     }
 
     /// Objects drawn by trained weights, `[count, columns]`, under the condition that is given, or each under one of the law's where

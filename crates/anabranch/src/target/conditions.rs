@@ -11,10 +11,13 @@
 //! times `u^(1/alpha)`; their logarithms are what is kept, so that none is too small. Each row of a draw is a function of its
 //! address alone.
 
+use std::path::Path;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::within;
+use crate::data;
 use crate::error::{Problem, Result, quoted};
 use crate::rng::Noise;
 
@@ -145,13 +148,15 @@ impl Conditions {
     /// # Errors
     /// If they are not as many finite numbers as a condition has.
     pub fn parse(&self, place: &str, text: &str) -> Result<Vec<f32>> {
-        let numbers: Option<Vec<f32>> = text.split(',').map(|number| number.trim().parse().ok()).collect();
-        let fits =
-            |numbers: &Vec<f32>| numbers.len() == self.width() && numbers.iter().all(|x| x.is_finite());
-        numbers.filter(fits).ok_or_else(|| {
-            let allowed = format!("{} finite numbers, with commas between them", self.width());
-            Problem::new(place, quoted(text)).allowed(allowed).into()
-        })
+        parse_condition(place, text, self.width())
+    }
+
+    /// The conditions that a file lists, `[rows, width]`.
+    ///
+    /// # Errors
+    /// If it cannot be read, or does not have as many columns as a condition has numbers.
+    pub fn read(&self, path: &Path) -> Result<Vec<f32>> {
+        read_conditions(path, self.width())
     }
 
     /// One condition per row, `[rows, width]`.
@@ -166,6 +171,36 @@ impl Conditions {
         }
         out
     }
+}
+
+/// The `width` numbers of a condition that a user writes with commas between them.
+///
+/// # Errors
+/// If they are not as many finite numbers.
+pub fn parse_condition(place: &str, text: &str, width: usize) -> Result<Vec<f32>> {
+    let numbers: Option<Vec<f32>> = text.split(',').map(|number| number.trim().parse().ok()).collect();
+    let fits = |numbers: &Vec<f32>| numbers.len() == width && numbers.iter().all(|x| x.is_finite());
+    numbers.filter(fits).ok_or_else(|| {
+        let allowed = match width {
+            1 => "a finite number".to_owned(),
+            _ => format!("{width} finite numbers, with commas between them"),
+        };
+        Problem::new(place, quoted(text)).allowed(allowed).into()
+    })
+}
+
+/// The conditions of `width` numbers that a file lists, a row for each.
+///
+/// # Errors
+/// If it cannot be read or has another number of columns.
+pub fn read_conditions(path: &Path, width: usize) -> Result<Vec<f32>> {
+    let table = data::read(path, &[])?;
+    if table.columns != width {
+        return Err(Problem::new(path.display().to_string(), format!("{} columns", table.columns))
+            .allowed(format!("{width}, the numbers of a condition"))
+            .into());
+    }
+    Ok(table.values)
 }
 
 /// The uniforms of a row.

@@ -24,6 +24,8 @@
 //! | [`Preference`], [`Tempered`], [`Entropic`] | those of the rewards they are made of | where theirs say it |
 //! | [`continuous`] | real vectors, points of a box, the torus | closed form |
 //!
+//! [`simulator`] holds problems of simulation-based inference, which are data with conditions.
+//!
 //! [`checked`] asks a reward and says which object has one that is no number; [`Conditions`] draws conditions;
 //! [`RewardRecipe`] names the discrete ones in a recipe.
 
@@ -47,6 +49,7 @@ mod multi;
 mod process;
 mod recipe;
 mod row_classifier;
+pub mod simulator;
 mod space;
 mod table;
 mod tape;
@@ -59,7 +62,7 @@ pub use ahead::Ahead;
 pub use at_risk::AtRisk;
 pub use checked::checked;
 pub use classifier::{Classifier, ClassifierSettings};
-pub use conditions::{ConditionLaw, Conditions};
+pub use conditions::{ConditionLaw, Conditions, parse_condition, read_conditions};
 pub use continuous::{
     Density, DiagonalGaussian, FullGaussian, Funnel, ManyWell, Mixture, PointTargetRecipe, Toy, toy,
 };

@@ -110,6 +110,172 @@ fn models_of_labelled_rows() {
     assert!(error.starts_with("target.label: found \"kind\""), "{error}");
 }
 
+/// A file of rows `x ~ N(A y + 1, S)` with their two-dimensional `y ~ N((5, -200), diag(4, 900))`: the mean of `-log p(x | y)`.
+fn given_numbers(path: &std::path::Path, rows: usize) -> f64 {
+    let normals = Noise::new(10, Purpose::Data).normal(rows, 4);
+    let (mut text, mut nll) = ("y1,x0,y0,x1,note\n".to_owned(), 0.0);
+    for z in normals.chunks_exact(4).map(|z| [0, 1, 2, 3].map(|k| f64::from(z[k]))) {
+        let y = [5.0 + 2.0 * z[0], -200.0 + 30.0 * z[1]];
+        let x = mean_given(y);
+        let x = [x[0] + 0.5 * z[2], x[1] + 0.3 * z[2] + 0.4 * z[3]];
+        text.push_str(&format!("{},{},{},{},word\n", y[1], x[0], y[0], x[1]));
+        nll += (0.5 * (z[2] * z[2] + z[3] * z[3]) + TAU.ln() + 0.2f64.ln()) / rows as f64;
+    }
+    std::fs::write(path, text).unwrap();
+    nll
+}
+
+fn mean_given(y: [f64; 2]) -> [f64; 2] {
+    let (a, b) = ((y[0] - 5.0) / 2.0, (y[1] + 200.0) / 30.0);
+    [a + 0.5 * b + 1.0, a - b + 1.0]
+}
+
+/// Every family learns the law of rows given numbers in whatever units they come; conditions are said, written and read in those.
+#[test]
+fn models_of_rows_given_numbers() {
+    let scratch = Scratch::new("given");
+    std::fs::create_dir_all(&scratch.0).unwrap();
+    let file = scratch.0.join("rows.csv");
+    let exact = given_numbers(&file, 6000);
+    for (name, model, measure, gap) in [
+        ("coupling", "kind = 'flow'\nlayers = 4\nhidden = [32]", "nll", 0.06),
+        (
+            "maf",
+            "kind = 'flow'\ncoupling = 'autoregressive'\nlayers = 2\nhidden = [32]\ntransformer = 'affine'",
+            "nll",
+            0.06,
+        ),
+        ("vae", "kind = 'vae'\nlatent = [2]\nhidden = [32]\nobservation = 'gaussian'", "nll", 0.1),
+        (
+            "diffusion",
+            "kind = 'diffusion'\nhidden = [64, 64]\nlevels = 100\nschedule = 'learned'\nweighting = 'bound'\n\
+             prediction = 'velocity'",
+            "nll_continuous",
+            0.25,
+        ),
+    ] {
+        let text = format!(
+            "name = 't'\nseed = 2\n[target]\nkind = 'table'\nfile = '{}'\ngiven = ['y0', 0]\ndrop = ['note']\n[[model]]\n\
+             {model}\n[[model]]\nkind = 'standardise'\n[optimizer]\nlearning_rate = 5e-3\n[training]\nsteps = 700\n\
+             batch = 128\n[evaluation]\nsamples = 2000\n",
+            file.display()
+        );
+        let directory = scratch.0.join(name);
+        let metrics = trained(&directory, read("test.toml", &text, &[]).unwrap());
+        let (nll, error) = (number(&metrics, measure), number(&metrics, &format!("{measure}_se")));
+        assert!(nll > exact - 5.0 * error && nll < exact + gap, "{name}: {nll} +- {error}, exactly {exact}");
+        let samples = anabranch::data::read(&directory.join("samples.npy"), &[]).unwrap();
+        let given = anabranch::data::read(&directory.join("given.npy"), &[]).unwrap();
+        assert_eq!((samples.rows(), given.rows(), given.columns), (2000, 2000, 2));
+        // The held-out rows' conditions, in their units and one after the other: as many as there are, and again.
+        assert_eq!(given.values[..2 * 800], given.values[2 * 1200..]);
+        let mean = given.values.iter().skip(1).step_by(2).map(|y| f64::from(*y)).sum::<f64>() / 2000.0;
+        assert!((mean + 200.0).abs() < 5.0, "{name}: y1 about {mean}");
+        // What is left of samples without their means has mean 0, and little to do with the condition.
+        let pairs = given.values.chunks_exact(2).zip(samples.values.chunks_exact(2));
+        let left: Vec<f64> =
+            pairs.map(|(y, x)| f64::from(x[1]) - mean_given([f64::from(y[0]), f64::from(y[1])])[1]).collect();
+        let squares = left.iter().map(|x| x * x).sum::<f64>() / 2000.0;
+        assert!((squares - 0.25).abs() < 0.12, "{name}: a variance of {squares} about the mean");
+    }
+    let run = Run::open(&scratch.0.join("coupling")).unwrap();
+    let Plan::Chain(plan) = &run.plan else { panic!("a chain") };
+    let weights = run.trained(&Silent).unwrap();
+    let scored = plan.score(&weights, &file, &Silent).unwrap();
+    assert!((number(&scored, "nll") - exact).abs() < 0.06, "{scored:?}");
+    // A condition in words and in a file is the same, in the order in which the recipe lists columns.
+    let said = plan.condition.parse("--condition", "7, -230").unwrap();
+    let list = scratch.0.join("list.csv");
+    std::fs::write(&list, "a,b\n7,-230\n5,-200\n").unwrap();
+    let listed = plan.condition.read("--conditions", &list).unwrap();
+    assert_eq!(listed.row(0), said.values());
+    assert!((said.values()[0] - 1.0).abs() < 0.1 && (said.values()[1] + 1.0).abs() < 0.1, "{said:?}");
+    let noise = Noise::new(3, Purpose::Source);
+    let model = plan.model.with_weights(&weights.vectors);
+    let samples = plan.recipe.sampler.sample(&model, 2000, &said, &noise).unwrap();
+    let mean = samples.iter().step_by(2).map(|x| f64::from(*x)).sum::<f64>() / 2000.0;
+    assert!((mean - mean_given([7.0, -230.0])[0]).abs() < 0.12, "{mean}");
+    assert_eq!(plan.condition.outside(&said), Vec::<String>::new());
+    let far = plan.condition.parse("--condition", "7,0").unwrap();
+    assert!(
+        plan.condition.outside(&far)[0].starts_with("column \"y1\" = "),
+        "{:?}",
+        plan.condition.outside(&far)
+    );
+    for (text, expected) in [
+        ("7", "--condition: found \"7\"; allowed: 2 finite numbers, with commas between them"),
+        ("7,many", "--condition: found \"7,many\"; allowed: 2 finite numbers, with commas between them"),
+        ("7,NaN", "--condition: found \"7,NaN\"; allowed: 2 finite numbers, with commas between them"),
+    ] {
+        assert_eq!(plan.condition.parse("--condition", text).unwrap_err().to_string(), expected);
+    }
+    std::fs::write(&list, "1,2,3\n").unwrap();
+    let message = plan.condition.read("--conditions", &list).unwrap_err().to_string();
+    assert!(
+        message.ends_with("list.csv: found 3 columns; allowed: 2, the numbers of a condition"),
+        "{message}"
+    );
+    // What cannot be given is refused with its reason.
+    let refused = |keys: &str, rows: &str| {
+        std::fs::write(&list, rows).unwrap();
+        let text = format!(
+            "name = 't'\n[target]\nkind = 'table'\n{keys}\n[[model]]\nkind = 'flow'\nlayers = 1\n\
+             coupling = 'autoregressive'\n",
+        );
+        let text = text.replace("FILE", &list.display().to_string());
+        read("test.toml", &text, &[]).and_then(Plan::new).map(|_| ()).unwrap_err().to_string()
+    };
+    let rows = "x,y,z\n1,2,3\n2,2,4\n3,2,5\n4,2,6\n";
+    for (keys, rows, expected) in [
+        ("file = 'FILE'\ngiven = ['w']", rows, "target.given: found \"w\"; allowed: x, y, z"),
+        ("file = 'FILE'\ngiven = ['y']", rows, "column \"y\", which is 2 in all 3 training rows"),
+        (
+            "file = 'FILE'\ngiven = ['x', 'x']",
+            rows,
+            "target.given: found \"x\" twice; allowed: each column once",
+        ),
+        ("file = 'FILE'\ngiven = ['x']\nlabel = 'y'", rows, "found numbers beside a label"),
+        ("file = 'FILE'\ngiven = ['x']", "x,y\n1,2\nNaN,3\n", "column \"x\": found "),
+        ("file = 'FILE'\ngiven = ['x']", "x,y\n1,2\nword,3\n", "column \"x\": found \"word\""),
+        ("source = 'digits'\ngiven = [0]", rows, "columns of an embedded data set"),
+        ("file = 'FILE'\ngiven = ['x', 'y', 'z']", rows, "found no columns left"),
+    ] {
+        let message = refused(keys, rows);
+        assert!(message.contains(expected), "{keys}: {message}");
+    }
+}
+
+/// Learned posteriors of built-in simulators are measured at the ten observations against exact ones.
+#[test]
+fn posteriors_of_simulators() {
+    let scratch = Scratch::new("simulator");
+    let text = |name: &str, model: &str| {
+        format!(
+            "name = 't'\n[target]\nkind = 'simulator'\nname = '{name}'\nsimulations = 4000\nposterior_draws = 300\n\
+             [[model]]\n{model}\n[[model]]\nkind = 'standardise'\n[training]\nsteps = 500\nevaluate_every = 100\n\
+             [optimizer]\nlearning_rate = 3e-3\n[evaluation]\nsamples = 100\n"
+        )
+    };
+    let affine =
+        "kind = 'flow'\ncoupling = 'autoregressive'\nlayers = 1\nhidden = [32]\ntransformer = 'affine'";
+    let metrics = trained(&scratch.0, read("test.toml", &text("gaussian-linear", affine), &[]).unwrap());
+    // The entropy of N(x / 2, 0.05 I) in ten dimensions.
+    let entropy = 5.0 * (TAU * std::f64::consts::E * 0.05).ln();
+    assert!((number(&metrics, "nll_exact") - entropy).abs() < 4.0 * number(&metrics, "nll_exact_se"));
+    assert!(number(&metrics, "nll") < entropy + 0.6, "{metrics:?}");
+    assert!(
+        number(&metrics, "posterior_c2st") < 0.7 && number(&metrics, "posterior_inside") == 1.0,
+        "{metrics:?}"
+    );
+    let rows = std::fs::read_to_string(scratch.0.join("observations.csv")).unwrap();
+    assert_eq!((rows.lines().count(), rows.lines().next()), (11, Some("observation,c2st,nll,inside")));
+    let given = anabranch::data::read(&scratch.0.join("given.npy"), &[]).unwrap();
+    assert_eq!((given.columns, given.rows()), (10, 100));
+    let message =
+        read("test.toml", &text("two_moons", affine), &[]).and_then(Plan::new).map(|_| ()).unwrap_err();
+    assert!(message.to_string().contains("did you mean \"two-moons\"?"), "{message}");
+}
+
 /// A chain that learns `exp(-c (x0^2 / 2 + 2 (x1 - 1)^2))` for all `c` of a range, `log Z(c) = log(pi / c)`.
 #[test]
 fn energies_at_all_temperatures() {

@@ -18,7 +18,7 @@ use crate::model::recipe::SegmentRecipe;
 use crate::model::state_flow::StateFlow;
 use crate::model::{Model, Segment};
 use crate::objective::{Needs, Objective};
-use crate::recipe::Recipe;
+use crate::recipe::{ReadGiven, Recipe};
 use crate::rng::{Address, Noise, Purpose};
 use crate::target::{Conditions, Failure, Target};
 use crate::train::Trainer;
@@ -149,7 +149,7 @@ impl ChainPlan {
             flow: self.flow.clone(),
             conditions: match &self.condition {
                 Condition::Law(law) => Some(law.clone()),
-                Condition::Class { .. } | Condition::Nothing => None,
+                Condition::Class { .. } | Condition::Numbers { .. } | Condition::Nothing => None,
             },
             log_z: self.log_z.clone(),
             prior: self.prior.as_ref().map(|prior| prior.model.clone()),
@@ -216,9 +216,12 @@ impl ChainPlan {
                 .allowed("it for a model of data, or of an energy without conditions")
                 .into());
         }
-        let (table, classes) = self.recipe.target.read(path, self.dimension())?;
-        let given = match (&self.condition, classes) {
-            (Condition::Class { classes: known, .. }, Some(classes)) => {
+        let (table, given) = self.recipe.target.read(path, self.dimension())?;
+        let given = match (&self.condition, given) {
+            (Condition::Numbers { numbers, .. }, ReadGiven::Numbers(given)) => {
+                Given::rows(numbers.columns(), numbers.standardised(&given.values))
+            }
+            (Condition::Class { classes: known, .. }, ReadGiven::Classes(classes)) => {
                 if let Some(row) = classes.iter().position(|class| *class >= known.count) {
                     let place = format!("{}, row {}", path.display(), row + 1);
                     return Err(Problem::new(place, format!("class {}", classes[row]))

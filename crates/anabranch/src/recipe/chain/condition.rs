@@ -1,10 +1,13 @@
-//! What the paths of a chain are conditioned on: the classes of a table's rows, or what a target's conditions are drawn from.
+//! What the paths of a chain are conditioned on: the classes of a table's rows, or numbers of theirs, or what a target's conditions
+//! are drawn from.
+
+use std::path::Path;
 
 use crate::chain::Given;
-use crate::data::{Classes, Dataset};
+use crate::data::{Classes, Dataset, Numbers};
 use crate::error::{Problem, Result, quoted};
 use crate::rng::{Noise, Purpose};
-use crate::target::Conditions;
+use crate::target::{Conditions, parse_condition, read_conditions};
 
 /// What paths are conditioned on.
 #[derive(Debug, Clone)]
@@ -15,6 +18,17 @@ pub enum Condition {
     Class {
         /// The classes of the rows.
         classes: Classes,
+        /// Of the rows to learn from.
+        train: Given,
+        /// Of the rows to stop by.
+        validation: Given,
+        /// Of the rows to report on.
+        test: Given,
+    },
+    /// Numbers that each row of data is given, standardised.
+    Numbers {
+        /// The numbers of the rows, in the units of the data.
+        numbers: Numbers,
         /// Of the rows to learn from.
         train: Given,
         /// Of the rows to stop by.
@@ -33,11 +47,20 @@ const MOST_NUMBERS: usize = 1 << 28;
 static NOTHING: Given = Given::nothing();
 
 impl Condition {
-    /// The classes of data, if it has some, of which `samples` are drawn at the end.
+    /// The classes or the numbers of data, if it has some, of which `samples` are drawn at the end.
     ///
     /// # Errors
     /// If conditions of so many classes would not fit into a machine's memory.
     pub(super) fn of_rows(data: &Dataset, samples: usize) -> Result<Self> {
+        if let Some(numbers) = &data.numbers {
+            let given = |part: &[f32]| Self::of_numbers(numbers, part);
+            return Ok(Self::Numbers {
+                train: given(&numbers.train),
+                validation: given(&numbers.validation),
+                test: given(&numbers.test),
+                numbers: numbers.clone(),
+            });
+        }
         let Some(classes) = &data.classes else { return Ok(Self::Nothing) };
         let most = samples.max(classes.train.len()).max(classes.test.len()).max(classes.validation.len());
         if most.saturating_mul(classes.count) > MOST_NUMBERS {
@@ -60,47 +83,78 @@ impl Condition {
         match self {
             Self::Nothing => 0,
             Self::Class { classes, .. } => classes.count,
+            Self::Numbers { numbers, .. } => numbers.columns(),
             Self::Law(law) => law.width(),
         }
     }
 
     /// The conditions of the rows to learn from.
     pub fn of_training(&self) -> &Given {
-        if let Self::Class { train, .. } = self { train } else { &NOTHING }
+        match self {
+            Self::Class { train, .. } | Self::Numbers { train, .. } => train,
+            Self::Nothing | Self::Law(_) => &NOTHING,
+        }
     }
 
     /// The conditions of the rows to stop by: of those to learn from where there are none.
     pub fn of_validation(&self) -> &Given {
         match self {
-            Self::Class { train, validation, .. } if validation.values().is_empty() => train,
-            Self::Class { validation, .. } => validation,
-            _ => &NOTHING,
+            Self::Class { train, validation, .. } | Self::Numbers { train, validation, .. } => {
+                if validation.values().is_empty() { train } else { validation }
+            }
+            Self::Nothing | Self::Law(_) => &NOTHING,
         }
     }
 
     /// The conditions of the rows to report on: of those to learn from where there are none.
     pub fn of_test(&self) -> &Given {
         match self {
-            Self::Class { train, test, .. } if test.values().is_empty() => train,
-            Self::Class { test, .. } => test,
-            _ => &NOTHING,
+            Self::Class { train, test, .. } | Self::Numbers { train, test, .. } => {
+                if test.values().is_empty() { train } else { test }
+            }
+            Self::Nothing | Self::Law(_) => &NOTHING,
         }
     }
 
-    /// The conditions of `rows` samples: classes in order, each as often as among the rows to learn from; draws of the law.
+    /// The conditions of `rows` samples: classes in order, each as often as among the rows to learn from; the numbers of the rows to
+    /// report on, one after the other; draws of the law.
     pub fn of_samples(&self, rows: usize, noise: &Noise) -> Given {
         match self {
             Self::Nothing => Given::nothing(),
             Self::Class { classes, .. } => {
                 Given::rows(classes.count, classes.one_hot(&classes.stratified(rows)))
             }
+            Self::Numbers { .. } => {
+                let test = self.of_test();
+                let numbers = test.values().iter().copied().cycle().take(rows * test.width());
+                Given::rows(test.width(), numbers.collect())
+            }
             Self::Law(law) => Given::rows(law.width(), law.draw(rows, &noise.purpose(Purpose::Condition))),
         }
     }
 
+    /// The numbers of conditions as people say them: in the units of the data where networks read them standardised.
+    pub fn in_units(&self, given: &Given) -> Vec<f32> {
+        match self {
+            Self::Numbers { numbers, .. } => numbers.in_units(given.values()),
+            _ => given.values().to_vec(),
+        }
+    }
+
+    /// Conditions in the units of the data, `[rows, width]`, as networks read them.
+    fn of_numbers(numbers: &Numbers, values: &[f32]) -> Given {
+        Given::rows(numbers.columns(), numbers.standardised(values))
+    }
+
     /// A condition for each of `rows` paths, of which every one is a function of its own address: a class by its share of the rows to
-    /// learn from, a draw of the law.
+    /// learn from, the numbers of one of those rows, a draw of the law.
     pub fn drawn(&self, rows: usize, noise: &Noise) -> Given {
+        if let Self::Numbers { train, numbers, .. } = self {
+            let (count, noise) =
+                (train.values().len() / numbers.columns(), noise.purpose(Purpose::Condition));
+            let chosen: Vec<u32> = (0..rows).map(|row| noise.below(row, count) as u32).collect();
+            return train.select(&chosen);
+        }
         let Self::Class { classes, .. } = self else { return self.of_samples(rows, noise) };
         let shares = classes.shares();
         let class = |u: f32| {
@@ -132,8 +186,48 @@ impl Condition {
                 };
                 Ok(Given::rows(classes.count, classes.one_hot(&[class])))
             }
+            Self::Numbers { numbers, .. } => {
+                let values = parse_condition(place, text, numbers.columns())?;
+                Ok(Self::of_numbers(numbers, &values))
+            }
             Self::Law(law) => law.parse(place, text).map(|values| Given::rows(law.width(), values)),
         }
+    }
+
+    /// The conditions that a file lists, a row for each: a class, or the numbers of a condition in their order.
+    ///
+    /// # Errors
+    /// If there are no conditions, or the file cannot be read or holds something else.
+    pub fn read(&self, place: &str, path: &Path) -> Result<Given> {
+        match self {
+            Self::Nothing => {
+                let found = quoted(&path.display().to_string());
+                Err(Problem::new(place, found).allowed("none: the model has no conditions").into())
+            }
+            Self::Class { classes, .. } => {
+                let class = |(row, value): (usize, f32)| {
+                    if value.fract() == 0.0 && (0.0..classes.count as f32).contains(&value) {
+                        return Ok(value as usize);
+                    }
+                    Err(Problem::new(format!("{}, row {}", path.display(), row + 1), value.to_string())
+                        .allowed(format!("a class from 0 to {}", classes.count - 1)))
+                };
+                let all = read_conditions(path, 1)?.into_iter().enumerate().map(class);
+                let all = all.collect::<Result<Vec<usize>, Problem>>()?;
+                Ok(Given::rows(classes.count, classes.one_hot(&all)))
+            }
+            Self::Numbers { numbers, .. } => {
+                Ok(Self::of_numbers(numbers, &read_conditions(path, numbers.columns())?))
+            }
+            Self::Law(law) => Ok(Given::rows(law.width(), law.read(path)?)),
+        }
+    }
+
+    /// A line for each number of conditions that lies outside of what training has seen.
+    pub fn outside(&self, given: &Given) -> Vec<String> {
+        let Self::Numbers { numbers, .. } = self else { return Vec::new() };
+        let units = self.in_units(given);
+        units.chunks_exact(numbers.columns()).flat_map(|condition| numbers.outside(condition)).collect()
     }
 
     /// What they are, in words; none where there are none.
@@ -141,6 +235,9 @@ impl Condition {
         match self {
             Self::Nothing => None,
             Self::Class { classes, .. } => Some(format!("the class of each row, of {}", classes.count)),
+            Self::Numbers { numbers, .. } => {
+                Some(format!("{} of each row, standardised", numbers.labels.join(", ")))
+            }
             Self::Law(law) => Some(format!("{} numbers of their law, which R reads", law.width())),
         }
     }

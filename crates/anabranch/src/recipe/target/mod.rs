@@ -1,8 +1,10 @@
 //! The targets a recipe can name, and what each of them makes of the rest of the recipe.
 
 mod rows;
+mod simulated;
 
-pub use rows::{Rows, TableRecipe, ToyDataRecipe};
+pub use rows::{ReadGiven, Rows, TableRecipe, ToyDataRecipe};
+pub use simulated::SimulatorRecipe;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -61,6 +63,8 @@ targets! {
         Table(TableRecipe),
         /// Exact samples of a two-dimensional toy density.
         Toy(ToyDataRecipe),
+        /// Parameters of a built-in simulator, each set given what was simulated under it.
+        Simulator(SimulatorRecipe),
     }
     energies {
         /// An unnormalised density.
@@ -178,12 +182,12 @@ impl TargetRecipe {
 
     /// Reads a file of further data for a model of `dimension` columns that was trained on this target.
     ///
-    /// The file may be laid out as the target's own, with the columns to drop, or have the model's columns (and that of the
-    /// classes) alone. Answers the class of each row, where the model is conditioned on one.
+    /// The file may be laid out as the target's own, with the columns to drop, or have the model's columns (and those of their
+    /// conditions) alone. Answers the condition of each row, where the model is conditioned on one.
     ///
     /// # Errors
     /// If it cannot be read, does not have the model's columns, or has values that are no levels of the target.
-    pub fn read(&self, path: &Path, dimension: usize) -> Result<(Table, Option<Vec<usize>>)> {
+    pub fn read(&self, path: &Path, dimension: usize) -> Result<(Table, ReadGiven)> {
         rows::read(self.rows(), path, dimension)
     }
 }

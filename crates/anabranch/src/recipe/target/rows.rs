@@ -5,6 +5,7 @@ use std::path::Path;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::SimulatorRecipe;
 use crate::data::{self, Column, Dataset, Table};
 use crate::error::{Error, Problem, Result, quoted, within};
 use crate::math::Estimate;
@@ -55,9 +56,19 @@ pub trait Rows {
         None
     }
 
-    /// The negative log-likelihood of the data's own law on rows of it, nats, where that is known: what a model's expected score
-    /// cannot go below.
-    fn exact_nll(&self, _rows: &[f32]) -> Option<Estimate> {
+    /// The columns of a file that hold the numbers that each row is given.
+    fn given(&self) -> Vec<Column> {
+        Vec::new()
+    }
+
+    /// The simulator that made the rows, if one did: its parameters are the rows, what it simulated is their condition.
+    fn simulator(&self) -> Option<&SimulatorRecipe> {
+        None
+    }
+
+    /// The negative log-likelihood of the data's own law on rows of it under the numbers that they are given, nats, where that is
+    /// known: what a model's expected score cannot go below.
+    fn exact_nll(&self, _rows: &[f32], _given: &[f32]) -> Option<Estimate> {
         None
     }
 }
@@ -80,6 +91,10 @@ pub struct TableRecipe {
     /// file; of the embedded digits "digit".
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub label: Option<Column>,
+    /// The columns of real numbers that the others are conditioned on, in the order in which a condition lists them: their indices
+    /// from 0, or their names in the file.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub given: Vec<Column>,
     /// Integer data with values `0 .. levels`; 0 for continuous data.
     #[serde(default)]
     pub levels: u32,
@@ -157,6 +172,7 @@ impl Rows for TableRecipe {
                 .allowed(format!("\"digit\", what the images of {source} show"))
                 .into());
         }
+        check_given(self)?;
         if self.levels == 1 || self.levels > 65_536 {
             return Err(Problem::new("target.levels", self.levels.to_string())
                 .allowed("0 for continuous data, or from 2 to 65536")
@@ -167,6 +183,11 @@ impl Rows for TableRecipe {
     }
 
     fn load(&self, _seed: u64) -> Result<Dataset> {
+        if let (Some(file), false) = (&self.file, self.given.is_empty()) {
+            let data = data::read_conditioned(Path::new(file), &self.given, &self.drop).map_err(of_target)?;
+            self.fits(file, &data.table)?;
+            return data::split_conditioned(&data, self.validation, self.test, self.split_seed);
+        }
         let (place, table, labelled) = match (&self.source, &self.file, &self.label) {
             (Some(source), _, None) => (source, data::embedded(source)?, None),
             (None, Some(file), None) => (file, data::read(Path::new(file), &self.drop)?, None),
@@ -181,17 +202,7 @@ impl Rows for TableRecipe {
             }
             (None, None, _) => unreachable!("a checked table has a source or a file"),
         };
-        check_levels(place, &table, self.levels)?;
-        if let Some([height, width]) = self.image
-            && height.checked_mul(width) != Some(table.columns)
-        {
-            return Err(Problem::new("target.image", format!("{height} x {width}"))
-                .allowed(format!(
-                    "a height and a width whose product is the number of columns, {}",
-                    table.columns
-                ))
-                .into());
-        }
+        self.fits(place, &table)?;
         match labelled {
             Some(data) => data::split_labelled(&data, self.validation, self.test, self.split_seed),
             None => data::split(&table, self.validation, self.test, self.split_seed),
@@ -199,9 +210,10 @@ impl Rows for TableRecipe {
     }
 
     fn describe(&self) -> String {
-        match &self.label {
-            Some(_) => "a data set, each row given its class".to_owned(),
-            None => "a data set".to_owned(),
+        match (&self.label, &self.given[..]) {
+            (Some(_), _) => "a data set, each row given its class".to_owned(),
+            (None, []) => "a data set".to_owned(),
+            (None, given) => format!("a data set, each row given {} numbers", given.len()),
         }
     }
 
@@ -225,6 +237,52 @@ impl Rows for TableRecipe {
             (Some(_), None) => None,
         }
     }
+
+    fn given(&self) -> Vec<Column> {
+        self.given.clone()
+    }
+}
+
+impl TableRecipe {
+    /// Checks that a table has the levels and the image's size that are said.
+    fn fits(&self, place: &str, table: &Table) -> Result<()> {
+        check_levels(place, table, self.levels)?;
+        match self.image {
+            Some([height, width]) if height.checked_mul(width) != Some(table.columns) => {
+                Err(Problem::new("target.image", format!("{height} x {width}"))
+                    .allowed(format!(
+                        "a height and a width whose product is the number of columns, {}",
+                        table.columns
+                    ))
+                    .into())
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Checks the columns that rows are given, as far as no file is needed.
+fn check_given(table: &TableRecipe) -> Result<()> {
+    let problem = |found: String| Problem::new("target.given", found);
+    if table.given.is_empty() {
+        return Ok(());
+    }
+    if table.source.is_some() {
+        let allowed = "columns of a file; of the embedded digits `label = \"digit\"`";
+        return Err(problem("columns of an embedded data set".to_owned()).allowed(allowed).into());
+    }
+    if table.label.is_some() {
+        let allowed = "one of them: classes as `label`, or numbers as `given`";
+        return Err(problem("numbers beside a label".to_owned()).allowed(allowed).into());
+    }
+    if let Some(twice) = (1..table.given.len()).find(|k| table.given[..*k].contains(&table.given[*k])) {
+        let found = match &table.given[twice] {
+            Column::Index(index) => format!("column {index} twice"),
+            Column::Name(name) => format!("{} twice", quoted(name)),
+        };
+        return Err(problem(found).allowed("each column once").into());
+    }
+    Ok(())
 }
 
 impl Rows for ToyDataRecipe {
@@ -247,6 +305,7 @@ impl Rows for ToyDataRecipe {
             validation: validation.to_vec(),
             test: test.to_vec(),
             classes: None,
+            numbers: None,
         })
     }
 
@@ -258,44 +317,57 @@ impl Rows for ToyDataRecipe {
         vec![papers::toy(&self.name)]
     }
 
-    fn exact_nll(&self, rows: &[f32]) -> Option<Estimate> {
+    fn exact_nll(&self, rows: &[f32], _given: &[f32]) -> Option<Estimate> {
         let surprise: Vec<f64> = toy::log_density(&self.name, rows).iter().map(|value| -value).collect();
         Some(Estimate::mean(&surprise))
     }
 }
 
+/// The conditions of further rows, as a file tells them.
+#[derive(Debug, Clone, PartialEq)]
+pub enum ReadGiven {
+    /// None.
+    Nothing,
+    /// The class of each row.
+    Classes(Vec<usize>),
+    /// Some numbers for each row, in the units of the file.
+    Numbers(Table),
+}
+
 /// Reads a file of further rows for a model of `dimension` columns that was trained on `target`.
 ///
-/// The file may be laid out as the target's own, with the columns to drop, or have the model's columns (and that of the classes)
-/// alone. Answers the class of each row, where the model is conditioned on one.
-pub(super) fn read(
-    target: Option<&dyn Rows>,
-    path: &Path,
-    dimension: usize,
-) -> Result<(Table, Option<Vec<usize>>)> {
+/// The file may be laid out as the target's own, with the columns to drop, or have the model's columns (and those of their
+/// conditions) alone. Answers the condition of each row, where the model is conditioned on one.
+pub(super) fn read(target: Option<&dyn Rows>, path: &Path, dimension: usize) -> Result<(Table, ReadGiven)> {
     let drop = target.map_or(&[][..], |target| target.dropped());
     let label = target.and_then(|target| target.label());
-    let read = |drop: &[Column], label: Option<&Column>| match label {
-        None => Ok((data::read(path, drop)?, None)),
-        Some(label) => {
+    let given = target.map_or(Vec::new(), |target| target.given());
+    let read = |drop: &[Column], label: Option<&Column>, given: &[Column]| match (label, given) {
+        (None, []) => Ok((data::read(path, drop)?, ReadGiven::Nothing)),
+        (None, given) => {
+            let found = data::read_conditioned(path, given, drop).map_err(of_target)?;
+            Ok((found.table, ReadGiven::Numbers(found.given)))
+        }
+        (Some(label), _) => {
             let found = data::read_labelled(path, label, drop).map_err(of_target)?;
-            Ok((found.table, Some(found.classes)))
+            Ok((found.table, ReadGiven::Classes(found.classes)))
         }
     };
     let fits = |read: &Result<(Table, _)>| read.as_ref().is_ok_and(|(table, _)| table.columns == dimension);
-    let mut found = read(drop, label.as_ref());
+    let mut found = read(drop, label.as_ref(), &given);
     if !fits(&found) && !drop.is_empty() {
         let label = label.as_ref().map(|label| without(drop, label));
-        found = Some(read(&[], label.as_ref())).filter(fits).unwrap_or(found);
+        let given: Vec<Column> = given.iter().map(|column| without(drop, column)).collect();
+        found = Some(read(&[], label.as_ref(), &given)).filter(fits).unwrap_or(found);
     }
-    let (table, classes) = found?;
+    let (table, given) = found?;
     if table.columns != dimension {
         return Err(Problem::new(path.display().to_string(), format!("{} columns", table.columns))
             .allowed(format!("{dimension} columns, as the model has"))
             .into());
     }
     check_levels(&path.display().to_string(), &table, target.map_or(0, |target| target.levels()))?;
-    Ok((table, classes))
+    Ok((table, given))
 }
 
 /// A column where those to drop are not there: an index counts those that are left.
@@ -309,10 +381,11 @@ fn without(drop: &[Column], column: &Column) -> Column {
     }
 }
 
-/// An error in the column of classes, which is a key of the target.
+/// An error in the columns of conditions, which are keys of the target.
 fn of_target(error: Error) -> Error {
     match error {
         Error::Input(problem) if problem.place() == "label" => problem.at("target.label").into(),
+        Error::Input(problem) if problem.place() == "given" => problem.at("target.given").into(),
         other => other,
     }
 }

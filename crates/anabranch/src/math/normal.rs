@@ -1,0 +1,92 @@
+//! The normal law's distribution function and its inverse, in f64.
+//!
+//! ```text
+//! F(x) = 1/2 + f(x) (x + x^3 / 3 + x^5 / (3 5) + ...)                              |x| small
+//! F(-x) = f(x) / (x + 1 / (x + 2 / (x + 3 / (x + ...))))                           x large
+//! F^-1(p): x <- x - (F(x) - p) / f(x), from a rational start                       p <= 1/2
+//! ```
+//!
+//! Abramowitz and Stegun, "Handbook of Mathematical Functions" (1964), 26.2.11, 26.2.14, 26.2.23.
+
+/// From where on the continued fraction is used.
+const LARGE: f64 = 3.0;
+/// Terms of it: at [`LARGE`] the last is below 1e-16 of the value.
+const TERMS: u32 = 150;
+
+fn density(x: f64) -> f64 {
+    (-0.5 * x * x).exp() / std::f64::consts::TAU.sqrt()
+}
+
+/// `F(-x)` for `x >= 0`, with a small relative error however small it is.
+fn upper_tail(x: f64) -> f64 {
+    if x > LARGE {
+        let fraction = (1..=TERMS).rev().fold(x, |below, k| x + f64::from(k) / below);
+        return density(x) / fraction;
+    }
+    let (mut term, mut sum) = (x, x);
+    for k in 1..TERMS {
+        term *= x * x / f64::from(2 * k + 1);
+        sum += term;
+    }
+    0.5 - density(x) * sum
+}
+
+/// `F(x)`, the probability that a standard normal is below `x`.
+pub fn normal_cdf(x: f64) -> f64 {
+    if x < 0.0 { upper_tail(-x) } else { 1.0 - upper_tail(x) }
+}
+
+/// `F^-1(p)`: minus infinity at 0, infinity at 1, and NaN outside.
+pub fn normal_quantile(p: f64) -> f64 {
+    if p > 0.5 {
+        return -normal_quantile(1.0 - p);
+    }
+    if p <= 0.0 {
+        return if p == 0.0 { f64::NEG_INFINITY } else { f64::NAN };
+    }
+    let t = (-2.0 * p.ln()).sqrt();
+    let mut x = t
+        - (2.515_517 + t * (0.802_853 + t * 0.010_328))
+            / (1.0 + t * (1.432_788 + t * (0.189_269 + t * 0.001_308)));
+    // The start is right to 4.5e-4; each step, of Halley's, triples the digits.
+    for _ in 0..3 {
+        let step = (p - upper_tail(x.max(0.0))) / density(x);
+        x -= step / (1.0 + 0.5 * x * step);
+    }
+    -x
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Values by scipy 1.17, `norm.cdf` and `norm.ppf`.
+    #[test]
+    fn published_values() {
+        for (x, p) in [
+            (-8.0, 6.220_960_574_271_74e-16),
+            (-3.5, 2.326_290_790_355_250_2e-4),
+            (-2.999, 1.354_336_533_727_105_7e-3),
+            (-1.0, 0.158_655_253_931_457_05),
+            (0.3, 0.617_911_422_188_952_7),
+            (1.96, 0.975_002_104_851_779_5),
+            (4.2, 0.999_986_654_250_984),
+        ] {
+            assert!((normal_cdf(x) / p - 1.0).abs() < 1e-13, "{x}: {} against {p}", normal_cdf(x));
+            assert!((normal_quantile(p) - x).abs() < 1e-9, "{p}: {} against {x}", normal_quantile(p));
+        }
+        assert!((normal_quantile(1e-300) + 37.047_096_299_361_2).abs() < 1e-9);
+        assert_eq!((normal_cdf(0.0), normal_quantile(0.5).abs() < 1e-15), (0.5, true));
+        assert_eq!(normal_quantile(0.0), f64::NEG_INFINITY);
+        assert_eq!(normal_quantile(1.0), f64::INFINITY);
+        assert!(normal_quantile(1.5).is_nan());
+    }
+
+    #[test]
+    fn each_inverts_the_other() {
+        for k in 1..1000 {
+            let p = f64::from(k) / 1000.0;
+            assert!((normal_cdf(normal_quantile(p)) - p).abs() < 1e-14, "{p}");
+        }
+    }
+}
