@@ -6,7 +6,7 @@ use std::time::Instant;
 use anabranch::data::atomic::atomic_write;
 use anabranch::error::{Error, Problem, Result, quoted};
 use anabranch::recipe::{Override, Plan, Recipe, library, locate, named};
-use anabranch::report::{Summary, write_comparison, write_report};
+use anabranch::report::{Summary, warnings, write_comparison, write_report};
 use anabranch::run::{Ending, Questions, Run};
 use serde_json::{Value, json};
 
@@ -128,7 +128,7 @@ fn report(result: &Value, output: &Output) -> Result<()> {
         return say(&format!("{result}\n"));
     }
     let out = result["out"].as_str().unwrap_or_default();
-    say(&format!("{}written to {out}\n", table(&[("", result)])))
+    say(&format!("{}{}written to {out}\n", table(&[("", result)]), warned(result)))
 }
 
 fn compare(
@@ -209,7 +209,13 @@ fn evaluate(directory: &Path, what: What<'_>, as_json: bool) -> Result<()> {
         "out": directory.display().to_string(),
     });
     drop(progress);
-    say(&if as_json { format!("{object}\n") } else { table(&[("", &object)]) })
+    say(&if as_json { format!("{object}\n") } else { table(&[("", &object)]) + &warned(&object) })
+}
+
+/// What a reader of the metrics of `result` is to be warned of, a line each.
+fn warned(result: &Value) -> String {
+    let metrics = result["metrics"].as_object().map(warnings).unwrap_or_default();
+    metrics.iter().map(|warning| format!("warning: {warning}\n")).collect()
 }
 
 fn list(as_json: bool) -> Result<()> {

@@ -92,8 +92,8 @@ enum Command {
         /// A file of conditions, a row for each, under every one of which --count samples are drawn, in the file's order.
         #[arg(long, value_name = "FILE", conflicts_with = "condition")]
         conditions: Option<PathBuf>,
-        /// npy, csv, parquet, png (grey images) or txt (objects of a flow network) [default: as the extension of --out
-        /// says, else npy].
+        /// npy, csv, parquet, png (grey images), txt (objects of a flow network) or zarr (a directory that xarray and ArviZ read)
+        /// [default: as the extension of --out says, else npy].
         #[arg(long)]
         format: Option<String>,
         /// The file [default: DIRECTORY/samples-COUNT.FORMAT].

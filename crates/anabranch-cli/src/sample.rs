@@ -4,11 +4,13 @@ use std::path::{Path, PathBuf};
 
 use anabranch::chain::Given;
 use anabranch::data::atomic::check_writable;
+use anabranch::data::zarr::{check_zarr, write_zarr};
 use anabranch::data::{Format, write_lines, write_samples};
-use anabranch::error::{Error, Problem, Result, quoted};
-use anabranch::recipe::Plan;
+use anabranch::error::{Error, Failure, Problem, Result, quoted};
+use anabranch::estimate::paths::weighted_paths;
+use anabranch::recipe::{Plan, TargetData};
 use anabranch::rng::{Noise, Purpose};
-use anabranch::run::{Observer, Refine, Refined, Run, watched};
+use anabranch::run::{Known, Observer, Refine, Refined, Run, inference_data, watched};
 use anabranch::sampler::Sampler;
 
 use crate::output::say;
@@ -101,31 +103,52 @@ pub fn sample(
         out.as_ref().map_or("the run's directory".to_owned(), |out| format!("--out {}", out.display()));
     let out = out.unwrap_or_else(|| directory.join(format!("samples-{count}.{}", format.name())));
     // Hours of sampling should not end in a path that was wrong from the start.
-    check_writable(&out).map_err(|error| at_output(&place, error))?;
+    let writable = if format == Format::Zarr { check_zarr(&out) } else { check_writable(&out) };
+    writable.map_err(|error| at_output(&place, error))?;
     let progress = Progress::new(&run.plan.recipe().name, false, &Stop::listen());
     if let (Plan::Chain(plan), Some(given)) = (&run.plan, &given) {
         plan.condition.outside(given).iter().take(NOTES).for_each(|line| progress.note(line));
     }
     let trained = run.trained(&progress)?;
+    let mut known = Known::default();
     let samples = match (refine, &run.plan) {
         (Some(refine), plan) => {
             let Refined { rows, note } = plan.refined(&trained, refine, count, seed, &progress)?;
             progress.note(&note);
+            known.note = Some(note);
             rows
         }
         (None, Plan::Chain(plan)) => {
-            let seen = watched(&progress, "samples", count);
             let noise = Noise::new(seed, Purpose::Source);
             let given = given.unwrap_or_else(|| plan.condition.drawn(count, &noise));
-            plan.draw(&trained, sampler, count, &given, &noise, &seen)?
+            (known.conditions, known.width) = (plan.condition.in_units(&given), given.width());
+            let seen = watched(&progress, "samples", count);
+            match (&plan.data, sampler) {
+                (TargetData::Energy(target), Sampler::Ancestral)
+                    if format == Format::Zarr && plan.prior.is_none() && plan.recipe.smc.is_none() =>
+                {
+                    let model = plan.model.with_weights(&trained.vectors).frozen();
+                    let paths = weighted_paths(&model, target.as_ref(), count, &given, &noise, &seen);
+                    let paths = paths.map_err(Failure::into_error)?.ok_or(Error::Interrupted)?;
+                    known.log_weights = Some(paths.log_weights);
+                    paths.ends
+                }
+                _ => plan.draw(&trained, sampler, count, &given, &noise, &seen)?,
+            }
         }
         (None, Plan::GFlowNet(plan)) => {
             let seen = watched(&progress, "samples", count);
             let noise = Noise::new(seed, Purpose::Choice);
-            plan.sample(&trained, count, &given.unwrap_or_default(), &noise, &seen)?
+            let given = given.unwrap_or_default();
+            (known.conditions, known.width) = (given.values().to_vec(), given.width());
+            plan.sample(&trained, count, &given, &noise, &seen)?
         }
     };
-    write(&run.plan, &out, format, &samples).map_err(|error| at_output(&place, error))?;
+    let written = match format {
+        Format::Zarr => write_zarr(&out, &inference_data(&run.plan, &samples, seed, &known)),
+        _ => write(&run.plan, &out, format, &samples),
+    };
+    written.map_err(|error| at_output(&place, error))?;
     say(&format!("{}\n", out.display()))
 }
 

@@ -6,6 +6,7 @@
 mod chain;
 mod conditions;
 pub(crate) mod gflownet;
+mod inference_data;
 mod log;
 mod measures;
 mod observed;
@@ -14,6 +15,7 @@ mod refine;
 mod smc;
 
 pub use gflownet::Questions;
+pub use inference_data::{Known, inference_data};
 pub use refine::{Refine, Refined};
 
 use std::path::{Path, PathBuf};
@@ -24,6 +26,7 @@ use serde_json::{Map, Value, json};
 use crate::data::atomic::{atomic_write, remove_torn};
 use crate::data::lock::Lock;
 use crate::error::{Error, Problem, Result};
+use crate::estimate::{Evidence, pareto};
 use crate::math::Estimate;
 use crate::recipe::{Plan, Recipe, saved};
 use crate::train::checkpoint::Checkpoints;
@@ -300,6 +303,15 @@ impl Run {
         let text = serde_json::to_string_pretty(&value).expect("plain values");
         atomic_write(&self.directory.join("result.json"), |out| writeln!(out, "{text}"))?;
         Ok(value)
+    }
+}
+
+/// Puts the ESS of importance weights and the shape of their tail, with the largest at which they are to be trusted.
+fn insert_weights(metrics: &mut Map<String, Value>, found: &Evidence) {
+    metrics.insert("ess".to_owned(), json!(found.ess));
+    if let Some(k) = found.pareto_k {
+        metrics.insert("pareto_k".to_owned(), json!(k));
+        metrics.insert("pareto_k_threshold".to_owned(), json!(pareto::threshold(found.paths)));
     }
 }
 

@@ -20,6 +20,7 @@ mod split;
 mod thrift;
 mod unpack;
 mod write;
+pub mod zarr;
 
 pub use columns::Column;
 pub use conditioned::{Conditioned, Numbers, read_conditioned};

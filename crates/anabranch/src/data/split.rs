@@ -70,6 +70,21 @@ const MOST_ALIKE: f64 = 0.99;
 const LEAST_SPREAD: f64 = 1e-5;
 
 impl Dataset {
+    /// What the file calls the columns, where it names all of them and each name is one of its own that a file system takes, too.
+    pub fn names(&self) -> Option<Vec<String>> {
+        let name = |label: &String| {
+            let own = label.strip_prefix("column ").map_or(Some(label.as_str()), |rest| {
+                rest.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'))
+            })?;
+            let plain = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | ' ');
+            let taken = ["c", "chain", "draw"].contains(&own);
+            (!own.trim().is_empty() && own.chars().all(plain) && !taken).then(|| own.to_owned())
+        };
+        let names: Vec<String> = self.labels.iter().map(name).collect::<Option<_>>()?;
+        let unlike = |k: usize| !names[..k].contains(&names[k]);
+        (0..names.len()).all(unlike).then_some(names)
+    }
+
     /// A line for each column of the training rows on which a density means little: of one value (nearly) alone, where it has no
     /// upper bound, or of a spread that f32 hardly holds.
     pub fn degenerate(&self) -> Vec<String> {
@@ -209,7 +224,20 @@ mod tests {
             values: (0..rows).flat_map(row).collect(),
             labels: labels.map(str::to_owned).to_vec(),
         };
-        let found = split(&table, 0.0, 0.0, 0).unwrap().degenerate();
+        let data = split(&table, 0.0, 0.0, 0).unwrap();
+        assert_eq!(data.names(), None);
+        let named = |labels: [&str; 5]| {
+            Dataset { labels: labels.map(str::to_owned).to_vec(), ..data.clone() }.names()
+        };
+        let names = ["a", "b", "c d", "theta0", "\u{b5}"];
+        let labels = ["column \"a\"", "column \"b\"", "column \"c d\"", "theta0", "column \"\u{b5}\""];
+        assert_eq!(named(labels).unwrap(), names);
+        for odd in
+            ["column \"a\"", "column \"a/b\"", "column \"..\"", "column \"draw\"", "column \" \"", "column 2"]
+        {
+            assert_eq!(named([labels[0], odd, labels[2], labels[3], labels[4]]), None, "{odd}");
+        }
+        let found = data.degenerate();
         assert_eq!(found.len(), 3, "{found:?}");
         assert!(found[0].starts_with("column \"a\" is 3.5 in 100.0 % of the training rows: "), "{found:?}");
         assert!(found[1].starts_with("column 2 is 0 in 99.7 % of the training rows: "), "{found:?}");

@@ -5,7 +5,8 @@ use std::str::FromStr;
 
 use super::atomic::atomic_write;
 use super::png::Grid;
-use super::{csv, npy, parquet};
+use super::zarr::{Group, Numbers, Variable};
+use super::{csv, npy, parquet, zarr};
 use crate::error::{Error, Problem, Result};
 
 /// A file format of samples.
@@ -21,11 +22,13 @@ pub enum Format {
     Png,
     /// Objects as text, as their environment writes them, one a line.
     Txt,
+    /// A directory that xarray and ArviZ read: see [`zarr`].
+    Zarr,
 }
 
 impl Format {
     /// Every format.
-    pub const ALL: [Self; 5] = [Self::Npy, Self::Csv, Self::Parquet, Self::Png, Self::Txt];
+    pub const ALL: [Self; 6] = [Self::Npy, Self::Csv, Self::Parquet, Self::Png, Self::Txt, Self::Zarr];
 
     /// Its name, which is its usual extension as well.
     pub fn name(self) -> &'static str {
@@ -35,6 +38,7 @@ impl Format {
             Self::Parquet => "parquet",
             Self::Png => "png",
             Self::Txt => "txt",
+            Self::Zarr => "zarr",
         }
     }
 
@@ -63,12 +67,14 @@ impl Format {
     pub fn check(self, image: Option<[usize; 2]>, text: bool) -> Result<()> {
         if self == Self::Txt && !text {
             return Err(Problem::new("txt", "samples that are numbers")
-                .allowed("npy, csv or parquet; or a run of a flow network")
+                .allowed("npy, csv, parquet or zarr; or a run of a flow network")
                 .into());
         }
         if self == Self::Png && image.is_none() {
             return Err(Problem::new("png", "samples that are no images")
-                .allowed("npy, csv or parquet; or a run whose recipe says target.image = [height, width]")
+                .allowed(
+                    "npy, csv, parquet or zarr; or a run whose recipe says target.image = [height, width]",
+                )
                 .into());
         }
         Ok(())
@@ -109,6 +115,11 @@ pub fn write_samples(
             out.write_all(&parquet::write(values, columns).map_err(std::io::Error::other)?)
         }),
         Format::Txt => format.check(image, false),
+        Format::Zarr => {
+            let (rows, numbers) = (values.len() / columns, Numbers::Single(values.to_vec()));
+            let variables = vec![Variable::of_draws("x", rows, Some(("x_dim_0", columns)), numbers)];
+            zarr::write_zarr(path, &[Group { name: "posterior".to_owned(), variables, ..Group::default() }])
+        }
         Format::Png => {
             format.check(image, false)?;
             let [height, width] = image.unwrap_or_default();
@@ -157,11 +168,11 @@ mod tests {
         let message = "parquett".parse::<Format>().unwrap_err().to_string();
         assert_eq!(
             message,
-            "--format: found \"parquett\"; allowed: npy, csv, parquet, png, txt; did you mean \"parquet\"?"
+            "--format: found \"parquett\"; allowed: npy, csv, parquet, png, txt, zarr; did you mean \"parquet\"?"
         );
         let other = Format::of(Path::new("a.jpg")).unwrap_err().to_string();
         assert!(
-            other.starts_with("--out a.jpg: found \"jpg\"; allowed: npy, csv, parquet, png, txt"),
+            other.starts_with("--out a.jpg: found \"jpg\"; allowed: npy, csv, parquet, png, txt, zarr"),
             "{other}"
         );
     }

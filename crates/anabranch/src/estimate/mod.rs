@@ -7,11 +7,14 @@
 //! ESS     n^2 / (sum w  sum 1/w)                                of backward paths from exact samples
 //! ```
 //!
-//! ELBO and EUBO together sandwich `log Z`; a collapsed mode is invisible in the ELBO and the forward ESS alone.
+//! ELBO and EUBO together sandwich `log Z`; a collapsed mode is invisible in the ELBO and the forward ESS alone. [`pareto`] tells
+//! whether weights have the moments that `log Z` and its error need, [`convergence`] whether Markov chains have mixed.
 
 pub mod baseline;
+pub mod convergence;
 pub mod exact;
 pub mod likelihood;
+pub mod pareto;
 pub mod paths;
 pub mod relative;
 pub mod rooted;
@@ -28,6 +31,10 @@ pub struct Evidence {
     pub log_z: Estimate,
     /// The effective sample size as a fraction of the number of paths.
     pub ess: f64,
+    /// The shape of the weights' tail, where it has one: see [`pareto`].
+    pub pareto_k: Option<f64>,
+    /// How many paths there are.
+    pub paths: usize,
 }
 
 /// Estimates from the log-weights of independent forward paths. A path of weight 0, such as a walk that was cut short or an
@@ -59,7 +66,8 @@ pub fn evidence(log_weights: &[f64]) -> Evidence {
             Estimate { value: given.value + (m / n).ln(), error: given.error.hypot(of_share) }
         }
     };
-    Evidence { elbo, log_z: Estimate { value: log_sum - n.ln(), error }, ess }
+    let log_z = Estimate { value: log_sum - n.ln(), error };
+    Evidence { elbo, log_z, ess, pareto_k: pareto::pareto_k(log_weights), paths: log_weights.len() }
 }
 
 /// `E_backward[log w]` over backward paths from exact samples of the target: an upper bound on `log Z`, nats.

@@ -9,6 +9,7 @@
 //! | [`mmd`] | squared maximum mean discrepancy, unbiased | 0 on average, may be negative |
 //! | [`energy`] | energy distance, unbiased | 0 on average, may be negative |
 //! | [`wasserstein`] | Wasserstein distances in one dimension and sliced | positive, of order n^(-1/2) |
+//! | [`sinkhorn`] | cost of entropic optimal transport | above 0 |
 //! | [`manifold`] | precision, recall, density, coverage | near 1 (density may exceed it) |
 //! | [`c2st`] | accuracy of a [`classifier`] that tells X from Y, with its p-value | 1/2 |
 //! | [`cross_validation`] | the same by cross-validation, as benchmarks of simulation-based inference have it | 1/2 |
@@ -20,6 +21,7 @@
 //! |---|---|
 //! | [`distribution`] | TV, L1, JSD, KL and chi-square of a learned law from its target; the floor of a perfect sampler |
 //! | [`correlation`] | Pearson's and Spearman's, as of log-probability and log-reward |
+//! | [`coverage`] | entropy of the modes that samples hit |
 //! | [`empirical`] | the empirical law of the last samples, the best objects, the modes found |
 //! | [`pareto`] | dominance, hypervolume, IGD, R2, entropy of Pareto clusters |
 //!
@@ -30,6 +32,7 @@
 pub mod c2st;
 pub mod classifier;
 pub mod correlation;
+pub mod coverage;
 pub mod cross_validation;
 pub mod distribution;
 mod eigen;
@@ -42,6 +45,7 @@ pub mod pairs;
 pub mod pareto;
 pub mod permutation;
 mod points;
+pub mod sinkhorn;
 mod summary;
 pub mod wasserstein;
 

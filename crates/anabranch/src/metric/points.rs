@@ -55,6 +55,15 @@ impl<'a> Points<'a> {
         self.values
     }
 
+    /// The first `count` rows, or all where there are fewer.
+    ///
+    /// # Panics
+    /// If `count` is 0.
+    pub fn first(&self, count: usize) -> Self {
+        assert!(count > 0, "at least one row");
+        Self { values: &self.values[..count.min(self.rows()) * self.dimension], ..*self }
+    }
+
     /// Row `row`.
     ///
     /// # Panics

@@ -14,6 +14,7 @@ mod particles;
 mod pictures;
 mod registry;
 mod single;
+mod trust;
 
 use std::path::Path;
 
@@ -25,6 +26,7 @@ pub use gather::gather;
 pub use metric::with_error;
 pub use registry::{Better, Description, describe, known_metrics};
 pub use single::run_page;
+pub use trust::warnings;
 
 use crate::data::atomic::atomic_write;
 use crate::error::Result;

@@ -165,6 +165,20 @@ const KNOWN: &[Known] = &[
         "The share of forward paths that carry weight, from 0 to 1; blind to modes that no path reaches.",
     ),
     (
+        "pareto_k",
+        "Tail of the weights",
+        "",
+        Lower,
+        "The shape of the generalised Pareto law that the largest weights follow: above 1/2 their variance, above 1 their mean is infinite.",
+    ),
+    (
+        "pareto_k_threshold",
+        "Largest trusted tail",
+        "",
+        Neither,
+        "Above it, min(1 − 1 / log10 paths, 0.7), neither log Z by the weights nor its error is to be trusted.",
+    ),
+    (
         "forward_ess",
         "Effective sample size, backward paths",
         "fraction",
@@ -177,6 +191,20 @@ const KNOWN: &[Known] = &[
         "",
         Lower,
         "Unbiased: 0 on average where samples and data have one law, and may be negative.",
+    ),
+    (
+        "mmd_root",
+        "Root of the MMD, with diagonals",
+        "",
+        Lower,
+        "Not unbiased: about √(2 / rows) where both laws agree, as benchmarks of samplers have it (Blessing et al. 2024).",
+    ),
+    (
+        "sinkhorn",
+        "Sinkhorn distance",
+        "squared units",
+        Lower,
+        "Cost of entropic optimal transport (squared distances, ε = 10⁻³) between at most 500 samples and as many exact ones; above 0 where laws agree.",
     ),
     (
         "mmd_p",
@@ -424,6 +452,13 @@ const KNOWN: &[Known] = &[
         "Of the modes of the reward, those that samples of forward paths hit.",
     ),
     ("modes", "Modes", "", Neither, "How many the reward has."),
+    (
+        "mode_coverage",
+        "Entropic mode coverage",
+        "",
+        Higher,
+        "The entropy of the modes that samples hit, over the logarithm of how many there are: 1 where all are hit alike, 0 where one has everything.",
+    ),
     (
         "class_share",
         "Share of the class",

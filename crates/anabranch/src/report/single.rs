@@ -3,6 +3,7 @@
 use super::metric::{count, duration, estimate, names, text, with_error};
 use super::page::{facts, figure, folded, note, page, row, section};
 use super::registry::describe;
+use super::trust::warnings;
 use super::{Summary, curves, flow, particles, pictures};
 use crate::plot::{Interval, Intervals, Mark, escape};
 
@@ -10,7 +11,9 @@ use crate::plot::{Interval, Intervals, Mark, escape};
 pub fn run_page(run: &Summary) -> String {
     let heading = if run.title.is_empty() { &run.name } else { &run.title };
     let mut body = format!("<header>\n<h1>{}</h1>\n{}</header>\n", escape(heading), note(&about(run)));
-    body.push_str(&section("Estimates", &format!("{}{}", estimates(run), sandwich(run).unwrap_or_default())));
+    let warnings: String = warnings(&run.metrics).iter().map(|warning| note(warning)).collect();
+    let bounds = sandwich(run).unwrap_or_default();
+    body.push_str(&section("Estimates", &format!("{warnings}{}{bounds}", estimates(run))));
     body.push_str(&match &run.flow {
         Some(flow) => flow::sections(flow),
         None => section("Samples", &samples(run)),

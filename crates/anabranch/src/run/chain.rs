@@ -9,7 +9,7 @@ use std::time::Instant;
 use serde_json::{Map, Value, json};
 
 use super::measures::{PATHS, insert_bound, insert_classes, insert_evidence, insert_modes};
-use super::{Observer, insert, observed, posterior, smc, watched};
+use super::{Observer, insert, insert_weights, observed, posterior, smc, watched};
 use crate::chain::Given;
 use crate::data::{Format, write_samples};
 use crate::error::{Error, Failure, Result};
@@ -19,6 +19,9 @@ use crate::estimate::paths::{backward_weights, forward_weights};
 use crate::estimate::{evidence, forward_ess, upper_bound};
 use crate::math::Estimate;
 use crate::metric::features::Features;
+use crate::metric::mmd::mmd_root;
+use crate::metric::pairs::Pairs;
+use crate::metric::sinkhorn::sinkhorn;
 use crate::metric::{MetricOptions, Points, sample_metrics_in};
 use crate::model::Model;
 use crate::recipe::{ChainPlan, Condition, TargetData};
@@ -93,7 +96,7 @@ pub(super) fn evaluate(
             let found = evidence(&weights.ok_or(Error::Interrupted)?);
             insert(&mut metrics, "elbo", found.elbo);
             insert(&mut metrics, "log_z", found.log_z);
-            metrics.insert("ess".to_owned(), json!(found.ess));
+            insert_weights(&mut metrics, &found);
             if let Some(exact) = energy.log_z(&[]) {
                 metrics.insert("log_z_exact".to_owned(), json!(exact));
             }
@@ -277,6 +280,10 @@ impl ChainPlan {
     }
 }
 
+/// Rows of samples, and of exact ones, between which transport is found, and its regulariser.
+const TRANSPORTED: usize = 500;
+const EPSILON: f64 = 1e-3;
+
 /// How far samples are from the test split (or, on an energy, from exact samples), in features fitted to the
 /// training split (or to other exact samples); `None` on an energy without an exact sampler, and of a posterior. Where there is no test
 /// split, one half of the training split stands for it, and the other for the features' rows.
@@ -304,10 +311,16 @@ fn sample_metrics(plan: &ChainPlan, samples: &[f32]) -> Result<Option<Map<String
     let features = Features::fit(Points::new(&fitted[..fitted.len().min(most)], dimension)?)?;
     let (samples, reference) = (Points::new(samples, dimension)?, Points::new(&reference, dimension)?);
     let found = sample_metrics_in(&features, samples, reference, &MetricOptions::default())?;
-    match serde_json::to_value(found).expect("plain numbers") {
-        Value::Object(found) => Ok(Some(found)),
-        _ => Ok(None),
+    let Value::Object(mut found) = serde_json::to_value(found).expect("plain numbers") else {
+        unreachable!("a record of numbers");
+    };
+    if let TargetData::Energy(_) = &plan.data {
+        let (samples, reference) = (samples.first(most / dimension), reference.first(most / dimension));
+        found.insert("mmd_root".to_owned(), json!(mmd_root(&Pairs::new(samples, reference)?)?));
+        let (samples, reference) = (samples.first(TRANSPORTED), reference.first(TRANSPORTED));
+        found.insert("sinkhorn".to_owned(), json!(sinkhorn(samples, reference, EPSILON)?));
     }
+    Ok(Some(found))
 }
 
 #[cfg(test)]

@@ -12,6 +12,7 @@ use serde_json::{Map, Value, json};
 use super::insert;
 use crate::data::atomic::atomic_write;
 use crate::error::Result;
+use crate::estimate::pareto;
 use crate::math::Estimate;
 use crate::metric::distribution::Learned;
 
@@ -26,6 +27,10 @@ pub(super) struct Measured {
     pub elbo: f64,
     /// Of the forward paths.
     pub ess: f64,
+    /// The shape of the tail of their weights, where it has one.
+    pub pareto_k: Option<f64>,
+    /// How many of them there are.
+    pub paths: usize,
     /// What training holds `log Z` to be, where it learns it.
     pub learned: Option<f64>,
     /// Where it is known.
@@ -44,6 +49,13 @@ pub(super) fn summary(all: &[Measured]) -> Map<String, Value> {
     insert(&mut metrics, "elbo", mean(all.iter().map(|at| at.elbo)));
     insert(&mut metrics, "log_z", mean(all.iter().map(|at| at.log_z.value)));
     metrics.insert("ess".to_owned(), json!(mean(all.iter().map(|at| at.ess)).value));
+    // The heaviest tail is what a reader is to know.
+    let heaviest =
+        all.iter().filter_map(|at| Some((at.pareto_k?, at.paths))).max_by(|a, b| a.0.total_cmp(&b.0));
+    if let Some((k, paths)) = heaviest {
+        metrics.insert("pareto_k".to_owned(), json!(k));
+        metrics.insert("pareto_k_threshold".to_owned(), json!(pareto::threshold(paths)));
+    }
     let exact: Option<Vec<f64>> = all.iter().map(|at| at.exact).collect();
     let learned: Option<Vec<f64>> = all.iter().map(|at| at.learned).collect();
     if let Some(learned) = &learned {
@@ -79,7 +91,7 @@ pub(super) fn summary(all: &[Measured]) -> Map<String, Value> {
 /// Writes `conditions.csv`, a row per condition.
 pub(super) fn write(directory: &Path, conditions: &[f32], width: usize, all: &[Measured]) -> Result<()> {
     let mut text: String = (0..width).map(|k| format!("c{k},")).collect();
-    text.push_str("log_z,log_z_se,log_z_exact,log_z_learned,elbo,ess,tv\n");
+    text.push_str("log_z,log_z_se,log_z_exact,log_z_learned,elbo,ess,tv,pareto_k\n");
     let or_empty = |value: Option<f64>| value.map_or(String::new(), |value| value.to_string());
     for (condition, at) in conditions.chunks_exact(width).zip(all) {
         condition.iter().for_each(|c| text.push_str(&format!("{c},")));
@@ -87,13 +99,14 @@ pub(super) fn write(directory: &Path, conditions: &[f32], width: usize, all: &[M
         // Writing to a string does not fail.
         let _ = writeln!(
             text,
-            "{},{},{},{},{},{},{tv}",
+            "{},{},{},{},{},{},{tv},{}",
             at.log_z.value,
             at.log_z.error,
             or_empty(at.exact),
             or_empty(at.learned),
             at.elbo,
             at.ess,
+            or_empty(at.pareto_k),
         );
     }
     atomic_write(&directory.join("conditions.csv"), |out| out.write_all(text.as_bytes()))

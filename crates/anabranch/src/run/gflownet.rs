@@ -16,7 +16,7 @@ use std::time::Instant;
 use serde_json::{Map, Value, json};
 
 use super::measures::{PATHS, insert_bound, insert_classes, insert_evidence, insert_modes};
-use super::{Observer, insert, watched};
+use super::{Observer, insert, insert_weights, watched};
 use crate::chain::Given;
 use crate::data::{Format, write_samples};
 use crate::environment::Cell;
@@ -266,7 +266,7 @@ fn paths<P: Policy>(
     if let Some(log_z) = log_z {
         metrics.insert("log_z_exact".to_owned(), json!(log_z));
     }
-    metrics.insert("ess".to_owned(), json!(from_paths.ess));
+    insert_weights(metrics, &from_paths);
     if let Some((objects, log_rewards)) = draw(count, &noise.purpose(Purpose::Target))? {
         let evaluator = task.model.network.with(&trained.vectors[0]);
         let seen = watched(observer, "backward paths", count);

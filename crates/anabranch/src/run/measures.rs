@@ -8,7 +8,7 @@
 //!
 //! Paths are those of the validation score, fewer than the final evaluation's and drawn apart from them.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use serde_json::{Map, Value, json};
 
@@ -16,6 +16,7 @@ use super::insert;
 use crate::environment::Number;
 use crate::estimate::Evidence;
 use crate::math::Estimate;
+use crate::metric::coverage::entropic_mode_coverage;
 use crate::target::Target;
 
 /// Paths of a measure.
@@ -47,20 +48,24 @@ pub(super) fn insert_modes<C: Number>(
     if !knows && target.modes().is_none() {
         return;
     }
-    let (mut numbers, mut unnumbered) = (HashSet::new(), HashSet::new());
+    // Modes with a number are even; one without is known by the object that it is, and gets an odd one.
+    let (mut hits, mut unnumbered) = (Vec::new(), HashMap::new());
     for object in objects.chunks_exact(cells) {
-        let mut numbered = false;
-        target.modes_of(object, &mut |mode| {
-            numbered = true;
-            numbers.insert(mode);
-        });
-        if !numbered && target.is_mode(object) == Some(true) {
-            unnumbered.insert(object.iter().map(|cell| cell.to_word()).collect::<Vec<u32>>());
+        let before = hits.len();
+        target.modes_of(object, &mut |mode| hits.push(2 * mode));
+        if hits.len() == before && target.is_mode(object) == Some(true) {
+            let words: Vec<u32> = object.iter().map(|cell| cell.to_word()).collect();
+            let next = 2 * unnumbered.len() + 1;
+            hits.push(*unnumbered.entry(words).or_insert(next));
         }
     }
-    metrics.insert("modes_found".to_owned(), json!(numbers.len() + unnumbered.len()));
+    let found: HashSet<usize> = hits.iter().copied().collect();
+    metrics.insert("modes_found".to_owned(), json!(found.len()));
     if let Some(modes) = target.modes() {
         metrics.insert("modes".to_owned(), json!(modes));
+        if let Some(coverage) = entropic_mode_coverage(hits, modes) {
+            metrics.insert("mode_coverage".to_owned(), json!(coverage));
+        }
     }
 }
 

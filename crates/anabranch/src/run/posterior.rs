@@ -8,7 +8,7 @@
 use serde_json::{Map, Value, json};
 
 use super::measures::{PATHS, insert_bound, insert_evidence};
-use super::{Observer, insert, watched};
+use super::{Observer, insert, insert_weights, watched};
 use crate::error::{Error, Failure, Result};
 use crate::estimate::evidence;
 use crate::estimate::relative::{Relative, weighted_mean};
@@ -35,7 +35,7 @@ pub(super) fn evaluate(
     let found = evidence(&found.ok_or(Error::Interrupted)?.log_weights());
     insert(metrics, "elbo", found.elbo);
     insert(metrics, "log_z", found.log_z);
-    metrics.insert("ess".to_owned(), json!(found.ess));
+    insert_weights(metrics, &found);
     let seen = watched(observer, "paths of the prior", paths);
     let drawn = relative.of_prior(target, paths, &noise.at(Address::EXACT_PATHS), &seen);
     let drawn = drawn.map_err(Failure::into_error)?.ok_or(Error::Interrupted)?;

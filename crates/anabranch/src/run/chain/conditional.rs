@@ -50,6 +50,8 @@ pub(super) fn at_conditions(
             log_z: from_paths.log_z,
             elbo: from_paths.elbo.value,
             ess: from_paths.ess,
+            pareto_k: from_paths.pareto_k,
+            paths: from_paths.paths,
             learned: learned.as_ref().map(|learned| learned[k]),
             exact: energy.log_z(condition),
             distances: None,

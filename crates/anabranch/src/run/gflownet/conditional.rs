@@ -99,6 +99,8 @@ fn measure<P: Policy>(
             log_z: from_paths.log_z,
             elbo: from_paths.elbo.value,
             ess: from_paths.ess,
+            pareto_k: from_paths.pareto_k,
+            paths: from_paths.paths,
             learned,
             exact: task.reward.log_z(condition).or(enumerated),
             distances,

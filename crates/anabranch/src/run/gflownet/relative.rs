@@ -16,7 +16,7 @@ use crate::objective::ReferenceKind;
 use crate::policy::{Actions, Policy};
 use crate::recipe::GFlowNetPlan;
 use crate::recipe::gflownet::FlowTask;
-use crate::run::{Observer, insert, watched};
+use crate::run::{Observer, insert, insert_weights, watched};
 use crate::train::Trained;
 
 /// The power of the reward in the posterior that a plan with a prior learns.
@@ -47,7 +47,7 @@ pub(super) fn paths<P: Policy>(
     let from_paths = evidence(&found.log_weights);
     insert(metrics, "elbo", from_paths.elbo);
     insert(metrics, "log_z", from_paths.log_z);
-    metrics.insert("ess".to_owned(), json!(from_paths.ess));
+    insert_weights(metrics, &from_paths);
     metrics.insert("mean_length".to_owned(), json!(found.moves as f64 / count as f64));
     if policy.cyclic() {
         metrics.insert("cut_share".to_owned(), json!(found.cut as f64 / count as f64));

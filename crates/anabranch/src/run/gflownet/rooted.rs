@@ -14,7 +14,7 @@ use crate::policy::Actions;
 use crate::recipe::GFlowNetPlan;
 use crate::recipe::gflownet::{FlowTask, Task};
 use crate::rng::Purpose;
-use crate::run::{Observer, insert, watched};
+use crate::run::{Observer, insert, insert_weights, watched};
 use crate::target::{Expression, checked};
 use crate::train::Trained;
 
@@ -198,7 +198,7 @@ impl GFlowNetPlan {
             metrics.insert("free_energy_learned".to_owned(), json!(-log_flow));
         }
         insert(&mut metrics, "entropy", here.entropy());
-        metrics.insert("ess".to_owned(), json!(here.evidence().ess));
+        insert_weights(&mut metrics, &here.evidence());
         if let Some(target) = target {
             let there = walk(&target, Purpose::Target)?;
             insert(&mut metrics, "probability", superset(&here, &there));
