@@ -8,9 +8,9 @@ use anabranch::data::zarr::{check_zarr, write_zarr};
 use anabranch::data::{Format, write_lines, write_samples};
 use anabranch::error::{Error, Failure, Problem, Result, quoted};
 use anabranch::estimate::paths::weighted_paths;
-use anabranch::recipe::{Plan, TargetData};
+use anabranch::recipe::{Known, Plan, TargetData, inference_data};
 use anabranch::rng::{Noise, Purpose};
-use anabranch::run::{Known, Observer, Refine, Refined, Run, inference_data, watched};
+use anabranch::run::{Observer, Refine, Refined, Run, watched};
 use anabranch::sampler::Sampler;
 
 use crate::output::say;

@@ -6,7 +6,6 @@
 mod chain;
 mod conditions;
 pub(crate) mod gflownet;
-mod inference_data;
 mod log;
 mod measures;
 mod observed;
@@ -15,7 +14,6 @@ mod refine;
 mod smc;
 
 pub use gflownet::Questions;
-pub use inference_data::{Known, inference_data};
 pub use refine::{Refine, Refined};
 
 use std::path::{Path, PathBuf};

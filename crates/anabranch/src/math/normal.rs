@@ -50,7 +50,7 @@ pub fn normal_quantile(p: f64) -> f64 {
             / (1.0 + t * (1.432_788 + t * (0.189_269 + t * 0.001_308)));
     // The start is right to 4.5e-4; each step, of Halley's, triples the digits.
     for _ in 0..3 {
-        let step = (p - upper_tail(x.max(0.0))) / density(x);
+        let step = (p - normal_cdf(-x)) / density(x);
         x -= step / (1.0 + 0.5 * x * step);
     }
     -x
@@ -76,7 +76,7 @@ mod tests {
             assert!((normal_quantile(p) - x).abs() < 1e-9, "{p}: {} against {x}", normal_quantile(p));
         }
         assert!((normal_quantile(1e-300) + 37.047_096_299_361_2).abs() < 1e-9);
-        assert_eq!((normal_cdf(0.0), normal_quantile(0.5).abs() < 1e-15), (0.5, true));
+        assert!(normal_cdf(0.0) == 0.5 && normal_quantile(0.5).abs() < 1e-15);
         assert_eq!(normal_quantile(0.0), f64::NEG_INFINITY);
         assert_eq!(normal_quantile(1.0), f64::INFINITY);
         assert!(normal_quantile(1.5).is_nan());

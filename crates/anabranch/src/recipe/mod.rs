@@ -9,6 +9,7 @@
 mod chain;
 mod evaluation;
 pub mod gflownet;
+mod inference_data;
 mod library;
 pub mod objects;
 mod prior;
@@ -26,6 +27,7 @@ pub use crate::train::TrainingRecipe;
 pub use chain::{ChainPlan, ChainPrior, Condition, StateFlowRecipe, TargetData};
 pub use evaluation::EvaluationRecipe;
 pub use gflownet::GFlowNetPlan;
+pub use inference_data::{Known, inference_data};
 pub use library::{Entry, library, locate, named};
 pub use read::{Override, Source, read};
 pub use target::{EnergyRecipe, ReadGiven, Rows, SimulatorRecipe, TableRecipe, TargetRecipe, ToyDataRecipe};

@@ -4,6 +4,11 @@ use super::*;
 use crate::math::{Estimate, gauss_legendre};
 use crate::rng::Purpose;
 
+/// Gauss-Legendre quadrature on [-1, 1].
+fn rule(n: usize) -> Vec<(f64, f64)> {
+    gauss_legendre(n).into_iter().map(|(u, weight)| (2.0 * u - 1.0, 2.0 * weight)).collect()
+}
+
 fn wide(values: &[f32]) -> Vec<f64> {
     values.iter().map(|value| f64::from(*value)).collect()
 }
@@ -126,7 +131,7 @@ fn likelihoods_are_normalised() {
     // Two moons by quadrature, in polar coordinates around the half circle's centre.
     let (simulator, theta) = (named("two-moons").unwrap(), [0.3f64, -0.6]);
     let centre = [0.25 - (theta[0] + theta[1]).abs() / 2f64.sqrt(), (theta[1] - theta[0]) / 2f64.sqrt()];
-    let rule = gauss_legendre(60);
+    let rule = rule(60);
     let mut total = 0.0;
     for (u, weight) in &rule {
         let radius = 0.1 + 0.08 * u;
@@ -151,7 +156,7 @@ fn evidences_are_the_integrals_that_they_say() {
     let found = joint - normal.log_evidence(&x).unwrap();
     assert!((found - log_normal(&theta, &half, 0.05)).abs() < 1e-10);
     let uniform = named("gaussian-linear-uniform").unwrap();
-    let rule = gauss_legendre(80);
+    let rule = rule(80);
     let each = |x: &f64| -> f64 {
         let mass = |(t, weight): &(f64, f64)| weight * 0.5 * log_normal(&[*x], &[*t], 0.1).exp();
         rule.iter().map(mass).sum::<f64>().ln()

@@ -2,8 +2,8 @@
 
 use serde_json::{Map, json};
 
+use super::{Plan, TargetData};
 use crate::data::zarr::{Group, Numbers, Variable};
-use crate::recipe::{Plan, TargetData};
 
 /// What is known of some draws besides themselves.
 #[derive(Debug, Clone, Default, PartialEq)]
