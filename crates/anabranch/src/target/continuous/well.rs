@@ -59,7 +59,7 @@ impl Density for ManyWell {
         let mut sums: [T; 4] = [0.0.into(); 4];
         let (whole, rest) = point.as_chunks::<8>();
         for eight in whole {
-            sums.iter_mut().zip(eight.chunks_exact(2)).for_each(|(sum, pair)| *sum = *sum + energy(pair));
+            sums.iter_mut().zip(eight.chunks_exact(2)).for_each(|(sum, pair)| *sum += energy(pair));
         }
         sums[0] = rest.chunks_exact(2).map(energy).fold(sums[0], |sum, value| sum + value);
         (sums[0] + sums[1]) + (sums[2] + sums[3])
