@@ -5,6 +5,7 @@ mod affine;
 pub mod autoregressive;
 pub mod bridge;
 mod chunk;
+pub mod combine;
 pub mod embedding;
 pub mod gate;
 mod lane;

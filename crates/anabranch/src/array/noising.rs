@@ -34,7 +34,7 @@ pub fn squared_error(estimate: Tensor<2>, eps: &Arc<Vec<f32>>) -> Tensor<1> {
 }
 
 /// `sum_i term(a_i, b_i)`, in eight partial sums.
-fn sum(a: &[f32], b: &[f32], term: impl Fn(f32, f32) -> f32) -> f32 {
+pub(super) fn sum(a: &[f32], b: &[f32], term: impl Fn(f32, f32) -> f32) -> f32 {
     let mut sums = [0.0f32; 8];
     for (a, b) in a.chunks(8).zip(b.chunks(8)) {
         sums.iter_mut().zip(a.iter().zip(b)).for_each(|(sum, (a, b))| *sum += term(*a, *b));

@@ -1,6 +1,7 @@
 //! Kernels: one step of a chain, each a forward/backward pair.
 
 pub mod bijection;
+pub mod isotropic;
 pub mod law;
 pub mod mcmc;
 pub mod pair;

@@ -59,6 +59,11 @@ pub trait Segment: Send + Sync {
     /// The dimension of states on the target's side.
     fn outer_dimension(&self) -> usize;
 
+    /// The most coordinates of a state on the way.
+    fn widest(&self) -> usize {
+        self.inner_dimension().max(self.outer_dimension())
+    }
+
     /// The steps, the first next to the source.
     fn transitions(&self) -> Vec<Box<dyn Transition + '_>>;
 

@@ -53,6 +53,16 @@ pub trait Part {
         false
     }
 
+    /// What of it learns through the states alone, and not at states that are given.
+    fn learns_through_states(&self) -> Option<&'static str> {
+        None
+    }
+
+    /// Whether it knows the densities on the way, by which particles are resampled.
+    fn knows_levels(&self) -> bool {
+        false
+    }
+
     /// Whether a probability-flow ODE can take the place of its steps.
     fn has_ode(&self) -> bool {
         false

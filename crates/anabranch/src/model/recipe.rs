@@ -3,6 +3,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::annealed::controlled::recipe::ControlledRecipe;
+use super::annealed::langevin::recipe::LangevinRecipe;
 use super::annealed::recipe::AnnealingRecipe;
 use super::diffusion::recipe::DiffusionRecipe;
 use super::flow::fixed::{DequantiseRecipe, LogitRecipe, StandardiseRecipe};
@@ -44,6 +46,10 @@ families! {
     Vae(VaeRecipe),
     /// Markov kernels along a path of densities to an energy: annealed importance sampling.
     Annealing(AnnealingRecipe),
+    /// Langevin dynamics along a path of densities to an energy, against a reversal that may be learned.
+    Langevin(LangevinRecipe),
+    /// A simple process with a learned control to an energy.
+    Controlled(ControlledRecipe),
     /// Integers as rounded continuous states; the last segment before data with levels.
     Dequantise(DequantiseRecipe),
     /// Undoes the standardisation fitted to the training split.

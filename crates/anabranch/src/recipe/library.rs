@@ -73,6 +73,10 @@ const LIBRARY: &[Entry] = &[
     Entry { name: "gmm25-ais", text: include_str!("../../../../recipes/gmm25-ais.toml") },
     Entry { name: "gmm40-smc", text: include_str!("../../../../recipes/gmm40-smc.toml") },
     Entry { name: "manywell-smc", text: include_str!("../../../../recipes/manywell-smc.toml") },
+    Entry { name: "funnel-dds", text: include_str!("../../../../recipes/funnel-dds.toml") },
+    Entry { name: "funnel-cmcd", text: include_str!("../../../../recipes/funnel-cmcd.toml") },
+    Entry { name: "gmm25-pis", text: include_str!("../../../../recipes/gmm25-pis.toml") },
+    Entry { name: "manywell-dds", text: include_str!("../../../../recipes/manywell-dds.toml") },
     Entry { name: "manywell-flow", text: include_str!("../../../../recipes/manywell-flow.toml") },
 ];
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use anabranch::chain::{LogWeight, Resampling};
 use anabranch::kernel::mcmc::Metropolis;
-use anabranch::model::annealed::{Annealing, Base, KernelRecipe, Ladder, Level, PathKind, Strides, WarmUp};
+use anabranch::model::annealed::{Annealing, KernelRecipe, Level, Strides, WarmUp};
 use anabranch::sampler::smc::Smc;
 use anabranch::target::Mixture;
 
@@ -17,16 +17,16 @@ const KERNELS: [KernelRecipe; 4] = [
     KernelRecipe::Hmc { leapfrogs: 3 },
 ];
 
-const PATHS: [PathKind; 2] = [PathKind::Geometric, PathKind::Linear];
+pub(super) const PATHS: [PathKind; 2] = [PathKind::Geometric, PathKind::Linear];
 
 /// Two unequal, skew modes; its integral is 1.
-fn lopsided() -> Arc<dyn Target> {
+pub(super) fn lopsided() -> Arc<dyn Target> {
     let means = [vec![-1.0, 0.5], vec![1.2, -0.8]];
     Arc::new(Mixture::new(&[0.3, 0.7], &means, &[vec![0.5, 0.9], vec![0.8, 0.4]]))
 }
 
 /// The same with another integral, by a formula.
-fn weighed() -> (Arc<dyn Target>, f64) {
+pub(super) fn weighed() -> (Arc<dyn Target>, f64) {
     let target = DiagonalGaussian { mean: vec![0.8, -0.5], std: vec![0.5, 0.7], log_z: 1.3 };
     (Arc::new(target), 1.3)
 }
@@ -138,7 +138,7 @@ fn annealed_paths_are_scored_as_they_were_made() {
 }
 
 /// One run, its `log Z^`.
-fn resampled(smc: &Smc, model: &Model, target: &dyn Target, seed: u64) -> f64 {
+pub(super) fn resampled(smc: &Smc, model: &Model, target: &dyn Target, seed: u64) -> f64 {
     let chain = model.chain();
     let log_reward = |x: &State, given: &Given| log_density(target, x, given);
     let levels = |index: usize, x: &State, given: &Given| chain.transitions[index].level(x, given);

@@ -43,7 +43,16 @@ fn pulled_gradients_agree_with_differences() {
         DiagonalGaussian { mean: vec![0.3, -0.8, 0.1, 0.5], std: vec![0.5, 2.0, 1.0, 0.7], log_z: 1.1 };
     let mut checked = 0;
     // Of one segment and one dimension, as state flows are; that of others by other objectives: `gradients`.
-    let smooth = ["flow", "ddpm-noise", "ddpm-velocity", "vdm-signal", "vdm-score"];
+    let smooth = [
+        "flow",
+        "ddpm-noise",
+        "ddpm-velocity",
+        "vdm-signal",
+        "vdm-score",
+        "langevin",
+        "controlled-langevin",
+        "brownian",
+    ];
     for (name, mut model) in continuous_models(4).into_iter().filter(|(name, _)| smooth.contains(name)) {
         let states = States::draw(&model, 12, NOTHING, &noise(90)).unwrap();
         let log_reward = to_vec_f64(log_density(&target, states.end(), NOTHING).expect("a density"));

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use anabranch::array::bridge::same;
+use anabranch::array::combine::{combined, squared_distance};
 use anabranch::array::noising::{noised, squared_error};
 
 use super::instances::*;
@@ -352,4 +354,53 @@ fn fused_noising_agrees_with_burn() {
             assert!(fused.iter().zip(composed).all(close), "{rows} x {columns}, part {part}");
         }
     }
+}
+
+/// Combinations and distances equal their composed forms, in value and in every gradient.
+#[test]
+fn combinations_agree_with_burn() {
+    let device = Device::flex().autodiff();
+    let tracked =
+        |step, rows, columns| matrix(noise(step).normal(rows, columns), columns, &device).require_grad();
+    for (rows, columns) in [(1, 1), (7, 3), (130, 17)] {
+        let (x, y) = (tracked(331, rows, columns), tracked(332, rows, columns));
+        let coefficients = tracked(333, 3, columns);
+        let weight = matrix(noise(334).normal(rows, columns), columns, &device);
+        let gradients = |out: Tensor<2>, weight: Tensor<2>| {
+            let values = to_vec(out.clone());
+            let found = (out * weight).sum().backward();
+            let of = |x: &Tensor<2>| x.grad(&found).map_or_else(Vec::new, to_vec);
+            [values, of(&x), of(&y), of(&coefficients)]
+        };
+        let row = |k: usize| coefficients.clone().slice([k..k + 1, 0..columns]);
+        let plain = x.clone() * row(0) + y.clone() * row(1) + row(2);
+        let fused = combined(x.clone(), y.clone(), coefficients.clone());
+        let distances = squared_distance(x.clone(), y.clone()).unsqueeze_dim(1);
+        let composed = (x.clone() - y.clone()).square().sum_dim(1);
+        let first = weight.clone().slice([0..rows, 0..1]);
+        let pairs = [
+            (gradients(fused, weight.clone()), gradients(plain, weight)),
+            (gradients(distances, first.clone()), gradients(composed, first)),
+        ];
+        for (fused, composed) in pairs {
+            for (a, b) in fused.iter().flatten().zip(composed.iter().flatten()) {
+                assert!((a - b).abs() < 2e-5 * b.abs().max(1.0), "{a} and {b}");
+            }
+            assert!(fused.iter().map(Vec::len).eq(composed.iter().map(Vec::len)));
+        }
+    }
+}
+
+/// On a tape a tensor is the same as its copies alone; elsewhere as all of the same numbers.
+#[test]
+fn the_same_tensor_is_known() {
+    let plain = |step| states(5, 3, 1.0, step);
+    assert!(same(&plain(341), &plain(341)) && !same(&plain(341), &plain(342)));
+    let device = Device::flex().autodiff();
+    let leaf = matrix(noise(341).normal(5, 3), 3, &device).require_grad();
+    let end = leaf.clone() * 1.0;
+    assert!(
+        same(&end, &end.clone()) && !same(&end, &(leaf.clone() * 1.0)) && !same(&end, &end.clone().detach())
+    );
+    assert!(!same(&leaf, &plain(341)));
 }

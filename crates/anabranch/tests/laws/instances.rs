@@ -1,5 +1,7 @@
 //! The instances that the laws run over, and the names that all of them use.
 
+use std::sync::Arc;
+
 pub use anabranch::array::lattice;
 pub use anabranch::array::shape::Transform;
 pub use anabranch::array::weights::{Weights, matrix, to_vec, to_vec_f64};
@@ -11,6 +13,11 @@ pub use anabranch::kernel::bijection::{
 };
 pub use anabranch::kernel::law::centres;
 pub use anabranch::math::Estimate;
+pub use anabranch::model::annealed::controlled::{Guide, Reference};
+pub use anabranch::model::annealed::{
+    AnnealingPath, Base, Controlled, Decay, Drift, Friction, Ladder, Langevin, PathKind, Reversal, StepSizes,
+    Underdamped,
+};
 pub use anabranch::model::denoiser::{Denoiser, Factors, NetworkDenoiser, Prediction};
 pub use anabranch::model::diffusion::{Diffusion, LastMean, NoiseSchedule, Observation, Weighting};
 pub use anabranch::model::flow::{Dequantise, Flow};
@@ -247,7 +254,71 @@ pub fn continuous_models(dimension: usize) -> Vec<(&'static str, Model)> {
         ("vae-of-tokens", Model::new(vec![Box::new(vae_of_tokens(dimension, 2))])),
     ];
     models.extend(diffusions_of_tokens(dimension, &Prediction::Velocity, Observation::Continuous));
+    let target = || {
+        let row = |first: f32, by: f32| (0..dimension).map(|i| first + by * i as f32).collect();
+        Arc::new(DiagonalGaussian { mean: row(0.6, -0.2), std: row(0.5, 0.1), log_z: 0.4 })
+    };
+    let reversal = |own| own_drift([dimension, dimension], 0.2, own);
+    let path = |kind| annealing_path(target(), kind, 4, true);
+    let langevin = Langevin { path: path(PathKind::Geometric), reversal: reversal(Reversal::Learned) };
+    let controlled = Langevin { path: path(PathKind::Linear), reversal: reversal(Reversal::Controlled) };
+    models.push(("langevin", Model::new(vec![Box::new(langevin)])));
+    models.push(("controlled-langevin", Model::new(vec![Box::new(controlled)])));
+    for (name, reference) in REFERENCES {
+        models.push((name, Model::new(vec![Box::new(controlled_diffusion(dimension, reference, None))])));
+    }
     models
+}
+
+/// The processes of controlled diffusions.
+pub const REFERENCES: [(&str, Reference); 2] =
+    [("brownian", Reference::Brownian), ("ornstein-uhlenbeck", Reference::OrnsteinUhlenbeck(1.5))];
+
+/// A reversal with a network that is not 0.
+pub fn own_drift(sizes: [usize; 2], by: f32, made: fn(Drift) -> Reversal) -> Reversal {
+    made(drift(sizes, by))
+}
+
+pub fn drift([input, output]: [usize; 2], by: f32) -> Drift {
+    let mut drift = Drift::new(network(input, 8, output, false), 0, 0.2, 1.2);
+    stir([drift.weights_mut()], by * 0.2);
+    drift
+}
+
+/// A path whose base, ladder and step sizes are not at their start, all learned or none.
+pub fn annealing_path(target: Arc<dyn Target>, kind: PathKind, steps: usize, learned: bool) -> AnnealingPath {
+    let dimension = target.draw(1, &noise(40)).expect("an exact sampler").len();
+    let mut path = AnnealingPath {
+        target,
+        base: Base::new("base", dimension, 0.2, 1.1, learned),
+        draws_base: true,
+        kind,
+        ladder: Ladder::new("ladder", steps, learned),
+        sizes: StepSizes::new("steps", steps, 0.1, Decay::Cosine, learned),
+    };
+    stir(path.base.weights_mut(), 0.05);
+    stir([path.ladder.weights_mut(), path.sizes.weights_mut()], 0.2);
+    path
+}
+
+pub fn controlled_diffusion(
+    dimension: usize,
+    reference: Reference,
+    target: Option<Arc<dyn Target>>,
+) -> Controlled {
+    let guide = target.map(|target| {
+        let shape = Feedforward {
+            input: 8,
+            context: 0,
+            hidden: vec![8],
+            output: dimension,
+            activation: Activation::Silu,
+            residual: false,
+        };
+        Guide { target, gate: Network::new("gate", shape, 6, 0, false) }
+    });
+    let drift = drift([dimension, dimension], 0.1);
+    Controlled { dimension, reference, steps: 5, std: 1.2, drift, guide }
 }
 
 /// Models on integers `0 .. levels`.

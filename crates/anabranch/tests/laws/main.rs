@@ -16,6 +16,7 @@ mod gaussian;
 mod gradients;
 mod instances;
 mod kernels;
+mod langevin;
 mod objectives;
 mod ode;
 mod reach;

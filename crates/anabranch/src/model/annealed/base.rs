@@ -31,7 +31,7 @@ impl Base {
     }
 
     /// Mean and log-standard-deviation, `[1, dimension]` each.
-    fn parts(&self) -> [Tensor<2>; 2] {
+    pub(super) fn parts(&self) -> [Tensor<2>; 2] {
         ["mean", "log_std"].map(|name| match self.weights.matrix(name) {
             part if self.learned => part,
             part => part.detach(),

@@ -53,7 +53,11 @@ impl<'a> Level<'a> {
     }
 
     /// `log gamma` and its score from those of base and target, on the tape.
-    fn joined(&self, [q, r]: [LogWeight; 2], scores: Option<[State; 2]>) -> (LogWeight, Option<State>) {
+    pub(super) fn joined(
+        &self,
+        [q, r]: [LogWeight; 2],
+        scores: Option<[State; 2]>,
+    ) -> (LogWeight, Option<State>) {
         let device = q.device();
         let place = self.learned.clone().unwrap_or_else(|| {
             Tensor::from_data(TensorData::new(vec![self.place], [1]), (&device, DType::F64))

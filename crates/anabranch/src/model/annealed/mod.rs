@@ -8,22 +8,38 @@
 //! | segment | forward kernel `F_k` | backward kernel `B_k` |
 //! |---|---|---|
 //! | [`Annealing`] | a Markov kernel that leaves `gamma_k` invariant | the same: annealed importance sampling |
+//! | [`Langevin`] | a step of Langevin dynamics | the same, or a learned reversal |
+//! | [`Underdamped`] | a step of Langevin dynamics with a momentum | the same, or a learned reversal |
+//! | [`Controlled`] | a step of a simple process with a learned drift | that of the process run backward |
 //!
 //! `E[w] = Z` whatever the kernels do (Jarzynski 1997; Neal 2001).
 
+mod annealing_path;
 mod base;
+pub mod controlled;
+mod drift;
 mod kernel;
 mod ladder;
+pub mod langevin;
 mod level;
 mod markov;
+mod memory;
 pub mod recipe;
+mod step_sizes;
 mod strides;
+mod underdamped;
 mod warm_up;
 
+pub use annealing_path::AnnealingPath;
 pub use base::Base;
+pub use controlled::Controlled;
+pub use drift::Drift;
 pub use kernel::KernelRecipe;
 pub use ladder::Ladder;
+pub use langevin::{Langevin, Reversal};
 pub use level::{Level, PathKind};
 pub use markov::Annealing;
+pub use step_sizes::{Decay, StepSizes};
 pub use strides::Strides;
+pub use underdamped::{Friction, Underdamped};
 pub use warm_up::WarmUp;

@@ -148,6 +148,10 @@ impl Part for AnnealingRecipe {
         if self.kernel.proposal(&[]).uses_scores() { Asks::Curvature } else { Asks::Values }
     }
 
+    fn knows_levels(&self) -> bool {
+        true
+    }
+
     fn size(&self, around: &Surroundings<'_>) -> Size {
         let d = around.dimension as f64;
         let weights = 2.0 * d + self.steps as f64 * (2.0 + 2.0 * d);

@@ -279,8 +279,10 @@ impl ChainPlan {
 /// The network of state flows, which all states of a chain share.
 fn state_flow(recipe: &Recipe, model: &Model, condition: usize) -> Result<StateFlow> {
     let dimension = model.dimension();
-    if let Some(other) = model.segments().iter().find(|segment| segment.inner_dimension() != dimension) {
-        let found = format!("state flows of {} and of {dimension} coordinates", other.inner_dimension());
+    let other =
+        |segment: &&Box<dyn Segment>| segment.inner_dimension() != dimension || segment.widest() != dimension;
+    if let Some(other) = model.segments().iter().find(other) {
+        let found = format!("state flows of {} and of {dimension} coordinates", other.widest());
         return Err(Problem::new("objective.kind", found)
             .allowed("an objective without state flows, such as \"trajectory-balance\"; or segments of one dimension")
             .into());

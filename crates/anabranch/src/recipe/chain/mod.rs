@@ -61,7 +61,7 @@ pub(super) fn check(recipe: &Recipe) -> Result<()> {
     }
     if let Some(smc) = &recipe.smc {
         smc.check()?;
-        let levels = recipe.model.iter().any(|segment| segment.part().asks() > Asks::Nothing);
+        let levels = recipe.model.iter().any(|segment| segment.part().knows_levels());
         let flows = recipe.objective.needs().flow;
         if !(levels || flows) || recipe.policy.prior.is_some() {
             return Err(Problem::new(
@@ -170,6 +170,13 @@ fn check_objective(recipe: &Recipe) -> Result<()> {
     {
         let found = "weights of divergences, which an encoder with refinement does not tell apart";
         return refused(found, "it without kl_weight, kl_warm_up and free_nats; or a vae without refinement");
+    }
+    let mut only = recipe.model.iter().filter_map(|segment| segment.part().learns_through_states());
+    if let (Some(what), false) = (only.next(), needs.through_states) {
+        return refused(
+            &format!("an objective at given states, which have no density by {what}"),
+            "\"reverse-kl\", which learns through them; or these fixed",
+        );
     }
     let learned = recipe.model.iter().any(|segment| segment.part().learns_backward());
     if learned && !needs.trains_backward {
