@@ -262,12 +262,33 @@ fn segment() -> impl Strategy<Value = String> {
             )
         },
     );
+    let dynamics = (
+        (1usize..4, network(false), any::<bool>()),
+        word(&["none", "learned", "controlled"]),
+        (word(&["geometric", "linear"]), word(&["even", "learned"]), word(&["constant", "cosine"])),
+        (any::<bool>(), any::<bool>(), 0.01..0.5f32),
+    )
+        .prop_map(|((steps, network, named), reversal, (path, ladder, decay), (momentum, learned, size))| {
+            let network = if named { format!(", {network}") } else { String::new() };
+            let momentum = if momentum { ", momentum = { friction = 2.0 }" } else { "" };
+            format!(
+                "{{ kind = 'langevin', steps = {steps}, reversal = '{reversal}', path = '{path}', ladder = '{ladder}', \
+                 step = {{ size = {size:.3}, decay = '{decay}', learned = {learned} }}{momentum}{network} }}"
+            )
+        });
+    let controlled = (1usize..4, network(false), word(&["brownian", "ornstein-uhlenbeck"]), any::<bool>())
+        .prop_map(|(steps, network, reference, scores)| {
+            format!(
+                "{{ kind = 'controlled', steps = {steps}, {network}, reference = '{reference}', \
+                 langevin_parametrisation = {scores} }}"
+            )
+        });
     let fixed = prop_oneof![
         Just("{ kind = 'dequantise' }".to_owned()),
         Just("{ kind = 'standardise' }".to_owned()),
         (1e-3..0.4f32).prop_map(|margin| format!("{{ kind = 'logit', margin = {margin:.3} }}")),
     ];
-    prop_oneof![3 => diffusion, 3 => flow, 2 => vae, 2 => fixed]
+    prop_oneof![3 => diffusion, 3 => flow, 2 => vae, 2 => fixed, 1 => dynamics, 1 => controlled]
 }
 
 fn target() -> impl Strategy<Value = String> {

@@ -77,6 +77,10 @@ const LIBRARY: &[Entry] = &[
     Entry { name: "funnel-cmcd", text: include_str!("../../../../recipes/funnel-cmcd.toml") },
     Entry { name: "gmm25-pis", text: include_str!("../../../../recipes/gmm25-pis.toml") },
     Entry { name: "manywell-dds", text: include_str!("../../../../recipes/manywell-dds.toml") },
+    Entry { name: "ionosphere-mcd", text: include_str!("../../../../recipes/ionosphere-mcd.toml") },
+    Entry { name: "ionosphere-ula", text: include_str!("../../../../recipes/ionosphere-ula.toml") },
+    Entry { name: "sonar-mcd", text: include_str!("../../../../recipes/sonar-mcd.toml") },
+    Entry { name: "sonar-ula", text: include_str!("../../../../recipes/sonar-ula.toml") },
     Entry { name: "manywell-flow", text: include_str!("../../../../recipes/manywell-flow.toml") },
 ];
 

@@ -4,6 +4,7 @@
 mod conditions;
 mod energies;
 mod posteriors;
+mod samplers;
 
 use std::path::{Path, PathBuf};
 
