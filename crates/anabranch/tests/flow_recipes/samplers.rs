@@ -6,13 +6,20 @@ use anabranch::recipe::{Plan, read};
 use super::{from_text, number};
 
 /// Two unequal modes; its integral is 1.
-const TARGET: &str = "kind = 'mixture', weights = [3, 7], means = [[-1.0, 0.5], [1.2, -0.8]], std = [[0.5, 0.9], [0.8, 0.4]]";
+const TARGET: &str =
+    "kind = 'mixture', weights = [3, 7], means = [[-1.0, 0.5], [1.2, -0.8]], std = [[0.5, 0.9], [0.8, 0.4]]";
 
 const FAMILIES: [(&str, &str); 7] = [
-    ("mcd", "kind = 'langevin', step = { learned = true }, ladder = 'learned', base = { std = 1.5, learned = true }"),
+    (
+        "mcd",
+        "kind = 'langevin', step = { learned = true }, ladder = 'learned', base = { std = 1.5, learned = true }",
+    ),
     ("cmcd", "kind = 'langevin', reversal = 'controlled', base = { std = 1.5 }"),
     ("ldvi", "kind = 'langevin', momentum = { learned = true }, step = { size = 0.2 }, base = { std = 1.5 }"),
-    ("ud-cmcd", "kind = 'langevin', reversal = 'controlled', momentum = {}, step = { size = 0.2 }, base = { std = 1.5 }"),
+    (
+        "ud-cmcd",
+        "kind = 'langevin', reversal = 'controlled', momentum = {}, step = { size = 0.2 }, base = { std = 1.5 }",
+    ),
     ("pis", "kind = 'controlled', reference = 'brownian', std = 1.5"),
     ("dds", "kind = 'controlled', std = 1.5"),
     ("dds without scores", "kind = 'controlled', std = 1.5, langevin_parametrisation = false"),
@@ -41,7 +48,10 @@ fn every_family_reaches_its_target_by_every_objective() {
             let (elbo, log_z) = (number(&metrics, "elbo"), number(&metrics, "log_z"));
             assert!(elbo > 0.75 * start && elbo > -0.6, "{name} by {objective}: {elbo} from {start}");
             assert!(elbo < 4.5 * number(&metrics, "elbo_se"), "{name} by {objective}: {elbo}");
-            assert!(log_z.abs() < 4.5 * number(&metrics, "log_z_se") + 0.02, "{name} by {objective}: {log_z}");
+            assert!(
+                log_z.abs() < 4.5 * number(&metrics, "log_z_se") + 0.02,
+                "{name} by {objective}: {log_z}"
+            );
         }
     }
 }
@@ -62,10 +72,22 @@ fn what_a_family_does_not_allow_is_refused() {
         "log-variance",
         "objective.kind: found an objective at given states, which have no density by step sizes, ladder or base that learn",
     );
-    refused("kind = 'langevin', momentum = {}", "detailed-balance", "objective.kind: found state flows of 4 and of 2 coordinates");
+    refused(
+        "kind = 'langevin', momentum = {}",
+        "detailed-balance",
+        "objective.kind: found state flows of 4 and of 2 coordinates",
+    );
     refused("kind = 'langevin', ladder = 'adaptive'", "log-variance", "model.0.ladder: found \"adaptive\"");
-    refused("kind = 'langevin', reversal = 'none', network = { kind = 'mlp' }", "reverse-kl", "model.0.reversal: found \"none\"");
-    refused("kind = 'controlled', reference = 'brownian', horizon = 2.0", "log-variance", "model.0.horizon: found 2 of");
+    refused(
+        "kind = 'langevin', reversal = 'none', network = { kind = 'mlp' }",
+        "reverse-kl",
+        "model.0.reversal: found \"none\"",
+    );
+    refused(
+        "kind = 'controlled', reference = 'brownian', horizon = 2.0",
+        "log-variance",
+        "model.0.horizon: found 2 of",
+    );
     refused("kind = 'controlled', embedding = 7", "log-variance", "model.0.embedding: found 7");
     let program = "kind = 'process', command = ['true'], dimension = 2";
     assert!(words(program, "kind = 'langevin'", "log-variance").contains("kernels that need the gradient"));

@@ -20,8 +20,10 @@ fn underdamped(
     Underdamped { path, reversal, friction: Friction::new("friction", 3.0, true) }
 }
 
-const REVERSALS: [Option<fn(Drift) -> Reversal>; 3] =
-    [None, Some(Reversal::Learned), Some(Reversal::Controlled)];
+/// A reversal that is made of a drift.
+type Made = fn(Drift) -> Reversal;
+
+const REVERSALS: [Option<Made>; 3] = [None, Some(Reversal::Learned), Some(Reversal::Controlled)];
 
 /// Every family on a target of the plane, with weights that are not at their start.
 fn families(target: &Arc<dyn Target>, steps: usize) -> Vec<(String, Model)> {

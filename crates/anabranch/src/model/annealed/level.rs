@@ -49,7 +49,14 @@ impl<'a> Level<'a> {
         place: f64,
         learned: Option<Tensor<1>>,
     ) -> Self {
-        Self { base, numbers: base.numbers(), target, path, place, learned: learned.filter(|_| place < 1.0).map(double) }
+        Self {
+            base,
+            numbers: base.numbers(),
+            target,
+            path,
+            place,
+            learned: learned.filter(|_| place < 1.0).map(double),
+        }
     }
 
     /// `log gamma` and its score from those of base and target, on the tape.

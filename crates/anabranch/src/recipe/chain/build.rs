@@ -280,8 +280,8 @@ impl ChainPlan {
 fn state_flow(recipe: &Recipe, model: &Model, condition: usize) -> Result<StateFlow> {
     let dimension = model.dimension();
     let other =
-        |segment: &&Box<dyn Segment>| segment.inner_dimension() != dimension || segment.widest() != dimension;
-    if let Some(other) = model.segments().iter().find(other) {
+        |segment: &dyn Segment| segment.inner_dimension() != dimension || segment.widest() != dimension;
+    if let Some(other) = model.segments().iter().find(|segment| other(segment.as_ref())) {
         let found = format!("state flows of {} and of {dimension} coordinates", other.widest());
         return Err(Problem::new("objective.kind", found)
             .allowed("an objective without state flows, such as \"trajectory-balance\"; or segments of one dimension")
