@@ -1,5 +1,7 @@
-//! Sums in log space, estimates with their standard errors, triangular systems, quadrature, interpolation, dual numbers, the normal law.
+//! Sums in log space, estimates with their standard errors, triangular systems, eigenpairs, quadrature, interpolation, dual numbers,
+//! the normal law.
 
+pub mod eigen;
 mod normal;
 mod real;
 mod risk;

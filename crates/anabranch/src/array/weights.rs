@@ -138,6 +138,11 @@ impl Weights {
         self.values = vector(self.values(), &Device::flex().autodiff()).require_grad();
     }
 
+    /// Stops tracking, on the device of states that carry gradients.
+    pub fn stop(&mut self) {
+        self.values = vector(self.values(), &Device::flex().autodiff());
+    }
+
     /// Stops tracking.
     pub fn freeze(&mut self) {
         self.values = vector(self.values(), &Device::flex());

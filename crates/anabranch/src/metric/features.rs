@@ -21,8 +21,9 @@
 use rayon::prelude::*;
 
 use super::wasserstein::project;
-use super::{Points, at_least, eigen};
+use super::{Points, at_least};
 use crate::error::{Problem, Result};
+use crate::math::eigen;
 
 /// The fraction of the variance that the kept components hold.
 const VARIANCE: f64 = 0.95;

@@ -35,7 +35,6 @@ pub mod correlation;
 pub mod coverage;
 pub mod cross_validation;
 pub mod distribution;
-mod eigen;
 pub mod empirical;
 pub mod energy;
 pub mod features;
@@ -64,7 +63,6 @@ enum Stream {
     Subsample = 2,
     Split = 3,
     Classifier = 4,
-    Features = 5,
     Folds = 6,
 }
 

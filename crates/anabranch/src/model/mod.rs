@@ -14,15 +14,18 @@
 //! Everything else - training, likelihood, sampling, log Z - sees the chain, and never the family.
 
 pub mod annealed;
+pub mod coordinate_ascent;
 pub mod denoiser;
 pub mod diffusion;
 pub mod flow;
 pub mod gflownet;
+pub mod guide;
 pub mod ode;
 pub mod part;
 pub mod path;
 pub mod recipe;
 pub mod schedule;
+pub mod start;
 pub mod state_flow;
 pub mod vae;
 
@@ -35,6 +38,7 @@ use crate::chain::{Chain, Given, LogWeight, Source, State, Transition, double};
 use crate::error::Failure;
 use crate::kernel::law::{Gaussian, Law, LogStd};
 use crate::rng::{Noise, Purpose};
+use crate::target::Target;
 
 /// What a simulation-free estimate is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -103,6 +107,19 @@ pub trait Segment: Send + Sync {
     /// How far the density behind each of its steps lies on the way from a base (0) to the target (1), where it is on such a way.
     fn ladder(&self) -> Vec<f64> {
         Vec::new()
+    }
+
+    /// Whether it wants to be fitted to an energy before training.
+    fn starts(&self) -> bool {
+        false
+    }
+
+    /// Fits it to the density that the segments behind it pull an energy back to.
+    ///
+    /// # Errors
+    /// As the energy, or if there is no fit.
+    fn start(&mut self, _density: &start::Pulled<'_>, _noise: &Noise) -> Result<(), Failure> {
+        Ok(())
     }
 
     /// The diffusion behind this segment, for samplers that know more of it than its chain.
@@ -365,6 +382,22 @@ impl Model {
         Ok(())
     }
 
+    /// Fits the segments that want it to an energy, from the one next to it on.
+    ///
+    /// # Errors
+    /// As [`Segment::start`].
+    pub fn start(&mut self, target: &dyn Target, noise: &Noise) -> Result<(), Failure> {
+        for index in
+            (0..self.segments.len()).rev().filter(|index| self.segments[*index].starts()).collect::<Vec<_>>()
+        {
+            let fixed = self.stopped();
+            let outer =
+                fixed.segments[index + 1..].iter().flat_map(|segment| segment.transitions()).collect();
+            self.segments[index].start(&start::Pulled { target, outer }, noise)?;
+        }
+        Ok(())
+    }
+
     /// Tracks all weights for training.
     pub fn track(&mut self) {
         self.weights_mut().into_iter().for_each(Weights::track);
@@ -382,6 +415,15 @@ impl Model {
         let mut model = self.clone();
         model.weights_mut().into_iter().for_each(Weights::freeze);
         model.device = Device::flex();
+        model.tracked = false;
+        model
+    }
+
+    /// A copy whose weights are numbers, for states that carry gradients.
+    pub fn stopped(&self) -> Self {
+        let mut model = self.clone();
+        model.weights_mut().into_iter().for_each(Weights::stop);
+        model.device = Device::flex().autodiff();
         model.tracked = false;
         model
     }

@@ -43,9 +43,14 @@ pub trait Part {
         Vec::new()
     }
 
-    /// Its networks, if it has weights.
+    /// Its networks, if it has any.
     fn network(&self) -> Option<NetworkRecipe> {
         None
+    }
+
+    /// Whether its forward kernels make choices at random whose chances are learned: gradients through the states do not see them.
+    fn learns_choices(&self) -> bool {
+        false
     }
 
     /// Whether its backward kernels have weights.

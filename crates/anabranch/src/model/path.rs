@@ -18,7 +18,7 @@ use burn::tensor::{Tensor, TensorData};
 
 use super::{Goal, Model};
 use crate::array::weights::to_vec_f64;
-use crate::chain::{Given, LogWeight, Paths, Score, Slopes, State, Transition, double};
+use crate::chain::{Densities, Given, LogWeight, Paths, Score, Slopes, State, Transition, double};
 use crate::error::Failure;
 use crate::rng::{Noise, Purpose};
 use crate::target::{Target, log_density};
@@ -109,6 +109,31 @@ impl Path {
         Ok(Self { forward, backward, log_reward, flow: Vec::new(), log_z: None })
     }
 
+    /// [`Path::forward`] with `log P_F` and determinants of stopped weights, which the states alone lead back to; `log P_B` keeps
+    /// its own, and so does a ratio without densities.
+    ///
+    /// # Errors
+    /// If a kernel fails, or as [`log_density`].
+    pub fn forward_stopped(
+        model: &Model,
+        target: &dyn Target,
+        rows: usize,
+        given: &Given,
+        noise: &Noise,
+    ) -> Result<Self, Failure> {
+        let chain = model.chain();
+        let mut states = vec![chain.source.sample(rows, given, &noise.purpose(Purpose::Source))?];
+        for (index, transition) in chain.transitions.iter().enumerate() {
+            let noise = noise.purpose(Purpose::Forward).step(index as u32);
+            states.push(transition.forward(states[index].clone(), given, &noise)?.state);
+        }
+        let states = States(states);
+        let log_reward = Some(log_density(target, states.end(), given)?);
+        let stopped = model.stopped();
+        let (path, _) = Self::scored_by([&stopped, model], &states, given, noise)?;
+        Ok(Self { log_reward, ..path })
+    }
+
     /// Walks backward from `x`, to the source or, where `goal` is given, to the first segment's simulation-free estimate if
     /// it has one.
     ///
@@ -154,15 +179,37 @@ impl Path {
         given: &Given,
         noise: &Noise,
     ) -> Result<(Self, Vec<State>), Failure> {
+        Self::scored_by([model, model], states, given, noise)
+    }
+
+    /// [`Path::scored`] with `log P_F` of one model, which encodes, and `log P_B` of another.
+    fn scored_by(
+        [model, other]: [&Model; 2],
+        states: &States,
+        given: &Given,
+        noise: &Noise,
+    ) -> Result<(Self, Vec<State>), Failure> {
         let mut builder = Builder::default();
         let device = model.device();
         let transitions: Vec<Box<dyn Transition + '_>> = model.chain().transitions;
+        let others = if std::ptr::eq(model, other) { Vec::new() } else { other.chain().transitions };
         let state = |index: usize| states.0[index].clone().to_device(&device);
         let mut after = state(transitions.len());
         let mut before = Vec::new();
         for (index, transition) in transitions.iter().enumerate().rev() {
             let here = state(index);
-            match transition.score(&here, &after, given)? {
+            let own = transition.score(&here, &after, given)?;
+            let score = match (own, others.get(index)) {
+                (Score::Densities(own), Some(other)) => match other.score(&here, &after, given)? {
+                    Score::Densities(theirs) => {
+                        Score::Densities(Densities { backward: theirs.backward, ..own })
+                    }
+                    _ => Score::Densities(own),
+                },
+                (Score::Ratio(_), Some(other)) => other.score(&here, &after, given)?,
+                (own, _) => own,
+            };
+            match score {
                 Score::Densities(densities) => {
                     let ratio = densities.forward.clone() - densities.backward.clone();
                     builder.push(ratio, Some((densities.forward, densities.backward)));

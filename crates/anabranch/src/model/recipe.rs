@@ -9,6 +9,9 @@ use super::annealed::recipe::AnnealingRecipe;
 use super::diffusion::recipe::DiffusionRecipe;
 use super::flow::fixed::{DequantiseRecipe, LogitRecipe, StandardiseRecipe};
 use super::flow::recipe::FlowRecipe;
+use super::guide::constrain::ConstrainRecipe;
+use super::guide::gaussian::GaussianRecipe;
+use super::guide::mixture::MixtureRecipe;
 use super::part::{Part, Place};
 use super::vae::recipe::VaeRecipe;
 
@@ -50,6 +53,12 @@ families! {
     Langevin(LangevinRecipe),
     /// A simple process with a learned control to an energy.
     Controlled(ControlledRecipe),
+    /// A Gaussian guide: mean field, full rank or low rank.
+    Gaussian(GaussianRecipe),
+    /// A mixture of Gaussians, as guide.
+    Mixture(MixtureRecipe),
+    /// From the line onto what coordinates are allowed to be.
+    Constrain(ConstrainRecipe),
     /// Integers as rounded continuous states; the last segment before data with levels.
     Dequantise(DequantiseRecipe),
     /// Undoes the standardisation fitted to the training split.

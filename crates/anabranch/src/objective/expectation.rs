@@ -8,11 +8,14 @@
 //! reverse KL           -mean_b (log R(x_b) - l_b)               paths drawn forward; the minimum is -log Z
 //! ```
 //!
+//! The total derivative of the reverse KL by weights has a part that is 0 on average, `E_forward[d log P_F / d weights]` at given
+//! states. Without it the gradient is 0 for every path, and not only on average, where the chain is exact ([`Gradient::Path`]).
+//!
 //! The divergence of the state `s_r` is the batch's mean of `log P_B(s_r | s_{r+1}) - log P_F(s_r | s_{r-1})`, and the
 //! reconstruction `log P_F(x | s_{m-1})`. All are differentiated through the states.
 //!
 //! Kingma and Welling (2014); Kingma et al., "Improved variational inference with inverse autoregressive flow" (2016), for free
-//! nats; Burda, Grosse, Salakhutdinov (2016), eq. 8.
+//! nats; Burda, Grosse, Salakhutdinov (2016), eq. 8; Roeder, Wu, Duvenaud, "Sticking the landing" (2017).
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -50,17 +53,32 @@ pub struct ImportanceWeighted {
 
 /// Reverse KL from an energy: maximises the ELBO on log Z.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct ReverseKl {}
+#[serde(deny_unknown_fields, default)]
+pub struct ReverseKl {
+    /// By which part of the path's number weights learn.
+    pub gradient: Gradient,
+}
+
+/// By which part of the numbers of a forward path weights learn, where states carry gradients.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Gradient {
+    /// All of it.
+    #[default]
+    Total,
+    /// Through the states alone, with `log P_F` of stopped weights: sticking the landing; of several samples doubly
+    /// reparameterised.
+    Path,
+}
 
 /// `sum_r (log P_F - log P_B)` of path `b`.
-fn log_ratio(paths: &Paths, b: usize) -> f64 {
+pub(super) fn log_ratio(paths: &Paths, b: usize) -> f64 {
     let rows = paths.trajectory(b);
     paths.forward[rows.clone()].iter().zip(&paths.backward[rows]).map(|(f, b)| f - b).sum()
 }
 
 /// Adds the slope by `l_b`.
-fn add(paths: &Paths, b: usize, slope: f64, slopes: &mut Slopes) {
+pub(super) fn add(paths: &Paths, b: usize, slope: f64, slopes: &mut Slopes) {
     slopes.forward[paths.trajectory(b)].iter_mut().for_each(|to| *to += slope);
     slopes.backward[paths.trajectory(b)].iter_mut().for_each(|to| *to -= slope);
 }
@@ -151,7 +169,8 @@ impl PathObjective for ImportanceWeighted {
 
 impl PathObjective for ReverseKl {
     fn needs(&self) -> Needs {
-        Needs { through_states: true, on_policy: true, every_end: true, ..Needs::default() }
+        let stopped = self.gradient == Gradient::Path;
+        Needs { through_states: true, stopped, on_policy: true, every_end: true, ..Needs::default() }
     }
 
     fn evaluate(&self, paths: &Paths, slopes: &mut Slopes) -> f64 {

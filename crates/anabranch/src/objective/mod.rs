@@ -22,6 +22,7 @@
 
 mod backward;
 mod check;
+mod coordinate_ascent;
 mod detailed;
 mod expectation;
 mod flow_matching;
@@ -35,14 +36,16 @@ mod relative;
 mod stable;
 mod sub_trajectory;
 mod trajectory;
+mod variational;
 
 pub use crate::chain::{
     Paths, QuantileFlowSlopes, QuantileFlows, Reference, Slopes, StateFlowSlopes, StateFlows,
 };
 pub use crate::math::Risk;
 pub use backward::{BackwardObjective, TrajectoryLikelihood};
+pub use coordinate_ascent::CoordinateAscent;
 pub use detailed::{DetailedBalance, SoftQ};
-pub use expectation::{ForwardKl, ImportanceWeighted, ReverseKl};
+pub use expectation::{ForwardKl, Gradient, ImportanceWeighted, ReverseKl};
 pub use flow_matching::FlowMatching;
 pub use modified::ModifiedDetailedBalance;
 pub use needs::{Drawn, Needs, PathObjective, ReferenceKind, TargetNetwork};
@@ -54,5 +57,8 @@ pub use relative::{RelativeLogVariance, RelativeTrajectoryBalance, TrustPcl};
 pub use stable::StableDetailedBalance;
 pub use sub_trajectory::{SubTrajectoryBalance, SubTrajectoryWeighting};
 pub use trajectory::{LogVariance, TrajectoryBalance};
+pub use variational::{
+    Baseline, ChiSquare, ImportanceWeightedElbo, Renyi, ScoreFunction, SelfNormalisedForwardKl,
+};
 
 use crate::chain::Scratch;

@@ -91,6 +91,9 @@ pub struct Needs {
     pub drawn: Drawn,
     /// Whether the loss is differentiated through the states of a path, and not only by the numbers at given states.
     pub through_states: bool,
+    /// Whether `log P_F` along such a path is that of stopped weights, so that they learn through the states alone; `P_B` keeps
+    /// its own.
+    pub stopped: bool,
     /// Whether it reads the chance of stopping at every state: all must be objects, and what is known on the way their `log R`.
     pub stops: bool,
 }
@@ -125,6 +128,7 @@ impl Default for Needs {
             every_end: false,
             drawn: Drawn::Forward,
             through_states: false,
+            stopped: false,
             stops: false,
         }
     }

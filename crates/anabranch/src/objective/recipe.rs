@@ -7,15 +7,17 @@ use serde::{Deserialize, Serialize};
 
 use super::check::Check;
 use super::{
-    BackwardObjective, DetailedBalance, Drawn, FlowMatching, ForwardKl, ImportanceWeighted, LogVariance,
-    ModifiedDetailedBalance, Needs, PathObjective, PolicyGradient, Ppo, QuantileFlowMatching,
-    RelativeLogVariance, RelativeTrajectoryBalance, ReverseKl, SoftQ, StableDetailedBalance,
+    BackwardObjective, ChiSquare, CoordinateAscent, DetailedBalance, Drawn, FlowMatching, ForwardKl,
+    Gradient, ImportanceWeighted, ImportanceWeightedElbo, LogVariance, ModifiedDetailedBalance, Needs,
+    PathObjective, PolicyGradient, Ppo, QuantileFlowMatching, RelativeLogVariance, RelativeTrajectoryBalance,
+    Renyi, ReverseKl, ScoreFunction, SelfNormalisedForwardKl, SoftQ, StableDetailedBalance,
     SubTrajectoryBalance, TrajectoryBalance, TrajectoryLikelihood, TrustPcl,
 };
 use crate::error::{Problem, Result};
 use crate::papers::{
-    BALANCE, ENTROPIC_RL, FLOW_NETWORKS, FORWARD_LOOKING, FOUNDATIONS, IWAE, NON_ACYCLIC, PARTIAL_EPISODES,
-    POLICY_GRADIENTS, PPO, QUANTILES, RELATIVE, SCHEDULING, STRUCTURES, TRUST_PCL, VARGRAD,
+    BALANCE, BLACK_BOX, CHI_SQUARE, COORDINATE_ASCENT, DREG, ENTROPIC_RL, FLOW_NETWORKS, FORWARD_LOOKING,
+    FOUNDATIONS, IWAE, NON_ACYCLIC, PARTIAL_EPISODES, POLICY_GRADIENTS, PPO, QUANTILES, REINFORCE, RELATIVE,
+    RENYI, SCHEDULING, STICKING, STOCHASTIC_VI, STRUCTURES, TRUST_PCL, VARGRAD, WAKE_SLEEP,
 };
 
 /// The training objective.
@@ -56,6 +58,18 @@ pub enum ObjectiveRecipe {
     ImportanceWeighted(ImportanceWeighted),
     /// Reverse KL from a target: maximises the ELBO on log Z, through the states.
     ReverseKl(ReverseKl),
+    /// The importance-weighted bound on log Z from a target, by several paths.
+    ImportanceWeightedElbo(ImportanceWeightedElbo),
+    /// The variational Renyi bound of some order.
+    Renyi(Renyi),
+    /// The chi-square divergence from the target to the chain.
+    ChiSquare(ChiSquare),
+    /// Reverse KL by the score function: no gradient of the target is needed.
+    ScoreFunction(ScoreFunction),
+    /// Forward KL from a target, its expectation by self-normalised importance weights.
+    SelfNormalisedForwardKl(SelfNormalisedForwardKl),
+    /// Coordinate ascent on a target that knows its factors, or stochastic variational inference.
+    CoordinateAscent(CoordinateAscent),
 }
 
 /// A checked objective.
@@ -67,6 +81,8 @@ pub enum Objective {
     States(FlowMatching),
     /// Of states with the quantiles of their in- and out-flows.
     Quantiles(QuantileFlowMatching),
+    /// Of the factors of a guide.
+    Factors(CoordinateAscent),
 }
 
 impl Objective {
@@ -78,6 +94,7 @@ impl Objective {
             Self::States(_) | Self::Quantiles(_) => {
                 Needs { flow: true, trains_backward: false, ..Needs::default() }
             }
+            Self::Factors(_) => Needs { every_end: true, on_policy: true, ..Needs::default() },
         }
     }
 }
@@ -99,6 +116,7 @@ impl ObjectiveRecipe {
             Objective::Paths(objective) => objective.check(place)?,
             Objective::States(objective) => objective.check(&Check(place))?,
             Objective::Quantiles(objective) => objective.check(&Check(place))?,
+            Objective::Factors(objective) => objective.check(&Check(place))?,
         }
         match (objective, backward) {
             (objective, BackwardObjective::Joint) => Ok(objective),
@@ -106,7 +124,7 @@ impl ObjectiveRecipe {
                 Ok(Objective::Paths(Arc::new(TrajectoryLikelihood { forward })))
             }
             (_, BackwardObjective::TrajectoryLikelihood) => {
-                let found = "an objective of states, which reads no P_B, with \"trajectory-likelihood\"";
+                let found = "an objective without paths, which reads no P_B, with \"trajectory-likelihood\"";
                 Err(Problem::new(format!("{place}.kind"), found)
                     .allowed("an objective of trajectories")
                     .into())
@@ -154,6 +172,12 @@ impl ObjectiveRecipe {
             Self::ForwardKl(_) => "forward KL: -E_backward[log mu + sum (log P_F - log P_B)]",
             Self::ImportanceWeighted(_) => "importance-weighted bound: -E log mean_k exp(log p - log q)",
             Self::ReverseKl(_) => "reverse KL: -E_forward[log w]",
+            Self::ImportanceWeightedElbo(_) => "importance-weighted ELBO: -E log mean_k w_k",
+            Self::Renyi(_) => "Renyi bound: -E log mean_k w_k^(1 - alpha) / (1 - alpha)",
+            Self::ChiSquare(_) => "chi-square: E log mean_k w_k^2 / 2",
+            Self::ScoreFunction(_) => "score function: reverse KL by -(log w - baseline) grad log P_F",
+            Self::SelfNormalisedForwardKl(_) => "forward KL: -sum_b w_b log P_F / sum_b w_b",
+            Self::CoordinateAscent(_) => "coordinate ascent: -ELBO of means and allocations",
         }
     }
 
@@ -174,7 +198,16 @@ impl ObjectiveRecipe {
             Self::SoftQ(_) => vec![ENTROPIC_RL],
             Self::PolicyGradient(_) => vec![POLICY_GRADIENTS],
             Self::Ppo(_) => vec![POLICY_GRADIENTS, PPO],
+            Self::ReverseKl(ReverseKl { gradient: Gradient::Path }) => vec![STICKING],
             Self::ForwardKl(_) | Self::ReverseKl(_) => Vec::new(),
+            Self::ImportanceWeightedElbo(bound) if bound.gradient == Gradient::Path => vec![IWAE, DREG],
+            Self::ImportanceWeightedElbo(_) => vec![IWAE],
+            Self::Renyi(_) => vec![RENYI],
+            Self::ChiSquare(_) => vec![CHI_SQUARE],
+            Self::ScoreFunction(_) => vec![REINFORCE, BLACK_BOX],
+            Self::SelfNormalisedForwardKl(_) => vec![WAKE_SLEEP],
+            Self::CoordinateAscent(CoordinateAscent { rows: 0, .. }) => vec![COORDINATE_ASCENT],
+            Self::CoordinateAscent(_) => vec![COORDINATE_ASCENT, STOCHASTIC_VI],
             Self::ImportanceWeighted(_) => vec![IWAE],
         }
     }
@@ -206,6 +239,12 @@ impl ObjectiveRecipe {
             Self::ForwardKl(objective) => paths(objective),
             Self::ImportanceWeighted(objective) => paths(objective),
             Self::ReverseKl(objective) => paths(objective),
+            Self::ImportanceWeightedElbo(objective) => paths(objective),
+            Self::Renyi(objective) => paths(objective),
+            Self::ChiSquare(objective) => paths(objective),
+            Self::ScoreFunction(objective) => paths(objective),
+            Self::SelfNormalisedForwardKl(objective) => paths(objective),
+            Self::CoordinateAscent(objective) => Objective::Factors(objective),
         }
     }
 }
@@ -240,7 +279,7 @@ mod tests {
 
     #[test]
     fn every_kind_has_defaults_that_pass_the_check_and_come_back() {
-        assert_eq!(kinds().len(), 17);
+        assert_eq!(kinds().len(), 23);
         for kind in kinds() {
             let recipe = of_kind(&kind);
             assert!(recipe.check("objective", BackwardObjective::Joint).is_ok(), "{kind}");
@@ -301,12 +340,13 @@ mod tests {
             assert_eq!(message(json, joint), expected);
         }
         let found = message(r#"{"kind": "flow-matching"}"#, BackwardObjective::TrajectoryLikelihood);
-        assert!(found.starts_with("objective.kind: found an objective of states"), "{found}");
+        assert!(found.starts_with("objective.kind: found an objective without paths"), "{found}");
     }
 
     #[test]
     fn the_likelihood_of_trajectories_is_a_way_to_train_p_b_beside_any_objective_of_paths() {
-        for kind in kinds().iter().filter(|kind| !kind.ends_with("flow-matching")) {
+        let without_paths = |kind: &String| kind.ends_with("flow-matching") || kind == "coordinate-ascent";
+        for kind in kinds().iter().filter(|kind| !without_paths(kind)) {
             let recipe = of_kind(kind);
             let checked = recipe.check("objective", BackwardObjective::TrajectoryLikelihood);
             let Ok(Objective::Paths(objective)) = checked else { panic!("{kind} is of paths") };

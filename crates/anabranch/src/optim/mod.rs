@@ -5,9 +5,10 @@
 //! rate(k) = peak (f + (1 - f) r((k - warm_up) / (steps - warm_up)))         after it, r falling from 1 to 0
 //! ```
 //!
-//! [`adam`] has the update itself.
+//! [`adam`] has the update itself; [`lbfgs`] minimises what has no noise.
 
 pub mod adam;
+pub mod lbfgs;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

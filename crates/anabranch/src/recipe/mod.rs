@@ -215,7 +215,10 @@ impl Plan {
     /// If the objective does not fit the rest of the recipe.
     pub fn start(&self) -> Result<Box<dyn Training + '_>> {
         Ok(match self {
-            Self::Chain(plan) => Box::new(plan.start()?),
+            Self::Chain(plan) => match plan.ascent()? {
+                Some(ascent) => Box::new(ascent),
+                None => Box::new(plan.start()?),
+            },
             Self::GFlowNet(plan) => match &plan.task {
                 Task::Discrete(task) => Box::new(task.start(plan.recipe.seed)?),
                 Task::Continuous(task) => Box::new(task.start(plan.recipe.seed)?),

@@ -64,7 +64,8 @@ pub use checked::checked;
 pub use classifier::{Classifier, ClassifierSettings};
 pub use conditions::{ConditionLaw, Conditions, parse_condition, read_conditions};
 pub use continuous::{
-    Density, DiagonalGaussian, FullGaussian, Funnel, ManyWell, Mixture, PointTargetRecipe, Toy, toy,
+    BayesianMixture, Density, DiagonalGaussian, FullGaussian, Funnel, ManyWell, Mixture, PointTargetRecipe,
+    Toy, toy,
 };
 pub use entropic::Entropic;
 pub use expression::Expression;
@@ -229,6 +230,11 @@ pub trait Target<C = f32>: Send + Sync + Debug {
     /// As [`Target::log_rewards`].
     fn parts(&self, _objects: &[C], _batch: usize, _out: &mut Vec<f64>) -> Result<usize, Failure> {
         Ok(0)
+    }
+
+    /// The Bayesian mixture that it is the posterior of, where it is one: coordinate ascent knows what to do with it.
+    fn bayesian_mixture(&self) -> Option<&BayesianMixture> {
+        None
     }
 
     /// What was measured of the reward itself when it was made, by the names of metrics.

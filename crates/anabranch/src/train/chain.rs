@@ -94,7 +94,7 @@ pub struct ChainLearner<'a> {
 }
 
 impl<'a> Trainer<ChainLearner<'a>> {
-    /// A run at its first step; data-dependent initial values are set from the first rows.
+    /// A run at its first step; initial values that depend on data are set from the first rows, guides fitted to an energy.
     ///
     /// # Errors
     /// If a kernel fails.
@@ -112,6 +112,9 @@ impl<'a> Trainer<ChainLearner<'a>> {
                 Given::rows(conditions.width(), conditions.draw(WARM_UP, &noise))
             });
             task.model.warm_up(WARM_UP, &given, &Noise::new(task.seed, Purpose::Weights))?;
+        }
+        if let Ends::Target(target) = task.ends {
+            task.model.start(target, &Noise::new(task.seed, Purpose::Probe))?;
         }
         let (training, optimizer, seed) = (task.training.clone(), task.optimizer.clone(), task.seed);
         let needs = task.objective.needs();
@@ -213,7 +216,8 @@ impl ChainLearner<'_> {
                 path
             }
             (Drawn::Forward, Ends::Target(target)) if self.needs.through_states => {
-                let path = Path::forward(&self.task.model, *target, batch, &self.given, &noise)?;
+                let walk = if self.needs.stopped { Path::forward_stopped } else { Path::forward };
+                let path = walk(&self.task.model, *target, batch, &self.given, &noise)?;
                 let log_reward =
                     path.log_reward.clone().map_or_else(Vec::new, |log| to_vec_f64(log.detach()));
                 path.numbers(log_reward, &mut self.paths);

@@ -7,6 +7,7 @@
 
 pub mod chain;
 pub mod checkpoint;
+pub mod coordinate;
 pub mod gflownet;
 pub mod learner;
 mod settings;

@@ -6,6 +6,8 @@
 //! follower <- (1 - rate) follower + rate w,        average <- decay average + (1 - decay) w
 //! ```
 
+use std::ops::Add;
+
 use super::learner::{Learner, Player, Rule};
 use super::{State, StepInfo, Training, TrainingRecipe};
 use crate::error::{Error, Failure, Problem, Result};
@@ -103,8 +105,11 @@ impl<L: Learner> Trainer<L> {
     fn update(&mut self, step: u64, epoch: u64, loss: f64) -> Result<StepInfo> {
         let of_loss = |player: &Player| matches!(player.rule, Rule::Loss { .. });
         let counted = || self.players.iter().zip(&self.gradients).filter(|(player, _)| of_loss(player));
-        let norm =
-            counted().filter_map(|(_, gradient)| gradient.as_deref()).map(norm_squared).sum::<f64>().sqrt();
+        let norm = counted()
+            .filter_map(|(_, gradient)| gradient.as_deref())
+            .map(norm_squared)
+            .fold(0.0, f64::add)
+            .sqrt();
         let Some(scale) = adam::clipping(self.optimizer.clip_norm, norm) else {
             let is_bad =
                 |gradient: &Option<Vec<f32>>| gradient.iter().flatten().any(|value| !value.is_finite());

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use anabranch::chain::{Paths, Slopes};
 use anabranch::objective::{
-    BackwardObjective, Drawn, ForwardKl, ImportanceWeighted, LogVariance, ObjectiveRecipe, PathObjective,
-    ReverseKl, TrajectoryBalance,
+    BackwardObjective, ChiSquare, Drawn, ForwardKl, Gradient, ImportanceWeighted, ImportanceWeightedElbo,
+    LogVariance, ObjectiveRecipe, PathObjective, ReverseKl, TrajectoryBalance,
 };
 
 use super::instances::*;
@@ -21,11 +21,14 @@ fn target() -> DiagonalGaussian {
 /// The objectives of a chain without state flows.
 fn cases() -> Vec<(&'static str, Arc<dyn PathObjective>)> {
     let forward = |kl_weight| ObjectiveRecipe::ForwardKl(ForwardKl { kl_weight, ..ForwardKl::default() });
+    let several = ImportanceWeightedElbo { samples: 4, gradient: Gradient::Total };
     let cases = [
         ("forward-kl", forward(1.0)),
         ("forward-kl, weighted", forward(0.3)),
         ("importance-weighted", ObjectiveRecipe::ImportanceWeighted(ImportanceWeighted { samples: 3 })),
-        ("reverse-kl", ObjectiveRecipe::ReverseKl(ReverseKl {})),
+        ("reverse-kl", ObjectiveRecipe::ReverseKl(ReverseKl::default())),
+        ("importance-weighted-elbo", ObjectiveRecipe::ImportanceWeightedElbo(several)),
+        ("chi-square", ObjectiveRecipe::ChiSquare(ChiSquare { samples: 4, gradient: Gradient::Total })),
         ("trajectory-balance", ObjectiveRecipe::TrajectoryBalance(TrajectoryBalance::default())),
         ("log-variance", ObjectiveRecipe::LogVariance(LogVariance::default())),
     ];
@@ -208,7 +211,8 @@ fn the_exact_solution_is_stationary() {
                     log_density(&target, &matrix(x, 2, &Device::flex()), NOTHING).expect("a density"),
                 );
                 let expected = match kind {
-                    "reverse-kl" => -exact,
+                    "reverse-kl" | "importance-weighted-elbo" => -exact,
+                    "chi-square" => exact,
                     "forward-kl" | "importance-weighted" => exact - Estimate::mean(&log_r).value,
                     _ => 0.0,
                 };

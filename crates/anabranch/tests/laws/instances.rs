@@ -8,8 +8,8 @@ pub use anabranch::array::weights::{Weights, matrix, to_vec, to_vec_f64};
 pub use anabranch::chain::{Densities, Given, Score, State, Transition, double};
 pub use anabranch::estimate::evidence;
 pub use anabranch::kernel::bijection::{
-    ActNorm, Autoregressive, Bijection, BijectionStep, Coupling, Direction, Logit, LuLinear, Permutation,
-    Split, Standardise,
+    ActNorm, Autoregressive, Bijection, BijectionStep, Constrain, Constraint, Coupling, Direction, Logit,
+    LowRank, LuLinear, Permutation, Split, Standardise, UnitLower,
 };
 pub use anabranch::kernel::law::centres;
 pub use anabranch::math::Estimate;
@@ -22,8 +22,10 @@ pub use anabranch::model::denoiser::{Denoiser, Factors, NetworkDenoiser, Predict
 pub use anabranch::model::diffusion::{Diffusion, LastMean, NoiseSchedule, Observation, Weighting};
 pub use anabranch::model::flow::{Dequantise, Flow};
 pub use anabranch::model::ode::Divergence;
+pub use anabranch::model::part::{Place, Surroundings};
 pub use anabranch::model::path::forward_log_weights;
 pub use anabranch::model::path::{Path, States};
+pub use anabranch::model::recipe::SegmentRecipe;
 pub use anabranch::model::schedule::{LearnedGamma, cosine, linear, log_linear};
 pub use anabranch::model::vae::{ObservationModel, Vae};
 pub use anabranch::model::{Goal, Model, Segment};
@@ -135,6 +137,8 @@ pub fn bijections([dimension, context]: [usize; 2]) -> Vec<(&'static str, Box<dy
         ("maf-affine", masked(Direction::Maf, affine)),
         ("iaf-spline", masked(Direction::Iaf, spline)),
         ("iaf-affine", masked(Direction::Iaf, affine)),
+        ("unit-lower", Box::new(UnitLower::new("lower", dimension))),
+        ("low-rank", Box::new(LowRank::new("directions", [2, dimension], 3, 0))),
     ];
     for ((name, body), split) in bodies().into_iter().zip([Split::Odd, Split::FirstHalf]) {
         let (pass, change) = split.counts(dimension);
@@ -143,6 +147,50 @@ pub fn bijections([dimension, context]: [usize; 2]) -> Vec<(&'static str, Box<dy
     }
     list.iter_mut().for_each(|(_, bijection)| stir(bijection.weights_mut(), 0.05));
     list
+}
+
+/// Every constraint over all coordinates, and some beside each other.
+pub fn constraints(dimension: usize) -> Vec<(&'static str, Constrain)> {
+    let interval = Constraint::Interval { low: -1.0, high: 2.5 };
+    let alone = |constraint| Constrain::new(vec![(constraint, dimension)]);
+    vec![
+        ("free", alone(Constraint::Free)),
+        ("exp", alone(Constraint::Exp)),
+        ("softplus", alone(Constraint::Softplus)),
+        ("interval", alone(interval)),
+        ("ordered", alone(Constraint::Ordered)),
+        ("simplex", alone(Constraint::Simplex)),
+        ("blocks", Constrain::new(vec![(Constraint::Exp, 1), (Constraint::Simplex, dimension - 1)])),
+    ]
+}
+
+/// A guide of a recipe's keys, next to the source and the target.
+pub fn guide(keys: &str, dimension: usize) -> Box<dyn Segment> {
+    let recipe: SegmentRecipe = toml::from_str(keys).expect("a segment");
+    let place = Place { index: 0, before: vec![], after: vec![] };
+    let around = Surroundings {
+        place,
+        dimension,
+        levels: 0,
+        data: None,
+        energy: None,
+        seed: 3,
+        condition: 0,
+        backward: false,
+    };
+    recipe.part().build(&around).expect("a guide")
+}
+
+/// Every guide with weights.
+pub fn guides(dimension: usize) -> Vec<(&'static str, Model)> {
+    let mut guides: Vec<(&'static str, Box<dyn Segment>)> = vec![
+        ("mean-field", guide("kind = 'gaussian'\nstd = 0.8", dimension)),
+        ("full-rank", guide("kind = 'gaussian'\ncovariance = 'full'", dimension)),
+        ("low-rank", guide("kind = 'gaussian'\ncovariance = 'low-rank'\nrank = 2", dimension)),
+        ("mixture", guide("kind = 'mixture'\ncomponents = 3\nspread = 0.5", dimension)),
+    ];
+    guides.iter_mut().for_each(|(_, guide)| stir(guide.weights_mut(), 0.2));
+    guides.into_iter().map(|(name, guide)| (name, Model::new(vec![guide]))).collect()
 }
 
 pub fn diffusion(
@@ -267,6 +315,7 @@ pub fn continuous_models(dimension: usize) -> Vec<(&'static str, Model)> {
     for (name, reference) in REFERENCES {
         models.push((name, Model::new(vec![Box::new(controlled_diffusion(dimension, reference, None))])));
     }
+    models.extend(guides(dimension));
     models
 }
 

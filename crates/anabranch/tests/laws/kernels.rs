@@ -74,6 +74,43 @@ fn law_3_bijection() {
     }
 }
 
+/// Constraints come back, have the log-determinant of their Jacobian by differences, and keep to their sets.
+#[test]
+fn constraints_are_bijections_onto_their_sets() {
+    for dimension in [2, 3, 5] {
+        for (name, map) in constraints(dimension) {
+            let z = states(40, dimension, 1.2, 22);
+            let (x, log_det) = map.forward(z.clone(), NOTHING);
+            let (back, inverse_log_det) = map.inverse(x.clone(), NOTHING);
+            for (a, b) in to_vec(z.clone()).iter().zip(&to_vec(back)) {
+                assert!((a - b).abs() < 2e-3 * a.abs().max(1.0), "{name}: {a} came back as {b}");
+            }
+            let (log_det, inverse) = (doubles(log_det), doubles(inverse_log_det));
+            let columns = differences(&map, &z, NOTHING, false);
+            for row in 0..40 {
+                assert!((log_det[row] + inverse[row]).abs() < 5e-3, "{name}");
+                let error = log_abs_det(&columns, row, dimension) - log_det[row];
+                assert!(error.abs() < 1e-2, "{name} in {dimension}: {error}");
+            }
+            for x in to_vec(x).chunks(dimension) {
+                let inside = match name {
+                    "exp" | "softplus" => x.iter().all(|x| *x > 0.0),
+                    "interval" => x.iter().all(|x| (-1.0..=2.5).contains(x)),
+                    "ordered" => x.windows(2).all(|pair| pair[0] < pair[1]),
+                    "simplex" => x.iter().all(|x| *x > 0.0) && x.iter().sum::<f32>() < 1.0,
+                    "blocks" => x[0] > 0.0 && x[1..].iter().sum::<f32>() < 1.0,
+                    _ => true,
+                };
+                assert!(inside, "{name}: {x:?}");
+            }
+        }
+    }
+    // At 0 all shares are alike, the last one too.
+    let (middle, _) =
+        constraints(4).swap_remove(5).1.forward(Tensor::zeros([1, 4], &Device::flex()), NOTHING);
+    assert!(to_vec(middle).iter().all(|share| (share - 0.2).abs() < 1e-6));
+}
+
 /// Central difference quotients: `columns[j]` holds `d map / d input_j` for all rows.
 fn differences(bijection: &dyn Bijection, at: &State, given: &Given, inverse: bool) -> Vec<Vec<f64>> {
     let (step, dimension) = (2e-3, at.dims()[1]);

@@ -22,5 +22,7 @@ mod ode;
 mod reach;
 mod refine;
 mod refined;
+mod starts;
 mod steps;
 mod targets;
+mod variational;

@@ -81,6 +81,18 @@ pub fn recipes() -> Vec<ObjectiveRecipe> {
     all
 }
 
+/// Every objective whose slopes are an estimate of a gradient at given states, and not those of its value: what they are on average is
+/// said in `variational`.
+pub fn estimators() -> Vec<ObjectiveRecipe> {
+    let score = |baseline| ObjectiveRecipe::ScoreFunction(ScoreFunction { baseline });
+    vec![
+        score(Baseline::None),
+        score(Baseline::LeaveOneOut),
+        score(Baseline::Learned),
+        ObjectiveRecipe::SelfNormalisedForwardKl(SelfNormalisedForwardKl {}),
+    ]
+}
+
 /// The objective of a recipe.
 pub fn objective(recipe: &ObjectiveRecipe, backward: BackwardObjective) -> Arc<dyn PathObjective> {
     match recipe.check("objective", backward) {
@@ -170,13 +182,13 @@ fn every_kind_of_objective_is_listed() {
     let variants = schema["oneOf"].as_array().expect("a tagged union").iter();
     let known =
         variants.map(|variant| variant["properties"]["kind"]["const"].as_str().expect("a kind").to_owned());
-    let of_states = ["flow-matching", "quantile-flow-matching"];
-    let expected: BTreeSet<String> = known.filter(|kind| !of_states.contains(&kind.as_str())).collect();
+    let without_paths = ["flow-matching", "quantile-flow-matching", "coordinate-ascent"];
+    let expected: BTreeSet<String> = known.filter(|kind| !without_paths.contains(&kind.as_str())).collect();
     let kind = |recipe: ObjectiveRecipe| {
         let value = serde_json::to_value(recipe).expect("plain values");
         value["kind"].as_str().expect("a kind").to_owned()
     };
-    let listed = recipes().into_iter().chain(divergences::divergences());
+    let listed = recipes().into_iter().chain(divergences::divergences()).chain(estimators());
     assert_eq!(listed.map(kind).collect::<BTreeSet<_>>(), expected);
 }
 
@@ -350,6 +362,36 @@ fn what_is_not_needed_may_be_missing() {
     }
 }
 
+/// Slopes of estimators by the numbers of their paths, by hand.
+#[test]
+fn estimators_have_the_slopes_of_their_formulas() {
+    let mut paths = random_paths(6, &LENGTHS);
+    paths.group = (0..LENGTHS.len()).map(|b| (b % 2) as u32).collect();
+    let share = 1.0 / LENGTHS.len() as f64;
+    let of =
+        |recipe: &ObjectiveRecipe| evaluate(objective(recipe, BackwardObjective::Joint).as_ref(), &paths);
+    let found: Vec<(f64, Slopes)> = estimators().iter().map(of).collect();
+    let mean = paths.log_weights().iter().sum::<f64>() * share;
+    let near = |a: f64, b: f64| assert!((a - b).abs() < 1e-12 * (1.0 + b.abs()), "{a} {b}");
+    found[..3].iter().for_each(|(loss, _)| near(*loss, -mean));
+    for b in 0..LENGTHS.len() {
+        let log_weight = paths.log_weight(b);
+        let alike: Vec<f64> =
+            (b % 2..LENGTHS.len()).step_by(2).map(|other| paths.log_weight(other)).collect();
+        let others = (alike.iter().sum::<f64>() - log_weight) / (alike.len() - 1) as f64;
+        let total = anabranch::math::log_sum_exp(&alike);
+        for row in paths.trajectory(b) {
+            near(found[0].1.forward[row], -share * log_weight);
+            near(found[1].1.forward[row], share * (others - log_weight));
+            near(found[2].1.forward[row], share * (paths.log_z[b] - log_weight));
+            found[..3].iter().for_each(|(_, slopes)| near(slopes.backward[row], -share));
+            near(found[3].1.forward[row], -0.5 * (log_weight - total).exp());
+            near(found[3].1.backward[row], 0.0);
+        }
+        near(found[2].1.log_z[b], share * (paths.log_z[b] - log_weight));
+    }
+}
+
 /// States at which one cannot stop, batches of one trajectory, and trajectories of one state give numbers, never NaN; used
 /// memory does not matter.
 #[test]
@@ -362,7 +404,8 @@ fn awkward_batches_have_finite_losses_and_slopes() {
     paths.reference.as_mut().expect("a reference").stop = paths.stop.clone();
     let alone = (0..LENGTHS.len()).map(|b| chosen(&paths, &[b]));
     let batches: Vec<Paths> = std::iter::once(paths.clone()).chain(alone).collect();
-    for (recipe, objective) in objectives() {
+    let more = estimators().into_iter().map(|recipe| (recipe, objective(&recipe, BackwardObjective::Joint)));
+    for (recipe, objective) in objectives().into_iter().chain(more) {
         let mut slopes = Slopes::default();
         for batch in &batches {
             let loss = objective.evaluate(batch, &mut slopes);

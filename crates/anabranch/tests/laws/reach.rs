@@ -99,13 +99,23 @@ fn kinds<T: schemars::JsonSchema>() -> Vec<String> {
 fn refused(space: &Space, kind: &str, backward: &str, exploration: &str) -> bool {
     let by_gradient = ["policy-gradient", "ppo"].contains(&kind);
     let by_states = kind.ends_with("flow-matching");
-    let through_states = ["forward-kl", "importance-weighted", "reverse-kl"].contains(&kind);
+    let of_chains = [
+        "forward-kl",
+        "importance-weighted",
+        "reverse-kl",
+        "importance-weighted-elbo",
+        "renyi",
+        "chi-square",
+        "coordinate-ascent",
+    ];
+    let on_policy = ["score-function", "self-normalised-forward-kl"].contains(&kind);
+    let fixes_backward = kind == "self-normalised-forward-kl";
     let likelihood = backward == "trajectory-likelihood";
     let off_policy = !["none", "novelty"].contains(&exploration);
     [
-        through_states,
-        off_policy && (by_gradient || likelihood),
-        backward == "learned" && (by_gradient || by_states || kind == "soft-q"),
+        of_chains.contains(&kind),
+        off_policy && (by_gradient || on_policy || likelihood),
+        backward == "learned" && (by_gradient || by_states || fixes_backward || kind == "soft-q"),
         backward == "implied" && !by_states,
         likelihood && by_states,
         kind == "modified-detailed-balance" && !space.all_objects,
@@ -185,6 +195,8 @@ fn pace(kind: &str) -> (usize, &'static str) {
         // A state of a small flow has a smaller slope still.
         "stable-detailed-balance" => (2000, "epsilon = 0.1"),
         "importance-weighted" => (1, "samples = 2"),
+        // At the law itself a batch's gradient is 0 on average only.
+        "self-normalised-forward-kl" => (2000, ""),
         _ => (300, ""),
     }
 }

@@ -73,6 +73,18 @@ impl ActNorm {
         Self { weights: Weights::new(name, slots, vec![0.0; 2 * dimension]) }
     }
 
+    /// The map onto the given means and standard deviations, `[dimension]` each, of standardised coordinates.
+    ///
+    /// # Panics
+    /// If the lengths differ or a standard deviation is not positive.
+    pub fn placed(name: impl Into<String>, mean: &[f32], std: &[f32]) -> Self {
+        assert_eq!(mean.len(), std.len(), "one mean and one standard deviation per coordinate");
+        assert!(std.iter().all(|s| *s > 0.0), "standard deviations are positive");
+        let mut map = Self::new(name, mean.len());
+        map.weights.set(std.iter().map(|s| s.ln()).chain(mean.iter().copied()).collect());
+        map
+    }
+
     fn parts(&self, rows: usize) -> (Tensor<2>, Tensor<2>, LogWeight) {
         let log_scale = self.weights.matrix("log_scale");
         let log_det = sum_rows(log_scale.clone()).expand([rows]);

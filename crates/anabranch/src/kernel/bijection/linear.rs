@@ -87,7 +87,7 @@ pub struct LuLinear {
 }
 
 /// The raw value whose softplus plus [`SMALLEST`] is one.
-const RAW_ONE: f32 = 0.539_742_4;
+pub(super) const RAW_ONE: f32 = 0.539_742_4;
 
 impl LuLinear {
     /// The identity on `dimension` coordinates.

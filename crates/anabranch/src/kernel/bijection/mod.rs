@@ -10,13 +10,19 @@
 
 mod affine;
 mod autoregressive;
+mod constraint;
 mod coupling;
 mod linear;
+mod low_rank;
+mod triangular;
 
 pub use affine::{ActNorm, Logit, Standardise};
 pub use autoregressive::{Autoregressive, Direction};
+pub use constraint::{Constrain, Constraint};
 pub use coupling::{Coupling, Split};
 pub use linear::{LuLinear, Permutation};
+pub use low_rank::LowRank;
+pub use triangular::UnitLower;
 
 use std::fmt::Debug;
 

@@ -17,12 +17,13 @@ use crate::model::path::forward_log_weights;
 use crate::model::recipe::SegmentRecipe;
 use crate::model::state_flow::StateFlow;
 use crate::model::{Model, Segment};
-use crate::objective::{Needs, Objective};
+use crate::objective::{Needs, Objective, ObjectiveRecipe};
 use crate::recipe::{ReadGiven, Recipe};
 use crate::rng::{Address, Noise, Purpose};
 use crate::target::{Conditions, Failure, Target};
 use crate::train::Trainer;
 use crate::train::chain::{ChainLearner, ChainTask, Ends};
+use crate::train::coordinate::CoordinateLearner;
 
 /// What a model learns from.
 #[derive(Debug)]
@@ -103,6 +104,13 @@ impl ChainPlan {
                            or gradients = true, if the program answers them";
             return Err(Problem::new("objective.kind", found).allowed(allowed).into());
         }
+        if let (TargetData::Energy(energy), ObjectiveRecipe::CoordinateAscent(_)) = (&data, &recipe.objective)
+            && energy.bayesian_mixture().is_none()
+        {
+            let problem =
+                Problem::new("objective.kind", "coordinate ascent on a target that knows no factors");
+            return Err(problem.allowed("it on a \"bayesian-mixture\"; or \"reverse-kl\"").into());
+        }
         if let (TargetData::Energy(energy), true) = (&data, recipe.objective.needs_target())
             && !energy.positive_everywhere()
         {
@@ -159,6 +167,28 @@ impl ChainPlan {
             seed: recipe.seed,
         });
         trainer.map_err(Failure::into_error)
+    }
+
+    /// A run of coordinate ascent at its first step, where the recipe asks for it.
+    ///
+    /// # Errors
+    /// If the guide has no start.
+    pub fn ascent(&self) -> Result<Option<Trainer<CoordinateLearner<'_>>>> {
+        let (TargetData::Energy(energy), ObjectiveRecipe::CoordinateAscent(objective)) =
+            (&self.data, self.recipe.objective)
+        else {
+            return Ok(None);
+        };
+        let recipe = &self.recipe;
+        let mut model = self.model.clone();
+        model
+            .start(energy.as_ref(), &Noise::new(recipe.seed, Purpose::Probe))
+            .map_err(Failure::into_error)?;
+        let mixture = energy.bayesian_mixture().expect("plans are checked");
+        let score = Box::new(|model: &Model| self.validation_score(model));
+        let learner = CoordinateLearner { model, mixture, objective, score, seed: recipe.seed };
+        let (training, optimizer) = (recipe.training.clone(), recipe.optimizer.clone());
+        Ok(Some(Trainer::start(learner, training, optimizer, recipe.seed)))
     }
 
     /// The dimension of the target's space.

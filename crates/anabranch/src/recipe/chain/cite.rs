@@ -1,6 +1,7 @@
 //! The papers behind a chain's recipe.
 
 use crate::model::recipe::SegmentRecipe;
+use crate::objective::ObjectiveRecipe;
 use crate::papers::{ADAM, DDIM, HUTCHINSON, SCORE_SDE, SMC, WASTE_FREE};
 use crate::recipe::Recipe;
 use crate::sampler::Sampler;
@@ -25,7 +26,8 @@ pub(in crate::recipe) fn citations(recipe: &Recipe) -> Vec<&'static str> {
     let ode = matches!(recipe.sampler, Sampler::Ode { .. }) || recipe.evaluation.ode_steps > 0;
     entries.extend(ode.then_some(SCORE_SDE));
     entries.extend((recipe.evaluation.ode_probes > 0).then_some(HUTCHINSON));
-    entries.extend(super::learns(recipe).then_some(ADAM));
+    let ascends = matches!(recipe.objective, ObjectiveRecipe::CoordinateAscent(_));
+    entries.extend((super::learns(recipe) && !ascends).then_some(ADAM));
     entries
 }
 

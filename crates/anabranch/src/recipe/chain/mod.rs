@@ -21,11 +21,12 @@ use serde::{Deserialize, Serialize};
 use super::{Recipe, within};
 use crate::data::Dataset;
 use crate::error::{Problem, Result, listed, positive, quoted};
+use crate::model::guide::gaussian::Covariance;
 use crate::model::part::{Asks, Part, Surroundings};
 use crate::model::recipe::SegmentRecipe;
 use crate::network::Activation;
 use crate::network::recipe::widths;
-use crate::objective::{BackwardObjective, ForwardKl, Objective, ObjectiveRecipe, ReferenceKind};
+use crate::objective::{BackwardObjective, Drawn, ForwardKl, Objective, ObjectiveRecipe, ReferenceKind};
 use crate::sampler::Sampler;
 use crate::target::Target;
 
@@ -124,11 +125,15 @@ fn check_objective(recipe: &Recipe) -> Result<()> {
     let refused = |found: &str, allowed: &str| {
         Err(Problem::new("objective.kind", found).allowed(allowed.to_owned()).into())
     };
-    let Objective::Paths(objective) = recipe.objective.check("objective", recipe.backward)? else {
-        return refused(
-            "an objective of states and their parents, which a chain of continuous kernels does not list",
-            "one of trajectories or of transitions, such as \"sub-trajectory-balance\"",
-        );
+    let objective = match recipe.objective.check("objective", recipe.backward)? {
+        Objective::Paths(objective) => objective,
+        Objective::Factors(_) => return check_factors(recipe),
+        Objective::States(_) | Objective::Quantiles(_) => {
+            return refused(
+                "an objective of states and their parents, which a chain of continuous kernels does not list",
+                "one of trajectories or of transitions, such as \"sub-trajectory-balance\"",
+            );
+        }
     };
     let needs = objective.needs();
     if recipe.objective.needs_target() && recipe.target.energy().is_none() {
@@ -178,7 +183,22 @@ fn check_objective(recipe: &Recipe) -> Result<()> {
             "\"reverse-kl\", which learns through them; or these fixed",
         );
     }
+    let chooses = recipe.model.iter().find(|segment| segment.part().learns_choices());
+    if let (Some(segment), Drawn::Forward, true) = (chooses, needs.drawn, needs.through_states) {
+        let found = format!(
+            "one through the states, which the learned choices of \"{}\" do not move",
+            segment.part().kind()
+        );
+        return refused(
+            &found,
+            "one at given states, such as \"score-function\" or \"log-variance\"; or `shares = \"equal\"`",
+        );
+    }
     let learned = recipe.model.iter().any(|segment| segment.part().learns_backward());
+    if learned && !needs.trains_backward && needs.through_states {
+        let found = "\"path\" of several samples, which hold learned backward kernels fixed";
+        return Err(Problem::new("objective.gradient", found).allowed("\"total\"").into());
+    }
     if learned && !needs.trains_backward {
         return Err(Problem::new("backward", "joint, with an objective to which the encoder is a constant")
             .allowed("trajectory-likelihood, which trains it by the paths that the decoder draws")
@@ -208,6 +228,19 @@ fn check_objective(recipe: &Recipe) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Refuses what coordinate ascent does not move.
+fn check_factors(recipe: &Recipe) -> Result<()> {
+    let factors = match &recipe.model[..] {
+        [SegmentRecipe::Gaussian(guide)] => guide.covariance == Covariance::Diagonal,
+        _ => false,
+    };
+    if factors && recipe.policy.prior.is_none() && recipe.state_flow.is_none() {
+        return Ok(());
+    }
+    let problem = Problem::new("objective.kind", "one that moves the factors of a mean-field guide alone");
+    Err(problem.allowed("it with one segment, kind = \"gaussian\", covariance = \"diagonal\"").into())
 }
 
 /// Visits a model's parts from the target to the source, each with what surrounds it; `visit` answers the coordinates on the part's

@@ -14,7 +14,7 @@ mod size;
 use super::Recipe;
 use super::objects::Objects;
 use crate::error::{Problem, Result};
-use crate::objective::{ObjectiveRecipe, QuantileFlowMatching, ReferenceKind};
+use crate::objective::{Objective, ObjectiveRecipe, QuantileFlowMatching, ReferenceKind};
 use crate::policy::FlowHead;
 pub use build::{FlowTask, GFlowNetPlan, Task};
 pub(super) use cite::citations;
@@ -71,6 +71,11 @@ pub(super) fn check(recipe: &Recipe) -> Result<()> {
         return Err(Problem::new("policy.prior", "a prior beside conditions").allowed("one of them").into());
     }
     let objective = recipe.objective.check("objective", recipe.policy.backward.objective())?;
+    if let Objective::Factors(_) = objective {
+        return Err(Problem::new("objective.kind", "one of the factors of a guide, which objects have not")
+            .allowed("one of trajectories or states, such as \"trajectory-balance\"")
+            .into());
+    }
     // With a prior it says the form of that one's policy.
     let unread = recipe.policy.prior.is_some();
     if recipe.policy.backward == BackwardName::Learned && !objective.needs().trains_backward && !unread {

@@ -16,6 +16,7 @@
 //! | [`EightSchools`], [`Brownian`] posteriors | 10; 30, 32 | by quadrature, by Kalman's filter |
 //! | [`Logistic`], [`CoxProcess`], [`Seeds`] posteriors | 61, 35, 25; n^2; 26 | published estimates |
 //! | [`ItemResponse`] posterior | 501 | |
+//! | [`BayesianMixture`] posterior | any | by enumeration |
 //! | [`BoxBand`] `R0 + R1 prod [outer] + R2 prod [band]` on the box | any | closed form |
 //! | [`Branin`], [`Hartmann6`] `e^{-beta f}` on the box | 2, 6 | of the plane by quadrature |
 //!
@@ -24,6 +25,7 @@
 
 mod banana;
 mod band;
+mod bayesian_mixture;
 mod brownian;
 mod cluster;
 mod cox;
@@ -52,6 +54,7 @@ mod well;
 
 pub use banana::Banana;
 pub use band::BoxBand;
+pub use bayesian_mixture::BayesianMixture;
 pub use brownian::Brownian;
 pub use cluster::LennardJones;
 pub use cox::CoxProcess;

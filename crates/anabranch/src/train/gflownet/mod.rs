@@ -186,6 +186,7 @@ impl<P: Policy> FlowLearner<P> {
                 batch.differentiate_edge_flows(policy, evaluator, gradient);
                 (loss, 0.0)
             }
+            Objective::Factors(_) => unreachable!("recipes are checked: flow networks have no factors"),
         }
     }
 

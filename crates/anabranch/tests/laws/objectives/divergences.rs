@@ -8,6 +8,7 @@ use super::*;
 pub fn divergences() -> Vec<ObjectiveRecipe> {
     let forward =
         |kl_weight, free_nats| ObjectiveRecipe::ForwardKl(ForwardKl { kl_weight, kl_warm_up: 0, free_nats });
+    let gradient = Gradient::Total;
     let weighted = |samples| ObjectiveRecipe::ImportanceWeighted(ImportanceWeighted { samples });
     vec![
         forward(1.0, 0.0),
@@ -16,7 +17,12 @@ pub fn divergences() -> Vec<ObjectiveRecipe> {
         forward(0.0, 0.0),
         weighted(1),
         weighted(3),
-        ObjectiveRecipe::ReverseKl(ReverseKl {}),
+        ObjectiveRecipe::ReverseKl(ReverseKl::default()),
+        ObjectiveRecipe::ImportanceWeightedElbo(ImportanceWeightedElbo { samples: 3, gradient }),
+        // The last bound has fewer paths.
+        ObjectiveRecipe::Renyi(Renyi { alpha: 0.4, samples: 4, gradient }),
+        ObjectiveRecipe::Renyi(Renyi { alpha: 1.0, samples: 4, gradient }),
+        ObjectiveRecipe::ChiSquare(ChiSquare { samples: 6, gradient }),
     ]
 }
 
@@ -76,8 +82,11 @@ fn divergences_have_the_values_of_their_formulas() {
     let l =
         |b: usize| -> f64 { (4 * b..4 * b + 4).map(|row| paths.forward[row] - paths.backward[row]).sum() };
     let value = |recipe: ObjectiveRecipe| evaluate(made(&recipe).as_ref(), &paths).0;
-    let [bound, weighted, free, nothing, one, three, reverse]: [f64; 7] =
-        divergences().into_iter().map(value).collect::<Vec<_>>().try_into().expect("seven");
+    let values: Vec<f64> = divergences().into_iter().map(value).collect();
+    let [bound, weighted, free, nothing, one, three, reverse, several, renyi, first, square] = values[..]
+    else {
+        panic!("eleven: {values:?}")
+    };
     let mean = |f: &dyn Fn(usize) -> f64| (0..6).map(f).sum::<f64>() / 6.0;
     // The weights are f32.
     let near = |found: f64, exact: f64| assert!((found - exact).abs() < 1e-7, "{found}, {exact}");
@@ -86,6 +95,15 @@ fn divergences_have_the_values_of_their_formulas() {
     near(reverse, -mean(&|b| paths.log_reward[b] - l(b)));
     let log_mean = |datum: usize| ((0..3).map(|k| l(3 * datum + k).exp()).sum::<f64>() / 3.0).ln();
     near(three, -(log_mean(0) + log_mean(1)) / 2.0);
+    let w = |b: usize| paths.log_reward[b] - l(b);
+    let mean_power = |rows: std::ops::Range<usize>, power: f64| {
+        let count = rows.len() as f64;
+        (rows.map(|b| (power * w(b)).exp()).sum::<f64>() / count).ln() / power
+    };
+    near(several, -(mean_power(0..3, 1.0) + mean_power(3..6, 1.0)) / 2.0);
+    near(renyi, -(4.0 * mean_power(0..4, 0.6) + 2.0 * mean_power(4..6, 0.6)) / 6.0);
+    near(first, reverse);
+    near(square, mean_power(0..6, 2.0));
     // States s_0 and s_1; the kernel behind s_1 reconstructs.
     let kl = |r: usize| mean(&|b| paths.backward[4 * b + r] - paths.forward[4 * b + r - 1]);
     let reconstruction = mean(&|b| paths.forward[4 * b + 2]);

@@ -13,8 +13,8 @@ use anabranch::target::continuous::{
     Rosenbrock, ScalarField, Seeds,
 };
 use anabranch::target::{
-    Beta, Combination, Describe, DiagonalGaussian, Expression, FullGaussian, Funnel, ManyWell, Mixture,
-    PointTargetRecipe, Preference, RewardRecipe, Shape, Space, Target, Tempered, Toy, toy,
+    BayesianMixture, Beta, Combination, Describe, DiagonalGaussian, Expression, FullGaussian, Funnel,
+    ManyWell, Mixture, PointTargetRecipe, Preference, RewardRecipe, Shape, Space, Target, Tempered, Toy, toy,
 };
 
 /// A reward over all objects of a small space.
@@ -246,6 +246,8 @@ pub fn points() -> Vec<Points> {
     let formula = "-(x0 - 1)^2 / 2 - (x1 + x0^2 / 4)^2 - 0.3 * c0 * sum(sin((i + 2) * x)) - ln(2 + cos(x1))";
     let formula = Arc::new(Expression::log_reward("f", formula, 2).expect("a formula"));
     add("formula", formula, &[line, line], &[0.7], 0.1);
+    let posterior = BayesianMixture::new(vec![-1.5, -0.6, 1.9], 2, 2.0);
+    add("bayesian mixture", Arc::new(posterior), &[line, line], &[], 0.25);
     let gaussian = || Arc::new(DiagonalGaussian { mean: vec![1.0, -2.0], std: vec![0.5, 1.5], log_z: 1.7 });
     let tempered = Tempered::new(gaussian(), Beta::Condition).expect("a power");
     add("tempered", Arc::new(tempered), &[line, line], &[0.8], 0.2);

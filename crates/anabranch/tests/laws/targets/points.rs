@@ -167,7 +167,7 @@ fn densities_integrate_to_their_constants() {
             powers += usize::from(*beta != 1.0);
         }
     }
-    assert_eq!((constants, powers), (26, 20));
+    assert_eq!((constants, powers), (27, 20));
 }
 
 /// Counts of samples in the cells of a coarse board against the density's own masses: Pearson's statistic.

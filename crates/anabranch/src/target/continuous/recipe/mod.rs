@@ -10,6 +10,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::band::BandRecipe;
+use super::bayesian_mixture::BayesianMixtureRecipe;
 use super::cox::CoxRecipe;
 use super::entry::{Entry, LARGEST, Result};
 use super::gaussian::GaussianRecipe;
@@ -90,6 +91,8 @@ targets! {
     EightSchools(EightSchools),
     /// The posterior of a Brownian motion that is not seen in its middle.
     BrownianMotion(Brownian),
+    /// On the line: the means of a mixture of normals, given data.
+    BayesianMixture(BayesianMixtureRecipe),
     /// A toy density in the plane.
     Toy(ToyRecipe),
     /// On the square: Branin's function.

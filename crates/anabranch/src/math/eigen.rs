@@ -11,22 +11,24 @@
 
 use rayon::prelude::*;
 
-use super::{Stream, noise};
+use crate::rng::{Noise, Purpose};
 
 /// Columns of Q beyond those wanted.
 const SPARE: usize = 8;
 const ITERATIONS: usize = 40;
+/// The step of the stream of the first basis.
+const START: u32 = 5;
 /// Jacobi converges quadratically: ten sweeps are plenty, the rest is a guard.
 const SWEEPS: usize = 60;
 
 /// The `count` largest eigenvalues, falling, with unit eigenvectors, of a row-major `[order, order]` matrix; all of
 /// them where `count` exceeds `order`. A null direction beyond the matrix' rank may come as the zero vector.
-pub(super) fn leading(matrix: &[f64], order: usize, count: usize) -> Vec<(f64, Vec<f64>)> {
+pub fn leading(matrix: &[f64], order: usize, count: usize) -> Vec<(f64, Vec<f64>)> {
     let mut pairs = if count + SPARE >= order {
         jacobi(matrix.to_vec(), order)
     } else {
         let block = count + SPARE;
-        let start = noise(0, Stream::Features).normal(block, order);
+        let start = Noise::new(0, Purpose::Metric).step(START).normal(block, order);
         let mut basis: Vec<Vec<f64>> =
             start.chunks_exact(order).map(|column| column.iter().map(|v| f64::from(*v)).collect()).collect();
         orthonormalise(&mut basis);
@@ -48,7 +50,7 @@ pub(super) fn leading(matrix: &[f64], order: usize, count: usize) -> Vec<(f64, V
 }
 
 /// The inner product of two vectors of one length, in eight interleaved sums.
-pub(super) fn dot(a: &[f64], b: &[f64]) -> f64 {
+pub fn dot(a: &[f64], b: &[f64]) -> f64 {
     let ((a, rest_a), (b, rest_b)) = (a.as_chunks::<8>(), b.as_chunks::<8>());
     let mut sums = [0.0; 8];
     for (a, b) in a.iter().zip(b) {
@@ -64,7 +66,7 @@ fn multiply(matrix: &[f64], order: usize, columns: &[Vec<f64>]) -> Vec<Vec<f64>>
 }
 
 /// Gram-Schmidt, each column twice; a column that depends on those before it becomes zero.
-fn orthonormalise(columns: &mut [Vec<f64>]) {
+pub fn orthonormalise(columns: &mut [Vec<f64>]) {
     for index in 0..columns.len() {
         let (done, rest) = columns.split_at_mut(index);
         let column = &mut rest[0];
@@ -118,7 +120,6 @@ fn jacobi(mut a: Vec<f64>, n: usize) -> Vec<(f64, Vec<f64>)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rng::{Noise, Purpose};
 
     /// `sum_k values_k u_k u_k^T` for random orthonormal u, and those u.
     fn with_spectrum(values: &[f64]) -> (Vec<f64>, Vec<Vec<f64>>) {
