@@ -99,6 +99,9 @@ impl<'a> Trainer<ChainLearner<'a>> {
     /// # Errors
     /// If a kernel fails.
     pub fn new(mut task: ChainTask<'a>) -> Result<Self, Failure> {
+        if let Ends::Target(target) = task.ends {
+            task.model.start(target, &Noise::new(task.seed, Purpose::Probe))?;
+        }
         if let Ends::Rows { rows, columns, given } = &task.ends {
             let count = rows.len() / columns;
             let count = count.min(2048);
@@ -112,9 +115,6 @@ impl<'a> Trainer<ChainLearner<'a>> {
                 Given::rows(conditions.width(), conditions.draw(WARM_UP, &noise))
             });
             task.model.warm_up(WARM_UP, &given, &Noise::new(task.seed, Purpose::Weights))?;
-        }
-        if let Ends::Target(target) = task.ends {
-            task.model.start(target, &Noise::new(task.seed, Purpose::Probe))?;
         }
         let (training, optimizer, seed) = (task.training.clone(), task.optimizer.clone(), task.seed);
         let needs = task.objective.needs();
