@@ -63,6 +63,11 @@ impl Weights {
         &self.name
     }
 
+    /// Gives them another name.
+    pub fn rename(&mut self, name: impl Into<String>) {
+        self.name = name.into();
+    }
+
     /// The named parts.
     pub fn slots(&self) -> &[Slot] {
         &self.slots
@@ -146,6 +151,11 @@ impl Weights {
     /// Stops tracking.
     pub fn freeze(&mut self) {
         self.values = vector(self.values(), &Device::flex());
+    }
+
+    /// Stops tracking, on the device of states that carry gradients.
+    pub fn stop(&mut self) {
+        self.values = vector(self.values(), &Device::flex().autodiff());
     }
 
     /// The gradient that a backward pass left for these weights; `None` if they took no part.

@@ -10,6 +10,7 @@
 //! | [`energy`] | energy distance, unbiased | 0 on average, may be negative |
 //! | [`wasserstein`] | Wasserstein distances in one dimension and sliced | positive, of order n^(-1/2) |
 //! | [`sinkhorn`] | cost of entropic optimal transport | above 0 |
+//! | [`assignment`] | Wasserstein distance in several dimensions, exact | positive, of order n^(-1/d) |
 //! | [`manifold`] | precision, recall, density, coverage | near 1 (density may exceed it) |
 //! | [`c2st`] | accuracy of a [`classifier`] that tells X from Y, with its p-value | 1/2 |
 //! | [`cross_validation`] | the same by cross-validation, as benchmarks of simulation-based inference have it | 1/2 |
@@ -29,6 +30,7 @@
 //! own coordinates. Results do not depend on the number of threads. Randomness (projections, splits, permutations,
 //! initial weights) derives from [`Purpose::Metric`] alone.
 
+pub mod assignment;
 pub mod c2st;
 pub mod classifier;
 pub mod correlation;

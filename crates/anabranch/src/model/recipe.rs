@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::annealed::controlled::recipe::ControlledRecipe;
 use super::annealed::langevin::recipe::LangevinRecipe;
+use super::annealed::AnnealedFlowRecipe;
 use super::annealed::recipe::AnnealingRecipe;
 use super::diffusion::recipe::DiffusionRecipe;
 use super::flow::fixed::{DequantiseRecipe, LogitRecipe, StandardiseRecipe};
@@ -59,6 +60,8 @@ families! {
     Mixture(MixtureRecipe),
     /// From the line onto what coordinates are allowed to be.
     Constrain(ConstrainRecipe),
+    /// A flow in front of every Markov kernel of such a path.
+    AnnealedFlow(AnnealedFlowRecipe),
     /// Integers as rounded continuous states; the last segment before data with levels.
     Dequantise(DequantiseRecipe),
     /// Undoes the standardisation fitted to the training split.

@@ -6,6 +6,7 @@
 //!   weighted           -reconstruction + weight sum_s max(KL_s, free)
 //! importance-weighted  -mean_x log mean_k exp(l_xk)             K backward paths of each datum (IWAE)
 //! reverse KL           -mean_b (log R(x_b) - l_b)               paths drawn forward; the minimum is -log Z
+//! mixed                (1 - s) reverse + s forward KL           each of paths of its own
 //! ```
 //!
 //! The total derivative of the reverse KL by weights has a part that is 0 on average, `E_forward[d log P_F / d weights]` at given
@@ -15,7 +16,8 @@
 //! reconstruction `log P_F(x | s_{m-1})`. All are differentiated through the states.
 //!
 //! Kingma and Welling (2014); Kingma et al., "Improved variational inference with inverse autoregressive flow" (2016), for free
-//! nats; Burda, Grosse, Salakhutdinov (2016), eq. 8; Roeder, Wu, Duvenaud, "Sticking the landing" (2017).
+//! nats; Wu, Köhler and Noé (2020), for the mixed one; Burda, Grosse, Salakhutdinov (2016), eq. 8; Roeder, Wu, Duvenaud,
+//! "Sticking the landing" (2017).
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -69,6 +71,21 @@ pub enum Gradient {
     /// Through the states alone, with `log P_F` of stopped weights: sticking the landing; of several samples doubly
     /// reparameterised.
     Path,
+}
+
+/// Reverse KL and forward KL of a target that has exact samples, mixed.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct MixedKl {
+    /// The share of the forward KL.
+    #[schemars(range(min = 0.0, max = 1.0))]
+    pub forward: f64,
+}
+
+impl Default for MixedKl {
+    fn default() -> Self {
+        Self { forward: 0.5 }
+    }
 }
 
 /// `sum_r (log P_F - log P_B)` of path `b`.
@@ -183,5 +200,25 @@ impl PathObjective for ReverseKl {
             slopes.log_reward[b] = -share;
         }
         loss
+    }
+}
+
+impl PathObjective for MixedKl {
+    fn needs(&self) -> Needs {
+        Needs { samples: true, ..ReverseKl::default().needs() }
+    }
+
+    fn check(&self, place: &str) -> Result<()> {
+        Check(place).within("forward", self.forward, 0.0, 1.0)
+    }
+
+    fn parts(&self) -> Vec<(f64, Box<dyn PathObjective>)> {
+        let forward = ForwardKl::default();
+        vec![(1.0 - self.forward, Box::new(ReverseKl::default())), (self.forward, Box::new(forward))]
+    }
+
+    /// The share of the reverse KL, which these paths are of.
+    fn evaluate(&self, paths: &Paths, slopes: &mut Slopes) -> f64 {
+        ReverseKl::default().evaluate(paths, slopes)
     }
 }

@@ -23,8 +23,10 @@
 mod backward;
 mod check;
 mod coordinate_ascent;
+mod craft;
 mod detailed;
 mod expectation;
+mod fab;
 mod flow_matching;
 mod modified;
 mod needs;
@@ -44,8 +46,10 @@ pub use crate::chain::{
 pub use crate::math::Risk;
 pub use backward::{BackwardObjective, TrajectoryLikelihood};
 pub use coordinate_ascent::CoordinateAscent;
+pub use craft::Craft;
 pub use detailed::{DetailedBalance, SoftQ};
-pub use expectation::{ForwardKl, Gradient, ImportanceWeighted, ReverseKl};
+pub use expectation::{ForwardKl, Gradient, ImportanceWeighted, MixedKl, ReverseKl};
+pub use fab::Fab;
 pub use flow_matching::FlowMatching;
 pub use modified::ModifiedDetailedBalance;
 pub use needs::{Drawn, Needs, PathObjective, ReferenceKind, TargetNetwork};

@@ -89,6 +89,8 @@ pub struct Needs {
     pub every_end: bool,
     /// From which end paths are drawn.
     pub drawn: Drawn,
+    /// Whether it learns from samples of the target, too, where it learns from `log R`.
+    pub samples: bool,
     /// Whether the loss is differentiated through the states of a path, and not only by the numbers at given states.
     pub through_states: bool,
     /// Whether `log P_F` along such a path is that of stopped weights, so that they learn through the states alone; `P_B` keeps
@@ -127,6 +129,7 @@ impl Default for Needs {
             per_condition: 1,
             every_end: false,
             drawn: Drawn::Forward,
+            samples: false,
             through_states: false,
             stopped: false,
             stops: false,
@@ -150,6 +153,11 @@ pub trait PathObjective: Send + Sync + std::fmt::Debug {
     /// The objective that stands for this one at `step`, where it changes as training goes on.
     fn at_step(&self, _step: u64) -> Option<Box<dyn PathObjective>> {
         None
+    }
+
+    /// The objectives whose weighted sum this one is, each of paths of its own; none where it is of one piece.
+    fn parts(&self) -> Vec<(f64, Box<dyn PathObjective>)> {
+        Vec::new()
     }
 
     /// The loss, a mean over the batch; fills all `slopes`.

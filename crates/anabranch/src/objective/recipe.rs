@@ -7,17 +7,11 @@ use serde::{Deserialize, Serialize};
 
 use super::check::Check;
 use super::{
-    BackwardObjective, ChiSquare, CoordinateAscent, DetailedBalance, Drawn, FlowMatching, ForwardKl,
-    Gradient, ImportanceWeighted, ImportanceWeightedElbo, LogVariance, ModifiedDetailedBalance, Needs,
-    PathObjective, PolicyGradient, Ppo, QuantileFlowMatching, RelativeLogVariance, RelativeTrajectoryBalance,
-    Renyi, ReverseKl, ScoreFunction, SelfNormalisedForwardKl, SoftQ, StableDetailedBalance,
-    SubTrajectoryBalance, TrajectoryBalance, TrajectoryLikelihood, TrustPcl,
+    BackwardObjective, ChiSquare, CoordinateAscent, Craft, DetailedBalance, Drawn, Fab, FlowMatching, ForwardKl, Gradient, ImportanceWeighted, ImportanceWeightedElbo, LogVariance, MixedKl, ModifiedDetailedBalance, Needs, PathObjective, PolicyGradient, Ppo, QuantileFlowMatching, RelativeLogVariance, RelativeTrajectoryBalance, Renyi, ReverseKl, ScoreFunction, SelfNormalisedForwardKl, SoftQ, StableDetailedBalance, SubTrajectoryBalance, TrajectoryBalance, TrajectoryLikelihood, TrustPcl,
 };
 use crate::error::{Problem, Result};
 use crate::papers::{
-    BALANCE, BLACK_BOX, CHI_SQUARE, COORDINATE_ASCENT, DREG, ENTROPIC_RL, FLOW_NETWORKS, FORWARD_LOOKING,
-    FOUNDATIONS, IWAE, NON_ACYCLIC, PARTIAL_EPISODES, POLICY_GRADIENTS, PPO, QUANTILES, REINFORCE, RELATIVE,
-    RENYI, SCHEDULING, STICKING, STOCHASTIC_VI, STRUCTURES, TRUST_PCL, VARGRAD, WAKE_SLEEP,
+    ANNEALED_FLOWS, BALANCE, BLACK_BOX, CHI_SQUARE, COORDINATE_ASCENT, CRAFT, DREG, ENTROPIC_RL, FAB, FLOW_NETWORKS, FORWARD_LOOKING, FOUNDATIONS, IWAE, NON_ACYCLIC, PARTIAL_EPISODES, POLICY_GRADIENTS, PPO, QUANTILES, REINFORCE, RELATIVE, RENYI, SCHEDULING, STICKING, STOCHASTIC_FLOWS, STOCHASTIC_VI, STRUCTURES, TRUST_PCL, VARGRAD, WAKE_SLEEP,
 };
 
 /// The training objective.
@@ -70,6 +64,12 @@ pub enum ObjectiveRecipe {
     SelfNormalisedForwardKl(SelfNormalisedForwardKl),
     /// Coordinate ascent on a target that knows its factors, or stochastic variational inference.
     CoordinateAscent(CoordinateAscent),
+    /// Reverse KL and forward KL of a target that has exact samples, mixed.
+    MixedKl(MixedKl),
+    /// Flows between the levels of an annealed path, each learned from the particles in front of it.
+    Craft(Craft),
+    /// A flow learned from a buffer of annealed samples that it begins itself.
+    Fab(Fab),
 }
 
 /// A checked objective.
@@ -83,6 +83,10 @@ pub enum Objective {
     Quantiles(QuantileFlowMatching),
     /// Of the factors of a guide.
     Factors(CoordinateAscent),
+    /// Of particles in front of each flow.
+    Particles(Craft),
+    /// Of a buffer of annealed samples.
+    Bootstrap(Fab),
 }
 
 impl Objective {
@@ -95,6 +99,11 @@ impl Objective {
                 Needs { flow: true, trains_backward: false, ..Needs::default() }
             }
             Self::Factors(_) => Needs { every_end: true, on_policy: true, ..Needs::default() },
+            // Their paths are drawn and learned from by learners of their own.
+            Self::Particles(_) => Needs { on_policy: true, every_end: true, ..Needs::default() },
+            Self::Bootstrap(fab) => {
+                Needs { on_policy: true, every_end: true, epochs: fab.updates, ..Needs::default() }
+            }
         }
     }
 }
@@ -117,6 +126,8 @@ impl ObjectiveRecipe {
             Objective::States(objective) => objective.check(&Check(place))?,
             Objective::Quantiles(objective) => objective.check(&Check(place))?,
             Objective::Factors(objective) => objective.check(&Check(place))?,
+            Objective::Particles(objective) => objective.check(&Check(place))?,
+            Objective::Bootstrap(objective) => objective.check(&Check(place))?,
         }
         match (objective, backward) {
             (objective, BackwardObjective::Joint) => Ok(objective),
@@ -178,6 +189,13 @@ impl ObjectiveRecipe {
             Self::ScoreFunction(_) => "score function: reverse KL by -(log w - baseline) grad log P_F",
             Self::SelfNormalisedForwardKl(_) => "forward KL: -sum_b w_b log P_F / sum_b w_b",
             Self::CoordinateAscent(_) => "coordinate ascent: -ELBO of means and allocations",
+            Self::MixedKl(_) => "mixed KL: -(1 - s) E_forward[log w] + s E_backward[log w]",
+            Self::Craft(_) => {
+                "CRAFT: sum_k sum_i W_i [log gamma_{k-1}(x_i) - log gamma_k(T_k x_i) - log |det DT_k|]"
+            }
+            Self::Fab(_) => {
+                "FAB: -mean_i min(c, (q / q_i)^(1 - a)) log q(x_i), x_i annealed from q to p^a q^(1 - a)"
+            }
         }
     }
 
@@ -208,6 +226,9 @@ impl ObjectiveRecipe {
             Self::SelfNormalisedForwardKl(_) => vec![WAKE_SLEEP],
             Self::CoordinateAscent(CoordinateAscent { rows: 0, .. }) => vec![COORDINATE_ASCENT],
             Self::CoordinateAscent(_) => vec![COORDINATE_ASCENT, STOCHASTIC_VI],
+            Self::MixedKl(_) => vec![STOCHASTIC_FLOWS],
+            Self::Craft(_) => vec![CRAFT, ANNEALED_FLOWS],
+            Self::Fab(_) => vec![FAB],
             Self::ImportanceWeighted(_) => vec![IWAE],
         }
     }
@@ -245,6 +266,9 @@ impl ObjectiveRecipe {
             Self::ScoreFunction(objective) => paths(objective),
             Self::SelfNormalisedForwardKl(objective) => paths(objective),
             Self::CoordinateAscent(objective) => Objective::Factors(objective),
+            Self::MixedKl(objective) => paths(objective),
+            Self::Craft(objective) => Objective::Particles(objective),
+            Self::Fab(objective) => Objective::Bootstrap(objective),
         }
     }
 }
@@ -279,7 +303,7 @@ mod tests {
 
     #[test]
     fn every_kind_has_defaults_that_pass_the_check_and_come_back() {
-        assert_eq!(kinds().len(), 23);
+        assert_eq!(kinds().len(), 26);
         for kind in kinds() {
             let recipe = of_kind(&kind);
             assert!(recipe.check("objective", BackwardObjective::Joint).is_ok(), "{kind}");
@@ -345,7 +369,9 @@ mod tests {
 
     #[test]
     fn the_likelihood_of_trajectories_is_a_way_to_train_p_b_beside_any_objective_of_paths() {
-        let without_paths = |kind: &String| kind.ends_with("flow-matching") || kind == "coordinate-ascent";
+        let without_paths = |kind: &String| {
+            kind.ends_with("flow-matching") || ["coordinate-ascent", "craft", "fab"].contains(&kind.as_str())
+        };
         for kind in kinds().iter().filter(|kind| !without_paths(kind)) {
             let recipe = of_kind(kind);
             let checked = recipe.check("objective", BackwardObjective::TrajectoryLikelihood);

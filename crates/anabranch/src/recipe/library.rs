@@ -84,6 +84,18 @@ const LIBRARY: &[Entry] = &[
     Entry { name: "ionosphere-ula", text: include_str!("../../../../recipes/ionosphere-ula.toml") },
     Entry { name: "sonar-mcd", text: include_str!("../../../../recipes/sonar-mcd.toml") },
     Entry { name: "sonar-ula", text: include_str!("../../../../recipes/sonar-ula.toml") },
+    Entry { name: "double-well-flow", text: include_str!("../../../../recipes/double-well-flow.toml") },
+    Entry { name: "double-well-snf", text: include_str!("../../../../recipes/double-well-snf.toml") },
+    Entry {
+        name: "mixture-inverse-flow",
+        text: include_str!("../../../../recipes/mixture-inverse-flow.toml"),
+    },
+    Entry { name: "mixture-inverse-snf", text: include_str!("../../../../recipes/mixture-inverse-snf.toml") },
+    Entry { name: "funnel-craft", text: include_str!("../../../../recipes/funnel-craft.toml") },
+    Entry { name: "manywell-craft", text: include_str!("../../../../recipes/manywell-craft.toml") },
+    Entry { name: "funnel-fab", text: include_str!("../../../../recipes/funnel-fab.toml") },
+    Entry { name: "gmm40-fab", text: include_str!("../../../../recipes/gmm40-fab.toml") },
+    Entry { name: "manywell-fab", text: include_str!("../../../../recipes/manywell-fab.toml") },
     Entry { name: "manywell-flow", text: include_str!("../../../../recipes/manywell-flow.toml") },
 ];
 

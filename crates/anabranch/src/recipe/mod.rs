@@ -217,7 +217,7 @@ impl Plan {
         Ok(match self {
             Self::Chain(plan) => match plan.ascent()? {
                 Some(ascent) => Box::new(ascent),
-                None => Box::new(plan.start()?),
+                None => plan.training()?,
             },
             Self::GFlowNet(plan) => match &plan.task {
                 Task::Discrete(task) => Box::new(task.start(plan.recipe.seed)?),

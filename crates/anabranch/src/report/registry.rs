@@ -235,6 +235,20 @@ const KNOWN: &[Known] = &[
         "Over random directions, in the units of the data; above 0 for finite samples even of one law.",
     ),
     (
+        "wasserstein",
+        "Wasserstein distance under conditions",
+        "",
+        Lower,
+        "Exact, of 500 samples from as many exact ones under each of some conditions: their mean, in the units of the points.",
+    ),
+    (
+        "wasserstein_floor",
+        "Wasserstein distance of exact samples",
+        "",
+        Neither,
+        "The same between exact samples and others: no sampler is closer on average.",
+    ),
+    (
         "sliced_wasserstein_p",
         "p-value of the sliced Wasserstein distance",
         "",

@@ -35,6 +35,8 @@ pub(super) struct Measured {
     pub learned: Option<f64>,
     /// Where it is known.
     pub exact: Option<f64>,
+    /// The exact Wasserstein distance of some samples from exact ones, and of exact ones from others, where there is a sampler.
+    pub wasserstein: Option<[f64; 2]>,
     /// Of the learned law from the exact one, where objects can be listed.
     pub distances: Option<Learned>,
 }
@@ -74,6 +76,11 @@ pub(super) fn summary(all: &[Measured]) -> Map<String, Value> {
             metrics.insert("log_z_learned_rmse".to_owned(), json!(error));
         }
     }
+    let wasserstein: Option<Vec<[f64; 2]>> = all.iter().map(|at| at.wasserstein).collect();
+    if let Some(wasserstein) = wasserstein {
+        insert(&mut metrics, "wasserstein", mean(wasserstein.iter().map(|[found, _]| *found)));
+        insert(&mut metrics, "wasserstein_floor", mean(wasserstein.iter().map(|[_, floor]| *floor)));
+    }
     let distances: Option<Vec<&Learned>> = all.iter().map(|at| at.distances.as_ref()).collect();
     if let Some(distances) = distances {
         let of = |value: fn(&Learned) -> f64| mean(distances.iter().map(|at| value(at))).value;
@@ -91,7 +98,7 @@ pub(super) fn summary(all: &[Measured]) -> Map<String, Value> {
 /// Writes `conditions.csv`, a row per condition.
 pub(super) fn write(directory: &Path, conditions: &[f32], width: usize, all: &[Measured]) -> Result<()> {
     let mut text: String = (0..width).map(|k| format!("c{k},")).collect();
-    text.push_str("log_z,log_z_se,log_z_exact,log_z_learned,elbo,ess,tv,pareto_k\n");
+    text.push_str("log_z,log_z_se,log_z_exact,log_z_learned,elbo,ess,wasserstein,tv,pareto_k\n");
     let or_empty = |value: Option<f64>| value.map_or(String::new(), |value| value.to_string());
     for (condition, at) in conditions.chunks_exact(width).zip(all) {
         condition.iter().for_each(|c| text.push_str(&format!("{c},")));
@@ -99,13 +106,14 @@ pub(super) fn write(directory: &Path, conditions: &[f32], width: usize, all: &[M
         // Writing to a string does not fail.
         let _ = writeln!(
             text,
-            "{},{},{},{},{},{},{tv},{}",
+            "{},{},{},{},{},{},{},{tv},{}",
             at.log_z.value,
             at.log_z.error,
             or_empty(at.exact),
             or_empty(at.learned),
             at.elbo,
             at.ess,
+            or_empty(at.wasserstein.map(|[found, _]| found)),
             or_empty(at.pareto_k),
         );
     }

@@ -117,6 +117,28 @@ impl Smc {
         given: &Given,
         noise: &Noise,
     ) -> Result<Population<S>, Failure> {
+        self.run_observed(chain, log_reward, levels, particles, given, noise, &mut |_, _, _| {})
+    }
+
+    /// [`Smc::run`], showing the particles before each step, by its number, with the density of each that its weight counts:
+    /// `log gamma` where it is known.
+    ///
+    /// # Errors
+    /// As [`Smc::run`].
+    ///
+    /// # Panics
+    /// If there are no particles.
+    #[allow(clippy::too_many_arguments)]
+    pub fn run_observed<S: Batch + Send + Sync>(
+        &self,
+        chain: &Chain<'_, S>,
+        log_reward: &(dyn Fn(&S, &Given) -> Result<LogWeight, Failure> + Sync),
+        levels: &Levels<'_, S>,
+        particles: usize,
+        given: &Given,
+        noise: &Noise,
+        observe: &mut dyn FnMut(usize, &Population<S>, &[f64]),
+    ) -> Result<Population<S>, Failure> {
         let states = chain.source.sample(particles, given, &noise.purpose(Purpose::Source))?;
         let current = to_vec_f64(double(chain.source.log_density(&states, given)?));
         let log_weights = vec![0.0; particles];
@@ -132,6 +154,7 @@ impl Smc {
             current,
         };
         for (index, transition) in chain.transitions.iter().enumerate() {
+            observe(index, &walk.particles, &walk.current);
             walk.step(index, transition.as_ref(), levels, noise)?;
         }
         let Walk { mut particles, current, .. } = walk;

@@ -12,14 +12,15 @@
 //! address alone.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::within;
+use super::{Target, within};
 use crate::data;
 use crate::error::{Problem, Result, quoted};
-use crate::rng::Noise;
+use crate::rng::{Noise, Purpose};
 
 /// The law of some numbers of a condition.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -52,9 +53,11 @@ pub enum ConditionLaw {
 }
 
 /// The law of whole conditions: independent parts, one behind the other.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub struct Conditions {
     laws: Vec<ConditionLaw>,
+    /// The target whose own law they are of, where it has one and no other is named.
+    own: Option<Arc<dyn Target>>,
 }
 
 /// The largest number of a condition, concentration and number of concentrations.
@@ -129,7 +132,7 @@ impl Conditions {
                 problem.at(place)
             })?;
         }
-        let conditions = Self { laws };
+        let conditions = Self { laws, own: None };
         within("conditions", width as f64, 0.0, 65535.0)?;
         if conditions.width() != width {
             let found = format!("{} numbers", conditions.width());
@@ -138,8 +141,23 @@ impl Conditions {
         Ok(conditions)
     }
 
+    /// These laws for a target over real vectors; its own law, where it has one and none is named.
+    ///
+    /// # Errors
+    /// As [`Conditions::new`].
+    pub fn of(laws: Vec<ConditionLaw>, target: &Arc<dyn Target>) -> std::result::Result<Self, Problem> {
+        let own = laws.is_empty() && target.draw_conditions(0, &Noise::new(0, Purpose::Condition)).is_some();
+        if own {
+            return Ok(Self { laws, own: Some(target.clone()) });
+        }
+        Self::new(laws, target.condition_width())
+    }
+
     /// How many numbers a condition has.
     pub fn width(&self) -> usize {
+        if let Some(target) = &self.own {
+            return target.condition_width();
+        }
         self.laws.iter().map(ConditionLaw::width).sum()
     }
 
@@ -161,6 +179,9 @@ impl Conditions {
 
     /// One condition per row, `[rows, width]`.
     pub fn draw(&self, rows: usize, noise: &Noise) -> Vec<f32> {
+        if let Some(target) = &self.own {
+            return target.draw_conditions(rows, noise).expect("it has a law of its own");
+        }
         let mut out = Vec::with_capacity(rows * self.width());
         for row in 0..rows {
             let mut first = 0;
@@ -244,7 +265,6 @@ impl Row<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rng::Purpose;
 
     fn noise() -> Noise {
         Noise::new(11, Purpose::Choice)

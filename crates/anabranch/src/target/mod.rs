@@ -64,7 +64,7 @@ pub use checked::checked;
 pub use classifier::{Classifier, ClassifierSettings};
 pub use conditions::{ConditionLaw, Conditions, parse_condition, read_conditions};
 pub use continuous::{
-    BayesianMixture, Density, DiagonalGaussian, FullGaussian, Funnel, ManyWell, Mixture, PointTargetRecipe,
+    BayesianMixture, Density, DiagonalGaussian, FullGaussian, Funnel, ManyWell, Mixture, MixtureInverse, PointTargetRecipe,
     Toy, toy,
 };
 pub use entropic::Entropic;
@@ -220,6 +220,17 @@ pub trait Target<C = f32>: Send + Sync + Debug {
 
     /// Exact draws from `R / Z`, `[count, cells]`, where there is a direct way to them: draw `i` from row `i` of `noise`.
     fn draw(&self, _count: usize, _noise: &Noise) -> Option<Vec<C>> {
+        None
+    }
+
+    /// Exact draws from `R(. | c) / Z(c)`, one for each of `conditions`, `[count, width]`, where there is a direct way to them: draw `i`
+    /// from row `i` of `noise`. `[count, cells]`.
+    fn draw_given(&self, _conditions: &[f32], _noise: &Noise) -> Option<Vec<C>> {
+        None
+    }
+
+    /// Draws from the target's own law of conditions, `[count, width]`, where it has one: row `i` from row `i` of `noise`.
+    fn draw_conditions(&self, _count: usize, _noise: &Noise) -> Option<Vec<f32>> {
         None
     }
 

@@ -27,7 +27,7 @@ use crate::rng::{Address, Counted, Noise, Purpose};
 use crate::target::{Conditions, Target, log_density};
 
 /// States that are on their way through the model while it is tuned.
-const WARM_UP: usize = 500;
+pub(super) const WARM_UP: usize = 500;
 
 /// Where a chain's paths end.
 #[derive(Debug, Clone, Copy)]
@@ -186,7 +186,12 @@ impl ChainLearner<'_> {
             }
             Ends::Target(target) => {
                 let noise = self.noise(Purpose::Target, step, batch);
-                (target.draw(batch, &noise).unwrap_or_default(), Given::nothing())
+                let given = self.given.clone();
+                let rows = match given.width() {
+                    0 => target.draw(batch, &noise),
+                    _ => target.draw_given(given.values(), &noise),
+                };
+                (rows.unwrap_or_default(), given)
             }
         }
     }
@@ -299,11 +304,38 @@ impl ChainLearner<'_> {
     }
 
     fn loss(&mut self, step: u64, epoch: u64, log_z: f64) -> Result<(f64, Option<Tensor<1>>), Failure> {
+        let parts = self.task.objective.parts();
+        if parts.is_empty() {
+            let objective = self.task.objective.clone();
+            return self.loss_of(objective.as_ref(), step, epoch, log_z);
+        }
+        let (mut loss, mut pull) = (0.0, None::<Tensor<1>>);
+        for (share, objective) in parts.into_iter().filter(|(share, _)| *share > 0.0) {
+            self.needs = objective.needs();
+            let (part, pulled) = self.loss_of(objective.as_ref(), step, epoch, log_z)?;
+            loss += share * part;
+            let pulled = pulled.map(|pulled| pulled * share);
+            pull = match (pull, pulled) {
+                (Some(sum), Some(pulled)) => Some(sum + pulled),
+                (sum, pulled) => sum.or(pulled),
+            };
+        }
+        Ok((loss, pull))
+    }
+
+    /// The loss of an objective of one piece, whose needs are known.
+    fn loss_of(
+        &mut self,
+        objective: &dyn PathObjective,
+        step: u64,
+        epoch: u64,
+        log_z: f64,
+    ) -> Result<(f64, Option<Tensor<1>>), Failure> {
         let path = self.draw(step, epoch, log_z)?;
         let (paths, slopes) = (&mut self.paths, &mut self.slopes);
         paths.log_z.resize(paths.log_reward.len(), log_z);
-        let now = self.task.objective.at_step(step);
-        let objective = now.as_deref().unwrap_or(self.task.objective.as_ref());
+        let now = objective.at_step(step);
+        let objective = now.as_deref().unwrap_or(objective);
         let loss = objective.evaluate(paths, slopes);
         if let (ReferenceKind::Acting, Some(reference)) = (self.needs.reference, &paths.reference) {
             let drawn = paths.forward.iter().zip(&reference.forward).zip(&slopes.divergence);

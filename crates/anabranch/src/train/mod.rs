@@ -5,9 +5,12 @@
 //! Every random number of step `k` is addressed by `k`, so the whole state of a run is its step, its weights, the
 //! optimiser's moments and the averages: a run that stops and resumes makes the same steps, bit for bit.
 
+pub mod buffer;
 pub mod chain;
 pub mod checkpoint;
 pub mod coordinate;
+pub mod craft;
+pub mod fab;
 pub mod gflownet;
 pub mod learner;
 mod settings;

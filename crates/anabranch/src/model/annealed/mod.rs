@@ -11,6 +11,7 @@
 //! | [`Langevin`] | a step of Langevin dynamics | the same, or a learned reversal |
 //! | [`Underdamped`] | a step of Langevin dynamics with a momentum | the same, or a learned reversal |
 //! | [`Controlled`] | a step of a simple process with a learned drift | that of the process run backward |
+//! | [`AnnealedFlow`] | a bijection, then such a kernel | the kernel, then the inverse: annealed flow transport |
 //!
 //! `E[w] = Z` whatever the kernels do (Jarzynski 1997; Neal 2001).
 
@@ -18,6 +19,7 @@ mod annealing_path;
 mod base;
 pub mod controlled;
 mod drift;
+mod bootstrap;
 mod kernel;
 mod ladder;
 pub mod langevin;
@@ -28,12 +30,14 @@ pub mod recipe;
 mod step_sizes;
 mod strides;
 mod underdamped;
+mod transport;
 mod warm_up;
 
 pub use annealing_path::AnnealingPath;
 pub use base::Base;
 pub use controlled::Controlled;
 pub use drift::Drift;
+pub use bootstrap::{Bootstrap, Flowing, bootstrap_chain};
 pub use kernel::KernelRecipe;
 pub use ladder::Ladder;
 pub use langevin::{Langevin, Reversal};
@@ -42,4 +46,5 @@ pub use markov::Annealing;
 pub use step_sizes::{Decay, StepSizes};
 pub use strides::Strides;
 pub use underdamped::{Friction, Underdamped};
+pub use transport::{AnnealedFlow, AnnealedFlowRecipe};
 pub use warm_up::WarmUp;

@@ -1,5 +1,7 @@
 //! Annealed importance sampling as recipes name it.
 
+use std::sync::Arc;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -8,6 +10,7 @@ use crate::error::{Result, positive, within};
 use crate::model::Segment;
 use crate::model::part::{Asks, Part, Place, Size, Surroundings};
 use crate::papers::{AIS, OPTIMAL_LADDER, STOCHASTIC_FLOWS};
+use crate::target::Target;
 
 /// Markov kernels that leave the densities of a path invariant, from a Gaussian base to the energy.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -100,6 +103,27 @@ impl Default for AnnealingRecipe {
     }
 }
 
+impl AnnealingRecipe {
+    /// The segment towards an energy.
+    pub(super) fn annealing(&self, around: &Surroundings<'_>, target: Arc<dyn Target>) -> Annealing {
+        let tuned = self.step.is_none();
+        let ladder = self.ladder == LadderName::Adaptive;
+        let step = self.step.unwrap_or(0.1);
+        Annealing {
+            target,
+            base: self.base.build(around),
+            draws_base: around.place.index == 0,
+            stretch: self.stretch.unwrap_or([0.0, 1.0]),
+            path: self.path,
+            ladder: Ladder::new(around.name("ladder"), self.steps, self.ladder == LadderName::Learned),
+            kernel: self.kernel,
+            moves: self.moves,
+            strides: Strides::new(around.name("strides"), self.steps, around.dimension, step),
+            warm_up: (tuned || ladder).then_some(WarmUp { rounds: self.warm_up, ladder, strides: tuned }),
+        }
+    }
+}
+
 impl Part for AnnealingRecipe {
     fn kind(&self) -> &'static str {
         "annealing"
@@ -164,25 +188,6 @@ impl Part for AnnealingRecipe {
     }
 
     fn build(&self, around: &Surroundings<'_>) -> Result<Box<dyn Segment>> {
-        let target = around.asked(self)?;
-        let tuned = self.step.is_none();
-        let ladder = self.ladder == LadderName::Adaptive;
-        Ok(Box::new(Annealing {
-            target,
-            base: self.base.build(around),
-            draws_base: around.place.index == 0,
-            stretch: self.stretch.unwrap_or([0.0, 1.0]),
-            path: self.path,
-            ladder: Ladder::new(around.name("ladder"), self.steps, self.ladder == LadderName::Learned),
-            kernel: self.kernel,
-            moves: self.moves,
-            strides: Strides::new(
-                around.name("strides"),
-                self.steps,
-                around.dimension,
-                self.step.unwrap_or(0.1),
-            ),
-            warm_up: (tuned || ladder).then_some(WarmUp { rounds: self.warm_up, ladder, strides: tuned }),
-        }))
+        Ok(Box::new(self.annealing(around, around.asked(self)?)))
     }
 }

@@ -7,7 +7,7 @@ use super::Flow;
 use crate::array::shape::Transform;
 use crate::error::{Problem, Result, within};
 use crate::kernel::bijection::{
-    ActNorm, Autoregressive, Bijection, Coupling, Direction, LuLinear, Permutation, Split,
+    ActNorm, Autoregressive, Bijection, Coupling, Direction, LuLinear, Permutation, Split, Standardise,
 };
 use crate::model::Segment;
 use crate::model::part::{Part, Place, Size, Surroundings};
@@ -45,6 +45,8 @@ pub struct FlowRecipe {
     pub mixing: Mixing,
     /// Activation normalisation after each layer, started from data.
     pub actnorm: bool,
+    /// A fixed factor of the states on the target's side, where those are wide.
+    pub scale: f32,
 }
 
 /// How a flow's layers couple coordinates.
@@ -98,6 +100,7 @@ impl Default for FlowRecipe {
             network: None,
             mixing: Mixing::Lu,
             actnorm: false,
+            scale: 1.0,
         }
     }
 }
@@ -185,6 +188,7 @@ impl Part for FlowRecipe {
         within(&place.of("layers"), self.layers as f64, 1.0, 1000.0)?;
         within(&place.of("bins"), self.bins as f64, 2.0, 32.0)?;
         within(&place.of("bound"), f64::from(self.bound), 1e-2, 1e6)?;
+        within(&place.of("scale"), f64::from(self.scale), 1e-6, 1e6)?;
         let couples = self.direction().is_none();
         if self.residual && !couples {
             let problem = place.problem("residual", "true");
@@ -269,6 +273,9 @@ impl Part for FlowRecipe {
             if self.actnorm {
                 layers.push(Box::new(ActNorm::new(around.name(&format!("{layer}.actnorm")), d)));
             }
+        }
+        if self.scale != 1.0 {
+            layers.push(Box::new(Standardise::new(vec![0.0; d], vec![self.scale; d])));
         }
         Ok(Box::new(Flow::new(d, layers)))
     }

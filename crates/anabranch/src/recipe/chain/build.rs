@@ -74,29 +74,29 @@ impl ChainPlan {
         let condition = match &data {
             TargetData::Rows(data) => Condition::of_rows(data, recipe.evaluation.samples)?,
             TargetData::Energy(energy) => {
-                let law = Conditions::new(recipe.conditions.clone(), energy.condition_width())?;
+                let law = Conditions::of(recipe.conditions.clone(), energy)?;
                 if law.width() > 0 { Condition::Law(law) } else { Condition::Nothing }
             }
         };
         size::check(&recipe, [dimension, condition.width()])?;
         let learns = super::learns(&recipe);
-        if let (Condition::Law(_), false, true) = (&condition, recipe.objective.needs_target(), learns) {
-            let found = "an objective that learns from samples, of a target that depends on a condition";
-            return Err(Problem::new("objective.kind", found)
-                .allowed("one that learns from log R, such as \"trajectory-balance\" or \"reverse-kl\"")
-                .into());
-        }
-        if let (TargetData::Energy(energy), false, true) = (&data, recipe.objective.needs_target(), learns)
-            && energy.draw(1, &Noise::new(0, Purpose::Target)).is_none()
+        let needs = if learns { recipe.objective.needs() } else { Needs::default() };
+        if let TargetData::Energy(energy) = &data
+            && learns
+            && (needs.samples || !recipe.objective.needs_target())
         {
-            return Err(Problem::new("objective.kind", "an objective that learns from samples")
-                .allowed(
-                    "\"reverse-kl\", \"trajectory-balance\" or \"log-variance\": this energy has no sampler",
-                )
-                .into());
+            check_sampler(energy.as_ref(), &condition)?;
         }
-        if let (TargetData::Energy(energy), true, true) =
-            (&data, recipe.objective.needs().through_states, learns)
+        let single =
+            matches!(recipe.objective, ObjectiveRecipe::Craft(_) | ObjectiveRecipe::Fab(_)) && learns;
+        if condition.width() > 0 && matches!(data, TargetData::Energy(_)) && (single || recipe.smc.is_some())
+        {
+            let place = if single { "objective.kind" } else { "smc" };
+            let found = "it of a target under conditions, each with a Z of its own";
+            return Err(Problem::new(place, found).allowed("a target without conditions").into());
+        }
+        let derived = matches!(recipe.objective, ObjectiveRecipe::Craft(_) | ObjectiveRecipe::Fab(_));
+        if let (TargetData::Energy(energy), true, true) = (&data, needs.through_states || derived, learns)
             && !energy.has_scores()
         {
             let found = "one that needs the gradient of a target that has none";
@@ -123,8 +123,7 @@ impl ChainPlan {
             )
             .into());
         }
-        let (width, needs) =
-            (condition.width(), if learns { recipe.objective.needs() } else { Needs::default() });
+        let width = condition.width();
         let model = match &prior {
             Some(prior) => prior.model.clone(),
             None => build_model(&recipe, &data, [dimension, width])?,
@@ -303,6 +302,27 @@ impl ChainPlan {
                 -evidence(&to_vec_f64(weights)).elbo.value
             }
         })
+    }
+}
+
+/// Refuses an energy whose samples an objective learns from, and which has no sampler.
+fn check_sampler(energy: &dyn Target, condition: &Condition) -> Result<()> {
+    let noise = Noise::new(0, Purpose::Target);
+    match condition {
+        Condition::Law(law) if energy.draw_given(&law.draw(1, &noise), &noise).is_none() => {
+            let found = "an objective that learns from samples, of a target that depends on a condition";
+            Err(Problem::new("objective.kind", found)
+                .allowed("one that learns from log R, such as \"trajectory-balance\" or \"reverse-kl\"")
+                .into())
+        }
+        Condition::Nothing if energy.draw(1, &noise).is_none() => {
+            Err(Problem::new("objective.kind", "an objective that learns from samples")
+                .allowed(
+                    "\"reverse-kl\", \"trajectory-balance\" or \"log-variance\": this energy has no sampler",
+                )
+                .into())
+        }
+        _ => Ok(()),
     }
 }
 

@@ -4,6 +4,7 @@ mod build;
 mod cite;
 mod condition;
 mod explain;
+mod learners;
 mod prior;
 mod size;
 
@@ -128,6 +129,8 @@ fn check_objective(recipe: &Recipe) -> Result<()> {
     let objective = match recipe.objective.check("objective", recipe.backward)? {
         Objective::Paths(objective) => objective,
         Objective::Factors(_) => return check_factors(recipe),
+        Objective::Particles(_) => return learners::check_particles(recipe),
+        Objective::Bootstrap(_) => return learners::check_bootstrap(recipe),
         Objective::States(_) | Objective::Quantiles(_) => {
             return refused(
                 "an objective of states and their parents, which a chain of continuous kernels does not list",

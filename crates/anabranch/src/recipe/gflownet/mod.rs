@@ -76,6 +76,10 @@ pub(super) fn check(recipe: &Recipe) -> Result<()> {
             .allowed("one of trajectories or states, such as \"trajectory-balance\"")
             .into());
     }
+    if matches!(objective, Objective::Particles(_) | Objective::Bootstrap(_)) {
+        let problem = Problem::new("objective.kind", "one of normalizing flows");
+        return Err(problem.allowed("one of flow networks, such as \"trajectory-balance\"").into());
+    }
     // With a prior it says the form of that one's policy.
     let unread = recipe.policy.prior.is_some();
     if recipe.policy.backward == BackwardName::Learned && !objective.needs().trains_backward && !unread {

@@ -1,7 +1,7 @@
 //! Measuring a conditional chain.
 //!
 //! ```text
-//! energies  log Z(c), ELBO, ESS at some conditions of their law, and means over them
+//! energies  log Z(c), ELBO, ESS at some conditions of their law, exact W_1 where there are exact samples, and means over them
 //! classes   p(y | x) ~ p(y) p(x | y): how often the class of the largest is the row's own
 //! ```
 
@@ -9,16 +9,18 @@ use std::path::Path;
 
 use serde_json::{Map, Value};
 
-use crate::array::weights::{matrix, to_vec_f64};
+use crate::array::weights::{matrix, to_vec, to_vec_f64};
 use crate::chain::Given;
 use crate::error::{Error, Failure, Result};
 use crate::estimate::evidence;
 use crate::estimate::likelihood::row_nlls_observed;
 use crate::estimate::paths::forward_weights;
 use crate::math::Estimate;
+use crate::metric::Points;
+use crate::metric::assignment::wasserstein_assignment;
 use crate::model::Model;
 use crate::recipe::{ChainPlan, Condition};
-use crate::rng::Purpose;
+use crate::rng::{Noise, Purpose};
 use crate::run::conditions::{self, CONDITIONS, Measured};
 use crate::run::{Observer, insert, watched};
 use crate::target::{Conditions, Target};
@@ -27,6 +29,8 @@ use crate::train::Trained;
 /// The most rows whose class is told by Bayes' rule, and the most of them times classes.
 const MOST_ROWS: usize = 1000;
 const MOST_SCORED: usize = 20_000;
+/// Samples under a condition that are compared with as many exact ones.
+const EXACT: usize = 500;
 
 /// Measures an energy at conditions of `law`; writes `conditions.csv`.
 pub(super) fn at_conditions(
@@ -54,11 +58,29 @@ pub(super) fn at_conditions(
             paths: from_paths.paths,
             learned: learned.as_ref().map(|learned| learned[k]),
             exact: energy.log_z(condition),
+            wasserstein: wasserstein(&model, energy, condition, &noise.from_row(k * EXACT))?,
             distances: None,
         });
     }
     conditions::write(directory, &all, width, &found)?;
     Ok(conditions::summary(&found))
+}
+
+/// How far samples of the model under a condition are from exact ones, and exact ones from others, where the target has a sampler.
+fn wasserstein(
+    model: &Model,
+    energy: &dyn Target,
+    condition: &[f32],
+    noise: &Noise,
+) -> Result<Option<[f64; 2]>> {
+    let exact = |purpose: Purpose| energy.draw_given(&condition.repeat(EXACT), &noise.purpose(purpose));
+    let (Some(one), Some(other)) = (exact(Purpose::Target), exact(Purpose::Metric)) else { return Ok(None) };
+    let given = Given::rows(condition.len(), condition.to_vec());
+    let drawn = model.chain().sample(EXACT, &given, &noise.purpose(Purpose::Source));
+    let drawn = to_vec(drawn.map_err(Failure::into_error)?);
+    let [drawn, one, other] = [&drawn, &one, &other].map(|rows| Points::new(rows, model.dimension()));
+    let (drawn, one, other) = (drawn?, one?, other?);
+    Ok(Some([wasserstein_assignment(drawn, one)?, wasserstein_assignment(other, one)?]))
 }
 
 /// `log Z` of conditions, where the objective learned it.

@@ -103,6 +103,7 @@ fn measure<P: Policy>(
             paths: from_paths.paths,
             learned,
             exact: task.reward.log_z(condition).or(enumerated),
+            wasserstein: None,
             distances,
         });
     }

@@ -187,6 +187,9 @@ impl<P: Policy> FlowLearner<P> {
                 (loss, 0.0)
             }
             Objective::Factors(_) => unreachable!("recipes are checked: flow networks have no factors"),
+            Objective::Particles(_) | Objective::Bootstrap(_) => {
+                unreachable!("recipes are checked: flow networks have no maps")
+            }
         }
     }
 

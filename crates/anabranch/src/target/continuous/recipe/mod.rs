@@ -15,6 +15,7 @@ use super::cox::CoxRecipe;
 use super::entry::{Entry, LARGEST, Result};
 use super::gaussian::GaussianRecipe;
 use super::gmm::{Gmm9Recipe, Gmm25Recipe, Gmm40Recipe};
+use super::inverse::MixtureInverseRecipe;
 use super::logistic::LogisticRecipe;
 use super::mixture::MixtureRecipe;
 use super::toy::ToyRecipe;
@@ -93,6 +94,8 @@ targets! {
     BrownianMotion(Brownian),
     /// On the line: the means of a mixture of normals, given data.
     BayesianMixture(BayesianMixtureRecipe),
+    /// A linear inverse problem whose posterior is a mixture, with the observation as its condition.
+    MixtureInverse(MixtureInverseRecipe),
     /// A toy density in the plane.
     Toy(ToyRecipe),
     /// On the square: Branin's function.

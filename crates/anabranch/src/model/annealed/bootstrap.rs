@@ -1,0 +1,164 @@
+//! From a flow `q` towards the density whose samples teach it most (Midgley et al. 2023).
+//!
+//! ```text
+//! log g_b(x) = (1 - b a) log q(x) + b a log R(x)                 g_0 = q,  g_1 = R^a q^(1 - a)
+//! ```
+//!
+//! With `a = 2`, `g_1 = R^2 / q` is where importance weights of the flow vary most: it has mass where R has and the flow has not.
+
+use burn::tensor::{DType, Tensor, TensorData};
+
+use crate::array::weights::{matrix, to_vec, to_vec_f64};
+use crate::chain::{Chain, Given, LogWeight, Source, State, Transition};
+use crate::error::{Failure, Problem};
+use crate::kernel::mcmc::{Hamiltonian, LogDensity, Metropolis, Stride};
+use crate::model::Model;
+use crate::rng::Noise;
+use crate::target::Target;
+
+/// A flow whose density and score are asked for: a chain of bijections without gradients by weights.
+pub struct Flowing {
+    /// Its numbers on no tape.
+    frozen: Model,
+    /// The same on the tape of states.
+    stopped: Model,
+}
+
+impl Flowing {
+    /// The flow as it is now.
+    pub fn new(model: &Model) -> Self {
+        Self { frozen: model.frozen(), stopped: model.stopped() }
+    }
+
+    /// `log q` of points, `[batch, dimension]`, nats, and its gradient where one is wanted, `[batch, dimension]`.
+    ///
+    /// # Errors
+    /// If a kernel fails.
+    pub fn log_density(
+        &self,
+        points: &[f32],
+        out: &mut [f64],
+        score: Option<&mut [f64]>,
+    ) -> Result<(), Failure> {
+        let (none, noise) = (Given::nothing(), Noise::new(0, crate::rng::Purpose::Backward));
+        let model = if score.is_some() { &self.stopped } else { &self.frozen };
+        let mut x = matrix(points.to_vec(), model.dimension(), &model.device());
+        if score.is_some() {
+            x = x.require_grad();
+        }
+        let log_density = model.chain().encode(x.clone(), &none, &noise)?.log_weight;
+        out.copy_from_slice(&to_vec_f64(log_density.clone().detach()));
+        if let Some(score) = score {
+            let gradient = x.grad(&log_density.sum().backward()).expect("x takes part");
+            score.iter_mut().zip(to_vec(gradient)).for_each(|(to, slope)| *to = f64::from(slope));
+        }
+        Ok(())
+    }
+}
+
+impl Source for &Flowing {
+    fn sample(&self, rows: usize, given: &Given, noise: &Noise) -> Result<State, Failure> {
+        self.frozen.chain().sample(rows, given, noise)
+    }
+
+    fn log_density(&self, state: &State, _: &Given) -> Result<LogWeight, Failure> {
+        let mut out = vec![0.0; state.dims()[0]];
+        Flowing::log_density(self, &to_vec(state.clone()), &mut out, None)?;
+        Ok(column(out, state))
+    }
+}
+
+/// f64 numbers on the device of states, `[batch]`.
+fn column(values: Vec<f64>, like: &State) -> LogWeight {
+    let rows = values.len();
+    Tensor::from_data(TensorData::new(values, [rows]), (&like.device(), DType::F64))
+}
+
+/// One of the densities on the way.
+pub struct Bootstrap<'a> {
+    /// The flow.
+    pub flow: &'a Flowing,
+    /// The energy.
+    pub target: &'a dyn Target,
+    /// The order `a` of the divergence.
+    pub alpha: f64,
+    /// The place `b`, from 0 to 1.
+    pub place: f64,
+}
+
+impl LogDensity for Bootstrap<'_> {
+    fn evaluate(
+        &self,
+        points: &[f32],
+        given: &Given,
+        out: &mut [f64],
+        scores: Option<&mut [f64]>,
+    ) -> Result<(), Failure> {
+        let share = self.place * self.alpha;
+        let mut log_q = vec![0.0; out.len()];
+        match scores {
+            None => {
+                self.target.log_rewards(points, &given.each(out.len()), out)?;
+                self.flow.log_density(points, &mut log_q, None)?;
+            }
+            Some(scores) => {
+                self.target.log_rewards_with_scores(points, &given.each(out.len()), out, scores)?;
+                let mut of_flow = vec![0.0; scores.len()];
+                self.flow.log_density(points, &mut log_q, Some(&mut of_flow))?;
+                let both = scores.iter_mut().zip(of_flow);
+                both.for_each(|(score, of_flow)| *score = share * *score + (1.0 - share) * of_flow);
+            }
+        }
+        for (out, log_q) in out.iter_mut().zip(log_q) {
+            // Where there is no target there is no `g`, whatever the flow says; where the flow's density is no number nobody goes.
+            let finite = log_q.is_finite() || *out == f64::NEG_INFINITY;
+            *out = match *out {
+                f64::NEG_INFINITY => f64::NEG_INFINITY,
+                log_r if finite => share * log_r + (1.0 - share) * log_q,
+                _ => f64::NAN,
+            };
+        }
+        Ok(())
+    }
+
+    fn log_density(&self, x: &State, given: &Given) -> Result<LogWeight, Failure> {
+        let mut out = vec![0.0; x.dims()[0]];
+        self.evaluate(&to_vec(x.clone()), given, &mut out, None)?;
+        Ok(column(out, x))
+    }
+
+    fn with_score(&self, x: &State, given: &Given) -> Result<(LogWeight, State), Failure> {
+        if x.is_tracked() {
+            let found = "a density between a flow and a target, whose score has no derivative";
+            return Err(Problem::new("the target", found)
+                .allowed("it where nothing is differentiated")
+                .into());
+        }
+        let [rows, columns] = x.dims();
+        let (mut out, mut scores) = (vec![0.0; rows], vec![0.0; rows * columns]);
+        self.evaluate(&to_vec(x.clone()), given, &mut out, Some(&mut scores))?;
+        let scores = scores.into_iter().map(|score| score as f32).collect();
+        Ok((column(out, x), matrix(scores, columns, &x.device())))
+    }
+}
+
+/// The chain from a flow to `g_1`: Hamiltonian Monte Carlo of so many moves at each of evenly spaced places, with a step size for each.
+pub fn bootstrap_chain<'a>(
+    flow: &'a Flowing,
+    target: &'a dyn Target,
+    alpha: f64,
+    [moves, leapfrogs]: [usize; 2],
+    steps: &[f32],
+) -> Chain<'a> {
+    let scale = vec![1.0; flow.frozen.dimension()];
+    let kernel = |(index, step): (usize, &f32)| {
+        let place = (index + 1) as f64 / steps.len() as f64;
+        Box::new(Metropolis {
+            density: Bootstrap { flow, target, alpha, place },
+            proposal: Box::new(Hamiltonian { leapfrogs }),
+            stride: Stride { step: *step, scale: scale.clone() },
+            moves,
+        }) as Box<dyn Transition>
+    };
+    Chain { source: Box::new(flow), transitions: steps.iter().enumerate().map(kernel).collect() }
+}
