@@ -16,6 +16,9 @@ fn recipe(name: &str) -> Recipe {
     if name == "moons-flow" {
         sets.push("target.rows=200");
     }
+    if name == "funnel-fab" {
+        sets.extend(["objective.least=100", "objective.buffer=300", "objective.levels=2"]);
+    }
     let overrides: Vec<Override> =
         sets.iter().map(|set| Override::parse(set).expect("an override")).collect();
     named(name, &overrides).expect("an embedded recipe")
@@ -63,6 +66,9 @@ fn law_8_a_stopped_run_resumes_bit_for_bit() {
         "funnel-flow",
         "digits-latent-diffusion",
         "hypergrid",
+        "double-well-snf",
+        "funnel-craft",
+        "funnel-fab",
     ] {
         let (whole, parts) = (directory(&format!("{name}-whole")), directory(&format!("{name}-parts")));
         let run = Run::create(&whole, recipe(name)).expect("a run");

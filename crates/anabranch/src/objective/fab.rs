@@ -57,7 +57,7 @@ impl Default for Fab {
             leapfrogs: 5,
             step: 0.1,
             buffer: 50_000,
-            least: 5000,
+            least: 1000,
             updates: 4,
             clip: 10.0,
         }

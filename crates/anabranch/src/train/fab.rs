@@ -29,8 +29,8 @@ use crate::train::buffer::WeightedBuffer;
 /// Paths drawn together; also the unit of parallelism.
 const CHUNK: usize = 128;
 
-/// Rounds of new samples that may pass before the buffer has its least.
-const MOST_ROUNDS: u64 = 1000;
+/// Batches in a row that may bring the buffer no sample while it has not its least.
+const MOST_ROUNDS: usize = 100;
 
 /// A flow with all that its training needs.
 pub struct FabTask<'a> {
@@ -155,13 +155,16 @@ impl FabLearner<'_> {
     fn learn_here(&mut self, step: u64, epoch: u64) -> Result<(f64, Tensor<1>), Failure> {
         if epoch == 0 {
             self.refresh()?;
+            let mut idle = 0;
             while self.buffer.len() < self.task.objective.least {
-                if self.rounds > MOST_ROUNDS {
-                    let found = format!("{} samples after {MOST_ROUNDS} batches", self.buffer.len());
-                    let problem = Problem::new("objective.least", found);
-                    return Err(problem.allowed("fewer; or a flow that reaches the target").into());
-                }
+                let before = self.buffer.len();
                 self.refresh()?;
+                idle = if self.buffer.len() > before { 0 } else { idle + 1 };
+                if idle > MOST_ROUNDS {
+                    let found = format!("{MOST_ROUNDS} batches in a row without a sample of finite weight");
+                    let problem = Problem::new("objective.least", found);
+                    return Err(problem.allowed("a flow that reaches the target").into());
+                }
             }
         }
         self.loss(step, epoch)

@@ -5,6 +5,7 @@ mod conditions;
 mod energies;
 mod posteriors;
 mod samplers;
+mod stochastic;
 
 use std::path::{Path, PathBuf};
 

@@ -24,5 +24,6 @@ mod refine;
 mod refined;
 mod starts;
 mod steps;
+mod stochastic;
 mod targets;
 mod variational;

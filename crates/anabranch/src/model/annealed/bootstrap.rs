@@ -110,12 +110,10 @@ impl LogDensity for Bootstrap<'_> {
             }
         }
         for (out, log_q) in out.iter_mut().zip(log_q) {
-            // Where there is no target there is no `g`, whatever the flow says; where the flow's density is no number nobody goes.
-            let finite = log_q.is_finite() || *out == f64::NEG_INFINITY;
-            *out = match *out {
-                f64::NEG_INFINITY => f64::NEG_INFINITY,
-                log_r if finite => share * log_r + (1.0 - share) * log_q,
-                _ => f64::NAN,
+            // Where the flow's density is no number nobody goes.
+            *out = match log_q.is_finite() {
+                true => share * *out + (1.0 - share) * log_q,
+                false => f64::NEG_INFINITY,
             };
         }
         Ok(())
