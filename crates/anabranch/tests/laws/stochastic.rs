@@ -5,7 +5,8 @@ use std::sync::Arc;
 use anabranch::chain::{Chain, Resampling};
 use anabranch::kernel::mcmc::LogDensity;
 use anabranch::model::annealed::{
-    AnnealedFlow, Annealing, Base, Bootstrap, Flowing, KernelRecipe, Ladder, PathKind, Strides, bootstrap_chain,
+    AnnealedFlow, Annealing, Base, Bootstrap, Flowing, KernelRecipe, Ladder, PathKind, Strides,
+    bootstrap_chain,
 };
 use anabranch::objective::Craft;
 use anabranch::sampler::smc::Smc;
@@ -82,9 +83,10 @@ fn apart(target: Arc<dyn Target>, kernel: KernelRecipe) -> Model {
 fn law_2_stochastic_normalizing_flows() {
     let target = lopsided();
     for kernel in KERNELS {
-        for (name, model) in
-            [("one segment", alternating(target.clone(), kernel, 3)), ("apart", apart(target.clone(), kernel))]
-        {
+        for (name, model) in [
+            ("one segment", alternating(target.clone(), kernel, 3)),
+            ("apart", apart(target.clone(), kernel)),
+        ] {
             let name = format!("{kernel:?}, {name}");
             let weights = forward_log_weights(&model, target.as_ref(), 20_000, NOTHING, &noise(811)).unwrap();
             let found = evidence(&to_vec_f64(weights));
@@ -214,7 +216,8 @@ fn densities_of_the_bootstrap_have_their_scores() {
         let h = 1.0 / 256.0;
         for column in 0..2 {
             let at = |step: f32| {
-                let moved: Vec<f32> = (0..40).map(|i| values[i] + if i % 2 == column { step } else { 0.0 }).collect();
+                let moved: Vec<f32> =
+                    (0..40).map(|i| values[i] + if i % 2 == column { step } else { 0.0 }).collect();
                 let mut out = vec![0.0; 20];
                 density.evaluate(&moved, NOTHING, &mut out, None).unwrap();
                 out
