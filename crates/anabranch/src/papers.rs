@@ -97,6 +97,5 @@ pub(crate) const STOCHASTIC_VI: &str = "@article{hoffman2013stochastic, title={S
 pub(crate) fn toy(name: &str) -> &'static str {
     if name == "pinwheel" { PINWHEEL } else { TOYS }
 }
-pub(crate) const CRAFT: &str = "@inproceedings{matthews2022continual, title={Continual Repeated Annealed Flow Transport {M}onte {C}arlo}, author={Matthews, Alexander G. D. G. and Arbel, Michael and Rezende, Danilo Jimenez and Doucet, Arnaud}, booktitle={ICML}, year={2022}}";
 pub(crate) const ANNEALED_FLOWS: &str = "@inproceedings{arbel2021annealed, title={Annealed Flow Transport {M}onte {C}arlo}, author={Arbel, Michael and Matthews, Alexander G. D. G. and Doucet, Arnaud}, booktitle={ICML}, year={2021}}";
 pub(crate) const CONDITIONAL_FLOWS: &str = "@article{hagemann2022stochastic, title={Stochastic Normalizing Flows for Inverse Problems: A {M}arkov Chains Viewpoint}, author={Hagemann, Paul and Hertrich, Johannes and Steidl, Gabriele}, journal={SIAM/ASA Journal on Uncertainty Quantification}, volume={10}, number={3}, pages={1162--1190}, year={2022}}";

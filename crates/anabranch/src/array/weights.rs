@@ -153,11 +153,6 @@ impl Weights {
         self.values = vector(self.values(), &Device::flex());
     }
 
-    /// Stops tracking, on the device of states that carry gradients.
-    pub fn stop(&mut self) {
-        self.values = vector(self.values(), &Device::flex().autodiff());
-    }
-
     /// The gradient that a backward pass left for these weights; `None` if they took no part.
     pub fn gradient(&self, gradients: &mut Gradients) -> Option<Vec<f32>> {
         self.values.grad_remove(gradients).map(to_vec)

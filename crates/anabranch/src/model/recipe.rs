@@ -3,9 +3,9 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::annealed::AnnealedFlowRecipe;
 use super::annealed::controlled::recipe::ControlledRecipe;
 use super::annealed::langevin::recipe::LangevinRecipe;
-use super::annealed::AnnealedFlowRecipe;
 use super::annealed::recipe::AnnealingRecipe;
 use super::diffusion::recipe::DiffusionRecipe;
 use super::flow::fixed::{DequantiseRecipe, LogitRecipe, StandardiseRecipe};

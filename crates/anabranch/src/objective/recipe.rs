@@ -7,11 +7,18 @@ use serde::{Deserialize, Serialize};
 
 use super::check::Check;
 use super::{
-    BackwardObjective, ChiSquare, CoordinateAscent, Craft, DetailedBalance, Drawn, Fab, FlowMatching, ForwardKl, Gradient, ImportanceWeighted, ImportanceWeightedElbo, LogVariance, MixedKl, ModifiedDetailedBalance, Needs, PathObjective, PolicyGradient, Ppo, QuantileFlowMatching, RelativeLogVariance, RelativeTrajectoryBalance, Renyi, ReverseKl, ScoreFunction, SelfNormalisedForwardKl, SoftQ, StableDetailedBalance, SubTrajectoryBalance, TrajectoryBalance, TrajectoryLikelihood, TrustPcl,
+    BackwardObjective, ChiSquare, CoordinateAscent, Craft, DetailedBalance, Drawn, Fab, FlowMatching,
+    ForwardKl, Gradient, ImportanceWeighted, ImportanceWeightedElbo, LogVariance, MixedKl,
+    ModifiedDetailedBalance, Needs, PathObjective, PolicyGradient, Ppo, QuantileFlowMatching,
+    RelativeLogVariance, RelativeTrajectoryBalance, Renyi, ReverseKl, ScoreFunction, SelfNormalisedForwardKl,
+    SoftQ, StableDetailedBalance, SubTrajectoryBalance, TrajectoryBalance, TrajectoryLikelihood, TrustPcl,
 };
 use crate::error::{Problem, Result};
 use crate::papers::{
-    ANNEALED_FLOWS, BALANCE, BLACK_BOX, CHI_SQUARE, COORDINATE_ASCENT, CRAFT, DREG, ENTROPIC_RL, FAB, FLOW_NETWORKS, FORWARD_LOOKING, FOUNDATIONS, IWAE, NON_ACYCLIC, PARTIAL_EPISODES, POLICY_GRADIENTS, PPO, QUANTILES, REINFORCE, RELATIVE, RENYI, SCHEDULING, STICKING, STOCHASTIC_FLOWS, STOCHASTIC_VI, STRUCTURES, TRUST_PCL, VARGRAD, WAKE_SLEEP,
+    ANNEALED_FLOWS, BALANCE, BLACK_BOX, CHI_SQUARE, COORDINATE_ASCENT, CRAFT, DREG, ENTROPIC_RL, FAB,
+    FLOW_NETWORKS, FORWARD_LOOKING, FOUNDATIONS, IWAE, NON_ACYCLIC, PARTIAL_EPISODES, POLICY_GRADIENTS, PPO,
+    QUANTILES, REINFORCE, RELATIVE, RENYI, SCHEDULING, STICKING, STOCHASTIC_FLOWS, STOCHASTIC_VI, STRUCTURES,
+    TRUST_PCL, VARGRAD, WAKE_SLEEP,
 };
 
 /// The training objective.

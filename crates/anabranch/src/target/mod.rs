@@ -64,8 +64,8 @@ pub use checked::checked;
 pub use classifier::{Classifier, ClassifierSettings};
 pub use conditions::{ConditionLaw, Conditions, parse_condition, read_conditions};
 pub use continuous::{
-    BayesianMixture, Density, DiagonalGaussian, FullGaussian, Funnel, ManyWell, Mixture, MixtureInverse, PointTargetRecipe,
-    Toy, toy,
+    BayesianMixture, Density, DiagonalGaussian, FullGaussian, Funnel, ManyWell, Mixture, MixtureInverse,
+    PointTargetRecipe, Toy, toy,
 };
 pub use entropic::Entropic;
 pub use expression::Expression;

@@ -17,9 +17,9 @@
 
 mod annealing_path;
 mod base;
+mod bootstrap;
 pub mod controlled;
 mod drift;
-mod bootstrap;
 mod kernel;
 mod ladder;
 pub mod langevin;
@@ -29,15 +29,15 @@ mod memory;
 pub mod recipe;
 mod step_sizes;
 mod strides;
-mod underdamped;
 mod transport;
+mod underdamped;
 mod warm_up;
 
 pub use annealing_path::AnnealingPath;
 pub use base::Base;
+pub use bootstrap::{Bootstrap, Flowing, bootstrap_chain};
 pub use controlled::Controlled;
 pub use drift::Drift;
-pub use bootstrap::{Bootstrap, Flowing, bootstrap_chain};
 pub use kernel::KernelRecipe;
 pub use ladder::Ladder;
 pub use langevin::{Langevin, Reversal};
@@ -45,6 +45,6 @@ pub use level::{Level, PathKind};
 pub use markov::Annealing;
 pub use step_sizes::{Decay, StepSizes};
 pub use strides::Strides;
-pub use underdamped::{Friction, Underdamped};
 pub use transport::{AnnealedFlow, AnnealedFlowRecipe};
+pub use underdamped::{Friction, Underdamped};
 pub use warm_up::WarmUp;

@@ -176,7 +176,12 @@ impl MixtureInverse {
 }
 
 impl Target for MixtureInverse {
-    fn log_rewards(&self, points: &[f32], conditions: &[f32], out: &mut [f64]) -> std::result::Result<(), Failure> {
+    fn log_rewards(
+        &self,
+        points: &[f32],
+        conditions: &[f32],
+        out: &mut [f64],
+    ) -> std::result::Result<(), Failure> {
         let d = self.dimension();
         let chunks = points.par_chunks(CHUNK * d).zip(conditions.par_chunks(CHUNK * d));
         out.par_chunks_mut(CHUNK).zip(chunks).for_each(|(out, (points, conditions))| {
