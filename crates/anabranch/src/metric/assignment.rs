@@ -93,7 +93,7 @@ mod tests {
         let distance = |i: usize, j: usize| {
             (0..3).map(|c| f64::from(a[3 * i + c] - b[3 * j + c]).powi(2)).sum::<f64>().sqrt()
         };
-        fn least(left: &mut Vec<usize>, i: usize, distance: &dyn Fn(usize, usize) -> f64) -> f64 {
+        fn least(left: &mut [usize], i: usize, distance: &dyn Fn(usize, usize) -> f64) -> f64 {
             if left.is_empty() {
                 return 0.0;
             }

@@ -100,6 +100,9 @@ pub struct Population<S> {
 /// `log gamma` of states behind a step, by its number; none where it is not known.
 pub type Levels<'a, S> = dyn Fn(usize, &S, &Given) -> Result<Option<LogWeight>, Failure> + Sync + 'a;
 
+/// Is shown the particles at each step, with the density that their weights count already.
+pub type Observe<'a, S> = dyn FnMut(usize, &Population<S>, &[f64]) + 'a;
+
 impl Smc {
     /// Walks `particles` particles through a chain towards `log R`, with densities on the way.
     ///
@@ -137,7 +140,7 @@ impl Smc {
         particles: usize,
         given: &Given,
         noise: &Noise,
-        observe: &mut dyn FnMut(usize, &Population<S>, &[f64]),
+        observe: &mut Observe<'_, S>,
     ) -> Result<Population<S>, Failure> {
         let states = chain.source.sample(particles, given, &noise.purpose(Purpose::Source))?;
         let current = to_vec_f64(double(chain.source.log_density(&states, given)?));
