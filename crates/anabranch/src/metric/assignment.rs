@@ -104,7 +104,7 @@ mod tests {
             };
             (0..left.len()).map(each).fold(f64::INFINITY, f64::min)
         }
-        let exact = least(&mut (0..5).collect(), 0, &distance) / 5.0;
+        let exact = least(&mut [0, 1, 2, 3, 4], 0, &distance) / 5.0;
         assert!((wasserstein_assignment(x, y).unwrap() - exact).abs() < 1e-6);
         let moved: Vec<f32> = a.chunks(3).flat_map(|row| [row[0] + 3.0, row[1], row[2] - 4.0]).collect();
         let found = wasserstein_assignment(x, Points::new(&moved, 3).unwrap()).unwrap();
