@@ -93,18 +93,18 @@ mod tests {
         let distance = |i: usize, j: usize| {
             (0..3).map(|c| f64::from(a[3 * i + c] - b[3 * j + c]).powi(2)).sum::<f64>().sqrt()
         };
-        fn least(left: &mut [usize], i: usize, distance: &dyn Fn(usize, usize) -> f64) -> f64 {
+        fn least(left: &[usize], i: usize, distance: &dyn Fn(usize, usize) -> f64) -> f64 {
             if left.is_empty() {
                 return 0.0;
             }
             let each = |place: usize| {
-                let mut rest = left.clone();
+                let mut rest = left.to_vec();
                 let j = rest.remove(place);
-                distance(i, j) + least(&mut rest, i + 1, distance)
+                distance(i, j) + least(&rest, i + 1, distance)
             };
             (0..left.len()).map(each).fold(f64::INFINITY, f64::min)
         }
-        let exact = least(&mut [0, 1, 2, 3, 4], 0, &distance) / 5.0;
+        let exact = least(&[0, 1, 2, 3, 4], 0, &distance) / 5.0;
         assert!((wasserstein_assignment(x, y).unwrap() - exact).abs() < 1e-6);
         let moved: Vec<f32> = a.chunks(3).flat_map(|row| [row[0] + 3.0, row[1], row[2] - 4.0]).collect();
         let found = wasserstein_assignment(x, Points::new(&moved, 3).unwrap()).unwrap();
