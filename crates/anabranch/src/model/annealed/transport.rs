@@ -192,6 +192,10 @@ impl Part for AnnealedFlowRecipe {
         self.kernels().asks()
     }
 
+    fn knows_levels(&self) -> bool {
+        true
+    }
+
     fn network(&self) -> Option<NetworkRecipe> {
         self.flow.network()
     }
