@@ -35,7 +35,7 @@ pub use target::{EnergyRecipe, ReadGiven, Rows, SimulatorRecipe, TableRecipe, Ta
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::error::{Problem, Result, quoted};
+use crate::error::{Problem, Result, positive, quoted};
 use crate::objective::BackwardObjective;
 use crate::sampler::Sampler;
 use crate::sampler::smc::Smc;
@@ -130,6 +130,9 @@ impl Recipe {
             return Err(Problem::new("seed", self.seed.to_string())
                 .allowed(format!("an integer from 0 to {}", i64::MAX))
                 .into());
+        }
+        if self.target.objects().is_some() || chain::learns(self) {
+            positive("training.steps", self.training.steps)?;
         }
         self.training.check()?;
         self.optimizer.check()?;

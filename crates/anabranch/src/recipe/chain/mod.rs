@@ -21,7 +21,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Recipe, within};
 use crate::data::Dataset;
-use crate::error::{Problem, Result, listed, positive, quoted};
+use crate::error::{Problem, Result, listed, quoted};
 use crate::model::guide::gaussian::Covariance;
 use crate::model::part::{Asks, Part, Surroundings};
 use crate::model::recipe::SegmentRecipe;
@@ -50,7 +50,6 @@ impl Default for StateFlowRecipe {
 /// Checks what only a chain has.
 pub(super) fn check(recipe: &Recipe) -> Result<()> {
     if learns(recipe) {
-        positive("training.steps", recipe.training.steps)?;
         check_objective(recipe)?;
     }
     match recipe.sampler {
