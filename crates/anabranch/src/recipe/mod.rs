@@ -35,7 +35,7 @@ pub use target::{EnergyRecipe, ReadGiven, Rows, SimulatorRecipe, TableRecipe, Ta
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::error::{Problem, Result, positive, quoted};
+use crate::error::{Problem, Result, quoted};
 use crate::objective::BackwardObjective;
 use crate::sampler::Sampler;
 use crate::sampler::smc::Smc;
@@ -131,8 +131,8 @@ impl Recipe {
                 .allowed(format!("an integer from 0 to {}", i64::MAX))
                 .into());
         }
-        if self.target.objects().is_some() || chain::learns(self) {
-            positive("training.steps", self.training.steps)?;
+        if self.training.steps == 0 && (self.target.objects().is_some() || chain::learns(self)) {
+            return Err(Problem::new("training.steps", "0").allowed("an integer of at least 1").into());
         }
         self.training.check()?;
         self.optimizer.check()?;

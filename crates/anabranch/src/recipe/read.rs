@@ -253,10 +253,10 @@ mod tests {
         for (set, expected) in [
             (
                 "training.steps=many",
-                "--set training.steps: found \"many\"; allowed: an integer of at least 1",
+                "--set training.steps: found \"many\"; allowed: an integer of at least 0",
             ),
-            ("training.steps=-3", "--set training.steps: found -3; allowed: an integer of at least 1"),
-            ("training.steps=1e3", "--set training.steps: found 1000.0; allowed: an integer of at least 1"),
+            ("training.steps=-3", "--set training.steps: found -3; allowed: an integer of at least 0"),
+            ("training.steps=1e3", "--set training.steps: found 1000.0; allowed: an integer of at least 0"),
             ("training.batch=0", "--set training.batch: found 0; allowed: an integer of at least 1"),
             ("training=5", "--set training: found 5; allowed: a table"),
             (

@@ -124,7 +124,7 @@ fn write(path: &Path, model: &Model, stages: &[Stage]) -> Result<()> {
         let ladder = segment.ladder();
         if ladder.is_empty() { vec![None; segment.steps()] } else { ladder.into_iter().map(Some).collect() }
     });
-    let header = ["step", "place", "ess", "resampled", "log_z"].into_iter().chain(names.iter().copied());
+    let header = "step,place,ess,resampled,log_z".split(',').chain(names.iter().copied());
     let mut text = header.collect::<Vec<_>>().join(",") + "\n";
     for (step, (stage, place)) in stages.iter().zip(places).enumerate() {
         let told = |name: &&str| {
