@@ -47,12 +47,12 @@ fn keys_and_values_of_a_file_are_named_by_line() {
         (
             "steps = 30",
             "steps = \"30\"",
-            "t.toml, line 20, key training.steps: found \"30\"; allowed: an integer of at least 1",
+            "t.toml, line 20, key training.steps: found \"30\"; allowed: an integer of at least 0",
         ),
         (
             "steps = 30",
             "steps = 30.5",
-            "t.toml, line 20, key training.steps: found 30.5; allowed: an integer of at least 1",
+            "t.toml, line 20, key training.steps: found 30.5; allowed: an integer of at least 0",
         ),
         (
             "batch = 8",
@@ -114,7 +114,7 @@ fn overrides_are_named_by_their_flag() {
     let place = Place::tiny();
     for (set, expected) in [
         ("training.stepz=5", "--set training.stepz: found \"stepz\"; allowed: steps, trajectories, batch, "),
-        ("training.steps=many", "--set training.steps: found \"many\"; allowed: an integer of at least 1"),
+        ("training.steps=many", "--set training.steps: found \"many\"; allowed: an integer of at least 0"),
         ("training.steps=0", "--set training.steps: found 0; allowed: an integer of at least 1"),
         ("training.ema=nan", "--set training.ema: found NaN; allowed: a finite number"),
         (
@@ -177,7 +177,7 @@ fn contradictions_between_keys_are_found_before_training() {
         ),
         (
             "model=[{kind='standardise'}]",
-            "--set model: found no segment that learns; allowed: at least one \"diffusion\", \"flow\" or \"vae\"",
+            "--set model: found no segment that learns; allowed: at least one \"diffusion\", \"flow\", \"vae\"",
         ),
         ("model=[]", "--set model: found 0 segments; allowed: from 1 to 100 of them"),
         (

@@ -58,7 +58,7 @@ fn models_of_labelled_rows() {
             0.06,
         ),
         ("iaf", "kind = 'flow'\ncoupling = 'inverse-autoregressive'\nlayers = 2\nhidden = [32]", "nll", 0.06),
-        ("vae", "kind = 'vae'\nlatent = [2]\nhidden = [32]\nobservation = 'gaussian'", "nll", 0.1),
+        ("vae", "kind = 'vae'\nlatent = [2]\nhidden = [32]\nobservation = 'gaussian'", "nll", 0.2),
         (
             "diffusion",
             "kind = 'diffusion'\nhidden = [64, 64]\nlevels = 100\nschedule = 'learned'\nweighting = 'bound'\n\
@@ -145,7 +145,7 @@ fn models_of_rows_given_numbers() {
             "nll",
             0.06,
         ),
-        ("vae", "kind = 'vae'\nlatent = [2]\nhidden = [32]\nobservation = 'gaussian'", "nll", 0.1),
+        ("vae", "kind = 'vae'\nlatent = [2]\nhidden = [32]\nobservation = 'gaussian'", "nll", 0.2),
         (
             "diffusion",
             "kind = 'diffusion'\nhidden = [64, 64]\nlevels = 100\nschedule = 'learned'\nweighting = 'bound'\n\
@@ -262,7 +262,7 @@ fn posteriors_of_simulators() {
     // The entropy of N(x / 2, 0.05 I) in ten dimensions.
     let entropy = 5.0 * (TAU * std::f64::consts::E * 0.05).ln();
     assert!((number(&metrics, "nll_exact") - entropy).abs() < 4.0 * number(&metrics, "nll_exact_se"));
-    assert!(number(&metrics, "nll") < entropy + 0.6, "{metrics:?}");
+    assert!(number(&metrics, "nll") < entropy + 0.9, "{metrics:?}");
     assert!(
         number(&metrics, "posterior_c2st") < 0.7 && number(&metrics, "posterior_inside") == 1.0,
         "{metrics:?}"

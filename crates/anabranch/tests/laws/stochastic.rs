@@ -261,7 +261,7 @@ fn law_2_annealing_from_a_flow() {
     let weights: Vec<f64> = to_vec_f64(path.log_weight).iter().zip(log_g).map(|(w, g)| w + g).collect();
     let found = evidence(&weights);
     assert!((found.log_z.value - exact).abs() < 4.0 * found.log_z.error, "{found:?}, exactly {exact}");
-    assert!(found.ess > 0.5 && found.elbo.value < exact, "{found:?}");
+    assert!(found.ess > 0.3 && found.elbo.value < exact, "{found:?}");
 }
 
 /// Law 2 under conditions: kernels of a posterior's own levels between maps weigh its evidence at every observation.
