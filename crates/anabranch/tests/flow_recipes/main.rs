@@ -101,7 +101,10 @@ fn a_flow_for_every_temperature() {
     assert!(number(&metrics, "log_z_rmse") < 0.02, "{metrics:?}");
     let rows = std::fs::read_to_string(scratch.0.join("conditions.csv")).unwrap();
     let rows: Vec<&str> = rows.lines().collect();
-    assert_eq!((rows[0], rows.len()), ("c0,log_z,log_z_se,log_z_exact,log_z_learned,elbo,ess,wasserstein,tv,pareto_k", 17));
+    assert_eq!(
+        (rows[0], rows.len()),
+        ("c0,log_z,log_z_se,log_z_exact,log_z_learned,elbo,ess,wasserstein,tv,pareto_k", 17)
+    );
     // The exact log Z of each temperature, from the separable sum.
     for row in &rows[1..] {
         // What is not known is an empty cell.

@@ -100,14 +100,14 @@ fn learners_refuse_what_they_cannot_learn() {
     let kernels = "[[model]]\nkind = 'annealing'\nsteps = 2";
     let learned = "[[model]]\nkind = 'annealed-flow'\nsteps = 2\nladder = 'learned'";
     let found = refused(&format!("{flow}\n{kernels}"), "kind = 'fab'", "");
-    assert!(found.starts_with("objective.kind: found \"fab\" of a chain"), "{found}");
+    assert!(found.contains("objective.kind: found \"fab\" of a chain"), "{found}");
     let found = refused(learned, "kind = 'craft'", "");
-    assert!(found.starts_with("objective.kind: found \"craft\" of another chain"), "{found}");
+    assert!(found.contains("objective.kind: found \"craft\" of another chain"), "{found}");
     let found = refused(flow, "kind = 'fab'\nleast = 0", "");
-    assert!(found.starts_with("objective.least: found 0"), "{found}");
+    assert!(found.contains("objective.least: found 0"), "{found}");
     let found = refused(flow, "kind = 'mixed-kl'\nforward = 2.0", "");
-    assert!(found.starts_with("objective.forward: found 2"), "{found}");
+    assert!(found.contains("objective.forward: found 2"), "{found}");
     let bad = "[[model]]\nkind = 'annealed-flow'\nsteps = 2\nflow = { layers = 0 }";
     let found = refused(bad, "kind = 'reverse-kl'", "");
-    assert!(found.starts_with("model.0.flow.layers: found 0"), "{found}");
+    assert!(found.contains("model.0.flow.layers: found 0"), "{found}");
 }

@@ -182,7 +182,8 @@ fn every_kind_of_objective_is_listed() {
     let variants = schema["oneOf"].as_array().expect("a tagged union").iter();
     let known =
         variants.map(|variant| variant["properties"]["kind"]["const"].as_str().expect("a kind").to_owned());
-    let without_paths = ["flow-matching", "quantile-flow-matching", "coordinate-ascent", "mixed-kl", "craft", "fab"];
+    let without_paths =
+        ["flow-matching", "quantile-flow-matching", "coordinate-ascent", "mixed-kl", "craft", "fab"];
     let expected: BTreeSet<String> = known.filter(|kind| !without_paths.contains(&kind.as_str())).collect();
     let kind = |recipe: ObjectiveRecipe| {
         let value = serde_json::to_value(recipe).expect("plain values");
