@@ -77,7 +77,7 @@ fn keys_and_values_of_a_file_are_named_by_line() {
         (
             "kind = \"flow\"",
             "",
-            "t.toml, line 10, key model.0.kind: found nothing; allowed: diffusion, flow, vae, dequantise, standardise, logit",
+            "t.toml, line 10, key model.0.kind: found nothing; allowed: diffusion, flow, vae, annealing, langevin, controlled, gaussian, mixture, constrain, annealed-flow, dequantise, standardise, logit",
         ),
         (
             "name = \"moons\"",
