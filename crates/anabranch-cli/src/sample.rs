@@ -90,6 +90,10 @@ pub fn sample(
     let sampler = chosen(&run.plan, name, steps)?;
     let refine = refine.map(|refine| refining(&run.plan, refine, name)).transpose()?;
     let given = given(&run.plan, condition, conditions)?;
+    let outside = match (&run.plan, &given) {
+        (Plan::Chain(plan), Some(given)) => plan.condition.outside(given),
+        _ => Vec::new(),
+    };
     let listed = given.as_ref().map_or(1, |given| given.values().len() / given.width());
     let columns = run.plan.columns();
     let most = (1 << 30) / (columns * listed * refine.map_or(1, |refine: Refine| refine.draws(1)));
@@ -106,9 +110,7 @@ pub fn sample(
     let writable = if format == Format::Zarr { check_zarr(&out) } else { check_writable(&out) };
     writable.map_err(|error| at_output(&place, error))?;
     let progress = Progress::new(&run.plan.recipe().name, false, &Stop::listen());
-    if let (Plan::Chain(plan), Some(given)) = (&run.plan, &given) {
-        plan.condition.outside(given).iter().take(NOTES).for_each(|line| progress.note(line));
-    }
+    outside.iter().take(NOTES).for_each(|line| progress.note(line));
     let trained = run.trained(&progress)?;
     let mut known = Known::default();
     let samples = match (refine, &run.plan) {

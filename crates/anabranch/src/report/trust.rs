@@ -14,7 +14,7 @@ pub fn warnings(metrics: &Map<String, Value>) -> Vec<String> {
     if let (Some(k), Some(most)) = (value("pareto_k"), value("pareto_k_threshold"))
         && k > most
     {
-        let moment = if k > 1.0 { "mean" } else { "variance that more paths would show" };
+        let moment = if k > 1.0 { "mean" } else { "variance" };
         found.push(format!(
             "log_z and its error are not to be trusted: the largest weights follow a law without a {moment} (pareto_k {k:.2}, \
              above {most:.2})"

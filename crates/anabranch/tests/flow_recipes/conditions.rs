@@ -145,7 +145,7 @@ fn models_of_rows_given_numbers() {
             "nll",
             0.06,
         ),
-        ("vae", "kind = 'vae'\nlatent = [2]\nhidden = [32]\nobservation = 'gaussian'", "nll", 0.2),
+        ("vae", "kind = 'vae'\nlatent = [2]\nhidden = [32]\nobservation = 'gaussian'", "nll", 0.25),
         (
             "diffusion",
             "kind = 'diffusion'\nhidden = [64, 64]\nlevels = 100\nschedule = 'learned'\nweighting = 'bound'\n\
@@ -251,20 +251,20 @@ fn posteriors_of_simulators() {
     let scratch = Scratch::new("simulator");
     let text = |name: &str, model: &str| {
         format!(
-            "name = 't'\n[target]\nkind = 'simulator'\nname = '{name}'\nsimulations = 4000\nposterior_draws = 300\n\
-             [[model]]\n{model}\n[[model]]\nkind = 'standardise'\n[training]\nsteps = 500\nevaluate_every = 100\n\
+            "name = 't'\n[target]\nkind = 'simulator'\nname = '{name}'\nsimulations = 6000\nposterior_draws = 300\n\
+             [[model]]\n{model}\n[[model]]\nkind = 'standardise'\n[training]\nsteps = 500\nema = 0.98\nevaluate_every = 100\n\
              [optimizer]\nlearning_rate = 3e-3\n[evaluation]\nsamples = 100\n"
         )
     };
     let affine =
-        "kind = 'flow'\ncoupling = 'autoregressive'\nlayers = 1\nhidden = [32]\ntransformer = 'affine'";
+        "kind = 'flow'\ncoupling = 'autoregressive'\nlayers = 2\nhidden = [64]\ntransformer = 'affine'";
     let metrics = trained(&scratch.0, read("test.toml", &text("gaussian-linear", affine), &[]).unwrap());
     // The entropy of N(x / 2, 0.05 I) in ten dimensions.
     let entropy = 5.0 * (TAU * std::f64::consts::E * 0.05).ln();
     assert!((number(&metrics, "nll_exact") - entropy).abs() < 4.0 * number(&metrics, "nll_exact_se"));
-    assert!(number(&metrics, "nll") < entropy + 0.9, "{metrics:?}");
+    assert!(number(&metrics, "nll") < number(&metrics, "nll_exact") + 0.3, "{metrics:?}");
     assert!(
-        number(&metrics, "posterior_c2st") < 0.7 && number(&metrics, "posterior_inside") == 1.0,
+        number(&metrics, "posterior_c2st") < 0.62 && number(&metrics, "posterior_inside") == 1.0,
         "{metrics:?}"
     );
     let rows = std::fs::read_to_string(scratch.0.join("observations.csv")).unwrap();
