@@ -31,6 +31,11 @@ def peer(script, variant=None):
     return command + (["--variant", variant] if variant else [])
 
 
+def energy_train(case):
+    """A step of training a sampler of an energy, compiled by JAX."""
+    return ["benchmarks/.venv-samplers/bin/python", "benchmarks/peers/energy_train.py", "--variant", case]
+
+
 def gflownets(case, *peers):
     """The named peers' sides of a GFlowNet case, in an environment of their own, and ours."""
     python = "benchmarks/.venv-gflownets/bin/python"
@@ -84,6 +89,8 @@ CASES = {
         "blackjax": ["benchmarks/.venv-samplers/bin/python", "benchmarks/peers/smc_blackjax.py"],
         "anabranch": ours("smc_manywell"),
     },
+    "dds_train": {"jax": energy_train("dds_train"), "anabranch": ours("dds_train")},
+    "mcd_train": {"jax": energy_train("mcd_train"), "anabranch": ours("mcd_train")},
     "gfn_grid_16": gflownets("gfn_grid_16", "gfnx", "torchgfn"),
     "gfn_grid_512": gflownets("gfn_grid_512", "gfnx", "torchgfn"),
     "gfn_grid_long_16": gflownets("gfn_grid_long_16", "gfnx", "torchgfn"),

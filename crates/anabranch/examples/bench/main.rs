@@ -74,6 +74,34 @@ particles = 2000
 threshold = 1.0
 "#;
 
+const DDS: &str = r#"
+name = "dds"
+[objective]
+kind = "reverse-kl"
+[target]
+kind = "energy"
+energy = { kind = "funnel", dimension = 10, std = 3.0 }
+[[model]]
+kind = "controlled"
+steps = 64
+std = 2.0
+"#;
+
+const MCD: &str = r#"
+name = "mcd"
+[objective]
+kind = "reverse-kl"
+[target]
+kind = "energy"
+energy = { kind = "logistic-regression", source = "sonar" }
+[[model]]
+kind = "langevin"
+steps = 64
+step = { size = 0.002, learned = true }
+ladder = "learned"
+base = { learned = true }
+"#;
+
 const COUPLING: &str = "residual = true\nbound = 3.0\nmixing = \"lu\"\npass_spline = true\n";
 const AUTOREGRESSIVE: &str = "coupling = \"autoregressive\"\nbound = 5.0\nmixing = \"reversal\"\n";
 
@@ -178,6 +206,8 @@ fn main() {
         "rqs_autoregressive_train" => train(&autoregressive, 512, 7, 20),
         "rqs_autoregressive_sample" => sample(&autoregressive, 512, 7, 10),
         "smc_manywell" => particles(SMC, 5, 2),
+        "dds_train" => train(DDS, 128, 5, 10),
+        "mcd_train" => train(MCD, 64, 5, 10),
         other if gflownets::case(other).is_some() => {
             let case = gflownets::case(other).expect("just found");
             let (times, loss, moves) = case.time(other);
@@ -186,7 +216,7 @@ fn main() {
         }
         other => {
             let cases = "gemm_256, gemm_1024, ddpm_train, ddpm_sample, rqs_coupling_train, rqs_coupling_sample, \
-                         rqs_autoregressive_train, rqs_autoregressive_sample, smc_manywell";
+                         rqs_autoregressive_train, rqs_autoregressive_sample, smc_manywell, dds_train, mcd_train";
             eprintln!("CASE: found \"{other}\"; allowed: {cases}");
             std::process::exit(2);
         }

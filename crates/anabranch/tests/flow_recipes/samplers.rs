@@ -46,10 +46,7 @@ fn every_family_reaches_its_target_by_every_objective() {
             }
             let metrics = from_text("samplers", &recipe(TARGET, family, objective, 250));
             let (elbo, log_z) = (number(&metrics, "elbo"), number(&metrics, "log_z"));
-            // At rest a backward chain that learns, too, lowers the variance, which is not yet the divergence.
-            let at_rest = objective != "reverse-kl" && family.contains("momentum");
-            let most = if at_rest { 1.4 } else { 0.9 };
-            assert!(elbo > most * start, "{name} by {objective}: {elbo} from {start}");
+            assert!(elbo > 0.9 * start, "{name} by {objective}: {elbo} from {start}");
             assert!(elbo < 4.5 * number(&metrics, "elbo_se"), "{name} by {objective}: {elbo}");
             assert!(log_z.abs() < 4.5 * number(&metrics, "log_z_se"), "{name} by {objective}: {log_z}");
         }

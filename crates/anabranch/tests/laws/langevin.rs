@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use anabranch::chain::{Paths, Slopes};
+use anabranch::objective::{LogVariance, PathObjective as _};
 use anabranch::sampler::smc::Smc;
 
 use super::annealed::{PATHS, lopsided, resampled, weighed};
@@ -16,7 +18,11 @@ fn underdamped(
 ) -> Underdamped {
     let path = annealing_path(target, kind, steps, true);
     let d = path.base.dimension();
-    let reversal = made.map_or(Reversal::Same, |made| own_drift([2 * d, d], 0.2, made));
+    let reversal = made.map_or(Reversal::Same, |made| {
+        // A control of momenta is a drift for each direction.
+        let drifts = if matches!(own_drift([1, 1], 0.2, made), Reversal::Controlled(_)) { 2 } else { 1 };
+        own_drift([2 * d, drifts * d], 0.2, made)
+    });
     Underdamped { path, reversal, friction: Friction::new("friction", 3.0, true) }
 }
 
@@ -164,6 +170,52 @@ fn gradients_through_dynamics_are_those_of_differences() {
         }
     }
     assert!(checked >= 48, "{checked}");
+}
+
+/// The gradient of the log-variance at given states by what learns there - friction, and the drifts of both chains - is that of
+/// differences.
+#[test]
+fn gradients_at_given_states_are_those_of_differences() {
+    let target = lopsided();
+    let mut checked = 0;
+    for made in REVERSALS {
+        let mut dynamics = underdamped(target.clone(), PathKind::Geometric, 3, made);
+        dynamics.path = annealing_path(target.clone(), PathKind::Geometric, 3, false);
+        let model = Model::new(vec![Box::new(dynamics)]);
+        let states = States::draw(&model, 300, NOTHING, &noise(845)).unwrap();
+        let log_reward = to_vec_f64(log_density(target.as_ref(), states.end(), NOTHING).unwrap());
+        let loss = |model: &Model, slopes: &mut Slopes| {
+            let (path, mut paths) =
+                (Path::scored(model, &states, NOTHING, &noise(846)).unwrap().0, Paths::default());
+            path.numbers(log_reward.clone(), &mut paths);
+            (LogVariance::default().evaluate(&paths, slopes), path)
+        };
+        let mut tracked = model.clone();
+        tracked.track();
+        let mut slopes = Slopes::default();
+        let (_, path) = loss(&tracked, &mut slopes);
+        let mut found = path.pull(&slopes).expect("some slope").backward();
+        let first: Vec<Vec<f32>> = model.weights().into_iter().map(Weights::values).collect();
+        for (index, weights) in tracked.weights().into_iter().enumerate() {
+            let Some(gradient) = weights.gradient(&mut found) else { continue };
+            let norm = gradient.iter().map(|g| f64::from(*g).powi(2)).sum::<f64>().sqrt();
+            let at = |by: f64| {
+                let mut moved = first.clone();
+                let along = moved[index].iter_mut().zip(&gradient);
+                along.for_each(|(w, g)| *w = (f64::from(*w) + by * f64::from(*g) / norm) as f32);
+                loss(&model.with_weights(&moved), &mut Slopes::default()).0
+            };
+            let step = 2e-3;
+            let quotient = (at(step) - at(-step)) / (2.0 * step);
+            let name = weights.name();
+            assert!(
+                (norm - quotient).abs() < 0.03 * norm + 2e-3,
+                "{name}: {norm}, by differences {quotient}"
+            );
+            checked += usize::from(norm > 0.0);
+        }
+    }
+    assert!(checked >= 5, "{checked}");
 }
 
 /// Where the reversal is exact, a path weighs what its end does: of a chain that relaxes within a Gaussian, from a base of the width

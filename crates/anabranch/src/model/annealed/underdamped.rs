@@ -2,8 +2,8 @@
 //!
 //! ```text
 //! lift       rho_0 ~ N(0, I)
-//! refresh    F(rho~ | z, rho) = N(eta_k rho  [- (1 - eta_k^2) u(z, rho, k)],   (1 - eta_k^2) I)
-//!            B(rho | z, rho~) = N(eta_k rho~ [+ (1 - eta_k^2) s(z, rho~, k)] [+ (1 - eta_k^2) u(z, rho~, k)],   (1 - eta_k^2) I)
+//! refresh    F(rho~ | z, rho) = N(eta_k rho  [+ (1 - eta_k^2) u(z, rho, k)],   (1 - eta_k^2) I)
+//!            B(rho | z, rho~) = N(eta_k rho~ [+ (1 - eta_k^2) s(z, rho~, k)],   (1 - eta_k^2) I)
 //! leapfrog   rho' = rho~ + eps/2 grad log gamma_k(z),   z' = z + eps rho',   rho'' = rho' + eps/2 grad log gamma_k(z')
 //! drop       rho_K, with log N(rho_K; 0, I) as the density of the lift backward
 //! ```
@@ -14,7 +14,12 @@
 //! |---|---|
 //! | [`Reversal::Same`] | uncorrected Hamiltonian annealing (Geffner and Domke 2021; Thin et al. 2021) |
 //! | [`Reversal::Learned`] | `s`: Langevin diffusion variational inference (Geffner and Domke 2023; Doucet et al. 2022) |
-//! | [`Reversal::Controlled`] | `u`: controlled underdamped dynamics (Vargas et al. 2024) |
+//! | [`Reversal::Controlled`] | `u` and `s`: controlled underdamped dynamics (Vargas et al. 2024; Blessing et al. 2025) |
+//!
+//! A control of momenta is two drifts, where that of points is one. Were `s = -u`, the reversal would be exact only for states of the law
+//! `gamma_k(z) N(rho; 0, I)` at every level; but `dz = rho dt`, and momenta of mean 0 at every `z` move no law of `z`. States that are
+//! carried from density to density have momenta `N(m_k(z), I)`, refreshed around `m_k` in both directions: `u` and `s` have the part of
+//! `m_k` with the same sign, and the part of the force that keeps up with it with the other.
 //!
 //! Where states are given, `(z', rho'')` behind a leapfrog step has no density by its step size, on a surface of `z` that moves with
 //! it: step sizes, ladder and base learn through the states alone.
@@ -62,7 +67,7 @@ impl Friction {
 pub struct Underdamped {
     /// The densities, and how far kernels move.
     pub path: AnnealingPath,
-    /// What runs against them; drifts read `[z, rho]`.
+    /// What runs against them; drifts read `[z, rho]`, and a control answers `[u, s]`.
     pub reversal: Reversal,
     /// How fast momenta are forgotten.
     pub friction: Friction,
@@ -143,7 +148,7 @@ impl Segment for Underdamped {
 /// The point of the state that was looked at last, and what the energy says there.
 type Halves = Memory<(State, (LogWeight, State))>;
 
-/// `z` and `rho` of a state.
+/// `z` and `rho` of a state, `u` and `s` of a control.
 fn halves(state: &State) -> [State; 2] {
     let [rows, columns] = state.dims();
     let half = |first: usize| state.clone().slice([0..rows, first..first + columns / 2]);
@@ -229,17 +234,25 @@ impl Refresh<'_> {
     fn forward_mean(&self, state: &State, momentum: State, given: &Given) -> State {
         let mean = momentum * self.kept.clone();
         match self.reversal {
-            Reversal::Controlled(drift) => mean - drift.at(state, self.place, given) * self.fresh.clone(),
+            Reversal::Controlled(drift) => {
+                let [of_forward, _] = halves(&drift.at(state, self.place, given));
+                mean + of_forward * self.fresh.clone()
+            }
             Reversal::Same | Reversal::Learned(_) => mean,
         }
     }
 
     fn backward_mean(&self, state: &State, momentum: State, given: &Given) -> State {
         let mean = momentum * self.kept.clone();
-        match self.reversal.drift() {
-            Some(drift) => mean + drift.at(state, self.place, given) * self.fresh.clone(),
-            None => mean,
-        }
+        let drift = match self.reversal {
+            Reversal::Same => return mean,
+            Reversal::Learned(drift) => drift.at(state, self.place, given),
+            Reversal::Controlled(drift) => {
+                let [_, of_backward] = halves(&drift.at(state, self.place, given));
+                of_backward
+            }
+        };
+        mean + drift * self.fresh.clone()
     }
 
     /// The state with another momentum: what is known of its point stays known.

@@ -22,6 +22,31 @@ pub trait Density: Debug + Send + Sync {
     /// `log R` at a point, nats; writes its gradient there, `[dimension]`, where one is wanted.
     fn at<T: Real>(&self, point: &[T], score: Option<&mut [T]>) -> T;
 
+    /// [`Density::at`] of rows of points, `[rows, dimension]`: values, `[rows]`, and gradients, `[rows, dimension]`, where wanted.
+    fn at_rows(&self, points: &[f32], out: &mut [f64], scores: Option<&mut [f64]>) {
+        let d = self.dimension();
+        let mut point = vec![0.0; d];
+        let mut scores = scores.map(|scores| scores.chunks_exact_mut(d));
+        for (from, out) in points.chunks_exact(d).zip(out) {
+            widen(from, &mut point);
+            *out = self.at(&point, scores.as_mut().and_then(Iterator::next));
+        }
+    }
+
+    /// The Hessian of `log R` at rows of points times `directions`, all `[rows, dimension]`.
+    fn hessian_times(&self, points: &[f32], directions: &[f64], out: &mut [f64]) {
+        let d = self.dimension();
+        let [mut point, mut score] = [0; 2].map(|_| vec![Dual::<1>::from(0.0); d]);
+        let rows = points.chunks_exact(d).zip(directions.chunks_exact(d));
+        for ((from, along), out) in rows.zip(out.chunks_exact_mut(d)) {
+            for (to, (x, v)) in point.iter_mut().zip(from.iter().zip(along)) {
+                *to = Dual { value: f64::from(*x), slopes: [*v] };
+            }
+            self.at(&point, Some(&mut score));
+            out.iter_mut().zip(&score).for_each(|(to, slope)| [*to] = slope.slopes);
+        }
+    }
+
     /// As [`Target::log_z_tempered`].
     fn log_z_tempered(&self, beta: f64) -> Option<f64>;
 
@@ -55,13 +80,8 @@ pub trait Density: Debug + Send + Sync {
 impl<D: Density> Target for D {
     fn log_rewards(&self, points: &[f32], _: &[f32], out: &mut [f64]) -> Result<(), Failure> {
         let d = self.dimension();
-        out.par_chunks_mut(CHUNK).zip(points.par_chunks(CHUNK * d)).for_each(|(out, points)| {
-            let mut point = vec![0.0; d];
-            for (from, out) in points.chunks_exact(d).zip(out) {
-                widen(from, &mut point);
-                *out = self.at(&point, None);
-            }
-        });
+        let chunks = out.par_chunks_mut(CHUNK).zip(points.par_chunks(CHUNK * d));
+        chunks.for_each(|(out, points)| self.at_rows(points, out, None));
         Ok(())
     }
 
@@ -78,14 +98,9 @@ impl<D: Density> Target for D {
     ) -> Result<(), Failure> {
         let d = self.dimension();
         let chunks = out.par_chunks_mut(CHUNK).zip(scores.par_chunks_mut(CHUNK * d));
-        chunks.zip(points.par_chunks(CHUNK * d)).for_each(|((out, scores), points)| {
-            let mut point = vec![0.0; d];
-            let rows = points.chunks_exact(d).zip(scores.chunks_exact_mut(d));
-            for ((from, score), out) in rows.zip(out) {
-                widen(from, &mut point);
-                *out = self.at(&point, Some(score));
-            }
-        });
+        chunks
+            .zip(points.par_chunks(CHUNK * d))
+            .for_each(|((out, scores), points)| self.at_rows(points, out, Some(scores)));
         Ok(())
     }
 
@@ -102,17 +117,9 @@ impl<D: Density> Target for D {
     ) -> Result<(), Failure> {
         let d = self.dimension();
         let chunks = out.par_chunks_mut(CHUNK * d).zip(directions.par_chunks(CHUNK * d));
-        chunks.zip(points.par_chunks(CHUNK * d)).for_each(|((out, directions), points)| {
-            let [mut point, mut score] = [0; 2].map(|_| vec![Dual::<1>::from(0.0); d]);
-            let rows = points.chunks_exact(d).zip(directions.chunks_exact(d));
-            for ((from, along), out) in rows.zip(out.chunks_exact_mut(d)) {
-                for (to, (x, v)) in point.iter_mut().zip(from.iter().zip(along)) {
-                    *to = Dual { value: f64::from(*x), slopes: [*v] };
-                }
-                self.at(&point, Some(&mut score));
-                out.iter_mut().zip(&score).for_each(|(to, slope)| [*to] = slope.slopes);
-            }
-        });
+        chunks
+            .zip(points.par_chunks(CHUNK * d))
+            .for_each(|((out, directions), points)| self.hessian_times(points, directions, out));
         Ok(())
     }
 

@@ -19,12 +19,15 @@
 
 use std::path::Path;
 
+use pulp::{Arch, NullaryFnOnce};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Density;
 use super::density::log_normal;
+use super::design::{Design, LANES, Lane, block, lane};
 use super::entry::{Built, Entry, Result, check_std, problem, shared};
+use crate::array::double::{exp, ln_1p};
 use crate::data::{Column, Labelled, TWO_CLASSES, embedded_two_classes, read_labelled};
 use crate::environment::continuous::Domain;
 use crate::error::{Error, Problem, quoted};
@@ -48,6 +51,8 @@ pub struct Logistic {
     /// `[rows, weights]`: the inputs of each row, the intercept's first, with the sign of its class.
     inputs: Vec<f64>,
     weights: usize,
+    /// The same, for many points at once.
+    design: Design,
     /// The prior's standard deviation; none where it is flat.
     prior: Option<f64>,
     reference: Option<Estimate>,
@@ -80,7 +85,38 @@ impl Logistic {
             let scaled = row.iter().zip(&moments).map(|(x, (shift, std))| (f64::from(*x) - shift) / std);
             inputs.extend(scaled.map(|x| sign * x));
         }
-        Ok(Self { inputs, weights: columns + 1, prior, reference: None })
+        let design = Design::new(&inputs, columns + 1);
+        Ok(Self { inputs, weights: columns + 1, design, prior, reference: None })
+    }
+
+    /// The prior's `1 / s^2`.
+    fn precision(&self) -> f64 {
+        self.prior.map_or(0.0, |std| std.powi(-2))
+    }
+}
+
+/// Of margins `m`: turns each into `sigmoid(-m)` and answers `-sum softplus(-m)` over rows, or into `sigmoid(m) sigmoid(-m)`.
+struct Links<'a> {
+    margins: &'a mut [Lane],
+    curvature: bool,
+}
+
+impl NullaryFnOnce for Links<'_> {
+    type Output = Lane;
+
+    #[inline(always)]
+    fn call(self) -> Lane {
+        let mut sums = [0.0; LANES];
+        for margins in self.margins {
+            for (margin, sum) in margins.iter_mut().zip(&mut sums) {
+                let small = exp(-margin.abs());
+                let rest = (1.0 + small).recip();
+                *sum += margin.min(0.0) - ln_1p(small);
+                let above = if *margin < 0.0 { 1.0 } else { small };
+                *margin = if self.curvature { small * rest * rest } else { above * rest };
+            }
+        }
+        sums
     }
 }
 
@@ -95,7 +131,7 @@ impl Density for Logistic {
             value = point.iter().map(|w| log_normal(*w, std)).sum();
         }
         if let Some(score) = &mut score {
-            let precision = self.prior.map_or(0.0, |std| std.powi(-2));
+            let precision = self.precision();
             score.iter_mut().zip(point).for_each(|(to, w)| *to = *w * -precision);
         }
         for input in self.inputs.chunks_exact(self.weights) {
@@ -107,6 +143,55 @@ impl Density for Logistic {
             }
         }
         value
+    }
+
+    fn at_rows(&self, points: &[f32], out: &mut [f64], mut scores: Option<&mut [f64]>) {
+        let d = self.weights;
+        let mut weights = vec![[0.0; LANES]; d];
+        let mut margins = vec![[0.0; LANES]; self.design.rows()];
+        let blocks = points.chunks(LANES * d).zip(out.chunks_mut(LANES));
+        for (index, (points, out)) in blocks.enumerate() {
+            block(points, d, &mut weights);
+            self.design.margins(&weights, &mut margins);
+            let likelihood = Arch::new().dispatch(Links { margins: &mut margins, curvature: false });
+            for (row, (point, out)) in points.chunks_exact(d).zip(out).enumerate() {
+                let prior = |std: f64| point.iter().map(|w| log_normal(f64::from(*w), std)).sum();
+                *out = likelihood[row] + self.prior.map_or(0.0, prior);
+            }
+            if let Some(scores) = &mut scores {
+                self.design.pull(&margins, &mut weights);
+                let scores = scores[index * LANES * d..].chunks_exact_mut(d);
+                for (row, (point, score)) in points.chunks_exact(d).zip(scores).enumerate() {
+                    let of_prior = point.iter().map(|w| -self.precision() * f64::from(*w));
+                    let both = of_prior.zip(lane(&weights, row)).map(|(prior, pull)| prior + pull);
+                    score.iter_mut().zip(both).for_each(|(to, value)| *to = value);
+                }
+            }
+        }
+    }
+
+    fn hessian_times(&self, points: &[f32], directions: &[f64], out: &mut [f64]) {
+        let d = self.weights;
+        let mut weights = vec![[0.0; LANES]; d];
+        let [mut margins, mut along] = [0; 2].map(|_| vec![[0.0; LANES]; self.design.rows()]);
+        let blocks = points.chunks(LANES * d).zip(directions.chunks(LANES * d));
+        for ((points, directions), out) in blocks.zip(out.chunks_mut(LANES * d)) {
+            block(points, d, &mut weights);
+            self.design.margins(&weights, &mut margins);
+            Arch::new().dispatch(Links { margins: &mut margins, curvature: true });
+            block(directions, d, &mut weights);
+            self.design.margins(&weights, &mut along);
+            for (margins, along) in margins.iter_mut().zip(&along) {
+                margins.iter_mut().zip(along).for_each(|(slope, along)| *slope *= along);
+            }
+            self.design.pull(&margins, &mut weights);
+            let rows = directions.chunks_exact(d).zip(out.chunks_exact_mut(d));
+            for (row, (direction, out)) in rows.enumerate() {
+                let both = direction.iter().zip(lane(&weights, row));
+                let both = both.map(|(v, pull)| -self.precision() * v - pull);
+                out.iter_mut().zip(both).for_each(|(to, value)| *to = value);
+            }
+        }
     }
 
     fn log_z_tempered(&self, _: f64) -> Option<f64> {
@@ -236,6 +321,7 @@ impl Entry for LogisticRecipe {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::math::Dual;
 
     /// As numpy computes it, with the columns in f64.
     #[test]
@@ -255,6 +341,37 @@ mod tests {
             assert_eq!(recipe.dimension(), Some(point.len()));
             assert!(exact.is_nan() || (out[0] - exact).abs() < 1e-5, "{keys}: {}, {exact}", out[0]);
             assert_eq!(built.reference_log_z().map(|found| found.value), log_z, "{keys}");
+        }
+    }
+
+    /// Blocks of points agree with the formula: values, scores, and Hessians times directions by dual numbers.
+    #[test]
+    fn blocks_agree_with_the_formula() {
+        for keys in ["source = \"sonar\"", "source = \"german-credit\"\nflat = true"] {
+            let recipe: LogisticRecipe = toml::from_str(keys).unwrap();
+            let target = Logistic::new(&recipe.data().unwrap(), recipe.scaling(), recipe.prior()).unwrap();
+            let (d, rows) = (target.weights, 21);
+            let of = |seed: u32| Noise::new(seed.into(), crate::rng::Purpose::Target).normal(rows, d);
+            let points: Vec<f32> = of(1).into_iter().enumerate().map(|(i, x)| x * (i % 40) as f32).collect();
+            let directions: Vec<f64> = of(2).into_iter().map(f64::from).collect();
+            let (mut values, mut scores) = (vec![0.0; rows], vec![0.0; rows * d]);
+            let mut products = scores.clone();
+            target.at_rows(&points, &mut values, Some(&mut scores));
+            target.hessian_times(&points, &directions, &mut products);
+            for row in 0..rows {
+                let of_row = row * d..(row + 1) * d;
+                let point = points[of_row.clone()].iter().zip(&directions[of_row.clone()]);
+                let point: Vec<Dual> =
+                    point.map(|(x, v)| Dual { value: f64::from(*x), slopes: [*v] }).collect();
+                let mut score = point.clone();
+                let value = target.at(&point, Some(&mut score)).value;
+                assert!((values[row] - value).abs() < 1e-12 * value.abs(), "{}, {value}", values[row]);
+                for (at, exact) in of_row.zip(score) {
+                    let close = |found: f64, exact: f64| (found - exact).abs() < 1e-11 * exact.abs().max(1.0);
+                    assert!(close(scores[at], exact.value), "{}, {exact:?}", scores[at]);
+                    assert!(close(products[at], exact.slopes[0]), "{}, {exact:?}", products[at]);
+                }
+            }
         }
     }
 

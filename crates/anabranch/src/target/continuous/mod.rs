@@ -30,6 +30,7 @@ mod brownian;
 mod cluster;
 mod cox;
 mod density;
+mod design;
 mod entry;
 mod field;
 mod function;

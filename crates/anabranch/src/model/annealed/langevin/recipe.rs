@@ -13,7 +13,8 @@ use crate::model::part::{Asks, Part, Place, Size, Surroundings};
 use crate::network::recipe::{Asked, Need};
 use crate::network::{Activation, NetworkRecipe};
 use crate::papers::{
-    CONTROLLED_MCD, DIFFERENTIABLE_AIS, LANGEVIN_VI, MONTE_CARLO_DIFFUSION, STOCHASTIC_FLOWS, UNCORRECTED_HMC,
+    CONTROLLED_MCD, DIFFERENTIABLE_AIS, LANGEVIN_VI, MONTE_CARLO_DIFFUSION, STOCHASTIC_FLOWS,
+    UNCORRECTED_HMC, UNDERDAMPED_BRIDGES,
 };
 
 /// Langevin dynamics along a path of densities to an energy, and the chain that runs against them.
@@ -90,7 +91,7 @@ pub enum ReversalName {
     /// The dynamics and a learned drift.
     #[default]
     Learned,
-    /// The dynamics and a learned drift, by which the forward chain is driven, too.
+    /// The dynamics and a learned drift, by which the forward chain is driven, too; of a momentum, a drift for each chain.
     Controlled,
 }
 
@@ -128,10 +129,11 @@ impl LangevinRecipe {
 
     fn asked(&self, around: &Surroundings<'_>) -> Asked {
         let halves = if self.momentum.is_some() { 2 } else { 1 };
+        let drifts = if self.reversal == ReversalName::Controlled { halves } else { 1 };
         Asked {
             input: halves * around.dimension,
             context: self.embedding + around.condition,
-            output: around.dimension,
+            output: drifts * around.dimension,
             each: 1,
             own: halves == 1,
             planar: false,
@@ -198,7 +200,7 @@ impl Part for LangevinRecipe {
                 "log N(rho; eta rho~ + (1 - eta^2) s(z, rho~, k), 1 - eta^2) - log N(rho~; eta rho, 1 - eta^2), and leapfrog steps"
             }
             (Some(_), ReversalName::Controlled) => {
-                "log N(rho; eta rho~ + (1 - eta^2) u~, 1 - eta^2) - log N(rho~; eta rho - (1 - eta^2) u, 1 - eta^2), and leapfrog steps"
+                "log N(rho; eta rho~ + (1 - eta^2) s~, 1 - eta^2) - log N(rho~; eta rho + (1 - eta^2) u, 1 - eta^2), and leapfrog steps"
             }
         }
     }
@@ -208,7 +210,8 @@ impl Part for LangevinRecipe {
         let own = match (&self.momentum, self.reversal) {
             (None, ReversalName::None) => vec![STOCHASTIC_FLOWS, DIFFERENTIABLE_AIS],
             (None, ReversalName::Learned) => vec![MONTE_CARLO_DIFFUSION],
-            (_, ReversalName::Controlled) => vec![CONTROLLED_MCD],
+            (None, ReversalName::Controlled) => vec![CONTROLLED_MCD],
+            (Some(_), ReversalName::Controlled) => vec![CONTROLLED_MCD, UNDERDAMPED_BRIDGES],
             (Some(_), ReversalName::None) => vec![UNCORRECTED_HMC, DIFFERENTIABLE_AIS],
             (Some(_), ReversalName::Learned) => vec![LANGEVIN_VI, MONTE_CARLO_DIFFUSION],
         };
@@ -247,7 +250,9 @@ impl Part for LangevinRecipe {
         let d = around.dimension as f64;
         let asked = self.asked(around);
         let Need { weights, row } = match self.network() {
-            Some(network) => network.need([asked.input as f64, asked.context as f64, d, 1.0], asked.own),
+            Some(network) => {
+                network.need([asked.input as f64, asked.context as f64, asked.output as f64, 1.0], asked.own)
+            }
             None => Need { weights: 0.0, row: 0.0 },
         };
         let times = if self.reversal == ReversalName::Controlled { 2.0 } else { 1.0 };
