@@ -7,7 +7,7 @@ use anabranch::data::atomic::atomic_write;
 use anabranch::error::{Error, Problem, Result, quoted};
 use anabranch::recipe::{Override, Plan, Recipe, library, locate, named};
 use anabranch::report::{Summary, warnings, write_comparison, write_report};
-use anabranch::run::{Ending, Questions, Run};
+use anabranch::run::{Ending, Questions, Run, trust};
 use serde_json::{Value, json};
 
 use crate::output::{say, tell};
@@ -26,7 +26,8 @@ pub fn execute(command: Command) -> Result<()> {
             let run = Run::start(&out, plan)?;
             report(&complete(&run, &output, &stop, &resume(&out))?.0, &output)
         }
-        Command::Resume { directory, output } => {
+        Command::Resume { directory, trust: allowed, output } => {
+            trust::check(&directory, allowed.allow_command)?;
             let stop = Stop::listen();
             let run = Run::reopen(&directory)?;
             report(&complete(&run, &output, &stop, &resume(&directory))?.0, &output)
@@ -42,12 +43,21 @@ pub fn execute(command: Command) -> Result<()> {
             conditions,
             format,
             out,
+            trust: allowed,
         } => {
             let (sampler, refine, condition) = (sampler.as_deref(), refine.as_deref(), condition.as_deref());
-            let how = How { sampler, steps, refine, condition, conditions: conditions.as_deref() };
+            let how = How {
+                sampler,
+                steps,
+                refine,
+                condition,
+                conditions: conditions.as_deref(),
+                allow_command: allowed.allow_command,
+            };
             sample(&directory, count, seed, how, format.as_deref(), out)
         }
-        Command::Evaluate { directory, data, from, to, that, between, json } => {
+        Command::Evaluate { directory, data, from, to, that, between, trust: allowed, json } => {
+            trust::check(&directory, allowed.allow_command)?;
             let what = match (&data, &from) {
                 (Some(path), _) => What::Data(path),
                 (None, Some(from)) => {
@@ -182,7 +192,10 @@ enum What<'a> {
 
 fn evaluate(directory: &Path, what: What<'_>, as_json: bool) -> Result<()> {
     let stop = Stop::listen();
-    let run = Run::open(directory)?;
+    let run = match what {
+        What::All => Run::open(directory)?,
+        What::Data(_) | What::Ahead(..) => Run::open_without_data(directory)?,
+    };
     let start = Instant::now();
     let progress = Progress::new(&run.plan.recipe().name, false, &stop);
     let metrics = match (what, &run.plan) {

@@ -46,6 +46,13 @@ struct Output {
     quiet: bool,
 }
 
+#[derive(Debug, Args)]
+struct Trust {
+    /// Lets the program that the run's recipe names for its rewards start, though the directory was not made here.
+    #[arg(long)]
+    allow_command: bool,
+}
+
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Trains a recipe, evaluates it and writes all of it into a directory.
@@ -62,6 +69,8 @@ enum Command {
     Resume {
         /// The run's directory.
         directory: PathBuf,
+        #[command(flatten)]
+        trust: Trust,
         #[command(flatten)]
         output: Output,
     },
@@ -99,6 +108,8 @@ enum Command {
         /// The file [default: DIRECTORY/samples-COUNT.FORMAT].
         #[arg(long)]
         out: Option<PathBuf>,
+        #[command(flatten)]
+        trust: Trust,
     },
     /// Measures a trained run again.
     Evaluate {
@@ -126,6 +137,8 @@ enum Command {
             allow_hyphen_values = true
         )]
         between: Vec<String>,
+        #[command(flatten)]
+        trust: Trust,
         /// Prints exactly one JSON object to stdout.
         #[arg(long)]
         json: bool,

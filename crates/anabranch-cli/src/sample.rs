@@ -5,12 +5,12 @@ use std::path::{Path, PathBuf};
 use anabranch::chain::Given;
 use anabranch::data::atomic::check_writable;
 use anabranch::data::zarr::{check_zarr, write_zarr};
-use anabranch::data::{Format, write_lines, write_samples};
+use anabranch::data::{Format, Layout, write_lines, write_samples};
 use anabranch::error::{Error, Failure, Problem, Result, quoted};
 use anabranch::estimate::paths::weighted_paths;
 use anabranch::recipe::{Known, Plan, TargetData, inference_data};
 use anabranch::rng::{Noise, Purpose};
-use anabranch::run::{Observer, Refine, Refined, Run, watched};
+use anabranch::run::{Observer, Refine, Refined, Run, trust, watched};
 use anabranch::sampler::Sampler;
 
 use crate::output::say;
@@ -68,6 +68,8 @@ pub struct How<'a> {
     pub condition: Option<&'a str>,
     /// `--conditions`.
     pub conditions: Option<&'a Path>,
+    /// `--allow-command`.
+    pub allow_command: bool,
 }
 
 /// Draws from a trained run into a file.
@@ -75,7 +77,7 @@ pub fn sample(
     directory: &Path,
     count: u64,
     seed: u64,
-    How { sampler: name, steps, refine, condition, conditions }: How<'_>,
+    How { sampler: name, steps, refine, condition, conditions, allow_command }: How<'_>,
     format: Option<&str>,
     out: Option<PathBuf>,
 ) -> Result<()> {
@@ -84,7 +86,14 @@ pub fn sample(
         (None, Some(path)) => Format::of(path)?,
         (None, None) => Format::Npy,
     };
-    let run = Run::open(directory)?;
+    let run = match condition.is_some() || conditions.is_some() {
+        true => Run::open_without_data(directory)?,
+        false => Run::open_to_draw(directory)?,
+    };
+    // Nothing else asks a target for its values.
+    if refine.is_some() || run.plan.recipe().smc.is_some() || format == Format::Zarr {
+        trust::check(directory, allow_command)?;
+    }
     let image = run.plan.recipe().target.image();
     format.check(image, matches!(run.plan, Plan::GFlowNet(_)))?;
     let sampler = chosen(&run.plan, name, steps)?;
@@ -170,11 +179,13 @@ fn given(plan: &Plan, condition: Option<&str>, conditions: Option<&Path>) -> Res
 fn write(plan: &Plan, out: &Path, format: Format, samples: &[f32]) -> Result<()> {
     match (plan, format) {
         (Plan::Chain(plan), _) => {
-            let target = &plan.recipe.target;
-            write_samples(out, format, samples, plan.dimension(), target.image(), target.levels())
+            let (target, names) = (&plan.recipe.target, plan.names());
+            let (image, levels) = (target.image(), target.levels());
+            let layout = Layout { image, levels, names: names.as_deref(), ..Layout::of(plan.dimension()) };
+            write_samples(out, format, samples, &layout)
         }
         (Plan::GFlowNet(plan), Format::Txt) => write_lines(out, plan.task.texts(samples).into_iter()),
-        (Plan::GFlowNet(plan), _) => write_samples(out, format, samples, plan.task.columns(), None, 0),
+        (Plan::GFlowNet(plan), _) => write_samples(out, format, samples, &Layout::of(plan.task.columns())),
     }
 }
 

@@ -1,6 +1,6 @@
 //! Runs: training a plan into a directory, and measuring what came of it.
 //!
-//! A run directory holds `recipe.toml` (resolved), `metrics.jsonl`, `tensorboard/`, `checkpoints/`, `samples.npy`,
+//! A run directory holds `recipe.toml` (resolved), `data.json` (what is kept of data: see [`Summary`](crate::data::Summary)), `metrics.jsonl`, `tensorboard/`, `checkpoints/`, `samples.npy`,
 //! `result.json` and `report.html`.
 
 mod chain;
@@ -12,6 +12,7 @@ mod observed;
 mod posterior;
 mod refine;
 mod smc;
+pub mod trust;
 
 pub use gflownet::Questions;
 pub use refine::{Refine, Refined};
@@ -77,6 +78,10 @@ pub enum Ending {
     Interrupted,
 }
 
+/// What a run writes beside its recipe: a directory that holds some of it is none for a new run.
+const OWNED: [&str; 7] =
+    ["checkpoints", "metrics.jsonl", "tensorboard", "samples.npy", "given.npy", "result.json", "report.html"];
+
 /// A run directory with its plan.
 pub struct Run {
     /// Where it writes.
@@ -109,23 +114,36 @@ impl Run {
                     .allowed("a new directory; or `anabranch resume` to go on with that run")
                     .into());
             }
-            Ok(())
+            match OWNED.into_iter().find(|name| directory.join(name).exists()) {
+                Some(name) => {
+                    let found = format!("a directory that holds {name}, which a run would write over");
+                    Err(Problem::new(&*place, found).allowed("a new directory").into())
+                }
+                None => Ok(()),
+            }
         };
         taken()?;
         std::fs::create_dir_all(directory).map_err(|error| Error::output(&place, directory, error))?;
         let lock = Lock::take(directory)?;
         // Another process may have been faster.
         taken()?;
-        let text = saved::sealed(plan.recipe());
-        if let Err(error) = atomic_write(&path, |out| out.write_all(text.as_bytes())) {
-            // Nothing is left behind, unless the directory had something in it before.
-            let _ = std::fs::remove_file(directory.join("lock"));
-            let _ = std::fs::remove_dir(directory);
-            return Err(match error {
-                Error::Io { source, .. } => Error::output(&place, &path, source),
-                other => other,
-            });
+        // The recipe comes last: a directory without one is no run.
+        let summary = directory.join(saved::SUMMARY);
+        let files = [(&summary, saved::summary(&plan)), (&path, Some(saved::sealed(plan.recipe())))];
+        for (path, text) in files {
+            let Some(text) = text else { continue };
+            if let Err(error) = atomic_write(path, |out| out.write_all(text.as_bytes())) {
+                // Nothing is left behind, unless the directory had something in it before.
+                let _ = std::fs::remove_file(&summary);
+                let _ = std::fs::remove_file(directory.join("lock"));
+                let _ = std::fs::remove_dir(directory);
+                return Err(match error {
+                    Error::Io { source, .. } => Error::output(&place, path, source),
+                    other => other,
+                });
+            }
         }
+        trust::sign(directory, plan.recipe());
         Ok(Self { directory: directory.to_owned(), plan, _lock: Some(lock) })
     }
 
@@ -135,6 +153,26 @@ impl Run {
     /// If the directory holds no run, or its recipe is damaged or wrong.
     pub fn open(directory: &Path) -> Result<Self> {
         Ok(Self { directory: directory.to_owned(), plan: saved::open(directory)?, _lock: None })
+    }
+
+    /// Opens an existing run to draw from it or to score other rows: its data are not read.
+    ///
+    /// # Errors
+    /// If the directory holds no run, or its recipe is damaged or wrong.
+    pub fn open_without_data(directory: &Path) -> Result<Self> {
+        Ok(Self { directory: directory.to_owned(), plan: saved::remembered(directory)?, _lock: None })
+    }
+
+    /// Opens an existing run to draw from it under conditions of its own choice: its data are read where these are numbers of their rows.
+    ///
+    /// # Errors
+    /// As [`Run::open`].
+    pub fn open_to_draw(directory: &Path) -> Result<Self> {
+        let recipe = saved::recipe(directory)?;
+        match recipe.target.rows().is_some_and(|rows| !rows.given().is_empty()) {
+            true => Self::open(directory),
+            false => Self::open_without_data(directory),
+        }
     }
 
     /// Opens an existing run to go on with: no other process can do so meanwhile.

@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use anabranch::data::{Column, Format, Table, parse, read, write_samples};
+use anabranch::data::{Column, Format, Layout, Table, parse, read, write_samples};
 use anabranch::recipe::{self, ChainPlan, Override, Plan, TargetData};
 use proptest::prelude::*;
 
@@ -187,7 +187,7 @@ proptest! {
         values.resize(values.len().next_multiple_of(columns), f32::MIN_POSITIVE / 3.0);
         for format in [Format::Npy, Format::Csv, Format::Parquet] {
             let path = directory.0.join("samples");
-            write_samples(&path, format, &values, columns, None, 0).unwrap();
+            write_samples(&path, format, &values, &Layout::of(columns)).unwrap();
             let table = read(&path, &[]).unwrap();
             prop_assert_eq!(table.columns, columns);
             let bits = |values: &[f32]| values.iter().map(|value| value.to_bits()).collect::<Vec<_>>();
@@ -202,7 +202,7 @@ fn many_rows_and_many_groups() {
     // More rows than a group of rows holds, and than are decoded at a time.
     let values: Vec<f32> = (0..(1 << 20) + 9000).map(|i| (i % 8191) as f32 / 7.0).collect();
     let path = directory.0.join("many.parquet");
-    write_samples(&path, Format::Parquet, &values, 1, None, 0).unwrap();
+    write_samples(&path, Format::Parquet, &values, &Layout::of(1)).unwrap();
     assert!(read(&path, &[]).unwrap().values == values);
     std::fs::write(&path, b"").unwrap();
     assert!(read(&path, &[]).unwrap_err().is_input());
@@ -214,7 +214,8 @@ fn pictures_of_samples() {
     let path = directory.0.join("samples.png");
     let values: Vec<f32> = (0..3 * 6).map(|i| i as f32).collect();
     for (levels, last) in [(0, 255), (35, 128)] {
-        write_samples(&path, Format::Png, &values, 6, Some([2, 3]), levels).unwrap();
+        write_samples(&path, Format::Png, &values, &Layout { image: Some([2, 3]), levels, ..Layout::of(6) })
+            .unwrap();
         let file = std::io::BufReader::new(std::fs::File::open(&path).unwrap());
         let mut reader = png::Decoder::new(file).read_info().unwrap();
         let mut pixels = vec![0; reader.output_buffer_size().unwrap()];
@@ -265,12 +266,12 @@ fn recipes_read_any_file_and_drop_columns() {
 
     // Further data may come with the label or without it.
     let target = &plan_of_two.recipe.target;
-    assert_eq!(target.read(&path, 2).unwrap().0.rows(), 20);
+    assert_eq!(target.read(&path, &[], 2).unwrap().0.rows(), 20);
     let bare = directory.0.join("bare.npy");
-    write_samples(&bare, Format::Npy, &[1.0, 2.0], 2, None, 0).unwrap();
-    assert_eq!(target.read(&bare, 2).unwrap().0.values, [1.0, 2.0]);
-    write_samples(&bare, Format::Npy, &[1.0, 2.0, 3.0], 1, None, 0).unwrap();
-    assert!(target.read(&bare, 2).unwrap_err().is_input());
+    write_samples(&bare, Format::Npy, &[1.0, 2.0], &Layout::of(2)).unwrap();
+    assert_eq!(target.read(&bare, &[], 2).unwrap().0.values, [1.0, 2.0]);
+    write_samples(&bare, Format::Npy, &[1.0, 2.0, 3.0], &Layout::of(1)).unwrap();
+    assert!(target.read(&bare, &[], 2).unwrap_err().is_input());
     let embedded =
         plan(&["target.source=digits".to_owned(), "target.drop=[1]".to_owned()]).err().unwrap().to_string();
     assert!(embedded.contains("target.drop: found columns of an embedded data set"), "{embedded}");

@@ -283,3 +283,82 @@ fn constant_columns_are_told() {
     place.write("t.toml", integers);
     place.run("run t.toml --out integers").done();
 }
+
+/// A table with a header, of columns of different sizes.
+fn named(columns: [&str; 2]) -> String {
+    let of = |name: &str, row: usize| match name {
+        "width" => (row * 5 % 7) as f64 * 100.0 + 3.0,
+        "height" => (row * 3 % 11) as f64 / 10.0,
+        other => panic!("no column {other}"),
+    };
+    let line = |row| format!("{},{}", of(columns[0], row), of(columns[1], row));
+    std::iter::once(columns.join(",")).chain((0..40).map(line)).map(|line| line + "\n").collect()
+}
+
+/// A finished run of a named table, with a map that is fitted to it.
+fn trained() -> Place {
+    let place = Place::new();
+    place.write("data.csv", named(["width", "height"]));
+    let recipe = recipe("file = \"data.csv\"")
+        .replace("[optimizer]", "[[model]]\nkind = \"standardise\"\n\n[optimizer]");
+    place.write("t.toml", recipe);
+    place.run("run t.toml --out run").done();
+    place
+}
+
+#[test]
+fn columns_are_found_by_their_names() {
+    let place = trained();
+    place.write("same.csv", named(["width", "height"]));
+    place.write("reversed.csv", named(["height", "width"]));
+    let nll = |file: &str| {
+        place.run(&format!("evaluate run --data {file} --json")).json()["metrics"]["nll"].as_f64().unwrap()
+    };
+    assert_eq!(nll("same.csv"), nll("reversed.csv"));
+    let wider: String = named(["height", "width"])
+        .lines()
+        .enumerate()
+        .map(|(k, line)| format!("{},{line}\n", if k == 0 { "note" } else { "a word" }))
+        .collect();
+    place.write("wider.csv", wider);
+    assert_eq!(nll("same.csv"), nll("wider.csv"));
+    place.write("missing.csv", named(["height", "width"]).replace("width", "wdth"));
+    let message = place.run("evaluate run --data missing.csv").refused(2);
+    assert!(
+        message.starts_with("missing.csv: found no column \"width\", which the model was trained on; allowed: the columns width, height in any order"),
+        "{message}"
+    );
+    place.write("twice.csv", named(["height", "width"]).replace("height,width", "width,width"));
+    let message = place.run("evaluate run --data twice.csv").refused(2);
+    assert!(message.starts_with("twice.csv: found 2 columns \"width\""), "{message}");
+    // Samples carry the names, and can be scored again.
+    place.run("sample run --count 7 --out drawn.csv").done();
+    assert!(String::from_utf8(place.read("drawn.csv")).unwrap().starts_with("width,height\n"));
+    place.run("sample run --count 7 --out drawn.parquet").done();
+    assert_eq!(nll("drawn.csv"), nll("drawn.parquet"));
+}
+
+#[test]
+fn a_run_draws_without_its_data_and_refuses_changed_ones() {
+    let place = trained();
+    let before = place.run("evaluate run --json").json()["metrics"]["nll"].clone();
+    place.run("sample run --count 20 --out before.npy").done();
+    place.write("data.csv", named(["width", "height"]).replace("03,", "06,"));
+    for command in ["evaluate run", "resume run"] {
+        let message = place.run(command).refused(2);
+        assert!(message.starts_with("data.csv: found a mean of "), "{command}: {message}");
+        assert!(message.contains("column \"width\", where training saw "), "{command}: {message}");
+    }
+    std::fs::remove_file(place.path("data.csv")).unwrap();
+    place.run("sample run --count 20 --out after.npy").done();
+    assert_eq!(place.read("before.npy"), place.read("after.npy"));
+    place.write("other.csv", named(["width", "height"]));
+    place.run("evaluate run --data other.csv").done();
+    let message = place.run("evaluate run").refused(2);
+    assert!(message.contains("data.csv"), "{message}");
+    place.write("data.csv", named(["width", "height"]));
+    assert_eq!(place.run("evaluate run --json").json()["metrics"]["nll"], before);
+    place.write("run/data.json", "{");
+    let message = place.run("sample run --count 2").refused(2);
+    assert!(message.contains("run/data.json: found a damaged summary"), "{message}");
+}

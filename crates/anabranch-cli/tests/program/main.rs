@@ -13,3 +13,4 @@ mod runs;
 mod signals;
 mod snapshots;
 mod support;
+mod trust;

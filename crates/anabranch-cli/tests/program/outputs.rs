@@ -194,6 +194,13 @@ fn default_directories_are_new_ones() {
         message,
         "--out runs/tiny-5: found a directory that holds a run already; allowed: a new directory; or `anabranch resume` to go on with that run"
     );
+    place.write("mine/report.html", "mine");
+    let message = place.run("run tiny.toml --out mine").refused(2);
+    assert_eq!(
+        message,
+        "--out mine: found a directory that holds report.html, which a run would write over; allowed: a new directory"
+    );
+    assert_eq!((place.files("mine").len(), &place.read("mine/report.html")[..]), (1, &b"mine"[..]));
     place.write("odd.toml", TINY.replace("\"tiny\"", "\"tiny-5.x\""));
     assert_eq!(place.run("run odd.toml --json").json()["out"], "runs/tiny-5.x-5");
 }

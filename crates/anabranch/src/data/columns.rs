@@ -108,7 +108,14 @@ impl<'a> Columns<'a> {
 }
 
 /// A column that has a name in a message.
-pub(super) fn by_name(name: &str) -> String {
+/// The name that a file gives a column, of what messages call it: `None` of one without, or whose name a message does not hold as it is.
+pub fn name_of(label: &str) -> Option<&str> {
+    let name = label.strip_prefix("column \"")?.strip_suffix('"')?;
+    (by_name(name) == label).then_some(name)
+}
+
+/// What messages call a column of a name.
+pub fn by_name(name: &str) -> String {
     format!("column {}", quoted(name))
 }
 

@@ -8,7 +8,8 @@
 
 use std::path::Path;
 
-use super::{Column, Table, read};
+use super::summary::ranges;
+use super::{Column, GivenSummary, Table, read};
 use crate::error::{Error, Problem, Result};
 
 /// Rows of numbers, each with the numbers that it is given.
@@ -88,6 +89,7 @@ pub struct Numbers {
     pub test: Vec<f32>,
     location: Vec<f64>,
     scale: Vec<f64>,
+    range: Vec<[f32; 2]>,
 }
 
 impl Numbers {
@@ -112,7 +114,25 @@ impl Numbers {
             location.push(mean);
             scale.push(deviation);
         }
-        Ok(Self { labels, train, validation, test, location, scale })
+        let range = ranges(train.iter().copied(), columns);
+        Ok(Self { labels, train, validation, test, location, scale, range })
+    }
+
+    /// What is left of them without the rows.
+    pub(super) fn summary(&self) -> GivenSummary {
+        GivenSummary {
+            labels: self.labels.clone(),
+            location: self.location.clone(),
+            scale: self.scale.clone(),
+            range: self.range.clone(),
+        }
+    }
+
+    /// Numbers of which nothing but a summary is left.
+    pub(super) fn remembered(summary: GivenSummary) -> Self {
+        let GivenSummary { labels, location, scale, range } = summary;
+        let (train, validation, test) = (Vec::new(), Vec::new(), Vec::new());
+        Self { labels, train, validation, test, location, scale, range }
     }
 
     /// How many numbers a condition has.
@@ -142,9 +162,7 @@ impl Numbers {
     /// A line for each number of a condition that lies outside of those of the training rows, where a model has nothing to go by.
     pub fn outside(&self, condition: &[f32]) -> Vec<String> {
         let line = |(column, value): (usize, &f32)| {
-            let values = || self.train.iter().skip(column).step_by(self.columns()).copied();
-            let (low, high) =
-                (values().fold(f32::INFINITY, f32::min), values().fold(f32::NEG_INFINITY, f32::max));
+            let [low, high] = self.range[column];
             (!(low..=high).contains(value)).then(|| {
                 let label = &self.labels[column];
                 format!("{label} = {value} is outside of the training rows, which reach from {low} to {high}")

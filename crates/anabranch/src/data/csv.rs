@@ -20,10 +20,10 @@ pub(super) fn read(place: &str, text: &str, drop: &[Column]) -> Result<Table> {
             Some(columns) => columns,
             None => {
                 count = record.len();
-                let header = record.iter().all(|cell| cell.parse::<f32>().is_err());
-                let names = if header { record.iter().map(str::to_owned).collect() } else { Vec::new() };
-                let found = columns.insert(Columns::new(place, count, names, drop)?);
-                if header {
+                let header = header(record);
+                let named = header.is_some();
+                let found = columns.insert(Columns::new(place, count, header.unwrap_or_default(), drop)?);
+                if named {
                     return Ok(());
                 }
                 found
@@ -88,8 +88,33 @@ fn line_of(text: &str, start: &::csv::Position) -> u64 {
     start.line() + blank.count() as u64
 }
 
+/// The names of the columns, if the first line is a header.
+fn header(record: &::csv::StringRecord) -> Option<Vec<String>> {
+    let text = record.iter().all(|cell| cell.parse::<f32>().is_err());
+    text.then(|| record.iter().map(str::to_owned).collect())
+}
+
+/// The names that the first line gives the columns, if it is a header.
+pub(super) fn names(place: &str, text: &str) -> Result<Option<Vec<String>>> {
+    let mut reader =
+        ::csv::ReaderBuilder::new().has_headers(false).trim(::csv::Trim::All).from_reader(text.as_bytes());
+    let mut record = ::csv::StringRecord::new();
+    let broken = |error: ::csv::Error| Problem::new(place, error.to_string()).allowed("CSV");
+    Ok(reader.read_record(&mut record).map_err(broken)?.then(|| header(&record)).flatten())
+}
+
 /// Writes row-major numbers, one row a line, each with as many digits as tell it from its neighbours.
-pub(super) fn write(out: &mut dyn Write, values: &[f32], columns: usize) -> std::io::Result<()> {
+pub(super) fn write(
+    out: &mut dyn Write,
+    values: &[f32],
+    columns: usize,
+    names: Option<&[String]>,
+) -> std::io::Result<()> {
+    if let Some(names) = names {
+        let mut line = ::csv::Writer::from_writer(Vec::new());
+        line.write_record(names)?;
+        out.write_all(&line.into_inner().map_err(|error| error.into_error())?)?;
+    }
     for row in values.chunks_exact(columns) {
         for (index, value) in row.iter().enumerate() {
             let separator = if index == 0 { "" } else { "," };

@@ -17,18 +17,20 @@ mod parquet;
 mod png;
 mod read;
 mod split;
+mod summary;
 mod thrift;
 mod unpack;
 mod write;
 pub mod zarr;
 
-pub use columns::Column;
+pub use columns::{Column, by_name, name_of};
 pub use conditioned::{Conditioned, Numbers, read_conditioned};
 pub(crate) use csv::records;
 pub use labelled::{Labelled, TWO_CLASSES, embedded_labelled, embedded_two_classes, read_labelled};
-pub use read::{parse, parse_text, read, read_text};
+pub use read::{names, parse, parse_text, read, read_text};
 pub use split::{Classes, Dataset, split, split_conditioned, split_labelled};
-pub use write::{Format, write_lines, write_samples};
+pub use summary::{GivenSummary, Summary};
+pub use write::{Format, Layout, write_lines, write_samples};
 
 use crate::error::{Problem, Result};
 

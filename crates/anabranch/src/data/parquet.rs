@@ -50,6 +50,25 @@ pub(super) fn read(place: &str, bytes: Bytes, drop: &[Column]) -> Result<Table> 
     })
 }
 
+/// The names of the columns.
+///
+/// # Errors
+/// If the file is damaged.
+pub(super) fn names(place: &str, bytes: Bytes) -> Result<Vec<String>> {
+    let damaged = |error: ParquetError| {
+        Problem::new(place, format!("damaged Parquet ({error})")).allowed("a whole Parquet file")
+    };
+    check_schema(&bytes).map_err(damaged)?;
+    let metadata = ParquetMetaDataReader::new().parse_and_finish(&bytes).map_err(damaged)?;
+    Ok(metadata
+        .file_metadata()
+        .schema_descr()
+        .columns()
+        .iter()
+        .map(|column| column.path().string())
+        .collect())
+}
+
 thread_local! {
     /// Whether a panic on this thread is expected, and not worth a line on stderr.
     static EXPECTED: Cell<bool> = const { Cell::new(false) };
@@ -366,14 +385,19 @@ impl PageReader for Pages {
     }
 }
 
-/// Packs row-major numbers into a file of float columns `x0`, `x1`, ...
+/// Packs row-major numbers into a file of float columns of these names, or `x0`, `x1`, ...
 ///
 /// # Errors
 /// If the crate refuses, which it has no reason to.
-pub(super) fn write(values: &[f32], columns: usize) -> Result<Vec<u8>, ParquetError> {
+pub(super) fn write(
+    values: &[f32],
+    columns: usize,
+    names: Option<&[String]>,
+) -> Result<Vec<u8>, ParquetError> {
     const ROWS_PER_GROUP: usize = 1 << 20;
     let field = |index: usize| {
-        Type::primitive_type_builder(&format!("x{index}"), Physical::FLOAT)
+        let own = names.map_or_else(|| format!("x{index}"), |names| names[index].clone());
+        Type::primitive_type_builder(&own, Physical::FLOAT)
             .with_repetition(Repetition::REQUIRED)
             .build()
             .map(Arc::new)

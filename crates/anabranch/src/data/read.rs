@@ -55,6 +55,25 @@ fn split_member(path: &Path) -> (&Path, Option<&str>) {
     }
 }
 
+/// What a file calls its columns, where it is one that can say so and does: a CSV with a header, or Parquet.
+///
+/// # Errors
+/// If it cannot be read.
+pub fn names(path: &Path) -> Result<Option<Vec<String>>> {
+    let (path, _) = split_member(path);
+    let place = path.display().to_string();
+    let bytes = std::fs::read(path)
+        .map_err(|error| Problem::new(&*place, reason(&error)).allowed("a readable file of numbers"))?;
+    let bytes = if bytes.starts_with(GZIP) { gunzip(&place, &bytes)? } else { bytes };
+    if bytes.starts_with(parquet::MAGIC) {
+        return parquet::names(&place, bytes.into()).map(Some);
+    }
+    match std::str::from_utf8(&bytes) {
+        Ok(text) => csv::names(&place, text),
+        Err(_) => Ok(None),
+    }
+}
+
 fn parse_member(place: &str, bytes: bytes::Bytes, member: Option<&str>, drop: &[Column]) -> Result<Table> {
     let bytes = if bytes.starts_with(GZIP) { gunzip(place, &bytes)?.into() } else { bytes };
     let starts = |magic: &[u8]| bytes.starts_with(magic);

@@ -1,6 +1,6 @@
 //! Train, validation and test splits.
 
-use super::{Conditioned, Labelled, Numbers, Table};
+use super::{Conditioned, Labelled, Numbers, Summary, Table, name_of};
 use crate::error::{Problem, Result};
 use crate::rng::{Noise, Purpose};
 
@@ -21,6 +21,8 @@ pub struct Dataset {
     pub classes: Option<Classes>,
     /// The numbers that each row is given, where there are some.
     pub numbers: Option<Numbers>,
+    /// What is left of them without the rows.
+    pub summary: Summary,
 }
 
 /// The classes of a data set's rows, in three parts as the rows are.
@@ -34,9 +36,24 @@ pub struct Classes {
     pub validation: Vec<usize>,
     /// Of the rows to report on.
     pub test: Vec<usize>,
+    /// The share of each class among the rows to learn from.
+    pub shares: Vec<f64>,
 }
 
 impl Classes {
+    /// The classes `0 .. count` of three parts of the rows: to learn from, to stop by, to report on.
+    pub fn new(count: usize, [train, validation, test]: [Vec<usize>; 3]) -> Self {
+        let mut shares = vec![0.0; count];
+        train.iter().for_each(|class| shares[*class] += 1.0 / train.len() as f64);
+        Self { count, train, validation, test, shares }
+    }
+
+    /// Classes of which nothing but their shares is left.
+    pub(super) fn remembered(shares: Vec<f64>) -> Self {
+        let (train, validation, test) = (Vec::new(), Vec::new(), Vec::new());
+        Self { count: shares.len(), train, validation, test, shares }
+    }
+
     /// Classes as conditions: a 1 at the place of each one's class, `[rows, count]`.
     pub fn one_hot(&self, classes: &[usize]) -> Vec<f32> {
         let mut all = vec![0.0; classes.len() * self.count];
@@ -44,18 +61,11 @@ impl Classes {
         all
     }
 
-    /// The share of each class among the rows to learn from.
-    pub fn shares(&self) -> Vec<f64> {
-        let mut shares = vec![0.0; self.count];
-        self.train.iter().for_each(|class| shares[*class] += 1.0 / self.train.len() as f64);
-        shares
-    }
-
     /// `rows` classes in order, each as often as its share of the rows to learn from says, to the nearest row.
     pub fn stratified(&self, rows: usize) -> Vec<usize> {
         let mut sum = 0.0;
         let mut all = Vec::with_capacity(rows);
-        for (class, share) in self.shares().into_iter().enumerate() {
+        for (class, share) in self.shares.iter().enumerate() {
             sum += share;
             all.resize(((sum * rows as f64).round() as usize).min(rows), class);
         }
@@ -70,6 +80,29 @@ const MOST_ALIKE: f64 = 0.99;
 const LEAST_SPREAD: f64 = 1e-5;
 
 impl Dataset {
+    /// Rows under `labels` in three parts, each row-major: to learn from, to stop by, to report on.
+    pub fn new(labels: Vec<String>, [train, validation, test]: [Vec<f32>; 3]) -> Self {
+        let summary = Summary::of(labels.clone(), [&train, &validation, &test]);
+        Self { columns: labels.len(), train, validation, test, labels, classes: None, numbers: None, summary }
+    }
+
+    /// The same rows, each of a class.
+    pub fn with_classes(self, classes: Classes) -> Self {
+        Self { summary: self.summary.with_classes(&classes), classes: Some(classes), ..self }
+    }
+
+    /// The same rows, each given numbers.
+    pub fn with_numbers(self, numbers: Numbers) -> Self {
+        Self { summary: self.summary.with_numbers(&numbers), numbers: Some(numbers), ..self }
+    }
+
+    /// What the file calls the columns, where it names all of them, each by a name of its own.
+    pub fn columns_by_name(&self) -> Option<Vec<String>> {
+        let names: Vec<String> =
+            self.labels.iter().map(|label| name_of(label).map(str::to_owned)).collect::<Option<_>>()?;
+        (0..names.len()).all(|k| !names[..k].contains(&names[k])).then_some(names)
+    }
+
     /// What the file calls the columns, where it names all of them and each name is one of its own that a file system takes, too.
     pub fn names(&self) -> Option<Vec<String>> {
         let name = |label: &String| {
@@ -135,8 +168,8 @@ pub fn split(table: &Table, validation: f64, test: f64, seed: u64) -> Result<Dat
 /// As [`split`].
 pub fn split_labelled(data: &Labelled, validation: f64, test: f64, seed: u64) -> Result<Dataset> {
     let (dataset, rows) = parts(&data.table, validation, test, seed)?;
-    let [train, validation, test] = rows.map(|rows| rows.iter().map(|row| data.classes[*row]).collect());
-    Ok(Dataset { classes: Some(Classes { count: data.count, train, validation, test }), ..dataset })
+    let parts = rows.map(|rows| rows.iter().map(|row| data.classes[*row]).collect());
+    Ok(dataset.with_classes(Classes::new(data.count, parts)))
 }
 
 /// [`split`] for rows that are given numbers.
@@ -146,7 +179,7 @@ pub fn split_labelled(data: &Labelled, validation: f64, test: f64, seed: u64) ->
 pub fn split_conditioned(data: &Conditioned, validation: f64, test: f64, seed: u64) -> Result<Dataset> {
     let (dataset, rows) = parts(&data.table, validation, test, seed)?;
     let numbers = Numbers::new(data.given.labels.clone(), rows.map(|rows| gather(&data.given, &rows)))?;
-    Ok(Dataset { numbers: Some(numbers), ..dataset })
+    Ok(dataset.with_numbers(numbers))
 }
 
 /// The rows of a table with these numbers.
@@ -178,9 +211,8 @@ fn parts(table: &Table, validation: f64, test: f64, seed: u64) -> Result<(Datase
     let order = Noise::new(seed, Purpose::Data).step(u32::MAX).permutation(rows);
     let parts = [validation + test..rows, 0..validation, validation..validation + test]
         .map(|range| order[range].to_vec());
-    let [train, validation, test] = [0, 1, 2].map(|part| gather(table, &parts[part]));
-    let (columns, labels) = (table.columns, table.labels.clone());
-    Ok((Dataset { columns, labels, train, validation, test, classes: None, numbers: None }, parts))
+    let rows = [0, 1, 2].map(|part| gather(table, &parts[part]));
+    Ok((Dataset::new(table.labels.clone(), rows), parts))
 }
 
 #[cfg(test)]

@@ -14,9 +14,9 @@ use crate::error::{Error, Problem, Result};
 pub enum Format {
     /// NumPy's: f32, shape `[rows, columns]`.
     Npy,
-    /// Comma-separated numbers without a header, one row a line; as many digits as give the same f32 again.
+    /// Comma-separated numbers, one row a line, under a header where the columns have names; as many digits as give the same f32 again.
     Csv,
-    /// Parquet: float columns `x0`, `x1`, ..., packed with snappy.
+    /// Parquet: float columns of their own names, or `x0`, `x1`, ..., packed with snappy.
     Parquet,
     /// All rows as grey images, side by side in one picture.
     Png,
@@ -89,30 +89,44 @@ impl FromStr for Format {
     }
 }
 
+/// What the rows of samples are.
+#[derive(Debug, Clone, Copy)]
+pub struct Layout<'a> {
+    /// How many numbers a row has.
+    pub columns: usize,
+    /// The height and width of a row that is a grey image.
+    pub image: Option<[usize; 2]>,
+    /// How many levels the numbers have; 0 for continuous ones.
+    pub levels: u32,
+    /// What the columns are called, where they have names.
+    pub names: Option<&'a [String]>,
+}
+
+impl Layout<'_> {
+    /// Rows of continuous numbers without names.
+    pub fn of(columns: usize) -> Self {
+        Self { columns, image: None, levels: 0, names: None }
+    }
+}
+
 /// Writes row-major samples to `path`, which is replaced only when all of them are on disk.
 ///
-/// `image` is the height and width of a row that is a grey image. A picture is black at 0 and white at `levels - 1`, or,
-/// for continuous data (`levels` 0), black at the lowest and white at the highest finite number of all.
+/// A picture is black at 0 and white at `levels - 1`, or, for continuous data, black at the lowest and white at the highest finite
+/// number of all.
 ///
 /// # Errors
 /// If the file cannot be written, or is to be a picture of what is none.
 ///
 /// # Panics
-/// If `columns` is 0 or does not divide the number of values.
-pub fn write_samples(
-    path: &Path,
-    format: Format,
-    values: &[f32],
-    columns: usize,
-    image: Option<[usize; 2]>,
-    levels: u32,
-) -> Result<()> {
+/// If there are no columns, or their number does not divide that of the values.
+pub fn write_samples(path: &Path, format: Format, values: &[f32], layout: &Layout<'_>) -> Result<()> {
+    let Layout { columns, image, levels, names } = *layout;
     assert!(columns > 0 && values.len().is_multiple_of(columns), "samples are rows of {columns} numbers");
     match format {
         Format::Npy => atomic_write(path, |out| npy::write(out, values, columns)),
-        Format::Csv => atomic_write(path, |out| csv::write(out, values, columns)),
+        Format::Csv => atomic_write(path, |out| csv::write(out, values, columns, names)),
         Format::Parquet => atomic_write(path, |out| {
-            out.write_all(&parquet::write(values, columns).map_err(std::io::Error::other)?)
+            out.write_all(&parquet::write(values, columns, names).map_err(std::io::Error::other)?)
         }),
         Format::Txt => format.check(image, false),
         Format::Zarr => {
@@ -180,8 +194,11 @@ mod tests {
     #[test]
     fn pictures_need_images() {
         let path = Path::new("never-written.png");
-        let message =
-            |image| write_samples(path, Format::Png, &[1.0; 6], 3, image, 0).unwrap_err().to_string();
+        let message = |image| {
+            write_samples(path, Format::Png, &[1.0; 6], &Layout { image, ..Layout::of(3) })
+                .unwrap_err()
+                .to_string()
+        };
         assert!(message(None).starts_with("png: found samples that are no images; allowed: npy"));
         assert!(
             message(Some([2, 2])).starts_with("target.image: found 2 x 2; allowed: a height and a width")

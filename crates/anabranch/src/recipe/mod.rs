@@ -35,6 +35,7 @@ pub use target::{EnergyRecipe, ReadGiven, Rows, SimulatorRecipe, TableRecipe, Ta
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::data::Summary;
 use crate::error::{Problem, Result, quoted};
 use crate::objective::BackwardObjective;
 use crate::sampler::Sampler;
@@ -113,6 +114,13 @@ pub struct Recipe {
 }
 
 impl Recipe {
+    /// The programs that it starts for its rewards, each with its arguments.
+    pub fn programs(&self) -> Vec<Vec<String>> {
+        let mut found = Vec::new();
+        programs(&serde_json::to_value(self).expect("a recipe is plain values"), &mut found);
+        found
+    }
+
     /// Checks every value that needs no data to be checked.
     ///
     /// # Errors
@@ -163,6 +171,23 @@ impl Recipe {
     }
 }
 
+/// The commands of all programs in a part of a recipe, whatever it stands for.
+fn programs(part: &serde_json::Value, found: &mut Vec<Vec<String>>) {
+    use serde_json::Value::{Array, Object};
+    match part {
+        Object(table) => {
+            if let (Some("process"), Some(Array(command))) =
+                (table.get("kind").and_then(|kind| kind.as_str()), table.get("command"))
+            {
+                found.push(command.iter().filter_map(|word| Some(word.as_str()?.to_owned())).collect());
+            }
+            table.values().for_each(|part| programs(part, found));
+        }
+        Array(parts) => parts.iter().for_each(|part| programs(part, found)),
+        _ => {}
+    }
+}
+
 /// A checked recipe with all that it names.
 pub enum Plan {
     /// Of a chain.
@@ -176,14 +201,26 @@ impl Plan {
     ///
     /// # Errors
     /// The first problem found.
-    pub fn new(mut recipe: Recipe) -> Result<Self> {
+    pub fn new(recipe: Recipe) -> Result<Self> {
+        Self::build(recipe, None)
+    }
+
+    /// The same without the rows of its data, of which `summary` is left.
+    ///
+    /// # Errors
+    /// The first problem found.
+    pub(crate) fn remembered(recipe: Recipe, summary: &Summary) -> Result<Self> {
+        Self::build(recipe, Some(summary))
+    }
+
+    fn build(mut recipe: Recipe, summary: Option<&Summary>) -> Result<Self> {
         recipe.training.count_steps();
         if recipe.target.objects().is_none() && !chain::learns(&recipe) {
             recipe.training.steps = 0;
         }
         recipe.check()?;
         Ok(match recipe.target.objects() {
-            None => Self::Chain(Box::new(ChainPlan::new(recipe)?)),
+            None => Self::Chain(Box::new(ChainPlan::new(recipe, summary)?)),
             Some(_) => Self::GFlowNet(Box::new(GFlowNetPlan::new(recipe)?)),
         })
     }

@@ -37,7 +37,7 @@ impl Prior {
         }
         lead_to_an_end(&place, directory)?;
         let directory = PathBuf::from(directory);
-        let plan = saved::open(&directory)?;
+        let plan = saved::remembered(&directory)?;
         Ok(Self { place, directory, plan })
     }
 

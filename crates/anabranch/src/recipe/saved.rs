@@ -1,10 +1,11 @@
-//! What a run directory keeps to go on from: the recipe that it was started with, sealed, and its checkpoints.
+//! What a run directory keeps to go on from: the recipe that it was started with, sealed, a summary of its data, and its checkpoints.
 
 use std::path::Path;
 
 use super::read::SEAL;
-use super::{Plan, Recipe, Source};
-use crate::error::{Problem, Result, reason};
+use super::{Plan, Recipe, Source, TargetData};
+use crate::data::Summary;
+use crate::error::{Error, Problem, Result, reason};
 use crate::train::Training;
 use crate::train::checkpoint::Checkpoints;
 
@@ -20,12 +21,65 @@ fn is_whole(text: &str) -> bool {
     sealed.is_some_and(|(sum, rest)| sum == format!("{:08x}", crc32c::crc32c(rest.as_bytes())))
 }
 
-/// The plan of an existing run.
+/// The summary of a run's data, in its directory.
+pub const SUMMARY: &str = "data.json";
+
+/// The text of [`SUMMARY`], of a plan that learns from rows.
+pub fn summary(plan: &Plan) -> Option<String> {
+    let data = rows(plan)?;
+    Some(serde_json::to_string_pretty(data).expect("plain values") + "\n")
+}
+
+/// What is left of a plan's rows, if it learns from some.
+fn rows(plan: &Plan) -> Option<&Summary> {
+    match plan {
+        Plan::Chain(plan) => match &plan.data {
+            TargetData::Rows(data) => Some(&data.summary),
+            TargetData::Energy(_) => None,
+        },
+        Plan::GFlowNet(_) => None,
+    }
+}
+
+/// The summary that a run keeps, where it learned from rows.
+fn kept(directory: &Path) -> Result<Option<Summary>> {
+    let path = directory.join(SUMMARY);
+    match std::fs::read(&path) {
+        Ok(text) => Summary::parse(&path.display().to_string(), &String::from_utf8_lossy(&text)).map(Some),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(Error::Io { action: "read", path, source: error }),
+    }
+}
+
+/// The plan of an existing run, with its data.
+///
+/// # Errors
+/// If the directory holds no run, its recipe is damaged or wrong, or its data cannot be read or are not those that it began with.
+pub fn open(directory: &Path) -> Result<Plan> {
+    let kept = kept(directory)?;
+    read(directory, |source, recipe| {
+        let plan = Plan::new(recipe).map_err(|error| source.locate(error))?;
+        if let (Some(kept), Some(found)) = (&kept, rows(&plan)) {
+            let target = plan.recipe().target.rows();
+            let place = target.and_then(|target| target.place()).unwrap_or_else(|| "target".to_owned());
+            kept.check(&place, found)?;
+        }
+        Ok(plan)
+    })
+}
+
+/// The plan of an existing run without the rows of its data, of which its directory keeps a summary: enough to draw, or to score other
+/// rows. As [`open`] where there is no summary.
 ///
 /// # Errors
 /// If the directory holds no run, or its recipe is damaged or wrong.
-pub fn open(directory: &Path) -> Result<Plan> {
-    read(directory, |source, recipe| Plan::new(recipe).map_err(|error| source.locate(error)))
+pub fn remembered(directory: &Path) -> Result<Plan> {
+    match kept(directory)? {
+        Some(kept) => read(directory, |source, recipe| {
+            Plan::remembered(recipe, &kept).map_err(|error| source.locate(error))
+        }),
+        None => open(directory),
+    }
 }
 
 /// The recipe of an existing run.

@@ -249,7 +249,7 @@ fn read_samples(path: &Path, columns: usize) -> Result<Vec<f32>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::data::{Format, write_samples};
+    use crate::data::{Format, Layout, write_samples};
     use crate::target::{DiagonalGaussian, Target};
 
     fn temporary(name: &str) -> std::path::PathBuf {
@@ -259,7 +259,7 @@ mod tests {
     #[test]
     fn samples_are_read_as_they_were_written() {
         let path = temporary("samples");
-        write_samples(&path, Format::Npy, &[1.0, -2.5, 3.0, f32::MAX, 0.0, 7.0], 3, None, 0).unwrap();
+        write_samples(&path, Format::Npy, &[1.0, -2.5, 3.0, f32::MAX, 0.0, 7.0], &Layout::of(3)).unwrap();
         assert_eq!(read_samples(&path, 3).unwrap(), [1.0, -2.5, 3.0, f32::MAX, 0.0, 7.0]);
         assert!(read_samples(&path, 4).unwrap_err().is_input());
         for damage in [&b""[..], b"\x93NUMPY\x01\x00\xff\xff", b"something else"] {

@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 use super::measures::{PATHS, insert_bound, insert_classes, insert_evidence, insert_modes};
 use super::{Observer, insert, insert_weights, observed, posterior, smc, watched};
 use crate::chain::Given;
-use crate::data::{Format, write_samples};
+use crate::data::{Format, Layout, write_samples};
 use crate::error::{Error, Failure, Result};
 use crate::estimate::baseline::{gaussian_nll, histogram_nll};
 use crate::estimate::likelihood::{Bound, bits_per_dim, row_nlls_observed};
@@ -142,10 +142,10 @@ fn samples(
         metrics.extend(energy.figures().into_iter().map(|(name, value)| (name.to_owned(), json!(value))));
     }
     let path = directory.join("samples.npy");
-    write_samples(&path, Format::Npy, &samples, dimension, recipe.target.image(), recipe.target.levels())?;
+    write_samples(&path, Format::Npy, &samples, &Layout::of(dimension))?;
     if given.width() > 0 {
         let values = plan.condition.in_units(&given);
-        write_samples(&directory.join("given.npy"), Format::Npy, &values, given.width(), None, 0)?;
+        write_samples(&directory.join("given.npy"), Format::Npy, &values, &Layout::of(given.width()))?;
     }
     if recipe.evaluation.sample_metrics {
         // Their length is not known beforehand.

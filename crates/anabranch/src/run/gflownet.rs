@@ -18,7 +18,7 @@ use serde_json::{Map, Value, json};
 use super::measures::{PATHS, insert_bound, insert_classes, insert_evidence, insert_modes};
 use super::{Observer, insert, insert_weights, watched};
 use crate::chain::Given;
-use crate::data::{Format, write_samples};
+use crate::data::{Format, Layout, write_samples};
 use crate::environment::Cell;
 use crate::error::{Failure, Problem, Result, quoted};
 use crate::estimate::trajectories::{Found, backward_rollout, forward_rollout};
@@ -65,7 +65,7 @@ pub(super) fn evaluate(
         plan.sample(trained, count, &Given::nothing(), &noise, &watched(observer, "samples", count))?;
     let seconds = start.elapsed().as_secs_f64();
     metrics.insert("seconds_per_sample".to_owned(), json!(seconds / count as f64));
-    write_samples(&directory.join("samples.npy"), Format::Npy, &found, plan.task.columns(), None, 0)?;
+    write_samples(&directory.join("samples.npy"), Format::Npy, &found, &Layout::of(plan.task.columns()))?;
     Ok(metrics)
 }
 

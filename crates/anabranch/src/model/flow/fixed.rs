@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Dequantise, Flow};
-use crate::data::Dataset;
+use crate::data::Summary;
 use crate::error::{Result, within};
 use crate::kernel::bijection::{Bijection, Logit, Standardise};
 use crate::model::Segment;
@@ -49,8 +49,8 @@ fn next_to_data(kind: &str, place: &Place) -> Result<()> {
 }
 
 /// The data that a map is fitted to.
-fn data<'a>(kind: &str, around: &Surroundings<'a>) -> Result<&'a Dataset> {
-    around.data.ok_or_else(|| {
+fn data<'a>(kind: &str, around: &Surroundings<'a>) -> Result<&'a Summary> {
+    around.data.map(|data| &data.summary).ok_or_else(|| {
         let problem = around.place.problem("kind", format!("\"{kind}\" on an energy"));
         problem.allowed("it only where the target is data").into()
     })
@@ -122,13 +122,10 @@ impl Part for StandardiseRecipe {
 }
 
 /// Means and standard deviations of the training split; `shift` and the matching variance are those of uniform noise.
-fn standardise(data: &Dataset, shift: f64) -> Standardise {
-    let rows = (data.train.len() / data.columns) as f64;
-    let column = |c: usize| data.train.iter().skip(c).step_by(data.columns).map(|v| f64::from(*v));
+fn standardise(data: &Summary, shift: f64) -> Standardise {
     let (mut mean, mut std) = (Vec::new(), Vec::new());
-    for c in 0..data.columns {
-        let average = column(c).sum::<f64>() / rows;
-        let variance = column(c).map(|v| (v - average).powi(2)).sum::<f64>() / rows + shift * shift / 3.0;
+    for (average, variance) in data.mean.iter().zip(&data.variance) {
+        let variance = variance + shift * shift / 3.0;
         mean.push((average + shift) as f32);
         // Of a constant column, or one that f32 hardly tells from one, rounding is all there is to scale.
         let varies = variance > 1e-12 * (average * average + variance);
@@ -169,9 +166,8 @@ impl Part for LogitRecipe {
     }
 
     fn build(&self, around: &Surroundings<'_>) -> Result<Box<dyn Segment>> {
-        let data = data(self.kind(), around)?;
-        let mut all = data.train.iter().chain(&data.validation).chain(&data.test);
-        if let (0, Some(value)) = (around.levels, all.find(|value| !(0.0..=1.0).contains(*value))) {
+        let mut ends = data(self.kind(), around)?.range.iter().flatten();
+        if let (0, Some(value)) = (around.levels, ends.find(|value| !(0.0..=1.0).contains(*value))) {
             let problem = around.place.problem("kind", format!("\"logit\" on data with {value}"));
             return Err(problem.allowed("it on data with levels, or within [0, 1]").into());
         }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::{ChainPrior, Condition, StateFlowRecipe, prior, size, surrounded};
 use crate::array::weights::to_vec_f64;
 use crate::chain::Given;
-use crate::data::{Dataset, Table};
+use crate::data::{Dataset, Summary, Table};
 use crate::error::{Problem, Result};
 use crate::estimate::evidence;
 use crate::estimate::likelihood::{Bound, nll};
@@ -54,11 +54,16 @@ pub struct ChainPlan {
 
 impl ChainPlan {
     /// Loads a checked recipe's data and builds its model.
-    pub(in crate::recipe) fn new(mut recipe: Recipe) -> Result<Self> {
+    ///
+    /// Where there is a `summary` of the data, no row of them is read.
+    pub(in crate::recipe) fn new(mut recipe: Recipe, summary: Option<&Summary>) -> Result<Self> {
         let prior = prior::open(&mut recipe)?;
         let (dimension, data) = match (recipe.target.rows(), recipe.target.energy()) {
             (Some(rows), _) => {
-                let data = rows.load(recipe.seed)?;
+                let data = match summary {
+                    Some(summary) => summary.remembered(),
+                    None => rows.load(recipe.seed)?,
+                };
                 (data.columns, TargetData::Rows(data))
             }
             (None, Some(energy)) if let Some(prior) = &prior => {
@@ -235,6 +240,22 @@ impl ChainPlan {
         }
     }
 
+    /// What the columns of samples are called, where the data name them.
+    pub fn names(&self) -> Option<Vec<String>> {
+        match &self.data {
+            TargetData::Rows(data) => data.columns_by_name(),
+            TargetData::Energy(_) => None,
+        }
+    }
+
+    /// What messages call the columns of the data; of an energy none.
+    fn labels(&self) -> &[String] {
+        match &self.data {
+            TargetData::Rows(data) => &data.labels,
+            TargetData::Energy(_) => &[],
+        }
+    }
+
     /// Reads a file of further rows for the model, with their conditions.
     ///
     /// # Errors
@@ -245,7 +266,7 @@ impl ChainPlan {
                 .allowed("it for a model of data, or of an energy without conditions")
                 .into());
         }
-        let (table, given) = self.recipe.target.read(path, self.dimension())?;
+        let (table, given) = self.recipe.target.read(path, self.labels(), self.dimension())?;
         let given = match (&self.condition, given) {
             (Condition::Numbers { numbers, .. }, ReadGiven::Numbers(given)) => {
                 Given::rows(numbers.columns(), numbers.standardised(&given.values))

@@ -156,10 +156,9 @@ impl Condition {
             return train.select(&chosen);
         }
         let Self::Class { classes, .. } = self else { return self.of_samples(rows, noise) };
-        let shares = classes.shares();
         let class = |u: f32| {
             let mut left = f64::from(u);
-            let found = shares.iter().position(|share| {
+            let found = classes.shares.iter().position(|share| {
                 left -= share;
                 left < 0.0
             });

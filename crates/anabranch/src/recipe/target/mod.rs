@@ -182,12 +182,13 @@ impl TargetRecipe {
 
     /// Reads a file of further data for a model of `dimension` columns that was trained on this target.
     ///
-    /// The file may be laid out as the target's own, with the columns to drop, or have the model's columns (and those of their
-    /// conditions) alone. Answers the condition of each row, where the model is conditioned on one.
+    /// Columns are found by their names, in any order, where both the file and `labels`, those of the data, have names. A file without
+    /// may be laid out as the target's own, with the columns to drop, or have the model's columns (and those of their conditions)
+    /// alone. Answers the condition of each row, where the model is conditioned on one.
     ///
     /// # Errors
     /// If it cannot be read, does not have the model's columns, or has values that are no levels of the target.
-    pub fn read(&self, path: &Path, dimension: usize) -> Result<(Table, ReadGiven)> {
-        rows::read(self.rows(), path, dimension)
+    pub fn read(&self, path: &Path, labels: &[String], dimension: usize) -> Result<(Table, ReadGiven)> {
+        rows::read(self.rows(), path, labels, dimension)
     }
 }

@@ -26,6 +26,11 @@ pub trait Rows {
     /// If they cannot be read.
     fn load(&self, seed: u64) -> Result<Dataset>;
 
+    /// The file that they come from, if they come from one.
+    fn place(&self) -> Option<String> {
+        None
+    }
+
     /// What they are, in words.
     fn describe(&self) -> String {
         "a data set".to_owned()
@@ -209,6 +214,10 @@ impl Rows for TableRecipe {
         }
     }
 
+    fn place(&self) -> Option<String> {
+        self.file.clone()
+    }
+
     fn describe(&self) -> String {
         match (&self.label, &self.given[..]) {
             (Some(_), _) => "a data set, each row given its class".to_owned(),
@@ -298,15 +307,8 @@ impl Rows for ToyDataRecipe {
         let all = toy::sample(&self.name, self.rows + validation + test, seed);
         let (train, rest) = all.split_at(2 * self.rows);
         let (validation, test) = rest.split_at(2 * validation);
-        Ok(Dataset {
-            columns: 2,
-            labels: vec!["column 1".to_owned(), "column 2".to_owned()],
-            train: train.to_vec(),
-            validation: validation.to_vec(),
-            test: test.to_vec(),
-            classes: None,
-            numbers: None,
-        })
+        let labels = vec!["column 1".to_owned(), "column 2".to_owned()];
+        Ok(Dataset::new(labels, [train, validation, test].map(<[f32]>::to_vec)))
     }
 
     fn describe(&self) -> String {
@@ -336,9 +338,15 @@ pub enum ReadGiven {
 
 /// Reads a file of further rows for a model of `dimension` columns that was trained on `target`.
 ///
-/// The file may be laid out as the target's own, with the columns to drop, or have the model's columns (and those of their
-/// conditions) alone. Answers the condition of each row, where the model is conditioned on one.
-pub(super) fn read(target: Option<&dyn Rows>, path: &Path, dimension: usize) -> Result<(Table, ReadGiven)> {
+/// Columns are found by their names where both the file and `labels`, those of the data, have names. A file without may be laid out as
+/// the target's own, with the columns to drop, or have the model's columns (and those of their conditions) alone. Answers the condition
+/// of each row, where the model is conditioned on one.
+pub(super) fn read(
+    target: Option<&dyn Rows>,
+    path: &Path,
+    labels: &[String],
+    dimension: usize,
+) -> Result<(Table, ReadGiven)> {
     let drop = target.map_or(&[][..], |target| target.dropped());
     let label = target.and_then(|target| target.label());
     let given = target.map_or(Vec::new(), |target| target.given());
@@ -354,6 +362,12 @@ pub(super) fn read(target: Option<&dyn Rows>, path: &Path, dimension: usize) -> 
         }
     };
     let fits = |read: &Result<(Table, _)>| read.as_ref().is_ok_and(|(table, _)| table.columns == dimension);
+    if let Some(others) = others(path, labels, label.iter().chain(&given))? {
+        let (table, given) = read(&others, label.as_ref(), &given)?;
+        let table = ordered(table, labels);
+        check_levels(&path.display().to_string(), &table, target.map_or(0, |target| target.levels()))?;
+        return Ok((table, given));
+    }
     let mut found = read(drop, label.as_ref(), &given);
     if !fits(&found) && !drop.is_empty() {
         let label = label.as_ref().map(|label| without(drop, label));
@@ -368,6 +382,56 @@ pub(super) fn read(target: Option<&dyn Rows>, path: &Path, dimension: usize) -> 
     }
     check_levels(&path.display().to_string(), &table, target.map_or(0, |target| target.levels()))?;
     Ok((table, given))
+}
+
+/// The columns of a file that are neither a model's, which are called `labels`, nor those of its conditions, where all of these have names
+/// and the file has, too.
+fn others<'a>(
+    path: &Path,
+    labels: &[String],
+    conditions: impl Iterator<Item = &'a Column>,
+) -> Result<Option<Vec<Column>>> {
+    let own: Option<Vec<&str>> = labels.iter().map(|label| data::name_of(label)).collect();
+    let conditions: Option<Vec<&str>> = conditions
+        .map(|column| match column {
+            Column::Name(name) => Some(name.as_str()),
+            Column::Index(_) => None,
+        })
+        .collect();
+    let (Some(own), Some(conditions)) = (own, conditions) else { return Ok(None) };
+    let unlike = |k: usize| !own[..k].contains(&own[k]);
+    if own.is_empty() || !(0..own.len()).all(unlike) {
+        return Ok(None);
+    }
+    let Some(names) = data::names(path)? else { return Ok(None) };
+    let wanted: Vec<&str> = own.into_iter().chain(conditions).collect();
+    for name in &wanted {
+        let place = path.display().to_string();
+        match names.iter().filter(|other| other == name).count() {
+            1 => {}
+            0 => {
+                let found = format!("no column {}, which the model was trained on", quoted(name));
+                return Err(Problem::new(place, found)
+                    .allowed(format!("the columns {} in any order", wanted.join(", ")))
+                    .into());
+            }
+            count => {
+                let found = format!("{count} columns {}", quoted(name));
+                return Err(Problem::new(place, found).allowed("one of each name").into());
+            }
+        }
+    }
+    let rest = (0..names.len()).filter(|index| !wanted.contains(&names[*index].as_str()));
+    Ok(Some(rest.map(Column::Index).collect()))
+}
+
+/// A table's columns in the order of `labels`, which are all there.
+fn ordered(table: Table, labels: &[String]) -> Table {
+    let places: Vec<usize> =
+        labels.iter().filter_map(|label| table.labels.iter().position(|other| other == label)).collect();
+    let rows = table.values.chunks_exact(table.columns);
+    let values = rows.flat_map(|row| places.iter().map(|place| row[*place])).collect();
+    Table { columns: labels.len(), values, labels: labels.to_vec() }
 }
 
 /// A column where those to drop are not there: an index counts those that are left.

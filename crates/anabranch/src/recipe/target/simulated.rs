@@ -74,17 +74,9 @@ impl Rows for SimulatorRecipe {
             [train, validation, test].map(<[f32]>::to_vec)
         };
         let named = |name: &str, count: usize| (0..count).map(|k| format!("{name}{k}")).collect();
-        let [train, validation, test] = parts(&found.parameters, parameters);
         let numbers = Numbers::new(named("x", measured), parts(&found.observations, measured))?;
-        Ok(Dataset {
-            columns: parameters,
-            labels: named("theta", parameters),
-            train,
-            validation,
-            test,
-            classes: None,
-            numbers: Some(numbers),
-        })
+        let rows = parts(&found.parameters, parameters);
+        Ok(Dataset::new(named("theta", parameters), rows).with_numbers(numbers))
     }
 
     fn describe(&self) -> String {

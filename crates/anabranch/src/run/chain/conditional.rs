@@ -107,7 +107,7 @@ pub(super) fn class_accuracy(
     let (bound, noise) = (plan.bound(model), plan.evaluation_noise());
     let seen = watched(observer, "classes", count * classes.count);
     let mut best = vec![(f64::NEG_INFINITY, 0); count];
-    for (class, share) in classes.shares().into_iter().enumerate() {
+    for (class, share) in classes.shares.iter().copied().enumerate() {
         let given = Given::rows(classes.count, classes.one_hot(&[class]));
         let nlls = row_nlls_observed(model, rows, &given, bound, &noise, &seen);
         let nlls = nlls.map_err(Failure::into_error)?.ok_or(Error::Interrupted)?;

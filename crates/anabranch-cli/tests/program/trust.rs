@@ -1,0 +1,62 @@
+//! Whose reward programs start.
+
+use crate::support::{GRID, Place};
+
+/// Answers how far objects are from the origin, and leaves a file when it starts.
+const REWARD: &str = r#"import json, re, sys
+open("started", "w").close()
+for line in sys.stdin:
+    objects = json.loads(line)["objects"]
+    rewards = [-0.5 * sum(map(int, re.findall(r"\d+", x))) for x in objects]
+    print(json.dumps({"log_rewards": rewards}), flush=True)
+"#;
+
+/// A run of a grid whose reward is a program's.
+fn trained() -> Place {
+    let place = Place::new();
+    place.write("reward.py", REWARD);
+    let reward =
+        "\n[target.reward]\nkind = \"process\"\ncommand = [\"python3\", \"reward.py\"]\n\n[policy.network]";
+    place.write("grid.toml", GRID.replacen("\n[policy.network]", reward, 1));
+    let run = "run grid.toml --out run";
+    let ended = place.command(run).env("XDG_STATE_HOME", place.path("state")).output().expect("it starts");
+    assert!(ended.status.success(), "{}", String::from_utf8_lossy(&ended.stderr));
+    assert!(place.path("started").exists());
+    std::fs::remove_file(place.path("started")).unwrap();
+    place
+}
+
+/// The exit code of a command, and what it says on its standard error.
+fn ended(place: &Place, state: &str, arguments: &str) -> (Option<i32>, String) {
+    let ended =
+        place.command(arguments).env("XDG_STATE_HOME", place.path(state)).output().expect("it starts");
+    (ended.status.code(), String::from_utf8_lossy(&ended.stderr).into_owned())
+}
+
+#[test]
+fn a_program_of_somebody_elses_run_starts_only_where_it_may() {
+    let place = trained();
+    for command in ["evaluate run", "resume run", "sample run --count 4 --refine importance"] {
+        let (code, message) = ended(&place, "other", command);
+        assert_eq!(code, Some(2), "{command}: {message}");
+        assert!(
+            message.contains("run: found a run that was not made here, whose recipe starts \"python3 reward.py\"; allowed: it with --allow-command"),
+            "{command}: {message}"
+        );
+        assert!(!place.path("started").exists(), "{command}");
+    }
+    // Drawing needs no reward.
+    let (code, message) = ended(&place, "other", "sample run --count 4 --out drawn.npy");
+    assert_eq!((code, place.path("started").exists()), (Some(0), false), "{message}");
+    let (code, message) = ended(&place, "other", "evaluate run --allow-command");
+    assert_eq!((code, place.path("started").exists()), (Some(0), true), "{message}");
+}
+
+#[test]
+fn ones_own_runs_ask_for_nothing_until_they_are_moved() {
+    let place = trained();
+    let (code, message) = ended(&place, "state", "evaluate run");
+    assert_eq!((code, place.path("started").exists()), (Some(0), true), "{message}");
+    std::fs::rename(place.path("run"), place.path("moved")).unwrap();
+    assert_eq!(ended(&place, "state", "evaluate moved").0, Some(2));
+}

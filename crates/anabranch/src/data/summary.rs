@@ -1,0 +1,241 @@
+//! What a run keeps of its data: enough to build its model again and to name what it draws, without a row of them.
+//!
+//! ```text
+//! mean_k, variance_k      of the rows to learn from
+//! fingerprint             CRC-32C of the rows to learn from, to stop by and to report on, with what they are given
+//! ```
+
+use serde::{Deserialize, Serialize};
+
+use super::{Classes, Dataset, Numbers};
+use crate::error::{Problem, Result, quoted};
+
+/// A data set without its rows.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Summary {
+    /// What messages call each column.
+    pub labels: Vec<String>,
+    /// How many rows there are to learn from, to stop by and to report on.
+    pub rows: [usize; 3],
+    /// A checksum of each of these parts, with the classes or numbers that its rows are given.
+    pub fingerprints: [u32; 3],
+    /// The mean of each column over the rows to learn from.
+    pub mean: Vec<f64>,
+    /// The variance of each, over as many as there are.
+    pub variance: Vec<f64>,
+    /// The smallest and the largest number of each column, in all parts.
+    pub range: Vec<[f32; 2]>,
+    /// The share of each class among the rows to learn from, where rows have one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shares: Option<Vec<f64>>,
+    /// What rows are given, where that is numbers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub given: Option<GivenSummary>,
+}
+
+/// The numbers that rows are given, without the rows.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GivenSummary {
+    /// What messages call each.
+    pub labels: Vec<String>,
+    /// The mean of each over the rows to learn from.
+    pub location: Vec<f64>,
+    /// The standard deviation of each.
+    pub scale: Vec<f64>,
+    /// The smallest and the largest of each among the rows to learn from.
+    pub range: Vec<[f32; 2]>,
+}
+
+/// The smallest and the largest number of each column of rows `[rows, columns]`.
+pub(super) fn ranges(values: impl Iterator<Item = f32>, columns: usize) -> Vec<[f32; 2]> {
+    let mut ranges = vec![[f32::INFINITY, f32::NEG_INFINITY]; columns];
+    for (index, value) in values.enumerate() {
+        let [low, high] = &mut ranges[index % columns];
+        (*low, *high) = (low.min(value), high.max(value));
+    }
+    ranges
+}
+
+impl Summary {
+    /// The summary of parts `[rows, columns]` of rows under `labels`; what they are given is told apart.
+    pub(super) fn of(labels: Vec<String>, parts: [&[f32]; 3]) -> Self {
+        let columns = labels.len();
+        let rows = parts.map(|part| part.len() / columns);
+        let train = parts[0];
+        let column = |c: usize| train.iter().skip(c).step_by(columns).map(|value| f64::from(*value));
+        let mean: Vec<f64> = (0..columns).map(|c| column(c).sum::<f64>() / rows[0] as f64).collect();
+        let variance = (0..columns)
+            .map(|c| column(c).map(|value| (value - mean[c]).powi(2)).sum::<f64>() / rows[0] as f64)
+            .collect();
+        let fingerprints = parts.map(|part| checksum(0, part.iter().flat_map(|value| value.to_le_bytes())));
+        let range = ranges(parts.into_iter().flatten().copied(), columns);
+        Self { labels, rows, fingerprints, mean, variance, range, shares: None, given: None }
+    }
+
+    /// The same of rows that have classes.
+    pub(super) fn with_classes(mut self, classes: &Classes) -> Self {
+        let parts = [&classes.train, &classes.validation, &classes.test];
+        for (found, part) in self.fingerprints.iter_mut().zip(parts) {
+            *found = checksum(*found, part.iter().flat_map(|class| (*class as u32).to_le_bytes()));
+        }
+        self.shares = Some(classes.shares.clone());
+        self
+    }
+
+    /// The same of rows that are given numbers.
+    pub(super) fn with_numbers(mut self, numbers: &Numbers) -> Self {
+        let parts = [&numbers.train, &numbers.validation, &numbers.test];
+        for (found, part) in self.fingerprints.iter_mut().zip(parts) {
+            *found = checksum(*found, part.iter().flat_map(|value| value.to_le_bytes()));
+        }
+        self.given = Some(numbers.summary());
+        self
+    }
+
+    /// Refuses data, read from `place`, that are not the ones that were summed up here.
+    ///
+    /// # Errors
+    /// The first difference that a person would look for: columns, rows, a mean, or a checksum alone.
+    pub fn check(&self, place: &str, found: &Self) -> Result<()> {
+        if self == found {
+            return Ok(());
+        }
+        let changed = if self.labels != found.labels {
+            let names = |labels: &[String]| labels.join(", ");
+            format!("{}, where training saw {}", names(&found.labels), names(&self.labels))
+        } else if self.rows != found.rows {
+            let all = |rows: [usize; 3]| rows.iter().sum::<usize>();
+            format!("{} rows, where training saw {}", all(found.rows), all(self.rows))
+        } else {
+            let mut columns = self.mean.iter().zip(&found.mean).zip(&self.labels);
+            match columns.find(|((before, now), _)| before != now) {
+                Some(((before, now), label)) => {
+                    format!("a mean of {now} in {label}, where training saw {before}")
+                }
+                None => "other values than training saw".to_owned(),
+            }
+        };
+        Err(Problem::new(place, changed)
+            .allowed(
+                "the data as they were when the run began; `anabranch evaluate DIR --data FILE` scores other rows",
+            )
+            .into())
+    }
+
+    /// The data set that it is of, without rows.
+    pub fn remembered(&self) -> Dataset {
+        let classes = self.shares.clone().map(Classes::remembered);
+        let numbers = self.given.clone().map(Numbers::remembered);
+        Dataset {
+            columns: self.labels.len(),
+            labels: self.labels.clone(),
+            train: Vec::new(),
+            validation: Vec::new(),
+            test: Vec::new(),
+            classes,
+            numbers,
+            summary: self.clone(),
+        }
+    }
+
+    /// A summary as a run directory keeps it.
+    ///
+    /// # Errors
+    /// If `text` is none.
+    pub fn parse(place: &str, text: &str) -> Result<Self> {
+        let damaged = |found: String| Problem::new(place, found).allowed("the file as it was written");
+        let found: Self =
+            serde_json::from_str(text).map_err(|error| damaged(format!("a damaged summary ({error})")))?;
+        let columns = found.labels.len();
+        let whole = columns > 0
+            && [found.mean.len(), found.variance.len(), found.range.len()] == [columns; 3]
+            && found.shares.as_ref().is_none_or(|shares| !shares.is_empty())
+            && found.given.as_ref().is_none_or(|given| {
+                let width = given.labels.len();
+                width > 0 && [given.location.len(), given.scale.len(), given.range.len()] == [width; 3]
+            });
+        if whole {
+            Ok(found)
+        } else {
+            Err(damaged(format!("lists of other lengths than its {} labels", quoted(&columns.to_string())))
+                .into())
+        }
+    }
+}
+
+/// `sum` continued over bytes.
+fn checksum(sum: u32, bytes: impl Iterator<Item = u8>) -> u32 {
+    let mut block = Vec::with_capacity(1 << 16);
+    let mut sum = sum;
+    for byte in bytes {
+        block.push(byte);
+        if block.len() == 1 << 16 {
+            sum = crc32c::crc32c_append(sum, &block);
+            block.clear();
+        }
+    }
+    crc32c::crc32c_append(sum, &block)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Labelled, Table, split, split_labelled};
+    use super::*;
+
+    fn table(change: impl Fn(usize, f32) -> f32) -> Table {
+        let values = (0..60).map(|i| change(i, (i * i % 17) as f32)).collect();
+        Table { columns: 2, values, labels: vec!["column \"a\"".to_owned(), "column \"b\"".to_owned()] }
+    }
+
+    fn summary(change: impl Fn(usize, f32) -> f32) -> Summary {
+        split(&table(change), 0.2, 0.2, 3).unwrap().summary
+    }
+
+    #[test]
+    fn what_is_kept_comes_back() {
+        let classes = (0..30).map(|row| row % 3).collect();
+        let data =
+            split_labelled(&Labelled { table: table(|_, v| v), classes, count: 3 }, 0.2, 0.2, 3).unwrap();
+        let text = serde_json::to_string_pretty(&data.summary).unwrap();
+        let found = Summary::parse("data.json", &text).unwrap();
+        assert_eq!(found, data.summary);
+        let back = found.remembered();
+        assert_eq!((back.columns, &back.labels, back.train.len()), (2, &data.labels, 0));
+        let (kept, whole) = (back.classes.unwrap(), data.classes.unwrap());
+        assert_eq!((kept.count, &kept.shares, kept.train.len()), (3, &whole.shares, 0));
+        assert_eq!(kept.stratified(10), whole.stratified(10));
+        for wrong in ["{", "{}", &text.replace("\"a\\\"\",", "\"a\\\"\", \"c\",")] {
+            let message = Summary::parse("data.json", wrong).unwrap_err().to_string();
+            assert!(message.starts_with("data.json: found "), "{message}");
+        }
+    }
+
+    #[test]
+    fn a_change_is_named() {
+        let before = summary(|_, v| v);
+        before.check("t.csv", &summary(|_, v| v)).unwrap();
+        let message = |now: Summary| before.check("t.csv", &now).unwrap_err().to_string();
+        let doubled = message(summary(|i, v| if i % 2 == 0 { 2.0 * v } else { v }));
+        assert!(
+            doubled.starts_with("t.csv: found a mean of ") && doubled.contains("column \"a\""),
+            "{doubled}"
+        );
+        let mut swapped = table(|_, v| v);
+        swapped.values.swap(0, 2);
+        let changed = split(&swapped, 0.2, 0.2, 3).unwrap().summary;
+        assert_ne!(changed.fingerprints, before.fingerprints);
+        let mut shorter = table(|_, v| v);
+        shorter.values.truncate(58);
+        let shorter = message(split(&shorter, 0.2, 0.2, 3).unwrap().summary);
+        assert!(shorter.contains("found 29 rows, where training saw 30"), "{shorter}");
+        let mut named = table(|_, v| v);
+        named.labels.reverse();
+        let named = message(split(&named, 0.2, 0.2, 3).unwrap().summary);
+        assert!(
+            named.contains("found column \"b\", column \"a\", where training saw column \"a\""),
+            "{named}"
+        );
+    }
+}
