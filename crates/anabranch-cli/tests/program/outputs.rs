@@ -194,6 +194,7 @@ fn default_directories_are_new_ones() {
         message,
         "--out runs/tiny-5: found a directory that holds a run already; allowed: a new directory; or `anabranch resume` to go on with that run"
     );
+    std::fs::create_dir(place.path("mine")).expect("a directory");
     place.write("mine/report.html", "mine");
     let message = place.run("run tiny.toml --out mine").refused(2);
     assert_eq!(

@@ -30,7 +30,7 @@ use crate::policy::{Actions, Number, Policy};
 use crate::recipe::GFlowNetPlan;
 use crate::recipe::gflownet::{FlowTask, Task};
 use crate::rng::{Noise, Purpose};
-use crate::target::Conditions;
+use crate::target::{Conditions, Target, Unscored};
 use crate::train::Trained;
 use exact::Exact;
 
@@ -231,15 +231,13 @@ impl GFlowNetPlan {
     ) -> Result<Vec<f32>> {
         match &self.task {
             Task::Discrete(task) => {
-                let objects = walked_given(task, trained, count, given, noise, seen)?.objects;
+                let objects = drawn(task, trained, count, given, noise, seen)?.objects;
                 let Some((environment, _)) = &task.inner else { return Ok(numbers(&objects)) };
                 // Behind the root.
                 let states = objects.chunks_exact(2 * environment.cells());
                 Ok(states.flat_map(|state| numbers(&state[environment.cells()..])).collect())
             }
-            Task::Continuous(task) => {
-                Ok(numbers(&walked_given(task, trained, count, given, noise, seen)?.objects))
-            }
+            Task::Continuous(task) => Ok(numbers(&drawn(task, trained, count, given, noise, seen)?.objects)),
         }
     }
 }
@@ -322,15 +320,13 @@ fn walked<P: Policy>(
     noise: &Noise,
     seen: &dyn Fn(usize) -> bool,
 ) -> Result<Found<P::Cell>> {
-    let conditions = match &task.settings.conditions {
-        Some(conditions) => conditions.draw(count, &noise.purpose(Purpose::Source)),
-        None => Vec::new(),
-    };
+    let conditions = conditions(task, count, noise);
     walked_under(task, trained, &conditions, count, noise, seen)
 }
 
-/// [`walked`], under the condition that is given, if one is.
-fn walked_given<P: Policy>(
+/// Walks from the source on-policy without a word to the reward, under the condition that is given, if one is, else under conditions of
+/// their law.
+fn drawn<P: Policy>(
     task: &FlowTask<P>,
     trained: &Trained,
     count: usize,
@@ -338,10 +334,17 @@ fn walked_given<P: Policy>(
     noise: &Noise,
     seen: &dyn Fn(usize) -> bool,
 ) -> Result<Found<P::Cell>> {
-    match given.width() {
-        0 => walked(task, trained, count, noise, seen),
-        _ => walked_under(task, trained, &given.values().repeat(count), count, noise, seen),
-    }
+    let conditions = match given.width() {
+        0 => conditions(task, count, noise),
+        _ => given.values().repeat(count),
+    };
+    rollout(task, trained, &Unscored, &conditions, count, noise, seen)
+}
+
+/// Conditions of their law, if there are any, `[count, width]`.
+fn conditions<P: Policy>(task: &FlowTask<P>, count: usize, noise: &Noise) -> Vec<f32> {
+    let law = task.settings.conditions.as_ref();
+    law.map_or_else(Vec::new, |law| law.draw(count, &noise.purpose(Purpose::Source)))
 }
 
 /// Walks from the source on-policy under conditions, `[count, width]`.
@@ -353,8 +356,20 @@ fn walked_under<P: Policy>(
     noise: &Noise,
     seen: &dyn Fn(usize) -> bool,
 ) -> Result<Found<P::Cell>> {
+    rollout(task, trained, task.reward.as_ref(), conditions, count, noise, seen)
+}
+
+/// The same, scored by any reward.
+fn rollout<P: Policy>(
+    task: &FlowTask<P>,
+    trained: &Trained,
+    reward: &dyn Target<P::Cell>,
+    conditions: &[f32],
+    count: usize,
+    noise: &Noise,
+    seen: &dyn Fn(usize) -> bool,
+) -> Result<Found<P::Cell>> {
     let evaluator = task.model.network.with(&trained.vectors[0]);
-    let reward = task.reward.as_ref();
     forward_rollout(&task.model.policy, evaluator.as_ref(), reward, conditions, count, noise, seen)
         .map_err(Failure::into_error)
 }

@@ -53,6 +53,7 @@ pub mod simulator;
 mod space;
 mod table;
 mod tape;
+mod unscored;
 
 use std::fmt::Debug;
 
@@ -84,6 +85,7 @@ pub use row_classifier::{RowClassifier, RowClassifierSettings};
 pub use space::{Describe, Parse, Shape, Space};
 pub use table::{TableReward, Transform};
 pub use tape::{log_density, score};
+pub use unscored::Unscored;
 
 pub use crate::error::Failure;
 use crate::error::Problem;
