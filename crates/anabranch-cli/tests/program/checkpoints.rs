@@ -135,3 +135,26 @@ fn what_reads_a_run_says_which_checkpoint_it_could_not_use() {
         assert!(ended.stderr.starts_with("note: passed over "), "{command}: {}", ended.stderr);
     }
 }
+
+#[test]
+fn checkpoints_of_other_runs_and_steps_are_passed_over() {
+    let place = Place::tiny();
+    place.run("run tiny.toml --out run --json").json();
+    place.run("run tiny.toml --set optimizer.learning_rate=0.5 --out other --json").json();
+    let (own, foreign) = (place.newest("run"), place.newest("other"));
+    let drawn = |out: &str| {
+        let ended = place.run(&format!("sample run --count 3 --out {out}"));
+        assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+        (place.read(out), ended.stderr)
+    };
+    let (before, _) = drawn("before.npy");
+    let later = "run/checkpoints/step-0000000999.safetensors";
+    for (content, reason) in
+        [(foreign, "of another run (its recipe is another one)"), (own, "renamed (it holds step 30)")]
+    {
+        place.write(later, content);
+        let (after, message) = drawn("after.npy");
+        assert_eq!(after, before);
+        assert!(message.starts_with(&format!("note: passed over {later}: {reason}")), "{message}");
+    }
+}

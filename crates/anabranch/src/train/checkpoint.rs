@@ -24,18 +24,24 @@ struct Counters {
     stale: u64,
     best_score: Option<f64>,
     best_step: Option<u64>,
+    /// The run's [`Checkpoints::run`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    run: Option<u32>,
 }
 
 /// A directory of checkpoints.
 #[derive(Debug, Clone)]
 pub struct Checkpoints {
     directory: PathBuf,
+    /// The checksum of the run's `recipe.toml`, by which it knows its own.
+    run: Option<u32>,
 }
 
 impl Checkpoints {
     /// The checkpoints of a run directory.
     pub fn of(run: &Path) -> Self {
-        Self { directory: run.join("checkpoints") }
+        let recipe = std::fs::read(run.join("recipe.toml")).ok();
+        Self { directory: run.join("checkpoints"), run: recipe.map(|recipe| crc32c::crc32c(&recipe)) }
     }
 
     /// Writes a checkpoint and removes those that came before the one before it.
@@ -45,8 +51,8 @@ impl Checkpoints {
     pub fn save(&self, trainer: &dyn Training) -> Result<()> {
         std::fs::create_dir_all(&self.directory)
             .map_err(|error| Error::io("create", &self.directory, error))?;
-        let bytes = encode(&trainer.names(), trainer.state(), trainer.memory());
-        let path = self.directory.join(format!("step-{:010}.safetensors", trainer.state().step));
+        let bytes = encode(&trainer.names(), trainer.state(), trainer.memory(), self.run);
+        let path = self.directory.join(name(trainer.state().step));
         atomic_write(&path, |out| out.write_all(&bytes))?;
         // Files of later steps are damaged or foreign ones, which count for nothing.
         let known = self.files()?;
@@ -73,10 +79,14 @@ impl Checkpoints {
         let (names, mut passed) = (trainer.names(), Vec::new());
         for path in self.files()?.iter().rev() {
             let found = match std::fs::read(path) {
-                Ok(bytes) => decode(&bytes, &names, trainer.state()),
+                Ok(bytes) => decode(&bytes, &names, trainer.state(), self.run),
                 Err(error) => Err(reason(&error)),
             };
-            match found.and_then(|(state, memory)| trainer.restore(state, memory)) {
+            let own = |(state, memory): (State, Memory)| match path.ends_with(name(state.step)) {
+                true => Ok((state, memory)),
+                false => Err(format!("renamed (it holds step {})", state.step)),
+            };
+            match found.and_then(own).and_then(|(state, memory)| trainer.restore(state, memory)) {
                 Ok(()) => return Ok(passed),
                 Err(reason) => passed.push(format!("{}: {reason}", path.display())),
             }
@@ -103,6 +113,11 @@ impl Checkpoints {
         files.sort_by_key(|path| (path.as_os_str().len(), path.clone()));
         Ok(files)
     }
+}
+
+/// The name of the file of a step.
+fn name(step: u64) -> String {
+    format!("step-{step:010}.safetensors")
 }
 
 /// Bytes by name.
@@ -135,13 +150,14 @@ fn checksum<'a>(counters: &str, tensors: impl Iterator<Item = (String, &'a [u8])
     format!("{:08x}", crc.sum())
 }
 
-fn encode(names: &[String], state: &State, mut memory: Memory) -> Vec<u8> {
+fn encode(names: &[String], state: &State, mut memory: Memory, run: Option<u32>) -> Vec<u8> {
     let counters = Counters {
         step: state.step,
         seed: state.seed,
         stale: state.stale,
         best_score: state.best.as_ref().map(|best| best.score),
         best_step: state.best.as_ref().map(|best| best.step),
+        run,
     };
     let counters = serde_json::to_string(&counters).expect("counters are plain numbers");
     memory.sort();
@@ -166,7 +182,12 @@ fn encode(names: &[String], state: &State, mut memory: Memory) -> Vec<u8> {
     safetensors::serialize(views, Some(metadata)).expect("names are unique")
 }
 
-fn decode(bytes: &[u8], names: &[String], known: &State) -> std::result::Result<(State, Memory), String> {
+fn decode(
+    bytes: &[u8],
+    names: &[String],
+    known: &State,
+    run: Option<u32>,
+) -> std::result::Result<(State, Memory), String> {
     let damaged = |what: &dyn std::fmt::Display| format!("damaged ({what})");
     let (_, header) = SafeTensors::read_metadata(bytes).map_err(|error| damaged(&error))?;
     let tensors = SafeTensors::deserialize(bytes).map_err(|error| damaged(&error))?;
@@ -214,6 +235,10 @@ fn decode(bytes: &[u8], names: &[String], known: &State) -> std::result::Result<
     if counters.seed != known.seed {
         return Err(format!("of another run (its seed is {}, not {})", counters.seed, known.seed));
     }
+    // Those of older versions do not say.
+    if run.zip(counters.run).is_some_and(|(own, other)| own != other) {
+        return Err("of another run (its recipe is another one)".to_owned());
+    }
     let state = State {
         step: counters.step,
         seed: counters.seed,
@@ -249,26 +274,30 @@ mod tests {
     fn a_checkpoint_comes_back_and_every_flipped_bit_is_noticed() {
         let names = ["a".to_owned(), "b".to_owned()];
         let memory = vec![("replay".to_owned(), vec![7, 0, 255]), ("counts".to_owned(), Vec::new())];
-        let bytes = encode(&names, &state(), memory.clone());
+        let bytes = encode(&names, &state(), memory.clone(), Some(3));
         let whole = (state(), vec![memory[1].clone(), memory[0].clone()]);
-        assert_eq!(decode(&bytes, &names, &state()).unwrap(), whole);
+        assert_eq!(decode(&bytes, &names, &state(), Some(3)).unwrap(), whole);
         for position in 0..bytes.len() {
             for bit in 0..8 {
                 let mut damaged = bytes.clone();
                 damaged[position] ^= 1 << bit;
-                if let Ok(read) = decode(&damaged, &names, &state()) {
+                if let Ok(read) = decode(&damaged, &names, &state(), Some(3)) {
                     assert_eq!(read, whole, "byte {position}, bit {bit}: accepted with other content");
                 }
             }
         }
         for length in 0..bytes.len() {
-            assert!(decode(&bytes[..length], &names, &state()).is_err());
+            assert!(decode(&bytes[..length], &names, &state(), Some(3)).is_err());
         }
+        assert!(decode(&bytes, &names, &state(), Some(4)).unwrap_err().contains("its recipe is another one"));
+        assert!(decode(&encode(&names, &state(), Vec::new(), None), &names, &state(), Some(4)).is_ok());
         let wider = State { weights: vec![vec![0.0; 2], vec![0.0; 2]], ..state() };
-        assert!(decode(&bytes, &names, &wider).unwrap_err().contains("of another model"));
+        assert!(decode(&bytes, &names, &wider, Some(3)).unwrap_err().contains("of another model"));
         let other = State { seed: 3, ..state() };
         assert!(
-            decode(&bytes, &names, &other).unwrap_err().contains("its seed is 18446744073709551615, not 3")
+            decode(&bytes, &names, &other, Some(3))
+                .unwrap_err()
+                .contains("its seed is 18446744073709551615, not 3")
         );
     }
 }
