@@ -8,6 +8,7 @@ pub mod atomic;
 mod columns;
 mod conditioned;
 mod csv;
+pub mod gray;
 mod idx;
 mod labelled;
 pub mod lock;

@@ -2,6 +2,7 @@
 
 pub mod bijection;
 pub mod isotropic;
+pub mod jump;
 pub mod law;
 pub mod mcmc;
 pub mod pair;

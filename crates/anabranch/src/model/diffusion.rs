@@ -26,7 +26,7 @@ use std::sync::Arc;
 use burn::tensor::{Tensor, activation};
 
 use super::denoiser::{Coefficient, Denoiser, Factors, Prediction};
-use super::schedule::{LearnedGamma, Level};
+use super::schedule::{LearnedGamma, Level, times};
 use super::{Goal, Segment};
 use crate::array::gate::Gate;
 use crate::array::noising::{noised, squared_error};
@@ -34,7 +34,7 @@ use crate::array::weights::{Weights, matrix, sum_rows, to_vec};
 use crate::chain::{Given, LogWeight, State, Transition};
 use crate::kernel::law::{DiscretisedGaussian, Gaussian, Law, LogStd, level_centres, normal_like};
 use crate::math::monotone_cubic;
-use crate::rng::{Address, Noise, Purpose};
+use crate::rng::{Noise, Purpose};
 use kernels::Place;
 
 /// The noise schedule of a diffusion.
@@ -291,22 +291,6 @@ impl Diffusion {
     }
 }
 
-/// A uniform per row. For a loss one is shared by the batch and spread over it, `(u + i / batch) mod 1` (Kingma et al. 2021,
-/// appendix I.1). Of a bound every row has its own, so that its estimate depends on its own address alone, and the row's draws are
-/// spread: `(u + v_k) mod 1` with van der Corput's `v_k = 0, 1/2, 1/4, 3/4, 1/8, ...` (the bits of `k` behind the point, reversed).
-fn times(rows: usize, noise: &Noise, goal: Goal) -> Vec<f64> {
-    let noise = noise.purpose(Purpose::Time);
-    if goal != Goal::Loss {
-        let draws: Vec<(u64, u64)> =
-            (0..rows).map(|row| Address::draw_and_row(noise.trajectory(row))).collect();
-        let own = noise.of_trajectories(draws.iter().map(|(_, row)| *row).collect()).uniform(rows, 1);
-        let turn = |draw: u64| draw.reverse_bits() as f64 / 2f64.powi(64);
-        return draws.iter().zip(own).map(|((draw, _), u)| (f64::from(u) + turn(*draw)).fract()).collect();
-    }
-    let offset = f64::from(noise.uniform(1, 1)[0]);
-    (0..rows).map(|row| (offset + row as f64 / rows as f64).fract()).collect()
-}
-
 /// `factor * gamma`, as a log-standard-deviation `[1, 1]`.
 fn spread(gamma: Tensor<2>, factor: f32) -> Tensor<2> {
     gamma * factor
@@ -377,6 +361,10 @@ impl Segment for Diffusion {
             weights.push(gamma.weights_mut());
         }
         weights
+    }
+
+    fn is_local(&self) -> bool {
+        true
     }
 
     fn as_diffusion(&self) -> Option<&Diffusion> {

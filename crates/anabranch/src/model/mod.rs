@@ -20,6 +20,7 @@ pub mod diffusion;
 pub mod flow;
 pub mod gflownet;
 pub mod guide;
+pub mod jump;
 pub mod ode;
 pub mod part;
 pub mod path;
@@ -76,7 +77,17 @@ pub trait Segment: Send + Sync {
         self.transitions().len()
     }
 
-    /// Where this segment stands next to a standard normal source: an estimate, without simulating the path, of
+    /// The law of `s_0` that belongs to it where it stands next to the source, if that is not the standard normal.
+    fn source(&self) -> Option<Arc<dyn Source>> {
+        None
+    }
+
+    /// Whether [`Segment::local`] answers.
+    fn is_local(&self) -> bool {
+        false
+    }
+
+    /// Where this segment stands next to its own source: an estimate, without simulating the path, of
     /// what the segment and the source add to the bound on `log p(x)`, `[batch]`, nats.
     fn local(&self, _x: &State, _given: &Given, _noise: &Noise, _goal: Goal) -> Option<LogWeight> {
         None
@@ -186,9 +197,9 @@ impl Source for Placed<'_> {
 
 /// A source and the segments that lead from it to the target.
 pub struct Model {
-    /// The law of `s_0` where it is not [`StandardNormal`].
+    /// The law of `s_0`, and whether it is the first segment's own.
     source: Arc<dyn Source>,
-    normal: bool,
+    own: bool,
     segments: Vec<Box<dyn Segment>>,
     device: Device,
     tracked: bool,
@@ -198,7 +209,7 @@ impl Clone for Model {
     fn clone(&self) -> Self {
         Self {
             source: self.source.clone(),
-            normal: self.normal,
+            own: self.own,
             segments: self.segments.iter().map(|segment| segment.boxed()).collect(),
             device: self.device.clone(),
             tracked: self.tracked,
@@ -207,7 +218,8 @@ impl Clone for Model {
 }
 
 impl Model {
-    /// Joins segments, ordered from the source to the target, behind the standard normal source.
+    /// Joins segments, ordered from the source to the target, behind the first one's own source: the standard normal, unless it has
+    /// another.
     ///
     /// # Panics
     /// If there is none, or two neighbours disagree on the dimension between them.
@@ -223,8 +235,8 @@ impl Model {
             );
         }
         Self {
-            source: Arc::new(StandardNormal::new(first.inner_dimension())),
-            normal: true,
+            source: first.source().unwrap_or_else(|| Arc::new(StandardNormal::new(first.inner_dimension()))),
+            own: true,
             segments,
             device: Device::flex(),
             tracked: false,
@@ -233,7 +245,7 @@ impl Model {
 
     /// The same segments behind another law of `s_0`, over states of the first segment's inner dimension.
     pub fn with_source(self, source: Arc<dyn Source>) -> Self {
-        Self { source, normal: false, ..self }
+        Self { source, own: false, ..self }
     }
 
     /// The segments, from the source to the target.
@@ -310,9 +322,9 @@ impl Model {
     }
 
     /// What the first segment and the source add to the bound at `x`, without simulation, where there is such an estimate: it is
-    /// one of paths from the standard normal source.
+    /// one of paths from the segment's own source.
     fn local(&self, x: &State, given: &Given, noise: &Noise, goal: Goal) -> Option<LogWeight> {
-        self.segments[0].local(x, given, noise, goal).filter(|_| self.normal)
+        self.segments[0].local(x, given, noise, goal).filter(|_| self.own)
     }
 
     /// The importance-weighted bound with `samples` backward paths per row, `[batch]`, nats, f64:

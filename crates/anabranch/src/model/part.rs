@@ -38,6 +38,11 @@ pub trait Part {
     /// What one step adds to the path log-weight, as a formula.
     fn formula(&self) -> &'static str;
 
+    /// The law of `s_0` where it stands next to the source, in words, if that is not the standard normal.
+    fn source(&self) -> Option<&'static str> {
+        None
+    }
+
     /// The papers behind it, as BibTeX.
     fn papers(&self, _place: &Place) -> Vec<&'static str> {
         Vec::new()

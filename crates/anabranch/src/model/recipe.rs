@@ -13,6 +13,7 @@ use super::flow::recipe::FlowRecipe;
 use super::guide::constrain::ConstrainRecipe;
 use super::guide::gaussian::GaussianRecipe;
 use super::guide::mixture::MixtureRecipe;
+use super::jump::recipe::JumpRecipe;
 use super::part::{Part, Place};
 use super::vae::recipe::VaeRecipe;
 
@@ -44,6 +45,8 @@ macro_rules! families {
 families! {
     /// Gaussian kernels against fixed noise.
     Diffusion(DiffusionRecipe),
+    /// Jumps between categories against a fixed jump process.
+    Jump(JumpRecipe),
     /// Learned bijections.
     Flow(FlowRecipe),
     /// Learned Gaussian kernels both ways.

@@ -12,9 +12,10 @@
 
 use burn::tensor::{Tensor, activation};
 
+use super::Goal;
 use crate::array::gate::Gate;
 use crate::array::weights::{Weights, layout, matrix, to_vec};
-use crate::rng::{Noise, Purpose};
+use crate::rng::{Address, Noise, Purpose};
 
 /// Signal and noise at one level, in f64.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -35,6 +36,22 @@ impl Level {
     pub fn sigma(&self) -> f64 {
         sigmoid(self.gamma).sqrt()
     }
+}
+
+/// A uniform per row. For a loss one is shared by the batch and spread over it, `(u + i / batch) mod 1` (Kingma et al. 2021,
+/// appendix I.1). Of a bound every row has its own, so that its estimate depends on its own address alone, and the row's draws are
+/// spread: `(u + v_k) mod 1` with van der Corput's `v_k = 0, 1/2, 1/4, 3/4, 1/8, ...` (the bits of `k` behind the point, reversed).
+pub(super) fn times(rows: usize, noise: &Noise, goal: Goal) -> Vec<f64> {
+    let noise = noise.purpose(Purpose::Time);
+    if goal != Goal::Loss {
+        let draws: Vec<(u64, u64)> =
+            (0..rows).map(|row| Address::draw_and_row(noise.trajectory(row))).collect();
+        let own = noise.of_trajectories(draws.iter().map(|(_, row)| *row).collect()).uniform(rows, 1);
+        let turn = |draw: u64| draw.reverse_bits() as f64 / 2f64.powi(64);
+        return draws.iter().zip(own).map(|((draw, _), u)| (f64::from(u) + turn(*draw)).fract()).collect();
+    }
+    let offset = f64::from(noise.uniform(1, 1)[0]);
+    (0..rows).map(|row| (offset + row as f64 / rows as f64).fract()).collect()
 }
 
 fn sigmoid(x: f64) -> f64 {

@@ -2,12 +2,14 @@
 
 pub mod embedding;
 mod feedforward;
+mod hollow;
 mod masked;
 mod module;
 pub(crate) mod recipe;
 pub mod taped;
 
 pub use crate::array::shape::{Activation, Feedforward};
+pub use hollow::HollowNetwork;
 pub use masked::MaskedNetwork;
 pub use module::{Architecture, Network};
 pub use recipe::NetworkRecipe;

@@ -17,6 +17,9 @@ pub struct Entry {
 const LIBRARY: &[Entry] = &[
     Entry { name: "digits-diffusion", text: include_str!("../../../../recipes/digits-diffusion.toml") },
     Entry { name: "digits-vdm", text: include_str!("../../../../recipes/digits-vdm.toml") },
+    Entry { name: "digits-masked", text: include_str!("../../../../recipes/digits-masked.toml") },
+    Entry { name: "nursery-d3pm", text: include_str!("../../../../recipes/nursery-d3pm.toml") },
+    Entry { name: "checkerboard-sddm", text: include_str!("../../../../recipes/checkerboard-sddm.toml") },
     Entry { name: "digits-flow", text: include_str!("../../../../recipes/digits-flow.toml") },
     Entry { name: "digits-vae", text: include_str!("../../../../recipes/digits-vae.toml") },
     Entry { name: "digits-indm", text: include_str!("../../../../recipes/digits-indm.toml") },

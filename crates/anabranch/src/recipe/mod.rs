@@ -30,7 +30,10 @@ pub use gflownet::GFlowNetPlan;
 pub use inference_data::{Known, inference_data};
 pub use library::{Entry, library, locate, named};
 pub use read::{Override, Source, read};
-pub use target::{EnergyRecipe, ReadGiven, Rows, SimulatorRecipe, TableRecipe, TargetRecipe, ToyDataRecipe};
+pub use target::{
+    CharactersRecipe, EnergyRecipe, FactorialRecipe, PlanarBitsRecipe, ReadGiven, Rows, SimulatorRecipe,
+    TableRecipe, TargetRecipe, ToyDataRecipe,
+};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

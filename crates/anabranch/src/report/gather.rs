@@ -135,6 +135,7 @@ fn chain(run: &Run, plan: &ChainPlan, result: &Value) -> Result<Summary> {
             exact.map(|rows| Reference { name: "Exact samples".to_owned(), rows })
         }
     };
+    let plane = |rows: &[f32]| recipe.target.rows().and_then(|target| target.in_plane(rows));
     let image = recipe.target.image().map(|[height, width]| {
         let (low, high) = match recipe.target.levels() {
             0 => range(reference.iter().flat_map(|reference| &reference.rows)),
@@ -159,8 +160,23 @@ fn chain(run: &Run, plan: &ChainPlan, result: &Value) -> Result<Summary> {
     let frames = frames.map_err(Failure::into_error)?;
     let trajectory = frames.into_iter().map(|(place, state)| {
         let dimension = state.dims()[1];
-        Frame { place, dimension, values: to_vec(state) }
+        let values = to_vec(state);
+        match plane(&values) {
+            Some(values) => Frame { place, dimension: 2, values },
+            None => Frame { place, dimension, values },
+        }
     });
+    let trajectory: Vec<Frame> = trajectory.collect();
+    let (dimension, samples, reference) = match plane(&samples) {
+        Some(samples) => {
+            let shown = |Reference { name, rows }| {
+                let rows = plane(&rows).unwrap_or_default();
+                Reference { name, rows }
+            };
+            (2, samples, reference.map(shown))
+        }
+        None => (dimension, samples, reference),
+    };
     Ok(Summary {
         target: serde_json::to_string(&recipe.target).expect("a target is plain values"),
         dimension,
@@ -169,7 +185,7 @@ fn chain(run: &Run, plan: &ChainPlan, result: &Value) -> Result<Summary> {
         classes,
         reference,
         density,
-        trajectory: trajectory.collect(),
+        trajectory,
         stages: stages(&run.directory.join("smc.csv"))?,
         ..common(run, result)?
     })

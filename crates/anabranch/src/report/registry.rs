@@ -72,6 +72,13 @@ const KNOWN: &[Known] = &[
         "The negative log-likelihood over the number of dimensions: what a lossless code would need for each.",
     ),
     (
+        "bits_per_char",
+        "Bits per character",
+        "bits",
+        Lower,
+        "The same in bits per character of the text: of a word its letters and the blank behind it.",
+    ),
+    (
         "bits_per_dim_continuous",
         "Bits per dimension, continuous time",
         "bits",
@@ -191,6 +198,13 @@ const KNOWN: &[Known] = &[
         "",
         Lower,
         "Unbiased: 0 on average where samples and data have one law, and may be negative.",
+    ),
+    (
+        "mmd_hamming",
+        "MMD of bits",
+        "",
+        Lower,
+        "Unbiased squared MMD between up to 4096 samples and rows of the data, with the kernel exp(−Hamming distance / 10).",
     ),
     (
         "mmd_root",

@@ -11,6 +11,7 @@ use serde_json::{Map, Value, json};
 use super::measures::{PATHS, insert_bound, insert_classes, insert_evidence, insert_modes};
 use super::{Observer, insert, insert_weights, observed, posterior, smc, watched};
 use crate::chain::Given;
+use crate::data::atomic::atomic_write;
 use crate::data::{Format, Layout, write_samples};
 use crate::error::{Error, Failure, Result};
 use crate::estimate::baseline::{gaussian_nll, histogram_nll};
@@ -19,7 +20,7 @@ use crate::estimate::paths::{backward_weights, forward_weights};
 use crate::estimate::{evidence, forward_ess, upper_bound};
 use crate::math::Estimate;
 use crate::metric::features::Features;
-use crate::metric::mmd::mmd_root;
+use crate::metric::mmd::{Kernel, KernelShape, mmd, mmd_root};
 use crate::metric::pairs::Pairs;
 use crate::metric::sinkhorn::sinkhorn;
 use crate::metric::{MetricOptions, Points, sample_metrics_in};
@@ -67,6 +68,7 @@ pub(super) fn evaluate(
                 let histogram = histogram_nll(&data.train, test, dimension, levels);
                 insert(&mut metrics, "bits_per_dim_histogram", bits_per_dim(histogram, dimension));
             }
+            insert_bits_per_char(plan, test, &mut metrics);
             if recipe.evaluation.importance_samples > 0 {
                 let bound = Bound::Importance(recipe.evaluation.importance_samples);
                 let seen = watched(observer, "importance", test.len() / dimension);
@@ -120,6 +122,16 @@ pub(super) fn evaluate(
     samples(plan, trained, directory, observer, metrics)
 }
 
+/// Nats per row of text as bits per character.
+fn insert_bits_per_char(plan: &ChainPlan, rows: &[f32], metrics: &mut Map<String, Value>) {
+    let characters = plan.recipe.target.rows().and_then(|target| target.characters(rows));
+    let known = |name: &str| metrics.get(name).and_then(Value::as_f64);
+    if let (Some(each), Some(value), Some(error)) = (characters, known("nll"), known("nll_se")) {
+        let bits = Estimate { value, error }.scaled(1.0 / (each * std::f64::consts::LN_2));
+        insert(metrics, "bits_per_char", bits);
+    }
+}
+
 /// Draws samples, writes them and measures how far they are from the target.
 fn samples(
     plan: &ChainPlan,
@@ -143,6 +155,9 @@ fn samples(
     }
     let path = directory.join("samples.npy");
     write_samples(&path, Format::Npy, &samples, &Layout::of(dimension))?;
+    if let Some(text) = recipe.target.rows().and_then(|rows| rows.text(&samples)) {
+        atomic_write(&directory.join("samples.txt"), |out| out.write_all(text.as_bytes()))?;
+    }
     if given.width() > 0 {
         let values = plan.condition.in_units(&given);
         write_samples(&directory.join("given.npy"), Format::Npy, &values, &Layout::of(given.width()))?;
@@ -280,6 +295,9 @@ impl ChainPlan {
     }
 }
 
+/// Rows of bits, on either side, of the discrepancy by Hamming's distance.
+const HAMMING: usize = 4096;
+
 /// Rows of samples, and of exact ones, between which transport is found, and its regulariser.
 const TRANSPORTED: usize = 500;
 const EPSILON: f64 = 1e-3;
@@ -314,6 +332,16 @@ fn sample_metrics(plan: &ChainPlan, samples: &[f32]) -> Result<Option<Map<String
     let Value::Object(mut found) = serde_json::to_value(found).expect("plain numbers") else {
         unreachable!("a record of numbers");
     };
+    if plan.recipe.target.levels() == 2 {
+        let (samples, reference) = (samples.first(HAMMING), reference.first(HAMMING));
+        // The squared distance of bits is Hamming's.
+        let kernel = Kernel::new(KernelShape::Gaussian, 5f64.sqrt())?;
+        let distance = mmd(&Pairs::new(samples, reference)?, &kernel)?;
+        found.insert("mmd_hamming".to_owned(), json!(distance.unbiased));
+        if let Some(error) = distance.standard_error {
+            found.insert("mmd_hamming_se".to_owned(), json!(error));
+        }
+    }
     if let TargetData::Energy(_) = &plan.data {
         let (samples, reference) = (samples.first(most / dimension), reference.first(most / dimension));
         found.insert("mmd_root".to_owned(), json!(mmd_root(&Pairs::new(samples, reference)?)?));

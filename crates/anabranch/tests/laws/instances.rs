@@ -11,6 +11,7 @@ pub use anabranch::kernel::bijection::{
     ActNorm, Autoregressive, Bijection, BijectionStep, Constrain, Constraint, Coupling, Direction, Logit,
     LowRank, LuLinear, Permutation, Split, Standardise, UnitLower,
 };
+pub use anabranch::kernel::jump::{Answer, Process, Rates, Scheme};
 pub use anabranch::kernel::law::centres;
 pub use anabranch::math::Estimate;
 pub use anabranch::model::annealed::controlled::{Guide, Reference};
@@ -21,6 +22,10 @@ pub use anabranch::model::annealed::{
 pub use anabranch::model::denoiser::{Denoiser, Factors, NetworkDenoiser, Prediction};
 pub use anabranch::model::diffusion::{Diffusion, LastMean, NoiseSchedule, Observation, Weighting};
 pub use anabranch::model::flow::{Dequantise, Flow};
+pub use anabranch::model::jump::denoiser::{
+    CategoricalDenoiser, Classifier, NetworkDenoiser as CategoryNetwork,
+};
+pub use anabranch::model::jump::{Clock, Jump, Loss};
 pub use anabranch::model::ode::Divergence;
 pub use anabranch::model::part::{Place, Surroundings};
 pub use anabranch::model::path::forward_log_weights;
@@ -31,7 +36,7 @@ pub use anabranch::model::vae::{ObservationModel, Vae};
 pub use anabranch::model::{Goal, Model, Segment};
 pub use anabranch::network::embedding::{sinusoidal, sinusoidal_composed};
 pub use anabranch::network::taped::{Body, CoordinateNetwork, Coordinates, Shape};
-pub use anabranch::network::{Activation, Feedforward, MaskedNetwork, Network};
+pub use anabranch::network::{Activation, Feedforward, HollowNetwork, MaskedNetwork, Network};
 pub use anabranch::rng::{Noise, Purpose};
 pub use anabranch::sampler::Sampler;
 pub use anabranch::target::{DiagonalGaussian, FullGaussian, Target, log_density};
@@ -370,6 +375,48 @@ pub fn controlled_diffusion(
     Controlled { dimension, reference, steps: 5, std: 1.2, drift, guide }
 }
 
+/// A network over indicators of categories, stirred.
+pub fn categorical_network(dimension: usize, states: usize, hollow: bool) -> Box<dyn CategoricalDenoiser> {
+    let columns = dimension * states;
+    let mut network = match hollow {
+        true => Classifier::Hollow(HollowNetwork::new(
+            "net",
+            [dimension, states, 4],
+            &[16, 16],
+            Activation::Silu,
+            5,
+            0,
+        )),
+        false => Classifier::Open(network(columns, 4, columns, false)),
+    };
+    match &mut network {
+        Classifier::Open(network) => stir([network.weights_mut()], 0.1),
+        Classifier::Hollow(network) => stir(network.weights_mut(), 0.2),
+    }
+    Box::new(CategoryNetwork { network, states, embedding: 4 })
+}
+
+/// Jump processes of every kind of rates, of answer and of step.
+pub fn jumps(dimension: usize, values: usize) -> Vec<(&'static str, Model)> {
+    let made = [
+        ("jump-uniform", Rates::Uniform, Answer::Signal, Scheme::Ancestral),
+        ("jump-masked", Rates::Absorbing, Answer::Signal, Scheme::Ancestral),
+        ("jump-birth-death", Rates::BirthDeath, Answer::Conditional, Scheme::Ancestral),
+        ("jump-gaussian-leaping", Rates::Gaussian(1.5), Answer::Conditional, Scheme::TauLeaping),
+        ("jump-masked-leaping", Rates::Absorbing, Answer::Signal, Scheme::TauLeaping),
+        ("jump-ratios-euler", Rates::Uniform, Answer::Marginal, Scheme::Euler),
+    ];
+    let model = |(name, rates, answer, scheme)| {
+        let process = Process::new(rates, values);
+        let hollow = answer == Answer::Conditional;
+        let denoiser = categorical_network(dimension, process.states(), hollow);
+        let (process, clock, loss) = (Arc::new(process), Clock::Cosine, Loss::Bound(0.0));
+        let jump = Jump { denoiser, process, answer, scheme, clock, levels: 6, loss };
+        (name, Model::new(vec![Box::new(jump)]))
+    };
+    made.into_iter().map(model).collect()
+}
+
 /// Models on integers `0 .. levels`.
 pub fn discrete_models(dimension: usize, levels: u32) -> Vec<(&'static str, Model)> {
     let on_levels = |schedule, prediction| -> Box<dyn Segment> {
@@ -386,6 +433,7 @@ pub fn discrete_models(dimension: usize, levels: u32) -> Vec<(&'static str, Mode
     ];
     let prediction = Prediction::Levels(centres(levels));
     models.extend(diffusions_of_tokens(dimension, &prediction, Observation::Levels(levels)));
+    models.extend(jumps(dimension, levels as usize));
     if levels == 2 {
         models.push((
             "bernoulli",

@@ -15,6 +15,7 @@ mod fused;
 mod gaussian;
 mod gradients;
 mod instances;
+mod jumps;
 mod kernels;
 mod langevin;
 mod objectives;

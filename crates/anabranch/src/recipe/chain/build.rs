@@ -215,12 +215,12 @@ impl ChainPlan {
         Noise::new(self.recipe.seed, Purpose::Source).at(Address::SAMPLES)
     }
 
-    /// How the chain's bound on the likelihood of data is estimated: from some draws of a diffusion's steps, where one stands next
-    /// to the source, else along one whole path.
+    /// How the chain's bound on the likelihood of data is estimated: from some draws of its steps, where the segment next to the source has
+    /// such an estimate, else along one whole path.
     pub fn bound(&self, model: &Model) -> Bound {
-        match model.segments()[0].as_diffusion() {
-            Some(_) => Bound::Lower(self.recipe.evaluation.draws),
-            None => Bound::Path,
+        match model.segments()[0].is_local() {
+            true => Bound::Lower(self.recipe.evaluation.draws),
+            false => Bound::Path,
         }
     }
 

@@ -24,7 +24,9 @@ pub(in crate::recipe) fn facts(plan: &ChainPlan) -> (Vec<(&'static str, String)>
         0 => format!("R^{}", plan.dimension()),
         levels => format!("{{0, ..., {}}}^{}", levels - 1, plan.dimension()),
     };
-    let source = format!("N(0, I) in R^{}", plan.model.segments()[0].inner_dimension());
+    let own = recipe.model.first().and_then(|first| first.part().source());
+    let normal = || format!("N(0, I) in R^{}", plan.model.segments()[0].inner_dimension());
+    let source = own.map_or_else(normal, str::to_owned);
     let mut facts = vec![("space", space), ("target", target(plan)), ("source", source)];
     if let (Some(prior), Some(directory)) = (&plan.prior, &recipe.policy.prior) {
         let learned = format!("the chain of {directory}; learned is prior(x) R(x)^{}", prior.beta);

@@ -1,8 +1,10 @@
 //! The targets a recipe can name, and what each of them makes of the rest of the recipe.
 
+mod categories;
 mod rows;
 mod simulated;
 
+pub use categories::{CharactersRecipe, FactorialRecipe, PlanarBitsRecipe};
 pub use rows::{ReadGiven, Rows, TableRecipe, ToyDataRecipe};
 pub use simulated::SimulatorRecipe;
 
@@ -63,6 +65,12 @@ targets! {
         Table(TableRecipe),
         /// Exact samples of a two-dimensional toy density.
         Toy(ToyDataRecipe),
+        /// Exact samples of a two-dimensional toy density, as bits.
+        PlanarBits(PlanarBitsRecipe),
+        /// All combinations of some factors.
+        Factorial(FactorialRecipe),
+        /// The characters of a text.
+        Characters(CharactersRecipe),
         /// Parameters of a built-in simulator, each set given what was simulated under it.
         Simulator(SimulatorRecipe),
     }

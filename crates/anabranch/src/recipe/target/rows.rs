@@ -71,6 +71,26 @@ pub trait Rows {
         None
     }
 
+    /// What rows picture as points of the plane, `[rows, 2]`, where they code such.
+    fn in_plane(&self, _rows: &[f32]) -> Option<Vec<f32>> {
+        None
+    }
+
+    /// Characters of a row in the mean over `rows`, where they are text.
+    fn characters(&self, _rows: &[f32]) -> Option<f64> {
+        None
+    }
+
+    /// Rows as lines, where they are text.
+    fn text(&self, _rows: &[f32]) -> Option<String> {
+        None
+    }
+
+    /// The value from which on what a file has becomes 1, and 0 below, where it is made binary.
+    fn threshold(&self) -> Option<f32> {
+        None
+    }
+
     /// The negative log-likelihood of the data's own law on rows of it under the numbers that they are given, nats, where that is
     /// known: what a model's expected score cannot go below.
     fn exact_nll(&self, _rows: &[f32], _given: &[f32]) -> Option<Estimate> {
@@ -103,6 +123,9 @@ pub struct TableRecipe {
     /// Integer data with values `0 .. levels`; 0 for continuous data.
     #[serde(default)]
     pub levels: u32,
+    /// Makes the data binary: what is at least this becomes 1, the rest 0, and `levels` is 2.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub threshold: Option<f32>,
     /// Height and width, where a row is a grey image.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub image: Option<[usize; 2]>,
@@ -183,17 +206,27 @@ impl Rows for TableRecipe {
                 .allowed("0 for continuous data, or from 2 to 65536")
                 .into());
         }
+        if let (Some(threshold), true) = (self.threshold, self.levels != 2) {
+            return Err(Problem::new(
+                "target.threshold",
+                format!("{threshold} with levels = {}", self.levels),
+            )
+            .allowed("it with levels = 2")
+            .into());
+        }
         within("target.validation", self.validation, 0.0, 0.99)?;
         within("target.test", self.test, 0.0, 0.99)
     }
 
     fn load(&self, _seed: u64) -> Result<Dataset> {
         if let (Some(file), false) = (&self.file, self.given.is_empty()) {
-            let data = data::read_conditioned(Path::new(file), &self.given, &self.drop).map_err(of_target)?;
+            let mut data =
+                data::read_conditioned(Path::new(file), &self.given, &self.drop).map_err(of_target)?;
+            binarise(&mut data.table, self.threshold);
             self.fits(file, &data.table)?;
             return data::split_conditioned(&data, self.validation, self.test, self.split_seed);
         }
-        let (place, table, labelled) = match (&self.source, &self.file, &self.label) {
+        let (place, mut table, mut labelled) = match (&self.source, &self.file, &self.label) {
             (Some(source), _, None) => (source, data::embedded(source)?, None),
             (None, Some(file), None) => (file, data::read(Path::new(file), &self.drop)?, None),
             (Some(source), _, Some(_)) => {
@@ -207,6 +240,8 @@ impl Rows for TableRecipe {
             }
             (None, None, _) => unreachable!("a checked table has a source or a file"),
         };
+        binarise(&mut table, self.threshold);
+        labelled.iter_mut().for_each(|data| binarise(&mut data.table, self.threshold));
         self.fits(place, &table)?;
         match labelled {
             Some(data) => data::split_labelled(&data, self.validation, self.test, self.split_seed),
@@ -232,6 +267,10 @@ impl Rows for TableRecipe {
 
     fn image(&self) -> Option<[usize; 2]> {
         self.image
+    }
+
+    fn threshold(&self) -> Option<f32> {
+        self.threshold
     }
 
     fn dropped(&self) -> &[Column] {
@@ -374,7 +413,8 @@ pub(super) fn read(
         let given: Vec<Column> = given.iter().map(|column| without(drop, column)).collect();
         found = Some(read(&[], label.as_ref(), &given)).filter(fits).unwrap_or(found);
     }
-    let (table, given) = found?;
+    let (mut table, given) = found?;
+    binarise(&mut table, target.and_then(|target| target.threshold()));
     if table.columns != dimension {
         return Err(Problem::new(path.display().to_string(), format!("{} columns", table.columns))
             .allowed(format!("{dimension} columns, as the model has"))
@@ -452,6 +492,12 @@ fn of_target(error: Error) -> Error {
         Error::Input(problem) if problem.place() == "given" => problem.at("target.given").into(),
         other => other,
     }
+}
+
+/// Makes a table binary, where a threshold is given.
+fn binarise(table: &mut Table, threshold: Option<f32>) {
+    let Some(threshold) = threshold else { return };
+    table.values.iter_mut().for_each(|value| *value = f32::from(u8::from(*value >= threshold)));
 }
 
 /// Checks that integer data are integers below `levels`; 0 is continuous data, of which any will do.

@@ -1,0 +1,114 @@
+//! What a jump process knows of its data: logits of the values of every coordinate, given all of them at a time.
+
+use std::fmt::Debug;
+
+use burn::tensor::Tensor;
+
+use crate::array::weights::{Weights, matrix};
+use crate::chain::{Given, State, beside};
+use crate::kernel::jump::categories;
+use crate::network::embedding::sinusoidal;
+use crate::network::{HollowNetwork, Network};
+
+/// A denoiser of categories: a trained network, or an exact one where the law of the data is known.
+pub trait CategoricalDenoiser: Debug + Send + Sync {
+    /// Coordinates of the data.
+    fn dimension(&self) -> usize;
+
+    /// Logits, `[batch, dimension * states]` with those of a mask unread, at the states `x`, `[batch, dimension]`, and the times
+    /// `[batch, 1]` or `[1, 1]` in [0, 1], of data with the condition that is `given`.
+    fn logits(&self, x: &State, time: Tensor<2>, given: &Given) -> Tensor<2>;
+
+    /// The trainable weights.
+    fn weights(&self) -> Vec<&Weights> {
+        Vec::new()
+    }
+
+    /// The trainable weights, to update.
+    fn weights_mut(&mut self) -> Vec<&mut Weights> {
+        Vec::new()
+    }
+
+    /// A copy behind a new box.
+    fn boxed(&self) -> Box<dyn CategoricalDenoiser>;
+}
+
+impl Clone for Box<dyn CategoricalDenoiser> {
+    fn clone(&self) -> Self {
+        self.boxed()
+    }
+}
+
+/// Categories `[batch, dimension]` as `[batch, dimension * states]` indicators, `sqrt(states)` for 1 so that they have the second
+/// moment 1 that networks are laid out for.
+pub fn one_hot(x: &State, states: usize) -> State {
+    let columns = x.dims()[1];
+    let mut values = vec![0.0; categories(x).len() * states];
+    for (own, state) in values.chunks_exact_mut(states).zip(categories(x)) {
+        own[usize::from(state)] = (states as f32).sqrt();
+    }
+    matrix(values, columns * states, &x.device())
+}
+
+/// The network behind a denoiser.
+#[derive(Debug, Clone)]
+pub enum Classifier {
+    /// One that sees every coordinate.
+    Open(Network),
+    /// One that does not see a coordinate where it answers for it.
+    Hollow(HollowNetwork),
+}
+
+/// A network that reads indicators of categories, and as its context a sinusoidal embedding of the time and the condition.
+#[derive(Debug, Clone)]
+pub struct NetworkDenoiser {
+    /// The network, of `dimension * states` inputs and outputs.
+    pub network: Classifier,
+    /// States of a coordinate.
+    pub states: usize,
+    /// Numbers of the embedding.
+    pub embedding: usize,
+}
+
+impl NetworkDenoiser {
+    fn sizes(&self) -> [usize; 2] {
+        match &self.network {
+            Classifier::Open(network) => [network.input(), network.context()],
+            Classifier::Hollow(network) => [network.input(), network.context()],
+        }
+    }
+}
+
+impl CategoricalDenoiser for NetworkDenoiser {
+    fn dimension(&self) -> usize {
+        self.sizes()[0] / self.states
+    }
+
+    fn logits(&self, x: &State, time: Tensor<2>, given: &Given) -> Tensor<2> {
+        let condition = given.read(self.sizes()[1] - self.embedding, &time.device());
+        let context = Some(beside(sinusoidal(time, self.embedding), condition));
+        let x = one_hot(x, self.states);
+        match &self.network {
+            Classifier::Open(network) => network.apply(x, context),
+            Classifier::Hollow(network) => network.apply(x, context),
+        }
+    }
+
+    fn weights(&self) -> Vec<&Weights> {
+        match &self.network {
+            Classifier::Open(network) => vec![network.weights()],
+            Classifier::Hollow(network) => network.weights(),
+        }
+    }
+
+    fn weights_mut(&mut self) -> Vec<&mut Weights> {
+        match &mut self.network {
+            Classifier::Open(network) => vec![network.weights_mut()],
+            Classifier::Hollow(network) => network.weights_mut(),
+        }
+    }
+
+    fn boxed(&self) -> Box<dyn CategoricalDenoiser> {
+        Box::new(self.clone())
+    }
+}

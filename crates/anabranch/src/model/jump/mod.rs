@@ -1,0 +1,330 @@
+//! Jump processes: chains on categories whose backward half is the noise of a continuous-time Markov chain.
+//!
+//! Levels `0 .. T` at times `j / T`, level `T` next to the source, the process' stationary law (uniform, or all masks):
+//!
+//! ```text
+//! backward  q(x_t | x_s)   the kernel of the jump process, each coordinate for itself        kernel::jump
+//! forward   p(x_s | x_t)   a product of steps of coordinates: ancestral, Euler or tau-leaping
+//! bound     -sum_j KL( q(x_s | x_t, x_0) | p(x_s | x_t) ),   s = (j - 1) / T,  t = j / T     D3PM, masked diffusion
+//!           -integral of beta(t) E[score entropy] dt         in the limit of ever more steps
+//! clock     linear    alpha = 1 - t          beta = 1 / (1 - t)
+//!           cosine    alpha = 1 - cos(pi (1 - t) / 2)
+//! ```
+//!
+//! `alpha` falls from 1 to 0, so that level 0 is the data, level `T` has forgotten them, and neither end has a term of its own. The
+//! network sees whole states. Categories stand as floats `0, 1, ...`, the mask behind the last value.
+
+pub mod denoiser;
+pub mod recipe;
+
+use std::collections::BTreeMap;
+use std::f64::consts::FRAC_PI_2;
+use std::sync::Arc;
+
+use burn::tensor::{Device, Tensor};
+
+use super::schedule::times;
+use super::{Goal, Segment};
+use crate::array::weights::{Weights, matrix, to_vec};
+use crate::chain::{Densities, Given, LogWeight, Score, Source, State, Step, Transition};
+use crate::error::Failure;
+use crate::kernel::jump::{Answer, Job, Process, Reverse, Scheme, Term, categories, terms};
+use crate::rng::{Noise, Purpose};
+use denoiser::CategoricalDenoiser;
+
+/// The survival of data on the way to noise.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Clock {
+    /// `alpha = 1 - t`: log-linear noise.
+    Linear,
+    /// `alpha = 1 - cos(pi (1 - t) / 2)`.
+    Cosine,
+}
+
+impl Clock {
+    /// `alpha(t)`: 1 at 0, 0 at 1.
+    pub fn survival(self, time: f64) -> f64 {
+        match self {
+            _ if time <= 0.0 => 1.0,
+            _ if time >= 1.0 => 0.0,
+            Self::Linear => 1.0 - time,
+            Self::Cosine => 1.0 - (FRAC_PI_2 * (1.0 - time)).cos(),
+        }
+    }
+
+    /// `beta(t) = -alpha'(t) / alpha(t)`.
+    pub fn rate(self, time: f64) -> f64 {
+        let fall = match self {
+            Self::Linear => 1.0,
+            Self::Cosine => FRAC_PI_2 * (FRAC_PI_2 * (1.0 - time)).sin(),
+        };
+        fall / self.survival(time)
+    }
+}
+
+/// What is learned from.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Loss {
+    /// The bound of the chain and, so many times, `-log p(x_0 | x_t)`.
+    Bound(f32),
+    /// The bound in the limit of ever more steps.
+    ScoreEntropy,
+    /// `-log p(x_t^d | x_t without d)`, at times drawn alike.
+    RatioMatching,
+}
+
+/// Times of losses in continuous time lie this far from both ends, where rates are infinite.
+const MARGIN: f64 = 1e-4;
+
+/// A jump process and its reversal.
+#[derive(Debug, Clone)]
+pub struct Jump {
+    /// What is known of the data.
+    pub denoiser: Box<dyn CategoricalDenoiser>,
+    /// The process of each coordinate.
+    pub process: Arc<Process>,
+    /// What the denoiser's logits are of.
+    pub answer: Answer,
+    /// How steps are made.
+    pub scheme: Scheme,
+    /// The survival.
+    pub clock: Clock,
+    /// Steps of the chain.
+    pub levels: usize,
+    /// What is learned from.
+    pub loss: Loss,
+}
+
+/// A draw from masses of sum 1 by a uniform; where the sum rounds to less, the last state that has a mass.
+fn drawn(masses: &[f64], uniform: f32) -> u16 {
+    let mut sum = 0.0;
+    let passed = masses.iter().position(|mass| {
+        sum += mass;
+        f64::from(uniform) < sum
+    });
+    passed.or_else(|| masses.iter().rposition(|mass| *mass > 0.0)).unwrap_or(0) as u16
+}
+
+/// Categories as floats, `[rows, columns]`.
+fn state(categories: &[u16], columns: usize, device: &Device) -> State {
+    matrix(categories.iter().map(|value| f32::from(*value)).collect(), columns, device)
+}
+
+impl Jump {
+    fn survival(&self, level: usize) -> f64 {
+        self.clock.survival(level as f64 / self.levels as f64)
+    }
+
+    /// The stretch from level `level - 1` to `level`.
+    fn stretch(&self, level: usize) -> Arc<Reverse> {
+        Arc::new(Reverse::new(&self.process, [self.survival(level - 1), self.survival(level)]))
+    }
+
+    /// The stretches of all rows, with their times and how their terms are weighed.
+    fn stretches(&self, rows: usize, noise: &Noise, goal: Goal) -> (Vec<Arc<Reverse>>, Vec<f32>, Vec<f32>) {
+        let drawn = times(rows, noise, goal);
+        let (mut times, mut weights, mut stretches) = (Vec::new(), Vec::new(), Vec::new());
+        let continuous = goal == Goal::Loss && !matches!(self.loss, Loss::Bound(_));
+        let mut known = BTreeMap::new();
+        for u in drawn {
+            if continuous {
+                let time = MARGIN + u * (1.0 - 2.0 * MARGIN);
+                let alpha = self.clock.survival(time);
+                stretches.push(Arc::new(Reverse::new(&self.process, [alpha, alpha])));
+                times.push(time as f32);
+                let weighed = self.loss == Loss::ScoreEntropy;
+                weights.push(if weighed { self.clock.rate(time) as f32 } else { 1.0 });
+            } else {
+                let level = 1 + ((u * self.levels as f64) as usize).min(self.levels - 1);
+                stretches.push(known.entry(level).or_insert_with(|| self.stretch(level)).clone());
+                times.push(level as f32 / self.levels as f32);
+                weights.push(self.levels as f32);
+            }
+        }
+        (stretches, times, weights)
+    }
+
+    fn job(&self, states: Arc<[u16]>, stretches: Arc<[Arc<Reverse>]>, term: Term) -> Job {
+        let columns = self.denoiser.dimension();
+        Job { process: self.process.clone(), answer: self.answer, columns, states, stretches, term }
+    }
+
+    /// States drawn from `law(row, state)` for every coordinate of `from`.
+    fn noised<'a>(&self, from: &[u16], noise: &Noise, law: impl Fn(usize, usize) -> &'a [f64]) -> Arc<[u16]> {
+        let columns = self.denoiser.dimension();
+        let uniform = noise.uniform(from.len() / columns, columns);
+        let each = from.iter().zip(&uniform).enumerate();
+        each.map(|(at, (from, u))| drawn(law(at / columns, usize::from(*from)), *u)).collect()
+    }
+}
+
+/// The law that a process forgets in.
+#[derive(Debug, Clone)]
+struct Stationary {
+    process: Arc<Process>,
+    dimension: usize,
+}
+
+impl Source for Stationary {
+    fn sample(&self, rows: usize, _: &Given, noise: &Noise) -> Result<State, Failure> {
+        let masses = self.process.stationary();
+        let drawn: Vec<u16> =
+            noise.uniform(rows, self.dimension).into_iter().map(|u| drawn(&masses, u)).collect();
+        Ok(state(&drawn, self.dimension, &Device::flex()))
+    }
+
+    fn log_density(&self, state: &State, _: &Given) -> Result<LogWeight, Failure> {
+        let logs: Vec<f64> = self.process.stationary().iter().map(|mass| mass.ln()).collect();
+        let all = categories(state);
+        let rows = all.chunks_exact(self.dimension);
+        Ok(numbers(
+            rows.map(|row| row.iter().map(|x| logs[usize::from(*x)]).sum()).collect(),
+            &state.device(),
+        ))
+    }
+}
+
+fn numbers(values: Vec<f64>, device: &Device) -> LogWeight {
+    matrix(values.into_iter().map(|value| value as f32).collect(), 1, device).squeeze_dim(1)
+}
+
+/// The step from level `level` to the one before.
+struct JumpStep<'a> {
+    jump: &'a Jump,
+    level: usize,
+    stretch: Arc<Reverse>,
+}
+
+impl JumpStep<'_> {
+    fn logits(&self, x: &State, given: &Given) -> Tensor<2> {
+        let time = self.level as f32 / self.jump.levels as f32;
+        self.jump.denoiser.logits(x, Tensor::full([1, 1], time, &x.device()), given)
+    }
+
+    /// `x_s` for every coordinate of `x_t`.
+    fn drawn(&self, from: &[u16], logits: Tensor<2>, noise: &Noise) -> Arc<[u16]> {
+        let jump = self.jump;
+        let (columns, states) = (jump.denoiser.dimension(), jump.process.states());
+        let uniform = noise.uniform(from.len() / columns, columns);
+        let logits = to_vec(logits.detach());
+        let each = from.iter().zip(&uniform).zip(logits.chunks_exact(states));
+        let made = (jump.answer, jump.scheme);
+        let draw = |((x, u), logits): ((&u16, &f32), &[f32])| {
+            let logits = &logits[..jump.process.values()];
+            drawn(&self.stretch.step(&jump.process, made, usize::from(*x), logits).masses, *u)
+        };
+        each.map(draw).collect()
+    }
+
+    /// Both masses of a step from `before`, at level `level`, to `after`.
+    fn densities(&self, before: Arc<[u16]>, after: Arc<[u16]>, logits: Tensor<2>) -> Densities {
+        let columns = self.jump.denoiser.dimension();
+        let noising = self.stretch.noising_step();
+        let log = |(x, y): (&u16, &u16)| noising.mass(usize::from(*y), usize::from(*x)).ln();
+        let rows = before.chunks_exact(columns).zip(after.chunks_exact(columns));
+        let backward = rows.map(|(before, after)| before.iter().zip(after).map(log).sum()).collect();
+        let backward = numbers(backward, &logits.device());
+        let term = Term::Surprise(self.jump.scheme, after);
+        let job = self.jump.job(before, Arc::new([self.stretch.clone()]), term);
+        Densities { forward: -terms(job, logits), backward }
+    }
+}
+
+impl Transition for JumpStep<'_> {
+    fn forward(&self, from: State, given: &Given, noise: &Noise) -> Result<Step, Failure> {
+        let (before, logits) = (Arc::from(categories(&from)), self.logits(&from, given));
+        let after = self.drawn(&before, logits.clone(), noise);
+        let to = state(&after, self.jump.denoiser.dimension(), &from.device());
+        Ok(self.densities(before, after, logits).forward_step(to))
+    }
+
+    fn backward(&self, from: State, given: &Given, noise: &Noise) -> Result<Step, Failure> {
+        let after: Arc<[u16]> = categories(&from).into();
+        let before = self.jump.noised(&after, noise, |_, x| self.stretch.noising_step().row(x));
+        let to = state(&before, self.jump.denoiser.dimension(), &from.device());
+        let logits = self.logits(&to, given);
+        Ok(self.densities(before, after, logits).backward_step(to))
+    }
+
+    fn sample(&self, from: State, given: &Given, noise: &Noise) -> Result<State, Failure> {
+        let after = self.drawn(&categories(&from), self.logits(&from, given), noise);
+        Ok(state(&after, self.jump.denoiser.dimension(), &from.device()))
+    }
+
+    fn score(&self, before: &State, after: &State, given: &Given) -> Result<Score, Failure> {
+        let [from, to] = [before, after].map(|state| Arc::from(categories(state)));
+        Ok(Score::Densities(self.densities(from, to, self.logits(before, given))))
+    }
+}
+
+impl Segment for Jump {
+    fn kind(&self) -> &'static str {
+        "jump"
+    }
+
+    fn inner_dimension(&self) -> usize {
+        self.denoiser.dimension()
+    }
+
+    fn outer_dimension(&self) -> usize {
+        self.denoiser.dimension()
+    }
+
+    fn source(&self) -> Option<Arc<dyn Source>> {
+        Some(Arc::new(Stationary { process: self.process.clone(), dimension: self.denoiser.dimension() }))
+    }
+
+    fn steps(&self) -> usize {
+        self.levels
+    }
+
+    fn transitions(&self) -> Vec<Box<dyn Transition + '_>> {
+        let step = |level| {
+            Box::new(JumpStep { jump: self, level, stretch: self.stretch(level) }) as Box<dyn Transition + '_>
+        };
+        (1..=self.levels).rev().map(step).collect()
+    }
+
+    fn is_local(&self) -> bool {
+        true
+    }
+
+    fn local(&self, x: &State, given: &Given, noise: &Noise, goal: Goal) -> Option<LogWeight> {
+        let (rows, device) = (x.dims()[0], x.device());
+        let data: Arc<[u16]> = categories(x).into();
+        let (stretches, times, weights) = self.stretches(rows, noise, goal);
+        let stretches: Arc<[Arc<Reverse>]> = stretches.into();
+        let states =
+            self.noised(&data, &noise.purpose(Purpose::Local), |row, x| stretches[row].noising().row(x));
+        let seen = state(&states, self.denoiser.dimension(), &device);
+        let logits = self.denoiser.logits(&seen, matrix(times, 1, &device), given);
+        let term = match (goal, self.loss) {
+            (Goal::Loss, Loss::ScoreEntropy) => Term::ScoreEntropy(data.clone()),
+            (Goal::Loss, Loss::RatioMatching) => Term::RatioMatching,
+            _ => Term::Divergence(self.scheme, data.clone()),
+        };
+        let job = self.job(states.clone(), stretches.clone(), term);
+        let weights: Tensor<1> = matrix(weights, 1, &device).squeeze_dim(1);
+        let bound = -terms(job, logits.clone()) * weights;
+        match (goal, self.loss) {
+            (Goal::Loss, Loss::Bound(share)) if share > 0.0 => {
+                let whole = stretches.iter().map(|stretch| Arc::new(stretch.from_data(&self.process)));
+                let term = Term::Surprise(Scheme::Ancestral, data);
+                Some(bound - terms(self.job(states, whole.collect(), term), logits) * share)
+            }
+            _ => Some(bound),
+        }
+    }
+
+    fn weights(&self) -> Vec<&Weights> {
+        self.denoiser.weights()
+    }
+
+    fn weights_mut(&mut self) -> Vec<&mut Weights> {
+        self.denoiser.weights_mut()
+    }
+
+    fn boxed(&self) -> Box<dyn Segment> {
+        Box::new(self.clone())
+    }
+}

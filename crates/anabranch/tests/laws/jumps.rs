@@ -1,0 +1,222 @@
+//! Jump processes on spaces that are small enough to be listed.
+
+use std::sync::Arc;
+
+use anabranch::chain::Chain;
+use anabranch::estimate::likelihood::{Bound, row_nlls};
+use anabranch::kernel::jump::categories;
+use anabranch::rng::Address;
+
+use super::instances::*;
+
+/// The exact conditional law of every coordinate, by listing the data.
+#[derive(Debug, Clone)]
+struct Exact {
+    process: Arc<Process>,
+    clock: Clock,
+    answer: Answer,
+    dimension: usize,
+    /// Masses of all data, the first coordinate slowest.
+    law: Vec<f64>,
+}
+
+/// The digits of `index` in base `values`.
+fn digits(index: usize, values: usize, dimension: usize) -> Vec<usize> {
+    (0..dimension).rev().map(|place| index / values.pow(place as u32) % values).collect()
+}
+
+impl CategoricalDenoiser for Exact {
+    fn dimension(&self) -> usize {
+        self.dimension
+    }
+
+    fn logits(&self, x: &State, time: Tensor<2>, _: &Given) -> Tensor<2> {
+        let (values, states) = (self.process.values(), self.process.states());
+        let times = to_vec(time);
+        let all = categories(x);
+        let mut logits = Vec::new();
+        for (row, x) in all.chunks(self.dimension).enumerate() {
+            let time = times[if times.len() == 1 { 0 } else { row }];
+            let noising = self.process.kernel(self.clock.survival(f64::from(time)));
+            let mut sums = vec![0.0f64; self.dimension * states];
+            for (index, mass) in self.law.iter().enumerate() {
+                let data = digits(index, values, self.dimension);
+                let of = |d: usize| noising.mass(data[d], usize::from(x[d]));
+                for d in 0..self.dimension {
+                    let own = if self.answer == Answer::Signal { of(d) } else { 1.0 };
+                    let others: f64 = (0..self.dimension).filter(|e| *e != d).map(of).product();
+                    match self.answer {
+                        Answer::Marginal => {
+                            (0..values).for_each(|y| {
+                                sums[d * states + y] += mass * others * noising.mass(data[d], y)
+                            });
+                        }
+                        _ => sums[d * states + data[d]] += mass * own * others,
+                    }
+                }
+            }
+            logits.extend(sums.iter().map(|sum| sum.max(1e-30).ln() as f32));
+        }
+        matrix(logits, self.dimension * states, &x.device())
+    }
+
+    fn boxed(&self) -> Box<dyn CategoricalDenoiser> {
+        Box::new(self.clone())
+    }
+}
+
+const ALL: [Rates; 4] = [Rates::Uniform, Rates::Absorbing, Rates::BirthDeath, Rates::Gaussian(1.2)];
+
+fn law(states: usize) -> Vec<f64> {
+    let raw: Vec<f64> = (0..states).map(|i| 0.1 + ((i * 7 + 3) % 5) as f64).collect();
+    let sum: f64 = raw.iter().sum();
+    raw.into_iter().map(|mass| mass / sum).collect()
+}
+
+fn exact(rates: Rates, answer: Answer, scheme: Scheme, levels: usize, dimension: usize) -> Model {
+    let process = Arc::new(Process::new(rates, 3));
+    let law = law(3usize.pow(dimension as u32));
+    let clock = Clock::Linear;
+    let denoiser = Box::new(Exact { process: process.clone(), clock, answer, dimension, law });
+    Model::new(vec![Box::new(Jump {
+        denoiser,
+        process,
+        answer,
+        scheme,
+        clock,
+        levels,
+        loss: Loss::Bound(0.0),
+    })])
+}
+
+/// Of one coordinate the analytic step is the exact posterior: along every path, of any number of steps, the log-weight is `log p(x)`.
+#[test]
+fn of_one_coordinate_every_path_has_the_exact_likelihood() {
+    let rows: Vec<f32> = [0.0, 1.0, 2.0].repeat(40);
+    for rates in ALL {
+        for answer in [Answer::Signal, Answer::Conditional] {
+            for levels in [1, 2, 7] {
+                let model = exact(rates, answer, Scheme::Ancestral, levels, 1);
+                for bound in [Bound::Path, Bound::Importance(3)] {
+                    let found = row_nlls(&model, &rows, NOTHING, bound, &noise(500)).unwrap();
+                    for (row, found) in rows.iter().zip(found) {
+                        let expected = -law(3)[*row as usize].ln();
+                        assert!((found - expected).abs() < 2e-4, "{rates:?} {answer:?} {levels}: {found}");
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// All states of two coordinates.
+fn listed(states: usize) -> State {
+    let all = (0..states * states).flat_map(|index| digits(index, states, 2)).map(|x| x as f32);
+    matrix(all.collect(), 2, &Device::flex())
+}
+
+/// The law of the end of a chain over two coordinates, by its kernels alone.
+fn ends(chain: &Chain<'_>, states: usize) -> Vec<f64> {
+    let all = listed(states);
+    let count = states * states;
+    let source = chain.source.log_density(&all, NOTHING).unwrap();
+    let mut masses: Vec<f64> = doubles(source).iter().map(|log| log.exp()).collect();
+    let numbers = |index: usize| vec![index as u32; count];
+    for transition in &chain.transitions {
+        let mut next = vec![0.0; count];
+        for (from, mass) in masses.iter().enumerate().filter(|(_, mass)| **mass > 0.0) {
+            let before = anabranch::chain::Batch::select(&all, &numbers(from));
+            let found = densities_of(transition.as_ref(), &before, &all).expect("jumps have masses").forward;
+            let row: Vec<f64> = doubles(found).iter().map(|log| log.exp()).collect();
+            assert!((row.iter().sum::<f64>() - 1.0).abs() < 1e-4, "masses of a step sum to one");
+            next.iter_mut().zip(row).for_each(|(next, step)| *next += mass * step);
+        }
+        masses = next;
+    }
+    masses
+}
+
+/// With exact conditionals every scheme's law tends to that of the data, at first order in the length of its steps.
+#[test]
+fn schemes_converge_at_first_order() {
+    for rates in ALL {
+        for (answer, scheme) in [
+            (Answer::Signal, Scheme::Ancestral),
+            (Answer::Signal, Scheme::Euler),
+            (Answer::Conditional, Scheme::TauLeaping),
+            (Answer::Marginal, Scheme::TauLeaping),
+        ] {
+            if answer == Answer::Marginal && rates == Rates::Absorbing {
+                continue;
+            }
+            let distance = |levels: usize| {
+                let model = exact(rates, answer, scheme, levels, 2);
+                let states = 3 + usize::from(rates == Rates::Absorbing);
+                let found = ends(&model.chain(), states);
+                let expected = law(9);
+                let at = |index: usize| digits(index, states, 2);
+                let of_data = |x: &[usize]| if x.contains(&3) { 0.0 } else { expected[x[0] * 3 + x[1]] };
+                found.iter().enumerate().map(|(i, mass)| (mass - of_data(&at(i))).abs()).sum::<f64>() / 2.0
+            };
+            let [coarse, fine] = [24, 96].map(distance);
+            let name = format!("{rates:?} {answer:?} {scheme:?}: {coarse} and {fine}");
+            assert!(fine < 0.03, "{name}");
+            assert!((2.4..6.5).contains(&(coarse / fine)), "{name}");
+        }
+    }
+}
+
+/// The bound by single steps has the mean of that by whole paths, and is below the exact log-likelihood.
+#[test]
+fn single_steps_estimate_the_bound_of_paths() {
+    for (name, model) in jumps(3, 4) {
+        let rows: Vec<f32> = [0.0, 3.0, 1.0].repeat(4000);
+        let mean = |bound| Estimate::mean(&row_nlls(&model, &rows, NOTHING, bound, &noise(510)).unwrap());
+        let (single, whole) = (mean(Bound::Lower(6)), mean(Bound::Path));
+        let error = single.error.hypot(whole.error);
+        assert!((single.value - whole.value).abs() < 4.0 * error, "{name}: {single:?} and {whole:?}");
+        let tighter = mean(Bound::Importance(8));
+        assert!(tighter.value < whole.value + 3.0 * error, "{name}: {tighter:?} and {whole:?}");
+    }
+    let model = exact(Rates::Uniform, Answer::Signal, Scheme::Ancestral, 10, 2);
+    let rows: Vec<f32> = [2.0, 1.0].repeat(2000);
+    let nlls = row_nlls(&model, &rows, NOTHING, Bound::Path, &noise(511)).unwrap();
+    let (found, exact) = (Estimate::mean(&nlls), -law(9)[7].ln());
+    assert!(found.value > exact - 3.0 * found.error && found.value < exact + 0.3, "{found:?} and {exact}");
+}
+
+/// Jarzynski's equality, the sandwich and importance weights on a table of which log Z is known, of networks that know nothing of it.
+#[test]
+fn weights_of_jump_chains_have_the_mean_z() {
+    let log_rewards: Vec<f64> = (0..9).map(|index| ((index * 5 + 2) % 7) as f64 / 3.0).collect();
+    let z: f64 = log_rewards.iter().map(|log| log.exp()).sum();
+    for (name, model) in jumps(2, 3) {
+        let chain = model.chain();
+        let found = chain.generate(20_000, NOTHING, &noise(520)).unwrap();
+        let reward = |x: &[u16]| log_rewards[usize::from(x[0]) * 3 + usize::from(x[1])];
+        let ends = categories(&found.end);
+        let log_weights: Vec<f64> =
+            to_vec_f64(found.log_weight).iter().zip(ends.chunks(2)).map(|(log, x)| log + reward(x)).collect();
+        let known = evidence(&log_weights);
+        let weights = Estimate::mean(&log_weights.iter().map(|log| log.exp()).collect::<Vec<_>>());
+        assert!((weights.value - z).abs() < 4.0 * weights.error, "{name}: {weights:?} and {z}");
+        assert!(known.elbo.value < z.ln(), "{name}: {known:?}");
+        // Exact samples backward: the EUBO is above, and the mean of 1 / w is 1 / Z.
+        let drawn = noise(521).at(Address::EXACT_PATHS).uniform(20_000, 1);
+        let exact = drawn.iter().flat_map(|u| {
+            let mut left = f64::from(*u) * z;
+            let index = log_rewards.iter().position(|log| {
+                left -= log.exp();
+                left < 0.0
+            });
+            digits(index.unwrap_or(8), 3, 2)
+        });
+        let x = matrix(exact.map(|x| x as f32).collect(), 2, &Device::flex());
+        let logs: Vec<f64> = categories(&x).chunks(2).map(reward).collect();
+        let backward = to_vec_f64(chain.encode(x, NOTHING, &noise(522)).unwrap().log_weight);
+        let backward: Vec<f64> = backward.iter().zip(logs).map(|(log, reward)| reward - log).collect();
+        assert!(Estimate::mean(&backward).value > z.ln(), "{name}");
+        let inverse = Estimate::mean(&backward.iter().map(|log| (-log).exp()).collect::<Vec<_>>());
+        assert!((inverse.value - 1.0 / z).abs() < 4.0 * inverse.error, "{name}: {inverse:?} and {}", 1.0 / z);
+    }
+}
