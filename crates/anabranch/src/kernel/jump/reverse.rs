@@ -262,7 +262,8 @@ mod tests {
 
     #[test]
     fn slopes_of_steps_are_those_of_differences() {
-        let logits = [0.3f32, -0.8, 1.1, 0.2];
+        // Exact in binary, as the differences are.
+        let logits = [0.25f32, -0.75, 1.125, 0.1875];
         for rates in ALL {
             let process = Process::new(rates, 4);
             for (early, late) in [(1.0, 0.6), (0.7, 0.6), (0.9, 0.1), (0.2, 0.0)] {
@@ -298,7 +299,7 @@ mod tests {
                                 moved[k] += by;
                                 value(&moved)
                             };
-                            let difference = (moved(2f32.powi(-10)) - moved(-(2f32.powi(-10)))) * 512.0;
+                            let difference = (moved(2f32.powi(-14)) - moved(-(2f32.powi(-14)))) * 8192.0;
                             assert!(
                                 (slopes[k] - difference).abs() < 1e-4 * (1.0 + difference.abs()),
                                 "{rates:?} {answer:?} {scheme:?} {early} {late} {x}: {} and {difference}",
