@@ -18,6 +18,15 @@ pub trait Batch: Clone {
     /// If there is no such row.
     fn select(&self, rows: &[u32]) -> Self;
 
+    /// `count` rows from `first` on.
+    ///
+    /// # Panics
+    /// If there are not as many.
+    fn range(&self, first: usize, count: usize) -> Self {
+        let rows: Vec<u32> = (first..first + count).map(|row| row as u32).collect();
+        self.select(&rows)
+    }
+
     /// Batches one behind the other.
     ///
     /// # Panics
@@ -36,6 +45,10 @@ impl Batch for Tensor<2> {
         let numbers: Vec<i64> = rows.iter().map(|row| i64::from(*row)).collect();
         let numbers = Tensor::<1, Int>::from_data(TensorData::new(numbers, [rows.len()]), &self.device());
         Tensor::select(self.clone(), 0, numbers)
+    }
+
+    fn range(&self, first: usize, count: usize) -> Self {
+        self.clone().slice([first..first + count, 0..self.dims()[1]])
     }
 
     fn concat(parts: Vec<Self>) -> Self {

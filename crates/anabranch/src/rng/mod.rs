@@ -256,6 +256,13 @@ impl Noise {
         ]
     }
 
+    /// Words 1 and 3 of the counter, where `rows` rows from `first` on have the same and follow one another.
+    fn same(&self, first: usize, rows: usize) -> Option<[u32; 2]> {
+        let Rows::From(_) = self.rows else { return None };
+        let [_, c1, from, c3] = self.counter(first, 0);
+        from.checked_add(rows as u32).map(|_| [c1, c3])
+    }
+
     /// Words come in lanes: `LANES` blocks at a time, counted through the rows.
     fn fill<M: Map>(&self, out: &mut [f32], columns: usize) {
         assert!(columns > 0 && out.len().is_multiple_of(columns), "a row has {columns} columns");
@@ -322,6 +329,11 @@ impl<M: Map> NullaryFnOnce for Fill<'_, M> {
     #[inline(always)]
     fn call(self) {
         let Self { noise, out, columns, first, .. } = self;
+        if let Some([c1, c3]) = noise.same(first, out.len() / columns)
+            && columns.is_multiple_of(4)
+        {
+            return fill_whole::<M>(out, columns / 4, noise.number(first) as u32, [c1, c3], noise.seed);
+        }
         let blocks = columns.div_ceil(4);
         let total = out.len() / columns * blocks;
         // Row and block of the next number.
@@ -353,6 +365,31 @@ impl<M: Map> NullaryFnOnce for Fill<'_, M> {
 }
 
 const LANES: usize = 16;
+
+/// Rows of whole blocks, of trajectories from `first` on, with the counter's words 1 and 3: blocks lie one behind the other.
+#[inline(always)]
+fn fill_whole<M: Map>(out: &mut [f32], blocks: usize, first: u32, [c1, c3]: [u32; 2], seed: u64) {
+    let (mut row, mut block) = (first, 0);
+    for out in out.chunks_mut(4 * LANES) {
+        let [mut c0, mut c2] = [[0; LANES]; 2];
+        for lane in 0..LANES {
+            (c0[lane], c2[lane]) = (block, row);
+            block += 1;
+            if block as usize == blocks {
+                (row, block) = (row.wrapping_add(1), 0);
+            }
+        }
+        let values = M::map(philox([c0, [c1; LANES], c2, [c3; LANES]], seed));
+        let mut numbers = [0.0; 4 * LANES];
+        for (lane, four) in numbers.as_chunks_mut::<4>().0.iter_mut().enumerate() {
+            *four = [values[0][lane], values[1][lane], values[2][lane], values[3][lane]];
+        }
+        match out.first_chunk_mut::<{ 4 * LANES }>() {
+            Some(out) => *out = numbers,
+            None => out.copy_from_slice(&numbers[..out.len()]),
+        }
+    }
+}
 
 /// Philox4x32 with ten rounds on `L` counters at once (`counter[word][lane]`).
 #[inline(always)]

@@ -258,7 +258,7 @@ impl<S: Batch + Send + Sync> Walk<'_, S> {
             let step = |start: &usize| {
                 let count = CHUNK.min(rows - start);
                 let given = self.particles.given.range(*start, count);
-                let from = part(&states, *start, count);
+                let from = states.range(*start, count);
                 let step = transition.forward(from, &given, &noise.from_row(*start))?;
                 Ok((step.state, to_vec_f64(double(step.log_ratio)), step.info))
             };
@@ -296,12 +296,6 @@ impl<S: Batch + Send + Sync> Walk<'_, S> {
     }
 }
 
-/// `count` rows from `start` on.
-fn part<S: Batch>(states: &S, start: usize, count: usize) -> S {
-    let rows: Vec<u32> = (start..start + count).map(|row| row as u32).collect();
-    states.select(&rows)
-}
-
 /// Adds `to - from` to log-weights; nothing comes back from a weight of 0.
 fn add(log_weights: &mut [f64], to: &[f64], from: &[f64]) {
     for (weight, (to, from)) in log_weights.iter_mut().zip(to.iter().zip(from)) {
@@ -335,7 +329,7 @@ fn each<S: Batch + Send + Sync>(
     let starts: Vec<usize> = (0..rows).step_by(CHUNK).collect();
     let ask = |start: &usize| -> Result<Option<Vec<f64>>, Failure> {
         let count = CHUNK.min(rows - start);
-        let found = level(&part(states, *start, count), &given.range(*start, count))?;
+        let found = level(&states.range(*start, count), &given.range(*start, count))?;
         Ok(found.map(|found| to_vec_f64(double(found))))
     };
     let parts: Result<Vec<Option<Vec<f64>>>, Failure> = starts.par_iter().map(ask).collect();

@@ -7,6 +7,8 @@
 //!
 //! The leapfrog is reversible and keeps volume, so that only the kinetic energies enter.
 
+use pulp::NullaryFnOnce;
+
 use super::{Evaluated, LogDensity, Proposal, Stride};
 use crate::array::weights::matrix;
 use crate::chain::{Given, State};
@@ -44,30 +46,23 @@ impl Proposal for Hamiltonian {
     ) -> Result<(), Failure> {
         let d = stride.scale.len();
         let widths: Vec<f32> = stride.scale.iter().map(|s| stride.step * s).collect();
-        let kick = |momentum: &mut [f32], scores: &[f64], share: f32| {
-            for (p, scores) in momentum.chunks_exact_mut(d).zip(scores.chunks_exact(d)) {
-                for ((p, score), width) in p.iter_mut().zip(scores).zip(&widths) {
-                    *p += share * width * *score as f32;
-                }
-            }
-        };
+        let arch = pulp::Arch::new();
         let mut momentum = normals.to_vec();
-        kick(&mut momentum, &from.scores, 0.5);
         to.points.copy_from_slice(&from.points);
-        for step in 1..=self.leapfrogs {
-            for (x, p) in to.points.chunks_exact_mut(d).zip(momentum.chunks_exact(d)) {
-                for ((x, p), width) in x.iter_mut().zip(p).zip(&widths) {
-                    *x += width * p;
-                }
+        for step in 0..=self.leapfrogs {
+            let (end, first) = (step == self.leapfrogs, step == 0);
+            let scores = if first { &from.scores } else { &to.scores };
+            let share = if first || end { 0.5 } else { 1.0 };
+            let points = (!end).then_some(&mut to.points[..]);
+            arch.dispatch(Leap { points, momentum: &mut momentum, scores, widths: &widths, share });
+            if !end {
+                to.ask(density, given)?;
             }
-            to.ask(density, given)?;
-            kick(&mut momentum, &to.scores, if step == self.leapfrogs { 0.5 } else { 1.0 });
         }
-        let kinetic = |p: &[f32]| p.iter().map(|p| f64::from(*p).powi(2)).sum::<f64>();
-        let ends = normals.chunks_exact(d).zip(momentum.chunks_exact(d));
-        log_ratio.iter_mut().zip(ends).for_each(|(ratio, (first, last))| {
-            *ratio = 0.5 * (kinetic(first) - kinetic(last));
-        });
+        let [before, after] =
+            [normals, &momentum].map(|momentum| arch.dispatch(Kinetic { momentum, columns: d }));
+        let energies = before.into_iter().zip(after);
+        log_ratio.iter_mut().zip(energies).for_each(|(ratio, (before, after))| *ratio = before - after);
         Ok(())
     }
 
@@ -89,5 +84,72 @@ impl Proposal for Hamiltonian {
             }
         }
         Ok(x)
+    }
+}
+
+/// `p += share h S grad`, then, where there are points to move, `x += h S p`; rows of the machine's instructions.
+struct Leap<'a> {
+    points: Option<&'a mut [f32]>,
+    momentum: &'a mut [f32],
+    scores: &'a [f64],
+    widths: &'a [f32],
+    share: f32,
+}
+
+impl NullaryFnOnce for Leap<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn call(self) {
+        let Self { points, momentum, scores, widths, share } = self;
+        let d = widths.len();
+        let kicks = momentum.chunks_exact_mut(d).zip(scores.chunks_exact(d));
+        match points {
+            Some(points) => {
+                for ((momentum, scores), points) in kicks.zip(points.chunks_exact_mut(d)) {
+                    let places = points.iter_mut().zip(momentum).zip(scores.iter().zip(widths));
+                    for ((x, p), (score, width)) in places {
+                        *p += share * width * *score as f32;
+                        *x += width * *p;
+                    }
+                }
+            }
+            None => {
+                for (momentum, scores) in kicks {
+                    for (p, (score, width)) in momentum.iter_mut().zip(scores.iter().zip(widths)) {
+                        *p += share * width * *score as f32;
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// `|p|^2 / 2` of rows.
+struct Kinetic<'a> {
+    momentum: &'a [f32],
+    columns: usize,
+}
+
+impl NullaryFnOnce for Kinetic<'_> {
+    type Output = Vec<f64>;
+
+    #[inline(always)]
+    fn call(self) -> Vec<f64> {
+        let mut energies = Vec::with_capacity(self.momentum.len() / self.columns);
+        for row in self.momentum.chunks_exact(self.columns) {
+            let mut sums = [0.0; 8];
+            let (whole, rest) = row.as_chunks::<8>();
+            for eight in whole {
+                for (sum, p) in sums.iter_mut().zip(eight) {
+                    *sum += f64::from(*p) * f64::from(*p);
+                }
+            }
+            for (sum, p) in sums.iter_mut().zip(rest) {
+                *sum += f64::from(*p) * f64::from(*p);
+            }
+            energies.push(0.5 * sums.iter().sum::<f64>());
+        }
+        energies
     }
 }

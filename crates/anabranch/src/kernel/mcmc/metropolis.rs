@@ -79,8 +79,13 @@ impl<D: LogDensity> Metropolis<D> {
                 f64::from(uniforms[row * self.moves + index]) < chance
             });
             let taken: Vec<bool> = taken.collect();
-            let rows = taken.iter().enumerate().filter(|(_, taken)| **taken);
-            rows.for_each(|(row, _)| here.take(row, &there));
+            // The fewer rows are copied.
+            let most = 2 * taken.iter().filter(|taken| **taken).count() > rows;
+            if most {
+                std::mem::swap(&mut here, &mut there);
+            }
+            let others = taken.iter().enumerate().filter(|(_, taken)| **taken != most);
+            others.for_each(|(row, _)| here.take(row, &there));
             accepted.push(taken);
         }
         Ok(Walk { end: here, before, accepted, acceptance, divergences, normals })
@@ -103,17 +108,18 @@ impl<D: LogDensity> Metropolis<D> {
     }
 
     fn step(&self, from: State, given: &Given, noise: &Noise) -> Result<Step, Failure> {
-        let [rows, columns] = from.dims();
-        let walk = self.walk(to_vec(from.clone()), rows, given, noise)?;
-        let (state, ratio) = if from.is_tracked() {
+        let ([rows, columns], device) = (from.dims(), from.device());
+        let kept = from.is_tracked().then(|| from.clone());
+        let walk = self.walk(to_vec(from), rows, given, noise)?;
+        let (state, ratio) = if let Some(from) = kept {
             let state = self.follow(&walk, &from, given)?;
             let ratio = self.ratio(&from, &state, given)?;
             (state, ratio)
         } else {
             let ratio = walk.before.iter().zip(&walk.end.log_density).map(|(before, after)| before - after);
             let data = TensorData::new(ratio.collect::<Vec<f64>>(), [rows]);
-            let ratio = Tensor::from_data(data, (&from.device(), DType::F64));
-            (matrix(walk.end.points, columns, &from.device()), ratio)
+            let ratio = Tensor::from_data(data, (&device, DType::F64));
+            (matrix(walk.end.points, columns, &device), ratio)
         };
         let info: Info = vec![("acceptance", walk.acceptance), ("divergence", walk.divergences)];
         Ok(Step::of_ratio(state, ratio).with_info(info))

@@ -5,6 +5,7 @@
 //! ```
 
 use burn::tensor::Tensor;
+use pulp::NullaryFnOnce;
 
 use crate::array::weights::{Weights, layout, sum_rows, to_vec};
 use crate::chain::{Given, LogWeight, State, double};
@@ -76,12 +77,29 @@ pub(super) struct Numbers {
 const LANES: usize = 8;
 
 impl Numbers {
+    /// Tells `log q` of each row, nats.
+    pub(super) fn log_densities(&self, points: &[f32], tell: impl FnMut(usize, f64)) {
+        pulp::Arch::new().dispatch(Rows { base: self, points, scores: None, shares: [1.0, 0.0], tell });
+    }
+
+    /// [`Numbers::log_densities`], with [`Numbers::mix`] of the rows' scores.
+    pub(super) fn mix_rows(
+        &self,
+        points: &[f32],
+        scores: &mut [f64],
+        shares: [f64; 2],
+        tell: impl FnMut(usize, f64),
+    ) {
+        pulp::Arch::new().dispatch(Rows { base: self, points, scores: Some(scores), shares, tell });
+    }
+
     /// `log q(x)`, nats.
     pub(super) fn log_density(&self, x: &[f32]) -> f64 {
         self.mix(x, &mut vec![0.0; x.len()], [1.0, 0.0])
     }
 
     /// `log q(x)`, nats; replaces each score `s` by `a q' + b s` with the score `q'` of the base and the shares `[a, b]`.
+    #[inline(always)]
     pub(super) fn mix(&self, x: &[f32], scores: &mut [f64], [of_base, of_target]: [f64; 2]) -> f64 {
         let mut sums = [0.0; LANES];
         let term = |sum: &mut f64, x: f32, mean: f64, precision: f64, score: &mut f64| {
@@ -103,6 +121,36 @@ impl Numbers {
             term(&mut sums[0], *x, *mean, *precision, score);
         }
         -0.5 * sums.iter().sum::<f64>() - self.constant
+    }
+}
+
+/// Rows that are taken with the instructions of the machine at hand.
+struct Rows<'a, F> {
+    base: &'a Numbers,
+    points: &'a [f32],
+    scores: Option<&'a mut [f64]>,
+    shares: [f64; 2],
+    tell: F,
+}
+
+impl<F: FnMut(usize, f64)> NullaryFnOnce for Rows<'_, F> {
+    type Output = ();
+
+    #[inline(always)]
+    fn call(self) {
+        let Self { base, points, scores, shares, mut tell } = self;
+        let rows = points.chunks_exact(base.mean.len()).enumerate();
+        match scores {
+            Some(scores) => {
+                for ((row, x), scores) in rows.zip(scores.chunks_exact_mut(base.mean.len())) {
+                    tell(row, base.mix(x, scores, shares));
+                }
+            }
+            None => {
+                let mut unused = vec![0.0; base.mean.len()];
+                rows.for_each(|(row, x)| tell(row, base.mix(x, &mut unused, shares)));
+            }
+        }
     }
 }
 

@@ -105,25 +105,24 @@ impl LogDensity for Level<'_> {
         let conditions = given.each(rows);
         let Some(scores) = scores else {
             self.target.log_rewards(points, &conditions, out)?;
-            for (out, x) in out.iter_mut().zip(points.chunks_exact(d)) {
-                *out = self.mixed(self.numbers.log_density(x), *out).0;
-            }
+            self.numbers.log_densities(points, |row, log_q| out[row] = self.mixed(log_q, out[row]).0);
             return Ok(());
         };
         self.target.log_rewards_with_scores(points, &conditions, out, scores)?;
-        let each = out.iter_mut().zip(scores.chunks_exact_mut(d)).zip(points.chunks_exact(d));
-        for ((out, scores), x) in each {
-            *out = match self.path {
-                PathKind::Geometric => {
-                    let shares = [1.0 - self.place, self.place];
-                    shares[0] * self.numbers.mix(x, scores, shares) + shares[1] * *out
-                }
-                PathKind::Linear => {
+        match self.path {
+            PathKind::Geometric => {
+                let [rest, place] = [1.0 - self.place, self.place];
+                let join = |row: usize, log_q: f64| out[row] = rest * log_q + place * out[row];
+                self.numbers.mix_rows(points, scores, [rest, place], join);
+            }
+            PathKind::Linear => {
+                let each = out.iter_mut().zip(scores.chunks_exact_mut(d)).zip(points.chunks_exact(d));
+                for ((out, scores), x) in each {
                     let (value, shares) = self.mixed(self.numbers.log_density(x), *out);
                     self.numbers.mix(x, scores, shares);
-                    value
+                    *out = value;
                 }
-            };
+            }
         }
         Ok(())
     }

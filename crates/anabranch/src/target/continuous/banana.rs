@@ -65,6 +65,7 @@ impl Density for Banana {
         self.dimension
     }
 
+    #[inline]
     fn at<T: Real>(&self, point: &[T], score: Option<&mut [T]>) -> T {
         let (first, rest) = (point[0] / self.std, &point[2..]);
         let across = point[1] - self.bend(point[0]);

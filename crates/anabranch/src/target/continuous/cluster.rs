@@ -92,6 +92,7 @@ impl Density for LennardJones {
         self.particles * self.space
     }
 
+    #[inline]
     fn at<T: Real>(&self, point: &[T], mut score: Option<&mut [T]>) -> T {
         let squares: T = point.iter().map(|x| *x * *x).sum();
         let mut value = squares * (-0.5 * self.spring);

@@ -2,9 +2,13 @@
 //!
 //! A density writes its value and its gradient down once, over any [`Real`]. At dual numbers `x + v e` the gradient's derivative
 //! is the Hessian of `log R` times `v`, exact and for a small multiple of the gradient's cost.
+//!
+//! Rows are compiled for the instructions of the machine at hand: loops over coordinates of an [`Density::at`] that is inlined run
+//! several at a time, with the same bits everywhere.
 
 use std::fmt::Debug;
 
+use pulp::NullaryFnOnce;
 use rayon::prelude::*;
 
 use crate::math::{Dual, Estimate, Real};
@@ -23,6 +27,7 @@ pub trait Density: Debug + Send + Sync {
     fn at<T: Real>(&self, point: &[T], score: Option<&mut [T]>) -> T;
 
     /// [`Density::at`] of rows of points, `[rows, dimension]`: values, `[rows]`, and gradients, `[rows, dimension]`, where wanted.
+    #[inline(always)]
     fn at_rows(&self, points: &[f32], out: &mut [f64], scores: Option<&mut [f64]>) {
         let d = self.dimension();
         let mut point = vec![0.0; d];
@@ -77,11 +82,29 @@ pub trait Density: Debug + Send + Sync {
     fn modes_of(&self, _point: &[f32], _found: &mut dyn FnMut(usize)) {}
 }
 
+/// Rows that are evaluated with the instructions of the machine at hand.
+struct Rows<'a, D> {
+    density: &'a D,
+    points: &'a [f32],
+    out: &'a mut [f64],
+    scores: Option<&'a mut [f64]>,
+}
+
+impl<D: Density> NullaryFnOnce for Rows<'_, D> {
+    type Output = ();
+
+    #[inline(always)]
+    fn call(self) {
+        self.density.at_rows(self.points, self.out, self.scores);
+    }
+}
+
 impl<D: Density> Target for D {
     fn log_rewards(&self, points: &[f32], _: &[f32], out: &mut [f64]) -> Result<(), Failure> {
         let d = self.dimension();
-        let chunks = out.par_chunks_mut(CHUNK).zip(points.par_chunks(CHUNK * d));
-        chunks.for_each(|(out, points)| self.at_rows(points, out, None));
+        out.par_chunks_mut(CHUNK).zip(points.par_chunks(CHUNK * d)).for_each(|(out, points)| {
+            pulp::Arch::new().dispatch(Rows { density: self, points, out, scores: None });
+        });
         Ok(())
     }
 
@@ -98,9 +121,9 @@ impl<D: Density> Target for D {
     ) -> Result<(), Failure> {
         let d = self.dimension();
         let chunks = out.par_chunks_mut(CHUNK).zip(scores.par_chunks_mut(CHUNK * d));
-        chunks
-            .zip(points.par_chunks(CHUNK * d))
-            .for_each(|((out, scores), points)| self.at_rows(points, out, Some(scores)));
+        chunks.zip(points.par_chunks(CHUNK * d)).for_each(|((out, scores), points)| {
+            pulp::Arch::new().dispatch(Rows { density: self, points, out, scores: Some(scores) });
+        });
         Ok(())
     }
 
@@ -157,6 +180,7 @@ impl<D: Density> Target for D {
     }
 }
 
+#[inline(always)]
 fn widen(from: &[f32], to: &mut [f64]) {
     to.iter_mut().zip(from).for_each(|(to, from)| *to = f64::from(*from));
 }

@@ -55,6 +55,7 @@ impl Density for ScalarField {
         self.side * self.side
     }
 
+    #[inline]
     fn at<T: Real>(&self, point: &[T], mut score: Option<&mut [T]>) -> T {
         let (n, mut sum) = (self.side, T::from(0.0));
         for row in 0..n {

@@ -36,6 +36,7 @@ impl Density for Funnel {
         self.dimension
     }
 
+    #[inline]
     fn at<T: Real>(&self, point: &[T], score: Option<&mut [T]>) -> T {
         let (neck, rest) = (point[0], &point[1..]);
         let (std, others, precision) = (f64::from(self.std), rest.len() as f64, (-neck).exp());

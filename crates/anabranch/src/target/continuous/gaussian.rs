@@ -50,6 +50,7 @@ impl Density for DiagonalGaussian {
         self.mean.len()
     }
 
+    #[inline]
     fn at<T: Real>(&self, point: &[T], score: Option<&mut [T]>) -> T {
         let laws = || point.iter().zip(self.mean.iter().zip(&self.std));
         let residual = |(x, (m, s)): (&T, (&f32, &f32))| (*x - f64::from(*m)) / f64::from(*s);
@@ -120,6 +121,7 @@ impl Density for FullGaussian {
         self.mean.len()
     }
 
+    #[inline]
     fn at<T: Real>(&self, point: &[T], score: Option<&mut [T]>) -> T {
         let differ = |to: &mut [T]| {
             to.iter_mut().zip(point.iter().zip(&self.mean)).for_each(|(s, (x, m))| *s = *x - *m);

@@ -87,6 +87,7 @@ impl Density for Rosenbrock {
         self.size()
     }
 
+    #[inline]
     fn at<T: Real>(&self, point: &[T], score: Option<&mut [T]>) -> T {
         let away = |(i, before): (usize, usize)| point[i] - point[before] * point[before];
         let first = point[0] - self.mean;

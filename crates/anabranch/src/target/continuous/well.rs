@@ -32,6 +32,7 @@ pub struct ManyWell {
 /// The integral of `exp(-d^4 + 6 d^2 + d / 2)`.
 const WELL_INTEGRAL: f64 = 11_784.509_27;
 
+#[inline(always)]
 fn well<T: Real>(d: T) -> T {
     -d.powi(4) + d * 6.0 * d + d * 0.5
 }
@@ -47,6 +48,7 @@ impl Density for ManyWell {
         self.dimension
     }
 
+    #[inline(always)]
     fn at<T: Real>(&self, point: &[T], score: Option<&mut [T]>) -> T {
         if let Some(score) = score {
             for (to, pair) in score.chunks_exact_mut(2).zip(point.chunks_exact(2)) {
