@@ -6,7 +6,7 @@ use std::time::Instant;
 use anabranch::data::atomic::atomic_write;
 use anabranch::error::{Error, Problem, Result, quoted};
 use anabranch::recipe::{Override, Plan, Recipe, library, locate, named};
-use anabranch::report::{Summary, warnings, write_comparison, write_report};
+use anabranch::report::{Summary, published, warnings, write_comparison, write_report};
 use anabranch::run::{Ending, Questions, Run, trust};
 use serde_json::{Value, json};
 
@@ -177,7 +177,14 @@ fn compare(
     }
     let columns: Vec<(&str, &Value)> =
         results.iter().map(|result| (result["recipe"].as_str().unwrap_or_default(), result)).collect();
-    say(&format!("{}written to {}\n", table(&columns), out.display()))
+    let warnings: String = columns
+        .iter()
+        .flat_map(|(name, result)| {
+            warned(result).lines().map(|line| format!("{name}: {line}\n")).collect::<Vec<_>>()
+        })
+        .collect();
+    let papers = published(&summaries);
+    say(&format!("{}{warnings}{papers}written to {}\n", table(&columns), out.display()))
 }
 
 /// What is to be measured.

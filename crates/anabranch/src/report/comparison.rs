@@ -2,6 +2,7 @@
 
 use super::metric::{count, duration, estimate, names, text, with_error};
 use super::page::{facts, figure, folded, note, page, row, section};
+use super::published::tables;
 use super::registry::{Better, describe};
 use super::single::about;
 use super::{Summary, curves, flow, pictures};
@@ -47,6 +48,10 @@ fn compared(runs: &[&Summary], suffix: &str) -> String {
         &format!("Numbers{suffix}"),
         &format!("{}{}", table(runs), headline(runs).unwrap_or_default()),
     );
+    let papers = tables(runs);
+    if !papers.is_empty() {
+        out.push_str(&section(&format!("Papers{suffix}"), &papers));
+    }
     let flows: Vec<(&str, &flow::Flow)> =
         runs.iter().filter_map(|run| Some((run.name.as_str(), run.flow.as_ref()?))).collect();
     let flows: Vec<_> = flows.into_iter().filter(|(_, flow)| !flow.law.learned.is_empty()).collect();

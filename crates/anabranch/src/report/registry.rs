@@ -143,6 +143,22 @@ const KNOWN: &[Known] = &[
         "Of the weighted particles at the end, as a share of their number; 1 after they were resampled.",
     ),
     (
+        "evaluations",
+        "Evaluations of a path",
+        "",
+        Lower,
+        "How often the target's log R was asked for along a path of log_z, with or without its gradient.",
+    ),
+    ("gradients", "Gradients of a path", "", Lower, "How many of them were with the gradient."),
+    (
+        "evaluations_smc",
+        "Evaluations of a particle",
+        "",
+        Lower,
+        "How often the target's log R was asked for in a run of sequential Monte Carlo, for each of its particles.",
+    ),
+    ("gradients_smc", "Gradients of a particle", "", Lower, "How many of them were with the gradient."),
+    (
         "log_z_prior",
         "log Z by the prior",
         "nats",

@@ -93,12 +93,17 @@ pub(super) fn evaluate(
             let paths = recipe.evaluation.paths;
             let seen = watched(observer, "forward paths", paths);
             let none = Given::nothing();
+            let before = energy.cost();
             let weights = forward_weights(&frozen, energy.as_ref(), paths, &none, &noise, &seen)
                 .map_err(Failure::into_error)?;
             let found = evidence(&weights.ok_or(Error::Interrupted)?);
             insert(&mut metrics, "elbo", found.elbo);
             insert(&mut metrics, "log_z", found.log_z);
             insert_weights(&mut metrics, &found);
+            if let Some(cost) = energy.cost().zip(before).map(|(after, before)| after - before) {
+                metrics.insert("evaluations".to_owned(), json!(cost.values as f64 / paths as f64));
+                metrics.insert("gradients".to_owned(), json!(cost.gradients as f64 / paths as f64));
+            }
             if let Some(exact) = energy.log_z(&[]) {
                 metrics.insert("log_z_exact".to_owned(), json!(exact));
             }

@@ -69,7 +69,7 @@ fn kernels(chain: &Chain<'_>, noise: &Noise) -> Result<Vec<bool>, Failure> {
     Ok(found)
 }
 
-/// `log_z_smc` over the repeats with its error, `ess_smc`; writes `smc.csv`, the steps of the first of them.
+/// `log_z_smc` over the repeats with its error, `ess_smc`, what they cost; writes `smc.csv`, the steps of the first of them.
 pub(super) fn evaluate(
     plan: &ChainPlan,
     smc: &Smc,
@@ -79,7 +79,7 @@ pub(super) fn evaluate(
     metrics: &mut Map<String, Value>,
 ) -> Result<()> {
     let seen = watched(observer, "particles", smc.particles * smc.repeats);
-    let (mut log_z, mut ess) = (Vec::new(), 0.0);
+    let (mut log_z, mut ess, before) = (Vec::new(), 0.0, guided.energy.cost());
     for repeat in 0..smc.repeats {
         let noise = plan.evaluation_noise().at(Address::of_draw(repeat, 0));
         let found = guided.run(smc, smc.particles, &noise).map_err(Failure::into_error)?;
@@ -94,6 +94,11 @@ pub(super) fn evaluate(
     }
     insert(metrics, "log_z_smc", evidence(&log_z).log_z);
     metrics.insert("ess_smc".to_owned(), json!(ess));
+    if let Some(cost) = guided.energy.cost().zip(before).map(|(after, before)| after - before) {
+        let particles = (smc.repeats * smc.particles) as f64;
+        metrics.insert("evaluations_smc".to_owned(), json!(cost.values as f64 / particles));
+        metrics.insert("gradients_smc".to_owned(), json!(cost.gradients as f64 / particles));
+    }
     Ok(())
 }
 

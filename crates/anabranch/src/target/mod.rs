@@ -35,6 +35,7 @@ mod checked;
 mod classifier;
 mod conditions;
 pub mod continuous;
+mod counted;
 mod entropic;
 mod expression;
 mod fitting;
@@ -68,6 +69,7 @@ pub use continuous::{
     BayesianMixture, Density, DiagonalGaussian, FullGaussian, Funnel, ManyWell, Mixture, MixtureInverse,
     PointTargetRecipe, Toy, toy,
 };
+pub use counted::{Cost, Counted};
 pub use entropic::Entropic;
 pub use expression::Expression;
 pub use gamble::Gamble;
@@ -248,6 +250,11 @@ pub trait Target<C = f32>: Send + Sync + Debug {
     /// The Bayesian mixture that it is the posterior of, where it is one: coordinate ascent knows what to do with it.
     fn bayesian_mixture(&self) -> Option<&BayesianMixture> {
         None
+    }
+
+    /// What it was asked so far, where it counts that.
+    fn cost(&self) -> Option<Cost> {
+        self.made_of()?.cost()
     }
 
     /// What was measured of the reward itself when it was made, by the names of metrics.

@@ -113,7 +113,7 @@ impl FabLearner<'_> {
     fn refresh(&mut self) -> Result<(), Failure> {
         let (found, columns) = (self.anneal()?, self.task.model.dimension());
         self.rounds += 1;
-        let best = Hamiltonian { leapfrogs: self.task.objective.leapfrogs }.best_acceptance();
+        let best = Hamiltonian { leapfrogs: self.task.objective.leapfrogs, kept: 0.0 }.best_acceptance();
         for (level, step) in self.steps.iter_mut().enumerate() {
             let sum: f64 = found.iter().map(|part| part.acceptance[level]).sum();
             let mean = sum / self.task.training.batch as f64;

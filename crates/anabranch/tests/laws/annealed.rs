@@ -10,11 +10,12 @@ use anabranch::target::Mixture;
 
 use super::instances::*;
 
-const KERNELS: [KernelRecipe; 4] = [
+const KERNELS: [KernelRecipe; 5] = [
     KernelRecipe::RandomWalk {},
     KernelRecipe::Independent {},
     KernelRecipe::Mala {},
-    KernelRecipe::Hmc { leapfrogs: 3 },
+    KernelRecipe::Hmc { leapfrogs: 3, keep: 0.0 },
+    KernelRecipe::Hmc { leapfrogs: 2, keep: 0.8 },
 ];
 
 pub(super) const PATHS: [PathKind; 2] = [PathKind::Geometric, PathKind::Linear];
@@ -178,7 +179,8 @@ fn law_2_sequential_monte_carlo() {
 #[test]
 fn particles_reach_the_target() {
     let target = lopsided();
-    let segment = annealing(target.clone(), KernelRecipe::Hmc { leapfrogs: 3 }, PathKind::Geometric, 10);
+    let segment =
+        annealing(target.clone(), KernelRecipe::Hmc { leapfrogs: 3, keep: 0.0 }, PathKind::Geometric, 10);
     let model = Model::new(vec![Box::new(segment)]);
     let chain = model.chain();
     let smc = Smc { particles: 8000, ..Smc::default() };

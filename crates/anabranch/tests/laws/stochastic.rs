@@ -15,8 +15,12 @@ use anabranch::train::craft::Front;
 
 use super::instances::*;
 
-const KERNELS: [KernelRecipe; 3] =
-    [KernelRecipe::RandomWalk {}, KernelRecipe::Mala {}, KernelRecipe::Hmc { leapfrogs: 3 }];
+const KERNELS: [KernelRecipe; 4] = [
+    KernelRecipe::RandomWalk {},
+    KernelRecipe::Mala {},
+    KernelRecipe::Hmc { leapfrogs: 3, keep: 0.0 },
+    KernelRecipe::Hmc { leapfrogs: 2, keep: 0.8 },
+];
 
 /// Two unequal, skew modes; its integral is 1.
 fn lopsided() -> Arc<dyn Target> {
@@ -142,7 +146,7 @@ fn law_2_resampled_transport() {
 #[test]
 fn maps_learn_each_from_the_particles_in_front_of_it() {
     let target = lopsided();
-    let model = alternating(target.clone(), KernelRecipe::Hmc { leapfrogs: 3 }, 3);
+    let model = alternating(target.clone(), KernelRecipe::Hmc { leapfrogs: 3, keep: 0.0 }, 3);
     let craft = Craft { threshold: 0.5, resampling: Resampling::Systematic };
     let fronts = Front::all(&model, target.as_ref(), craft, 400, &noise(831)).unwrap();
     assert_eq!(fronts.len(), 3);

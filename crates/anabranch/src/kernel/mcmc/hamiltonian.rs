@@ -1,9 +1,12 @@
-//! Hamiltonian Monte Carlo (Duane et al. 1987; Neal 2011): leapfrog steps from a fresh momentum.
+//! Hamiltonian Monte Carlo (Duane et al. 1987; Neal 2011): leapfrog steps from a momentum that is fresh, or fresh in part.
 //!
 //! ```text
 //! p ~ N(0, I);   L times:  p += h S grad log gamma(x) / 2,   x += h S p,   p += h S grad log gamma(x) / 2
 //! log q(x | y) - log q(y | x) = (|p_0|^2 - |p_L|^2) / 2
 //! ```
+//!
+//! Of several moves in a row the later ones may start from `a p + sqrt(1 - a^2) n`, `p` being what the one before ended with, turned
+//! round where it was refused (Horowitz 1991): short trajectories then go on in one direction.
 //!
 //! The leapfrog is reversible and keeps volume, so that only the kinetic energies enter.
 
@@ -19,6 +22,8 @@ use crate::error::Failure;
 pub struct Hamiltonian {
     /// `L`.
     pub leapfrogs: usize,
+    /// `a`: what of a momentum goes into that of the next move, in [0, 1).
+    pub kept: f32,
 }
 
 impl Proposal for Hamiltonian {
@@ -34,12 +39,16 @@ impl Proposal for Hamiltonian {
         0.651
     }
 
+    fn kept(&self) -> f32 {
+        self.kept
+    }
+
     fn propose(
         &self,
         density: &dyn LogDensity,
         stride: &Stride,
         given: &Given,
-        normals: &[f32],
+        normals: &mut [f32],
         from: &Evaluated,
         to: &mut Evaluated,
         log_ratio: &mut [f64],
@@ -60,9 +69,12 @@ impl Proposal for Hamiltonian {
             }
         }
         let [before, after] =
-            [normals, &momentum].map(|momentum| arch.dispatch(Kinetic { momentum, columns: d }));
+            [&*normals, &momentum].map(|momentum| arch.dispatch(Kinetic { momentum, columns: d }));
         let energies = before.into_iter().zip(after);
         log_ratio.iter_mut().zip(energies).for_each(|(ratio, (before, after))| *ratio = before - after);
+        if self.kept > 0.0 {
+            normals.copy_from_slice(&momentum);
+        }
         Ok(())
     }
 
@@ -73,7 +85,7 @@ impl Proposal for Hamiltonian {
         given: &Given,
         normals: State,
         from: State,
-    ) -> Result<State, Failure> {
+    ) -> Result<(State, Option<State>), Failure> {
         let width = matrix(stride.scale.clone(), stride.scale.len(), &from.device()) * stride.step;
         let score = |x: &State| Ok::<_, Failure>(density.with_score(x, given)?.1 * width.clone());
         let (mut x, mut momentum) = (from.clone(), normals + score(&from)? * 0.5);
@@ -83,7 +95,8 @@ impl Proposal for Hamiltonian {
                 momentum = momentum + score(&x)?;
             }
         }
-        Ok(x)
+        let end = (self.kept > 0.0).then(|| Ok::<_, Failure>(momentum + score(&x)? * 0.5)).transpose()?;
+        Ok((x, end))
     }
 }
 

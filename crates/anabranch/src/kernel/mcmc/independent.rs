@@ -31,7 +31,7 @@ impl Proposal for Independent {
         density: &dyn LogDensity,
         stride: &Stride,
         given: &Given,
-        normals: &[f32],
+        normals: &mut [f32],
         from: &Evaluated,
         to: &mut Evaluated,
         log_ratio: &mut [f64],
@@ -57,8 +57,8 @@ impl Proposal for Independent {
         _: &Given,
         normals: State,
         _: State,
-    ) -> Result<State, Failure> {
+    ) -> Result<(State, Option<State>), Failure> {
         let row = |values: &[f32]| matrix(values.to_vec(), values.len(), &normals.device());
-        Ok(normals.clone() * row(&stride.scale) * stride.step + row(&self.0))
+        Ok((normals.clone() * row(&stride.scale) * stride.step + row(&self.0), None))
     }
 }

@@ -32,14 +32,14 @@ impl Proposal for Mala {
         density: &dyn LogDensity,
         stride: &Stride,
         given: &Given,
-        normals: &[f32],
+        normals: &mut [f32],
         from: &Evaluated,
         to: &mut Evaluated,
         log_ratio: &mut [f64],
     ) -> Result<(), Failure> {
         let d = stride.scale.len();
         let widths = stride.scale.iter().map(|s| stride.step * s).cycle();
-        let drawn = from.points.iter().zip(&from.scores).zip(normals).zip(widths);
+        let drawn = from.points.iter().zip(&from.scores).zip(&*normals).zip(widths);
         for (y, (((x, score), n), width)) in to.points.iter_mut().zip(drawn) {
             *y = x + width * (0.5 * width * *score as f32 + n);
         }
@@ -66,9 +66,9 @@ impl Proposal for Mala {
         given: &Given,
         normals: State,
         from: State,
-    ) -> Result<State, Failure> {
+    ) -> Result<(State, Option<State>), Failure> {
         let width = matrix(stride.scale.clone(), stride.scale.len(), &from.device()) * stride.step;
         let (_, score) = density.with_score(&from, given)?;
-        Ok(from + (score * width.clone() * 0.5 + normals) * width)
+        Ok((from + (score * width.clone() * 0.5 + normals) * width, None))
     }
 }

@@ -55,15 +55,25 @@ impl<D: LogDensity> Metropolis<D> {
         let mut there = here.clone();
         let mut log_ratio = vec![0.0; rows];
         let normals = normals(noise, rows, columns, self.moves);
+        let mut current = vec![0.0; rows * columns];
+        let mut start = current.clone();
         let uniforms = noise.purpose(Purpose::Choice).uniform(rows, self.moves);
         let (mut acceptance, mut divergences) = (vec![0.0; rows], vec![0.0; rows]);
         let mut accepted = Vec::with_capacity(self.moves);
-        for (index, normals) in normals.iter().enumerate() {
+        for (index, fresh) in normals.iter().enumerate() {
+            match self.proposal.kept() {
+                kept if kept > 0.0 && index > 0 => {
+                    let share = (1.0 - kept * kept).sqrt();
+                    current.iter_mut().zip(fresh).for_each(|(now, fresh)| *now = kept * *now + share * fresh);
+                }
+                _ => current.copy_from_slice(fresh),
+            }
+            start.copy_from_slice(&current);
             self.proposal.propose(
                 &self.density,
                 &self.stride,
                 given,
-                normals,
+                &mut current,
                 &here,
                 &mut there,
                 &mut log_ratio,
@@ -86,6 +96,11 @@ impl<D: LogDensity> Metropolis<D> {
             }
             let others = taken.iter().enumerate().filter(|(_, taken)| **taken != most);
             others.for_each(|(row, _)| here.take(row, &there));
+            let refused = taken.iter().enumerate().filter(|(_, taken)| !**taken);
+            for (row, _) in refused.filter(|_| self.proposal.kept() > 0.0) {
+                let place = row * columns..(row + 1) * columns;
+                current[place.clone()].iter_mut().zip(&start[place]).for_each(|(now, start)| *now = -start);
+            }
             accepted.push(taken);
         }
         Ok(Walk { end: here, before, accepted, acceptance, divergences, normals })
@@ -95,14 +110,21 @@ impl<D: LogDensity> Metropolis<D> {
     fn follow(&self, walk: &Walk, from: &State, given: &Given) -> Result<State, Failure> {
         let [rows, columns] = from.dims();
         let device = from.device();
-        let mut x = from.clone();
+        let (mut x, mut kept) = (from.clone(), None::<State>);
         for (normals, accepted) in walk.normals.iter().zip(&walk.accepted) {
-            let normals = matrix(normals.clone(), columns, &device);
-            let proposed = self.proposal.on_tape(&self.density, &self.stride, given, normals, x.clone())?;
+            let fresh = matrix(normals.clone(), columns, &device);
+            let share = self.proposal.kept();
+            let normals = match kept {
+                Some(kept) => kept * share + fresh * (1.0 - share * share).sqrt(),
+                None => fresh,
+            };
+            let (proposed, end) =
+                self.proposal.on_tape(&self.density, &self.stride, given, normals.clone(), x.clone())?;
             let accepted: Vec<bool> =
                 accepted.iter().flat_map(|taken| std::iter::repeat_n(*taken, columns)).collect();
             let mask = Tensor::from_bool(TensorData::new(accepted, [rows, columns]), &device);
-            x = x.mask_where(mask, proposed);
+            x = x.mask_where(mask.clone(), proposed);
+            kept = end.map(|end| (-normals).mask_where(mask, end));
         }
         Ok(x)
     }

@@ -17,6 +17,10 @@
 //! | [`Hamiltonian`] | leapfrog steps from a fresh momentum | .651 |
 //!
 //! `h` is the step size and `S` a scale for each coordinate, the square root of the inverse of a diagonal mass matrix.
+//! Noise may be kept: before each proposal it is `a n + sqrt(1 - a^2) n'` with fresh `n'`; an accepted one leaves that of its end, a
+//! refused one turns it round. With HMC's momentum this is Horowitz's (1991) partial refreshment, invariant and, from a fresh momentum
+//! on, reversible.
+//!
 //! A proposal at which the density is no number is not accepted, and counts as a divergence.
 
 mod hamiltonian;
@@ -130,8 +134,13 @@ pub trait Proposal: Send + Sync {
     /// The share of proposals at whose acceptance it moves fastest.
     fn best_acceptance(&self) -> f64;
 
+    /// How much of the noise of a proposal that of the next one keeps, `a` in [0, 1): its correlation with it.
+    fn kept(&self) -> f32 {
+        0.0
+    }
+
     /// From `from` to `to`, whose vectors have the right lengths, with `normals`, `[batch, dimension]`. Leaves `to` evaluated, and
-    /// writes `log q(x | y) - log q(y | x)` to `log_ratio`.
+    /// writes `log q(x | y) - log q(y | x)` to `log_ratio`. Where noise is kept, `normals` become those of the end.
     ///
     /// # Errors
     /// If the density does not answer.
@@ -141,13 +150,13 @@ pub trait Proposal: Send + Sync {
         density: &dyn LogDensity,
         stride: &Stride,
         given: &Given,
-        normals: &[f32],
+        normals: &mut [f32],
         from: &Evaluated,
         to: &mut Evaluated,
         log_ratio: &mut [f64],
     ) -> Result<(), Failure>;
 
-    /// The same point on the tape of `from`.
+    /// The same point on the tape of `from`, and the noise at the end where it is kept.
     ///
     /// # Errors
     /// As [`Proposal::propose`].
@@ -158,7 +167,7 @@ pub trait Proposal: Send + Sync {
         given: &Given,
         normals: State,
         from: State,
-    ) -> Result<State, Failure>;
+    ) -> Result<(State, Option<State>), Failure>;
 }
 
 /// The normals of `moves` proposals for each row, one after the other: `[moves][rows, columns]`.

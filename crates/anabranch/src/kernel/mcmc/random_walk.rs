@@ -27,13 +27,13 @@ impl Proposal for RandomWalk {
         density: &dyn LogDensity,
         stride: &Stride,
         given: &Given,
-        normals: &[f32],
+        normals: &mut [f32],
         from: &Evaluated,
         to: &mut Evaluated,
         log_ratio: &mut [f64],
     ) -> Result<(), Failure> {
         let scales = stride.scale.iter().cycle();
-        let drawn = from.points.iter().zip(normals).zip(scales);
+        let drawn = from.points.iter().zip(&*normals).zip(scales);
         to.points.iter_mut().zip(drawn).for_each(|(y, ((x, n), s))| *y = x + stride.step * s * n);
         log_ratio.fill(0.0);
         to.ask(density, given)
@@ -46,8 +46,8 @@ impl Proposal for RandomWalk {
         _: &Given,
         normals: State,
         from: State,
-    ) -> Result<State, Failure> {
+    ) -> Result<(State, Option<State>), Failure> {
         let scale = matrix(stride.scale.clone(), stride.scale.len(), &from.device());
-        Ok(from + normals * scale * stride.step)
+        Ok((from + normals * scale * stride.step, None))
     }
 }

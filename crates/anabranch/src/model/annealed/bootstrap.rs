@@ -153,7 +153,7 @@ pub fn bootstrap_chain<'a>(
         let place = (index + 1) as f64 / steps.len() as f64;
         Box::new(Metropolis {
             density: Bootstrap { flow, target, alpha, place },
-            proposal: Box::new(Hamiltonian { leapfrogs }),
+            proposal: Box::new(Hamiltonian { leapfrogs, kept: 0.0 }),
             stride: Stride { step: *step, scale: scale.clone() },
             moves,
         }) as Box<dyn Transition>

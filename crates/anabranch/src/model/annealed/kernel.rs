@@ -7,7 +7,7 @@ use crate::kernel::mcmc::{Hamiltonian, Independent, Mala, Proposal, RandomWalk};
 use crate::papers;
 
 /// A Markov kernel.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum KernelRecipe {
     /// Gaussian jumps, accepted or not.
@@ -22,7 +22,16 @@ pub enum KernelRecipe {
         #[serde(default = "five")]
         #[schemars(range(min = 1))]
         leapfrogs: usize,
+        /// What of a momentum goes into that of the next move at the same density: 0 draws all of it anew.
+        #[serde(default, skip_serializing_if = "is_zero")]
+        #[schemars(range(min = 0, max = 0.999))]
+        keep: f32,
     },
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref)] // As serde asks.
+fn is_zero(keep: &f32) -> bool {
+    *keep == 0.0
 }
 
 fn five() -> usize {
@@ -31,7 +40,7 @@ fn five() -> usize {
 
 impl Default for KernelRecipe {
     fn default() -> Self {
-        Self::Hmc { leapfrogs: five() }
+        Self::Hmc { leapfrogs: five(), keep: 0.0 }
     }
 }
 
@@ -42,7 +51,7 @@ impl KernelRecipe {
             Self::RandomWalk {} => Box::new(RandomWalk),
             Self::Independent {} => Box::new(Independent(centre.to_vec())),
             Self::Mala {} => Box::new(Mala),
-            Self::Hmc { leapfrogs } => Box::new(Hamiltonian { leapfrogs }),
+            Self::Hmc { leapfrogs, keep } => Box::new(Hamiltonian { leapfrogs, kept: keep }),
         }
     }
 
@@ -51,6 +60,7 @@ impl KernelRecipe {
         match self {
             Self::RandomWalk {} | Self::Independent {} => vec![papers::HASTINGS],
             Self::Mala {} => vec![papers::MALA],
+            Self::Hmc { keep, .. } if keep > 0.0 => vec![papers::HMC, papers::PARTIAL_REFRESHMENT],
             Self::Hmc { .. } => vec![papers::HMC],
         }
     }

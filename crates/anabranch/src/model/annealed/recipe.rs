@@ -143,8 +143,14 @@ impl Part for AnnealingRecipe {
         if let Some(step) = self.step {
             within(&place.of("step"), f64::from(step), 1e-9, 1e6)?;
         }
-        if let KernelRecipe::Hmc { leapfrogs } = self.kernel {
+        if let KernelRecipe::Hmc { leapfrogs, keep } = self.kernel {
             within(&place.of("kernel.leapfrogs"), leapfrogs as f64, 1.0, 1e4)?;
+            within(&place.of("kernel.keep"), f64::from(keep), 0.0, 0.999)?;
+            if keep > 0.0 && self.moves == 1 {
+                let problem =
+                    place.problem("kernel.keep", "a momentum that is kept for a next move, of one move");
+                return Err(problem.allowed("it with moves = 2 or more").into());
+            }
         }
         self.base.check(place)
     }

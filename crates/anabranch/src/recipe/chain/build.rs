@@ -20,7 +20,7 @@ use crate::model::{Model, Segment};
 use crate::objective::{Needs, Objective, ObjectiveRecipe};
 use crate::recipe::{ReadGiven, Recipe};
 use crate::rng::{Address, Noise, Purpose};
-use crate::target::{Conditions, Failure, Target};
+use crate::target::{Conditions, Counted, Failure, Target};
 use crate::train::Trainer;
 use crate::train::chain::{ChainLearner, ChainTask, Ends};
 use crate::train::coordinate::CoordinateLearner;
@@ -68,11 +68,12 @@ impl ChainPlan {
             }
             (None, Some(energy)) if let Some(prior) = &prior => {
                 recipe.check()?;
-                (prior.model.dimension(), TargetData::Energy(energy.over(prior.model.dimension())?))
+                let energy = energy.over(prior.model.dimension())?;
+                (prior.model.dimension(), TargetData::Energy(Arc::new(Counted::new(energy))))
             }
             (None, Some(energy)) => {
                 let (energy, dimension) = energy.build()?;
-                (dimension, TargetData::Energy(energy))
+                (dimension, TargetData::Energy(Arc::new(Counted::new(energy))))
             }
             (None, None) => unreachable!("objects are of flow networks"),
         };
