@@ -78,10 +78,6 @@ pub enum Ending {
     Interrupted,
 }
 
-/// What a run writes beside its recipe: a directory that holds some of it is none for a new run.
-const OWNED: [&str; 7] =
-    ["checkpoints", "metrics.jsonl", "tensorboard", "samples.npy", "given.npy", "result.json", "report.html"];
-
 /// A run directory with its plan.
 pub struct Run {
     /// Where it writes.
@@ -114,7 +110,7 @@ impl Run {
                     .allowed("a new directory; or `anabranch resume` to go on with that run")
                     .into());
             }
-            match OWNED.into_iter().find(|name| directory.join(name).exists()) {
+            match saved::OWNED.into_iter().find(|name| directory.join(name).exists()) {
                 Some(name) => {
                     let found = format!("a directory that holds {name}, which a run would write over");
                     Err(Problem::new(&*place, found).allowed("a new directory").into())

@@ -21,6 +21,10 @@ fn is_whole(text: &str) -> bool {
     sealed.is_some_and(|(sum, rest)| sum == format!("{:08x}", crc32c::crc32c(rest.as_bytes())))
 }
 
+/// What a run writes beside its recipe: a directory that holds some of it is none for a new run.
+pub const OWNED: [&str; 7] =
+    ["checkpoints", "metrics.jsonl", "tensorboard", "samples.npy", "given.npy", "result.json", "report.html"];
+
 /// The summary of a run's data, in its directory.
 pub const SUMMARY: &str = "data.json";
 

@@ -33,15 +33,15 @@ struct Counters {
 #[derive(Debug, Clone)]
 pub struct Checkpoints {
     directory: PathBuf,
-    /// The checksum of the run's `recipe.toml`, by which it knows its own.
+    /// The [`identity`] of the run, by which it knows its own.
     run: Option<u32>,
 }
 
 impl Checkpoints {
     /// The checkpoints of a run directory.
     pub fn of(run: &Path) -> Self {
-        let recipe = std::fs::read(run.join("recipe.toml")).ok();
-        Self { directory: run.join("checkpoints"), run: recipe.map(|recipe| crc32c::crc32c(&recipe)) }
+        let recipe = std::fs::read_to_string(run.join("recipe.toml")).ok();
+        Self { directory: run.join("checkpoints"), run: recipe.map(|recipe| identity(&recipe)) }
     }
 
     /// Writes a checkpoint and removes those that came before the one before it.
@@ -113,6 +113,21 @@ impl Checkpoints {
         files.sort_by_key(|path| (path.as_os_str().len(), path.clone()));
         Ok(files)
     }
+}
+
+/// The checksum of a recipe's text but for `training.steps`, which says how far a run goes and not what it is.
+fn identity(recipe: &str) -> u32 {
+    let mut training = false;
+    let mut sum = 0;
+    for line in recipe.lines().filter(|line| !line.starts_with('#')) {
+        if line.starts_with('[') {
+            training = line == "[training]";
+        }
+        if !(training && line.starts_with("steps = ")) {
+            sum = crc32c::crc32c_append(sum, line.as_bytes());
+        }
+    }
+    sum
 }
 
 /// The name of the file of a step.
@@ -268,6 +283,18 @@ mod tests {
             best: Some(Best { score: -1.25, step: 5, weights: vectors(5.0) }),
             stale: 2,
         }
+    }
+
+    #[test]
+    fn a_run_is_its_recipe_but_for_its_length() {
+        let own = "# sealed 1\nseed = 0\n\n[training]\nsteps = 30\nbatch = 8\n\n[sampler]\nsteps = 5\n";
+        let changed = |from: &str, to: &str| identity(own) != identity(&own.replace(from, to));
+        assert!(!changed("sealed 1", "sealed 2") && !changed("steps = 30", "steps = 60"));
+        assert!(
+            changed("seed = 0", "seed = 1")
+                && changed("batch = 8", "batch = 9")
+                && changed("steps = 5", "steps = 6")
+        );
     }
 
     #[test]

@@ -107,7 +107,7 @@ fn models_of_labelled_rows() {
     let bare = scratch.0.join("bare.csv");
     std::fs::write(&bare, "x,y\n0.5,1\n").unwrap();
     let error = plan.score(&run.trained(&Silent).unwrap(), &bare, &Silent).unwrap_err().to_string();
-    assert!(error.starts_with("target.label: found \"kind\""), "{error}");
+    assert!(error.contains("bare.csv: found no column \"kind\", which the model was trained on"), "{error}");
 }
 
 /// A file of rows `x ~ N(A y + 1, S)` with their two-dimensional `y ~ N((5, -200), diag(4, 900))`: the mean of `-log p(x | y)`.
