@@ -362,3 +362,30 @@ fn a_run_draws_without_its_data_and_refuses_changed_ones() {
     let message = place.run("sample run --count 2").refused(2);
     assert!(message.contains("run/data.json: found a damaged summary"), "{message}");
 }
+
+#[test]
+fn conditional_runs_draw_without_their_data() {
+    let place = Place::new();
+    let rows = (0..60).map(|row| format!("{},{},{}\n", row * 5 % 7, (row * 3 % 11) as f64 / 10.0, row % 3));
+    let text: String = std::iter::once("width,height,kind\n".to_owned()).chain(rows).collect();
+    for (key, condition) in [("label = \"kind\"", "2"), ("given = [\"kind\"]", "1.5")] {
+        place.write("data.csv", &text);
+        place.write("t.toml", recipe(&format!("file = \"data.csv\"\n{key}")));
+        place.run("run t.toml --out run").done();
+        let sample = format!("sample run --count 5 --condition {condition} --out");
+        place.run(&format!("{sample} before.csv")).done();
+        place.run("sample run --count 5 --out own.csv").done();
+        std::fs::remove_file(place.path("data.csv")).unwrap();
+        place.run(&format!("{sample} after.csv")).done();
+        assert_eq!(place.read("before.csv"), place.read("after.csv"), "{key}");
+        // Classes are drawn by their shares; numbers are those of rows, which are gone.
+        let ended = place.run("sample run --count 5 --out again.csv");
+        match key.starts_with("label") {
+            true => assert_eq!((ended.code, place.read("again.csv")), (Some(0), place.read("own.csv"))),
+            false => assert!(ended.refused(2).contains("data.csv")),
+        }
+        place.write("other.csv", &text);
+        place.run("evaluate run --data other.csv").done();
+        std::fs::remove_dir_all(place.path("run")).unwrap();
+    }
+}

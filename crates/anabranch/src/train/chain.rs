@@ -105,10 +105,13 @@ impl<'a> Trainer<ChainLearner<'a>> {
         if let Ends::Rows { rows, columns, given } = &task.ends {
             let count = rows.len() / columns;
             let count = count.min(2048);
-            let first = rows[..count * columns].to_vec();
-            let noise = Noise::new(task.seed, Purpose::Weights);
-            let x = matrix(first, *columns, &task.model.device());
-            task.model.initialise(x, &given.range(0, count), &noise)?;
+            // A run that is opened without its rows has its weights from a checkpoint.
+            if count > 0 {
+                let first = rows[..count * columns].to_vec();
+                let noise = Noise::new(task.seed, Purpose::Weights);
+                let x = matrix(first, *columns, &task.model.device());
+                task.model.initialise(x, &given.range(0, count), &noise)?;
+            }
         } else {
             let given = task.conditions.as_ref().map_or_else(Given::nothing, |conditions| {
                 let noise = Noise::new(task.seed, Purpose::Condition).at(Address::WARM_UP);
