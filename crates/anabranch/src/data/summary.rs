@@ -8,7 +8,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Classes, Dataset, Numbers};
-use crate::error::{Problem, Result, quoted};
+use crate::error::{Problem, Result};
 
 /// A data set without its rows.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -159,8 +159,7 @@ impl Summary {
         if whole {
             Ok(found)
         } else {
-            Err(damaged(format!("lists of other lengths than its {} labels", quoted(&columns.to_string())))
-                .into())
+            Err(damaged(format!("lists of another length than its {columns} labels")).into())
         }
     }
 }
