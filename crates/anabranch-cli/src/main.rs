@@ -84,10 +84,10 @@ enum Command {
         /// The seed of the draws.
         #[arg(long, default_value_t = 1, value_parser = integer, allow_negative_numbers = true)]
         seed: u64,
-        /// ancestral, ddim (deterministic) or ode [default: the recipe's].
+        /// ancestral, ddim (deterministic), ode or, of categories, discrete [default: the recipe's].
         #[arg(long)]
         sampler: Option<String>,
-        /// How many noise levels ddim visits, or steps ode makes [default: the recipe's, else 50].
+        /// How many noise levels ddim visits, or steps ode or discrete make [default: the recipe's, else 50; of discrete, as trained].
         #[arg(long, value_parser = integer, allow_negative_numbers = true)]
         steps: Option<u64>,
         /// importance (resampled by path weights) or back-and-forth=K (K Metropolis-Hastings moves): towards the target that the

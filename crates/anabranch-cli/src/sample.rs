@@ -8,6 +8,7 @@ use anabranch::data::zarr::{check_zarr, write_zarr};
 use anabranch::data::{Format, Layout, write_lines, write_samples};
 use anabranch::error::{Error, Failure, Problem, Result, quoted};
 use anabranch::estimate::paths::weighted_paths;
+use anabranch::model::jump::sampling::Sampling;
 use anabranch::recipe::{Known, Plan, TargetData, inference_data};
 use anabranch::rng::{Noise, Purpose};
 use anabranch::run::{Observer, Refine, Refined, Run, trust, watched};
@@ -22,7 +23,7 @@ const NOTES: usize = 5;
 /// The recipe's sampler, or the one that is named, with so many steps.
 fn sampler(recipe: Sampler, name: Option<&str>, steps: Option<u64>) -> Result<Sampler> {
     let own = match recipe {
-        Sampler::Ancestral => 50,
+        Sampler::Ancestral | Sampler::Discrete(_) => 50,
         Sampler::Ddim { steps, .. } | Sampler::Ode { steps } => steps,
     };
     let chosen = match (name, recipe) {
@@ -31,9 +32,11 @@ fn sampler(recipe: Sampler, name: Option<&str>, steps: Option<u64>) -> Result<Sa
         (Some("ddim"), Sampler::Ddim { .. }) => recipe,
         (Some("ddim"), _) => Sampler::Ddim { steps: own, eta: 0.0 },
         (Some("ode"), _) => Sampler::Ode { steps: own },
+        (Some("discrete"), Sampler::Discrete(_)) => recipe,
+        (Some("discrete"), _) => Sampler::Discrete(Sampling::default()),
         (Some(name), _) => {
             return Err(Problem::new("--sampler", quoted(name))
-                .choices(&["ancestral", "ddim", "ode"])
+                .choices(&["ancestral", "ddim", "ode", "discrete"])
                 .into());
         }
     };
@@ -47,9 +50,10 @@ fn sampler(recipe: Sampler, name: Option<&str>, steps: Option<u64>) -> Result<Sa
     Ok(match chosen {
         Sampler::Ddim { eta, .. } => Sampler::Ddim { steps: within(2)?, eta },
         Sampler::Ode { .. } => Sampler::Ode { steps: within(1)? },
+        Sampler::Discrete(sampling) => Sampler::Discrete(Sampling { steps: Some(within(1)?), ..sampling }),
         Sampler::Ancestral => {
             return Err(Problem::new("--steps", format!("{steps} with the ancestral sampler"))
-                .allowed("it only with --sampler ddim or ode")
+                .allowed("it only with --sampler ddim, ode or discrete")
                 .into());
         }
     })
@@ -194,7 +198,7 @@ fn refining(plan: &Plan, refine: &str, sampler: Option<&str>) -> Result<Refine> 
     let refine = refine.parse()?;
     plan.check_refine()?;
     match sampler {
-        Some(sampler @ ("ddim" | "ode")) => {
+        Some(sampler @ ("ddim" | "ode" | "discrete")) => {
             let found =
                 format!("{} beside --refine, whose weights are those of the chain itself", quoted(sampler));
             Err(Problem::new("--sampler", found).allowed("ancestral").into())
@@ -208,6 +212,9 @@ fn chosen(plan: &Plan, name: Option<&str>, steps: Option<u64>) -> Result<Sampler
     let recipe = plan.recipe();
     let diffuses = recipe.model.iter().any(|segment| segment.part().has_ode());
     let chosen = sampler(recipe.sampler, name, steps)?;
+    if let Sampler::Discrete(sampling) = chosen {
+        recipe.model.iter().try_for_each(|segment| segment.part().check_sampling(&sampling))?;
+    }
     match name {
         Some(name @ ("ddim" | "ode")) if !diffuses => {
             Err(Problem::new("--sampler", format!("{} for a model without a diffusion", quoted(name)))

@@ -1,6 +1,7 @@
 //! Kernels: one step of a chain, each a forward/backward pair.
 
 pub mod bijection;
+pub mod categorical;
 pub mod isotropic;
 pub mod jump;
 pub mod law;

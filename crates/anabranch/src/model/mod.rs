@@ -14,6 +14,7 @@
 //! Everything else - training, likelihood, sampling, log Z - sees the chain, and never the family.
 
 pub mod annealed;
+pub mod autoregressive;
 pub mod coordinate_ascent;
 pub mod denoiser;
 pub mod diffusion;
@@ -87,6 +88,11 @@ pub trait Segment: Send + Sync {
         false
     }
 
+    /// Whether [`Segment::local`] answers the log-likelihood itself, without noise.
+    fn is_exact(&self) -> bool {
+        false
+    }
+
     /// Where this segment stands next to its own source: an estimate, without simulating the path, of
     /// what the segment and the source add to the bound on `log p(x)`, `[batch]`, nats.
     fn local(&self, _x: &State, _given: &Given, _noise: &Noise, _goal: Goal) -> Option<LogWeight> {
@@ -135,6 +141,11 @@ pub trait Segment: Send + Sync {
 
     /// The diffusion behind this segment, for samplers that know more of it than its chain.
     fn as_diffusion(&self) -> Option<&diffusion::Diffusion> {
+        None
+    }
+
+    /// The same weights in another chain, of models of categories that can be sampled so.
+    fn sampled(&self, _sampling: &jump::sampling::Sampling) -> Option<Box<dyn Segment>> {
         None
     }
 

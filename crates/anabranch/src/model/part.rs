@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use super::Segment;
+use super::jump::sampling::Sampling;
 use crate::data::Dataset;
 use crate::error::{Problem, Result, quoted};
 use crate::network::recipe::Asked;
@@ -76,6 +77,15 @@ pub trait Part {
     /// Whether a probability-flow ODE can take the place of its steps.
     fn has_ode(&self) -> bool {
         false
+    }
+
+    /// Checks that its categories can be sampled so.
+    ///
+    /// # Errors
+    /// If they cannot, or it has none.
+    fn check_sampling(&self, _sampling: &Sampling) -> Result<()> {
+        let found = format!("\"discrete\" of a model with a {}", quoted(self.kind()));
+        Sampling::refused("kind", &found, "\"ancestral\"; or it of a \"jump\" or an \"autoregressive\" model")
     }
 
     /// Whether the states on the target's side may be integers.

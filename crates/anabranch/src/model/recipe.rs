@@ -7,6 +7,7 @@ use super::annealed::AnnealedFlowRecipe;
 use super::annealed::controlled::recipe::ControlledRecipe;
 use super::annealed::langevin::recipe::LangevinRecipe;
 use super::annealed::recipe::AnnealingRecipe;
+use super::autoregressive::recipe::AutoregressiveRecipe;
 use super::diffusion::recipe::DiffusionRecipe;
 use super::flow::fixed::{DequantiseRecipe, LogitRecipe, StandardiseRecipe};
 use super::flow::recipe::FlowRecipe;
@@ -47,6 +48,8 @@ families! {
     Diffusion(DiffusionRecipe),
     /// Jumps between categories against a fixed jump process.
     Jump(JumpRecipe),
+    /// Categories one after the other, each given those before.
+    Autoregressive(AutoregressiveRecipe),
     /// Learned bijections.
     Flow(FlowRecipe),
     /// Learned Gaussian kernels both ways.

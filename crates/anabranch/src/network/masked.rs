@@ -1,60 +1,67 @@
 //! Masked autoregressive stacks.
 //!
 //! ```text
-//! h_i = act(h_{i-1} (W_i m_i) + b_i)      masks m of 0 and 1, so that output block i sees inputs before i only (MADE)
+//! h_i = act(h_{i-1} (W_i m_i) + b_i)      masks m of 0 and 1, so that output block i sees input blocks before i only (MADE)
 //! ```
 //!
-//! A context, of degree 0, is seen by all.
+//! A block of inputs is one number, or the indicators of one category. A context, of degree 0, is seen by all.
 //!
 //! Germain et al. (2015) for the masks.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use burn::tensor::{Tensor, TensorData};
 
 use super::module::Network;
-use crate::array::autoregressive::{self, PackedStages};
+use crate::array::autoregressive::{self, Masked, PackedStages};
 use crate::array::shape::{Activation, Feedforward, Transform};
 use crate::array::weights::{Weights, matrix, to_vec};
 
-/// A masked network whose output block `i` depends on inputs before `i` only, and on a context.
+/// A masked network whose output block `i` depends on input blocks before `i` only, and on a context.
 #[derive(Debug, Clone)]
 pub struct MaskedNetwork {
     network: Network,
     shape: Feedforward,
-    outputs_per_input: usize,
+    width: usize,
+    answers: usize,
     /// Degrees of inputs, of each hidden layer's units and of outputs.
     degrees: Arc<[Vec<usize>]>,
     stages: PackedStages,
 }
 
 impl MaskedNetwork {
-    /// A plain stack over `dimension` coordinates and a context with `outputs_per_input` numbers for each coordinate.
+    /// A plain stack over `blocks` blocks of `width` inputs and a context, with `answers` numbers for each block.
     pub fn new(
         name: impl Into<String>,
-        [dimension, context]: [usize; 2],
+        [blocks, width, context]: [usize; 3],
         hidden: &[usize],
-        outputs_per_input: usize,
+        answers: usize,
         activation: Activation,
         seed: u64,
         stream: u32,
     ) -> Self {
         let shape = Feedforward {
-            input: dimension,
+            input: blocks * width,
             context,
             hidden: hidden.to_vec(),
-            output: dimension * outputs_per_input,
+            output: blocks * answers,
             activation,
             residual: false,
         };
-        let degrees = degrees([dimension, context], hidden, outputs_per_input);
+        let degrees = degrees([blocks, width, context], hidden, answers);
         let network = Network::new(name, shape.clone(), seed, stream, true).masked(masks(&degrees));
-        Self { network, shape, outputs_per_input, degrees: degrees.into(), stages: PackedStages::default() }
+        Self { network, shape, width, answers, degrees: degrees.into(), stages: PackedStages::default() }
     }
 
-    /// Numbers per coordinate.
-    pub fn outputs_per_input(&self) -> usize {
-        self.outputs_per_input
+    /// Numbers that are answered for a block.
+    pub fn answers(&self) -> usize {
+        self.answers
+    }
+
+    /// Blocks of inputs.
+    pub fn blocks(&self) -> usize {
+        self.shape.input / self.width
     }
 
     /// Numbers of the context.
@@ -73,13 +80,31 @@ impl MaskedNetwork {
         self.network.weights_mut()
     }
 
-    /// The numbers for every coordinate, `[rows, dimension * outputs_per_input]`; the context is `[rows, context]` or
-    /// `[1, context]`.
+    /// The numbers for every block, `[rows, blocks * answers]`; the context is `[rows, context]` or `[1, context]`.
     pub fn apply(&self, x: Tensor<2>, context: Option<Tensor<2>>) -> Tensor<2> {
         self.network.apply(x, context)
     }
 
-    /// Finds `u` with `h(u_i; theta_i(u_<i)) = v_i`, and the log-determinant of `v -> u`.
+    /// Draws the categories of the blocks `asked` of every row, `[rows, blocks]`, at the cost of one evaluation: see
+    /// [`autoregressive::draw`]. A block's inputs are `sqrt(width)` where they are its category's, and 0 elsewhere.
+    pub fn draw(
+        &self,
+        rows: &mut [u16],
+        asked: Range<usize>,
+        context: Option<Tensor<2>>,
+        choose: &(dyn Fn(usize, usize, &[f32]) -> u16 + Sync),
+    ) {
+        let context = context.map_or_else(Vec::new, to_vec);
+        let asked = (rows, asked, (self.width as f32).sqrt());
+        autoregressive::draw(&self.sequential(), || self.weights().values(), &context, asked, choose);
+    }
+
+    fn sequential(&self) -> Masked<'_> {
+        let (degrees, packed) = (&self.degrees[..], &self.stages);
+        Masked { shape: &self.shape, degrees, packed, width: self.width, answers: self.answers }
+    }
+
+    /// Of blocks of one input: finds `u` with `h(u_i; theta_i(u_<i)) = v_i`, and the log-determinant of `v -> u`.
     ///
     /// Untracked weights take the cost of one evaluation; where a gradient is recorded it is [`Self::invert_composed`].
     pub fn invert(
@@ -93,11 +118,9 @@ impl MaskedNetwork {
         }
         let ([rows, dimension], device) = (v.dims(), v.device());
         let theta = || self.weights().values();
-        let shape = &self.shape;
         let context = context.map_or_else(Vec::new, to_vec);
         let inputs = [&to_vec(v)[..], &context];
-        let (u, log_det) =
-            autoregressive::invert(shape, &self.degrees, &self.stages, theta, *transform, inputs);
+        let (u, log_det) = autoregressive::invert(&self.sequential(), theta, *transform, inputs);
         let log_det = Tensor::from_data(TensorData::new(log_det, [rows]), &device);
         (matrix(u, dimension, &device), log_det)
     }
@@ -110,7 +133,7 @@ impl MaskedNetwork {
         context: Option<Tensor<2>>,
     ) -> (Tensor<2>, Tensor<1>) {
         let [rows, dimension] = v.dims();
-        let raw_len = self.outputs_per_input;
+        let raw_len = self.answers;
         let mut u = Tensor::zeros([rows, dimension], &v.device());
         let mut log_det = Tensor::zeros([rows], &v.device());
         for i in 0..dimension {
@@ -124,12 +147,14 @@ impl MaskedNetwork {
     }
 }
 
-/// Degrees of a plain stack: inputs `1 ..= D`, context 0, hidden units in turn `1 ..= max(D - 1, 1)`, outputs that of their input.
-fn degrees([dimension, context]: [usize; 2], hidden: &[usize], outputs_per_input: usize) -> Vec<Vec<usize>> {
-    let cycle = dimension.saturating_sub(1).max(1);
+/// Degrees of a plain stack: inputs of block `b` `b` from 1 on, context 0, hidden units in turn `1 ..= max(B - 1, 1)`, outputs that of their
+/// block.
+fn degrees([blocks, width, context]: [usize; 3], hidden: &[usize], answers: usize) -> Vec<Vec<usize>> {
+    let cycle = blocks.saturating_sub(1).max(1);
     let hidden = hidden.iter().map(|width| (0..*width).map(|unit| 1 + unit % cycle).collect());
-    let outputs = (0..dimension * outputs_per_input).map(|output| 1 + output / outputs_per_input).collect();
-    let inputs = (1..=dimension).chain(std::iter::repeat_n(0, context)).collect();
+    let outputs = (0..blocks * answers).map(|output| 1 + output / answers).collect();
+    let inputs = (0..blocks * width).map(|input| 1 + input / width);
+    let inputs = inputs.chain(std::iter::repeat_n(0, context)).collect();
     std::iter::once(inputs).chain(hidden).chain([outputs]).collect()
 }
 

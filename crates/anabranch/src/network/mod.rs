@@ -1,5 +1,6 @@
 //! Networks: functions with trainable weights, each weight vector flat.
 
+mod causal;
 pub mod embedding;
 mod feedforward;
 mod hollow;
@@ -9,6 +10,7 @@ pub(crate) mod recipe;
 pub mod taped;
 
 pub use crate::array::shape::{Activation, Feedforward};
+pub use causal::CausalTransformer;
 pub use hollow::HollowNetwork;
 pub use masked::MaskedNetwork;
 pub use module::{Architecture, Network};

@@ -10,6 +10,7 @@ use crate::array::weights::to_vec;
 use crate::chain::{Chain, Given, State};
 use crate::error::Failure;
 use crate::model::Model;
+use crate::model::jump::sampling::Sampling;
 use crate::model::ode::Divergence;
 use crate::model::schedule::Level;
 use crate::rng::Noise;
@@ -41,6 +42,8 @@ pub enum Sampler {
         /// Runge-Kutta steps, evenly spaced in the log-SNR; four evaluations of the network each.
         steps: usize,
     },
+    /// A chain of another kind on the weights of a jump process or an autoregressive model: other numbers of steps, orders, temperatures.
+    Discrete(Sampling),
 }
 
 /// `count` of `levels`, evenly spread, the first and the last among them.
@@ -50,10 +53,22 @@ fn thinned(levels: &[Level], count: usize) -> Vec<Level> {
 }
 
 impl Sampler {
-    /// The chain this sampler runs.
-    pub fn chain<'a>(&self, model: &'a Model) -> Chain<'a> {
+    /// The model whose chain this sampler runs: another one on the same weights, where categories are sampled otherwise than as trained.
+    /// What holds of models holds of it, likelihoods and path weights above all.
+    pub fn model(&self, model: &Model) -> Model {
+        match self {
+            Self::Discrete(sampling) => {
+                let segments = model.segments().iter();
+                Model::new(segments.map(|own| own.sampled(sampling).unwrap_or_else(|| own.boxed())).collect())
+            }
+            Self::Ancestral | Self::Ddim { .. } | Self::Ode { .. } => model.clone(),
+        }
+    }
+
+    /// The chain this sampler runs, of a model that is its own ([`Sampler::model`]).
+    fn chain<'a>(&self, model: &'a Model) -> Chain<'a> {
         match *self {
-            Self::Ancestral => model.chain(),
+            Self::Ancestral | Self::Discrete(_) => model.chain(),
             Self::Ddim { steps, eta } => model.chain_with(|diffusion| {
                 diffusion.transitions_over(&thinned(&diffusion.schedule.levels(), steps), eta)
             }),
@@ -90,7 +105,7 @@ impl Sampler {
         noise: &Noise,
         seen: &(dyn Fn(usize) -> bool + Sync),
     ) -> Result<Option<Vec<f32>>, Failure> {
-        let model = model.frozen();
+        let model = self.model(&model.frozen());
         let chain = self.chain(&model);
         let starts: Vec<usize> = (0..rows).step_by(CHUNK).collect();
         let draw = |start: &usize| -> Result<Option<Vec<f32>>, Failure> {
@@ -118,7 +133,7 @@ impl Sampler {
         given: &Given,
         noise: &Noise,
     ) -> Result<Vec<(f64, State)>, Failure> {
-        let model = model.frozen();
+        let model = self.model(&model.frozen());
         let chain = self.chain(&model);
         let last = chain.transitions.len();
         let frames = frames.max(2);

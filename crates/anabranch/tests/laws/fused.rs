@@ -245,7 +245,7 @@ fn fused_inversion_agrees_with_burn() {
         ] {
             let mut net = MaskedNetwork::new(
                 "m",
-                [dimension, width],
+                [dimension, 1, width],
                 &hidden,
                 transform.raw_len(),
                 Activation::Silu,

@@ -19,12 +19,15 @@ pub use anabranch::model::annealed::{
     AnnealingPath, Base, Controlled, Decay, Drift, Friction, Ladder, Langevin, PathKind, Reversal, StepSizes,
     Underdamped,
 };
+pub use anabranch::model::autoregressive::{Autoregressive as Sequence, SequenceNetwork};
 pub use anabranch::model::denoiser::{Denoiser, Factors, NetworkDenoiser, Prediction};
 pub use anabranch::model::diffusion::{Diffusion, LastMean, NoiseSchedule, Observation, Weighting};
 pub use anabranch::model::flow::{Dequantise, Flow};
 pub use anabranch::model::jump::denoiser::{
     CategoricalDenoiser, Classifier, NetworkDenoiser as CategoryNetwork,
 };
+pub use anabranch::model::jump::sampling::{Sampling, SamplingOrder};
+pub use anabranch::model::jump::unmasking::{Next, Unmasking};
 pub use anabranch::model::jump::{Clock, Jump, Loss};
 pub use anabranch::model::ode::Divergence;
 pub use anabranch::model::part::{Place, Surroundings};
@@ -36,7 +39,9 @@ pub use anabranch::model::vae::{ObservationModel, Vae};
 pub use anabranch::model::{Goal, Model, Segment};
 pub use anabranch::network::embedding::{sinusoidal, sinusoidal_composed};
 pub use anabranch::network::taped::{Body, CoordinateNetwork, Coordinates, Shape};
-pub use anabranch::network::{Activation, Feedforward, HollowNetwork, MaskedNetwork, Network};
+pub use anabranch::network::{
+    Activation, CausalTransformer, Feedforward, HollowNetwork, MaskedNetwork, Network,
+};
 pub use anabranch::rng::{Noise, Purpose};
 pub use anabranch::sampler::Sampler;
 pub use anabranch::target::{DiagonalGaussian, FullGaussian, Target, log_density};
@@ -105,7 +110,7 @@ pub fn bijections([dimension, context]: [usize; 2]) -> Vec<(&'static str, Box<dy
     let masked = |direction: Direction, transform: Transform| -> Box<dyn Bijection> {
         let conditioner = MaskedNetwork::new(
             "m",
-            [dimension, context],
+            [dimension, 1, context],
             &[16, 16],
             transform.raw_len(),
             Activation::Relu,
@@ -413,10 +418,58 @@ pub fn jumps(dimension: usize, values: usize) -> Vec<(&'static str, Model)> {
         // Of the cosine clock the steps next to the source are too long for Euler's at any number of them: they are cut.
         let clock = if scheme == Scheme::Euler { Clock::Linear } else { Clock::Cosine };
         let (process, loss) = (Arc::new(process), Loss::Bound(0.0));
-        let jump = Jump { denoiser, process, answer, scheme, clock, levels: 6, loss };
+        let jump = Jump { denoiser, process, answer, scheme, clock, levels: 6, loss, corrector: 0 };
         (name, Model::new(vec![Box::new(jump)]))
     };
     made.into_iter().map(model).collect()
+}
+
+/// Networks over categories in a row, masked or causal, that read a condition of `context` numbers.
+pub fn sequences(dimension: usize, values: usize, context: usize) -> Vec<(&'static str, SequenceNetwork)> {
+    let sizes = [dimension, values, context];
+    let mut masked = MaskedNetwork::new("m", sizes, &[24, 20], values, Activation::Silu, 6, 0);
+    stir([masked.weights_mut()], 0.3);
+    let shape = Shape { layers: 2, heads: 2, width: 8, inner: 12, activation: Activation::Gelu };
+    let mut causal = CausalTransformer::new("c", sizes, shape, 6, 1);
+    stir([causal.weights_mut()], 0.2);
+    vec![("masked", SequenceNetwork::Masked(masked)), ("causal", SequenceNetwork::Transformer(causal))]
+}
+
+/// Autoregressive models in a fixed order: by every network, in one step and several, at a temperature.
+pub fn in_order(dimension: usize, values: usize) -> Vec<(&'static str, Sequence)> {
+    let [(_, masked), (_, causal)] = <[_; 2]>::try_from(sequences(dimension, values, 0)).expect("two");
+    let straight: Arc<[usize]> = (0..dimension).collect();
+    let turned: Arc<[usize]> = (0..dimension).map(|d| (d + 2) % dimension).rev().collect();
+    let of = |network: &SequenceNetwork, order: &Arc<[usize]>, steps, temperature| Sequence {
+        network: network.clone(),
+        order: order.clone(),
+        steps,
+        temperature,
+    };
+    vec![
+        ("masked-perceptron", of(&masked, &straight, dimension, 1.0)),
+        ("masked-perceptron-turned", of(&masked, &turned, dimension.min(2), 0.7)),
+        ("causal-transformer", of(&causal, &straight, 1, 1.0)),
+        ("causal-transformer-turned", of(&causal, &turned, dimension, 1.6)),
+    ]
+}
+
+/// Chains that take masks away, in every order and in several numbers of steps.
+pub fn unmasked(dimension: usize, values: usize) -> Vec<(&'static str, Unmasking)> {
+    let of = |next, steps: usize, clock| Unmasking {
+        denoiser: categorical_network(dimension, values + 1, false),
+        values,
+        next,
+        steps: steps.min(dimension),
+        clock,
+    };
+    vec![
+        ("any-order", of(Next::Any, dimension, Clock::Linear)),
+        ("any-order-in-two", of(Next::Any, 2, Clock::Cosine)),
+        ("left-to-right", of(Next::First, dimension, Clock::Linear)),
+        ("confidence", of(Next::Confident, dimension, Clock::Linear)),
+        ("confidence-in-two", of(Next::Confident, 2, Clock::Linear)),
+    ]
 }
 
 /// Models on integers `0 .. levels`.
@@ -436,6 +489,9 @@ pub fn discrete_models(dimension: usize, levels: u32) -> Vec<(&'static str, Mode
     let prediction = Prediction::Levels(centres(levels));
     models.extend(diffusions_of_tokens(dimension, &prediction, Observation::Levels(levels)));
     models.extend(jumps(dimension, levels as usize));
+    let boxed = |model: Box<dyn Segment>| Model::new(vec![model]);
+    models.extend(in_order(dimension, levels as usize).into_iter().map(|(n, m)| (n, boxed(Box::new(m)))));
+    models.extend(unmasked(dimension, levels as usize).into_iter().map(|(n, m)| (n, boxed(Box::new(m)))));
     if levels == 2 {
         models.push((
             "bernoulli",

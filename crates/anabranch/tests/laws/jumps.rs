@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use anabranch::chain::Chain;
 use anabranch::estimate::likelihood::{Bound, row_nlls};
-use anabranch::kernel::jump::categories;
+use anabranch::kernel::categorical::categories;
 use anabranch::rng::Address;
 
 use super::instances::*;
@@ -21,7 +21,7 @@ struct Exact {
 }
 
 /// The digits of `index` in base `values`.
-fn digits(index: usize, values: usize, dimension: usize) -> Vec<usize> {
+pub fn digits(index: usize, values: usize, dimension: usize) -> Vec<usize> {
     (0..dimension).rev().map(|place| index / values.pow(place as u32) % values).collect()
 }
 
@@ -86,6 +86,7 @@ fn exact(rates: Rates, answer: Answer, scheme: Scheme, levels: usize, dimension:
         clock,
         levels,
         loss: Loss::Bound(0.0),
+        corrector: 0,
     })])
 }
 
@@ -116,7 +117,7 @@ fn listed(states: usize) -> State {
 }
 
 /// The law of the end of a chain over two coordinates, by its kernels alone.
-fn ends(chain: &Chain<'_>, states: usize) -> Vec<f64> {
+pub fn ends(chain: &Chain<'_>, states: usize) -> Vec<f64> {
     let all = listed(states);
     let count = states * states;
     let source = chain.source.log_density(&all, NOTHING).unwrap();
@@ -218,5 +219,126 @@ fn weights_of_jump_chains_have_the_mean_z() {
         assert!(Estimate::mean(&backward).value > z.ln(), "{name}");
         let inverse = Estimate::mean(&backward.iter().map(|log| (-log).exp()).collect::<Vec<_>>());
         assert!((inverse.value - 1.0 / z).abs() < 4.0 * inverse.error, "{name}: {inverse:?} and {}", 1.0 / z);
+    }
+}
+
+/// Under a mask, samples without weights ask the network for rows alone in which something is revealed, and are the same.
+#[test]
+fn masks_are_taken_away_without_asking_for_what_stays() {
+    let process = Arc::new(Process::new(Rates::Absorbing, 3));
+    #[derive(Debug, Clone)]
+    struct Counting(Box<dyn CategoricalDenoiser>, Arc<std::sync::atomic::AtomicUsize>);
+    impl CategoricalDenoiser for Counting {
+        fn dimension(&self) -> usize {
+            self.0.dimension()
+        }
+
+        fn logits(&self, x: &State, time: Tensor<2>, given: &Given) -> Tensor<2> {
+            self.1.fetch_add(x.dims()[0], std::sync::atomic::Ordering::Relaxed);
+            self.0.logits(x, time, given)
+        }
+
+        fn boxed(&self) -> Box<dyn CategoricalDenoiser> {
+            Box::new(self.clone())
+        }
+    }
+    for answer in [Answer::Signal, Answer::Conditional] {
+        let asked = Arc::new(std::sync::atomic::AtomicUsize::new(0));
+        let inner = categorical_network(2, 4, answer == Answer::Conditional);
+        let model = Model::new(vec![Box::new(Jump {
+            denoiser: Box::new(Counting(inner, asked.clone())),
+            process: process.clone(),
+            answer,
+            scheme: Scheme::Ancestral,
+            clock: Clock::Cosine,
+            levels: 40,
+            loss: Loss::Bound(0.0),
+            corrector: 0,
+        })]);
+        let rows = 500;
+        let alone = categories(&model.chain().sample(rows, NOTHING, &noise(530)).unwrap());
+        let few = asked.swap(0, std::sync::atomic::Ordering::Relaxed);
+        let whole = categories(&model.chain().generate(rows, NOTHING, &noise(530)).unwrap().end);
+        // A uniform divided by its chance is rounded.
+        let same = alone.iter().zip(&whole).filter(|(a, b)| a == b).count();
+        assert!(same + 2 >= 2 * rows, "{same} of {}", 2 * rows);
+        // Two coordinates are revealed in two steps at most.
+        assert!((rows..=2 * rows).contains(&few), "{few} evaluations");
+        assert_eq!(asked.load(std::sync::atomic::Ordering::Relaxed), 40 * rows);
+    }
+}
+
+/// With exact conditionals a corrector leaves the law at its time as it is, and mends that of a chain of few steps.
+#[test]
+fn correctors_keep_the_law_at_their_time() {
+    for rates in ALL {
+        for answer in [Answer::Signal, Answer::Conditional, Answer::Marginal] {
+            if answer == Answer::Marginal && rates == Rates::Absorbing {
+                continue;
+            }
+            let scheme = if answer == Answer::Marginal { Scheme::TauLeaping } else { Scheme::Ancestral };
+            let trained = exact(rates, answer, scheme, 4, 2);
+            let corrected = |corrector| {
+                let sampling = Sampling { corrector, ..Sampling::default() };
+                Sampler::Discrete(sampling).model(&trained)
+            };
+            let states = 3 + usize::from(rates == Rates::Absorbing);
+            let place = |x: &[u16]| usize::from(x[0]) * states + usize::from(x[1]);
+            let model = corrected(1);
+            let chain = model.chain();
+            // The second step of the chain is the corrector at level 3 of 4.
+            let process = Process::new(rates, 3);
+            let noising = process.kernel(Clock::Linear.survival(0.75));
+            let mut at = vec![0.0; states * states];
+            for (index, mass) in law(9).iter().enumerate() {
+                let data = digits(index, 3, 2);
+                for (to, sum) in at.iter_mut().enumerate() {
+                    *sum += mass * noising.mass(data[0], to / states) * noising.mass(data[1], to % states);
+                }
+            }
+            let rows = 20_000;
+            let drawn = noise(540).at(Address::EXACT_PATHS).uniform(rows, 1);
+            let x: Vec<f32> = drawn
+                .iter()
+                .flat_map(|u| digits(usize::from(anabranch::kernel::categorical::drawn(&at, *u)), states, 2))
+                .map(|x| x as f32)
+                .collect();
+            let x = matrix(x, 2, &Device::flex());
+            let step = chain.transitions[1].forward(x.clone(), NOTHING, &noise(541)).unwrap();
+            let moved = categories(&step.state);
+            let mut found = vec![0.0; at.len()];
+            moved.chunks(2).for_each(|x| found[place(x)] += 1.0 / rows as f64);
+            let stayed = categories(&x).chunks(2).zip(moved.chunks(2)).filter(|(a, b)| a == b).count();
+            assert!(stayed < rows * 9 / 10, "{rates:?} {answer:?}: {stayed} of {rows} stayed");
+            for (found, p) in found.iter().zip(&at) {
+                let error = (p * (1.0 - p) / rows as f64).sqrt().max(1e-4);
+                assert!((found - p).abs() < 4.5 * error, "{rates:?} {answer:?}: {found} and {p}");
+            }
+            // Detailed balance: the ratio of the kernels is that of the masses, and is what scoring answers.
+            let scored = match chain.transitions[1].score(&x, &step.state, NOTHING).unwrap() {
+                Score::Ratio(ratio) => doubles(ratio),
+                _ => panic!("a corrector has a ratio alone"),
+            };
+            let made = doubles(step.log_ratio);
+            for (row, (before, after)) in categories(&x).chunks(2).zip(moved.chunks(2)).enumerate() {
+                let balance = (at[place(before)] / at[place(after)]).ln();
+                let close = |ratio: f64| (ratio - balance).abs() < 2e-3 * (1.0 + balance.abs());
+                assert!(
+                    close(made[row]) && close(scored[row]),
+                    "{rates:?} {answer:?}: {} {balance}",
+                    made[row]
+                );
+            }
+            let distance = |model: &Model| {
+                let found = categories(&model.chain().sample(rows, NOTHING, &noise(542)).unwrap());
+                let mut shares = [0.0; 9];
+                found.chunks(2).for_each(|x| {
+                    shares[usize::from(x[0]) * 3 + usize::from(x[1])] += 1.0 / rows as f64;
+                });
+                shares.iter().zip(law(9)).map(|(a, b)| (a - b).abs()).sum::<f64>() / 2.0
+            };
+            let (plain, mended) = (distance(&corrected(0)), distance(&corrected(6)));
+            assert!(mended < plain + 0.01, "{rates:?} {answer:?}: {plain} and {mended}");
+        }
     }
 }

@@ -2,6 +2,7 @@
 //! (energies: to the list in `chains`; environments and rewards: to those in `environments` and `rewards`).
 
 mod annealed;
+mod autoregressive;
 mod chain_objectives;
 mod chains;
 mod continuous;

@@ -41,7 +41,7 @@ impl Autoregressive {
     /// # Panics
     /// If the conditioner's output does not fit.
     pub fn new(direction: Direction, transform: Transform, conditioner: MaskedNetwork) -> Self {
-        assert_eq!(conditioner.outputs_per_input(), transform.raw_len(), "raw numbers per coordinate");
+        assert_eq!(conditioner.answers(), transform.raw_len(), "raw numbers per coordinate");
         Self { direction, transform, conditioner }
     }
 

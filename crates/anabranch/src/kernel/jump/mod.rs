@@ -22,17 +22,10 @@
 mod reverse;
 mod term;
 
-use crate::array::weights::to_vec;
-use crate::chain::State;
 use crate::math::eigen::leading;
 
 pub use reverse::{Answer, Reverse, Scheme, Step};
 pub use term::{Job, Term, terms};
-
-/// The categories of states that hold them as floats, one row behind the other.
-pub fn categories(state: &State) -> Vec<u16> {
-    to_vec(state.clone()).into_iter().map(|value| value as u16).collect()
-}
 
 /// Where a coordinate jumps.
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -124,6 +124,22 @@ impl Reverse {
         scheme == Scheme::Ancestral || forced
     }
 
+    /// The chance of a masked coordinate to be revealed, where the steps are ancestral and a mask is all that can change: what is revealed
+    /// then follows the network's law, whatever the step.
+    pub fn revealing(&self, process: &Process, (answer, scheme): (Answer, Scheme)) -> Option<f64> {
+        let mask = process.mask().filter(|_| self.is_ancestral(scheme, answer))?;
+        // From any value: with what chance it is masked at the end, but not before.
+        Some((self.early.mass(0, 0) * self.last.mass(0, mask)) / self.noising.mass(0, mask))
+    }
+
+    /// `p(x_t^d = y | the rest)` for every state `y`, at the coordinate's state `x`, `[states]`.
+    pub fn conditional_law(&self, answer: Answer, x: usize, logits: &[f32]) -> Vec<f64> {
+        let mut masses = self.marginals(answer, x, logits).masses;
+        let total: f64 = masses.iter().sum();
+        masses.iter_mut().for_each(|mass| *mass /= total);
+        masses
+    }
+
     /// `c(y)` for every state, up to a factor, at the coordinate's state `x`.
     pub(super) fn marginals(&self, answer: Answer, x: usize, logits: &[f32]) -> Marginals {
         let weights = self.conditional(answer, x, logits);

@@ -168,7 +168,7 @@ impl FlowRecipe {
         let (name, each) = (around.name(&format!("{layer}.conditioner")), transform.raw_len());
         let masked = MaskedNetwork::new(
             name,
-            [around.dimension, around.condition],
+            [around.dimension, 1, around.condition],
             &hidden,
             each,
             activation,

@@ -6,7 +6,7 @@ use burn::tensor::Tensor;
 
 use crate::array::weights::{Weights, matrix};
 use crate::chain::{Given, State, beside};
-use crate::kernel::jump::categories;
+use crate::kernel::categorical::categories;
 use crate::network::embedding::sinusoidal;
 use crate::network::{HollowNetwork, Network};
 
@@ -39,6 +39,45 @@ impl Clone for Box<dyn CategoricalDenoiser> {
     }
 }
 
+/// A denoiser whose logits are divided by a temperature: every law that it answers is raised to its inverse.
+#[derive(Debug, Clone)]
+pub struct Tempered {
+    denoiser: Box<dyn CategoricalDenoiser>,
+    inverse: f32,
+}
+
+impl Tempered {
+    /// The denoiser at a temperature; at 1 it is itself.
+    pub fn new(denoiser: Box<dyn CategoricalDenoiser>, temperature: f64) -> Box<dyn CategoricalDenoiser> {
+        match temperature {
+            1.0 => denoiser,
+            _ => Box::new(Self { denoiser, inverse: temperature.recip() as f32 }),
+        }
+    }
+}
+
+impl CategoricalDenoiser for Tempered {
+    fn dimension(&self) -> usize {
+        self.denoiser.dimension()
+    }
+
+    fn logits(&self, x: &State, time: Tensor<2>, given: &Given) -> Tensor<2> {
+        self.denoiser.logits(x, time, given) * self.inverse
+    }
+
+    fn weights(&self) -> Vec<&Weights> {
+        self.denoiser.weights()
+    }
+
+    fn weights_mut(&mut self) -> Vec<&mut Weights> {
+        self.denoiser.weights_mut()
+    }
+
+    fn boxed(&self) -> Box<dyn CategoricalDenoiser> {
+        Box::new(self.clone())
+    }
+}
+
 /// Categories `[batch, dimension]` as `[batch, dimension * states]` indicators, `sqrt(states)` for 1 so that they have the second
 /// moment 1 that networks are laid out for.
 pub fn one_hot(x: &State, states: usize) -> State {
@@ -59,7 +98,8 @@ pub enum Classifier {
     Hollow(HollowNetwork),
 }
 
-/// A network that reads indicators of categories, and as its context a sinusoidal embedding of the time and the condition.
+/// A network that reads indicators of categories, and as its context a sinusoidal embedding of the time, if that has a width, and the
+/// condition.
 #[derive(Debug, Clone)]
 pub struct NetworkDenoiser {
     /// The network, of `dimension * states` inputs and outputs.
@@ -86,7 +126,10 @@ impl CategoricalDenoiser for NetworkDenoiser {
 
     fn logits(&self, x: &State, time: Tensor<2>, given: &Given) -> Tensor<2> {
         let condition = given.read(self.sizes()[1] - self.embedding, &time.device());
-        let context = Some(beside(sinusoidal(time, self.embedding), condition));
+        let context = match self.embedding {
+            0 => condition,
+            width => Some(beside(sinusoidal(time, width), condition)),
+        };
         let x = one_hot(x, self.states);
         match &self.network {
             Classifier::Open(network) => network.apply(x, context),

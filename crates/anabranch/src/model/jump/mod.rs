@@ -14,11 +14,14 @@
 //! `alpha` falls from 1 to 0, so that level 0 is the data, level `T` has forgotten them, and neither end has a term of its own. The
 //! network sees whole states. Categories stand as floats `0, 1, ...`, the mask behind the last value.
 
+pub mod clock;
+mod corrector;
 pub mod denoiser;
 pub mod recipe;
+pub mod sampling;
+pub mod unmasking;
 
 use std::collections::BTreeMap;
-use std::f64::consts::FRAC_PI_2;
 use std::sync::Arc;
 
 use burn::tensor::{Device, Tensor};
@@ -26,41 +29,16 @@ use burn::tensor::{Device, Tensor};
 use super::schedule::times;
 use super::{Goal, Segment};
 use crate::array::weights::{Weights, matrix, to_vec};
-use crate::chain::{Densities, Given, LogWeight, Score, Source, State, Step, Transition};
+use crate::chain::{Batch, Densities, Given, LogWeight, Score, Source, State, Step, Transition};
 use crate::error::Failure;
-use crate::kernel::jump::{Answer, Job, Process, Reverse, Scheme, Term, categories, terms};
+use crate::kernel::categorical::{categories, drawn, numbers, softmax, state_of};
+use crate::kernel::jump::{Answer, Job, Process, Reverse, Scheme, Term, terms};
 use crate::rng::{Noise, Purpose};
-use denoiser::CategoricalDenoiser;
-
-/// The survival of data on the way to noise.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Clock {
-    /// `alpha = 1 - t`: log-linear noise.
-    Linear,
-    /// `alpha = 1 - cos(pi (1 - t) / 2)`.
-    Cosine,
-}
-
-impl Clock {
-    /// `alpha(t)`: 1 at 0, 0 at 1.
-    pub fn survival(self, time: f64) -> f64 {
-        match self {
-            _ if time <= 0.0 => 1.0,
-            _ if time >= 1.0 => 0.0,
-            Self::Linear => 1.0 - time,
-            Self::Cosine => 1.0 - (FRAC_PI_2 * (1.0 - time)).cos(),
-        }
-    }
-
-    /// `beta(t) = -alpha'(t) / alpha(t)`.
-    pub fn rate(self, time: f64) -> f64 {
-        let fall = match self {
-            Self::Linear => 1.0,
-            Self::Cosine => FRAC_PI_2 * (FRAC_PI_2 * (1.0 - time)).sin(),
-        };
-        fall / self.survival(time)
-    }
-}
+pub use clock::Clock;
+use corrector::Corrector;
+use denoiser::{CategoricalDenoiser, Tempered};
+use sampling::Sampling;
+use unmasking::Unmasking;
 
 /// What is learned from.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -93,21 +71,8 @@ pub struct Jump {
     pub levels: usize,
     /// What is learned from.
     pub loss: Loss,
-}
-
-/// A draw from masses of sum 1 by a uniform; where the sum rounds to less, the last state that has a mass.
-fn drawn(masses: &[f64], uniform: f32) -> u16 {
-    let mut sum = 0.0;
-    let passed = masses.iter().position(|mass| {
-        sum += mass;
-        f64::from(uniform) < sum
-    });
-    passed.or_else(|| masses.iter().rposition(|mass| *mass > 0.0)).unwrap_or(0) as u16
-}
-
-/// Categories as floats, `[rows, columns]`.
-fn state(categories: &[u16], columns: usize, device: &Device) -> State {
-    matrix(categories.iter().map(|value| f32::from(*value)).collect(), columns, device)
+    /// Gibbs updates of single coordinates behind every step but the last: none where it is trained.
+    pub corrector: usize,
 }
 
 impl Jump {
@@ -170,7 +135,7 @@ impl Source for Stationary {
         let masses = self.process.stationary();
         let drawn: Vec<u16> =
             noise.uniform(rows, self.dimension).into_iter().map(|u| drawn(&masses, u)).collect();
-        Ok(state(&drawn, self.dimension, &Device::flex()))
+        Ok(state_of(&drawn, self.dimension, &Device::flex()))
     }
 
     fn log_density(&self, state: &State, _: &Given) -> Result<LogWeight, Failure> {
@@ -182,10 +147,6 @@ impl Source for Stationary {
             &state.device(),
         ))
     }
-}
-
-fn numbers(values: Vec<f64>, device: &Device) -> LogWeight {
-    matrix(values.into_iter().map(|value| value as f32).collect(), 1, device).squeeze_dim(1)
 }
 
 /// The step from level `level` to the one before.
@@ -234,21 +195,47 @@ impl Transition for JumpStep<'_> {
     fn forward(&self, from: State, given: &Given, noise: &Noise) -> Result<Step, Failure> {
         let (before, logits) = (Arc::from(categories(&from)), self.logits(&from, given));
         let after = self.drawn(&before, logits.clone(), noise);
-        let to = state(&after, self.jump.denoiser.dimension(), &from.device());
+        let to = state_of(&after, self.jump.denoiser.dimension(), &from.device());
         Ok(self.densities(before, after, logits).forward_step(to))
     }
 
     fn backward(&self, from: State, given: &Given, noise: &Noise) -> Result<Step, Failure> {
         let after: Arc<[u16]> = categories(&from).into();
         let before = self.jump.noised(&after, noise, |_, x| self.stretch.noising_step().row(x));
-        let to = state(&before, self.jump.denoiser.dimension(), &from.device());
+        let to = state_of(&before, self.jump.denoiser.dimension(), &from.device());
         let logits = self.logits(&to, given);
         Ok(self.densities(before, after, logits).backward_step(to))
     }
 
+    /// Under a mask the network is asked for rows alone of which a coordinate is revealed: which, its own chance decides before.
     fn sample(&self, from: State, given: &Given, noise: &Noise) -> Result<State, Failure> {
-        let after = self.drawn(&categories(&from), self.logits(&from, given), noise);
-        Ok(state(&after, self.jump.denoiser.dimension(), &from.device()))
+        let (jump, columns) = (self.jump, self.jump.denoiser.dimension());
+        let before = categories(&from);
+        let Some(chance) = self.stretch.revealing(&jump.process, (jump.answer, jump.scheme)) else {
+            let after = self.drawn(&before, self.logits(&from, given), noise);
+            return Ok(state_of(&after, columns, &from.device()));
+        };
+        let mask = jump.process.values() as u16;
+        let uniform = noise.uniform(before.len() / columns, columns);
+        let revealed = |(x, u): (&u16, &f32)| *x == mask && f64::from(*u) < chance;
+        let rows = before.chunks_exact(columns).zip(uniform.chunks_exact(columns)).enumerate();
+        let moved = rows.filter(|(_, (row, uniform))| row.iter().zip(*uniform).any(revealed));
+        let moved: Vec<u32> = moved.map(|(row, _)| row as u32).collect();
+        if moved.is_empty() {
+            return Ok(from);
+        }
+        let logits = to_vec(self.logits(&Batch::select(&from, &moved), &given.select(&moved)));
+        let (width, values) = (jump.process.states(), jump.process.values());
+        let (mut after, mut masses) = (before, vec![0.0; values]);
+        for (row, logits) in moved.iter().zip(logits.chunks_exact(columns * width)) {
+            let range = *row as usize * columns..(*row as usize + 1) * columns;
+            let own = after[range.clone()].iter_mut().zip(&uniform[range]).zip(logits.chunks_exact(width));
+            for ((x, u), logits) in own.filter(|((x, u), _)| revealed((&**x, *u))) {
+                softmax(&logits[..values], &mut masses);
+                *x = drawn(&masses, (f64::from(*u) / chance) as f32);
+            }
+        }
+        Ok(state_of(&after, columns, &from.device()))
     }
 
     fn score(&self, before: &State, after: &State, given: &Given) -> Result<Score, Failure> {
@@ -275,28 +262,41 @@ impl Segment for Jump {
     }
 
     fn steps(&self) -> usize {
-        self.levels
+        self.levels + self.corrector * (self.levels - 1)
     }
 
     fn transitions(&self) -> Vec<Box<dyn Transition + '_>> {
-        let step = |level| {
-            Box::new(JumpStep { jump: self, level, stretch: self.stretch(level) }) as Box<dyn Transition + '_>
-        };
-        (1..=self.levels).rev().map(step).collect()
+        let mut steps: Vec<Box<dyn Transition + '_>> = Vec::with_capacity(self.steps());
+        for level in (1..=self.levels).rev() {
+            steps.push(Box::new(JumpStep { jump: self, level, stretch: self.stretch(level) }));
+            for _ in 0..if level > 1 { self.corrector } else { 0 } {
+                steps.push(Box::new(Corrector {
+                    denoiser: self.denoiser.as_ref(),
+                    process: &self.process,
+                    answer: self.answer,
+                    stretch: self.stretch(level - 1),
+                    time: (level - 1) as f32 / self.levels as f32,
+                }));
+            }
+        }
+        steps
     }
 
     fn is_local(&self) -> bool {
-        true
+        self.corrector == 0
     }
 
     fn local(&self, x: &State, given: &Given, noise: &Noise, goal: Goal) -> Option<LogWeight> {
+        if self.corrector > 0 {
+            return None;
+        }
         let (rows, device) = (x.dims()[0], x.device());
         let data: Arc<[u16]> = categories(x).into();
         let (stretches, times, weights) = self.stretches(rows, noise, goal);
         let stretches: Arc<[Arc<Reverse>]> = stretches.into();
         let states =
             self.noised(&data, &noise.purpose(Purpose::Local), |row, x| stretches[row].noising().row(x));
-        let seen = state(&states, self.denoiser.dimension(), &device);
+        let seen = state_of(&states, self.denoiser.dimension(), &device);
         let logits = self.denoiser.logits(&seen, matrix(times, 1, &device), given);
         let term = match (goal, self.loss) {
             (Goal::Loss, Loss::ScoreEntropy) => Term::ScoreEntropy(data.clone()),
@@ -314,6 +314,16 @@ impl Segment for Jump {
             }
             _ => Some(bound),
         }
+    }
+
+    fn sampled(&self, sampling: &Sampling) -> Option<Box<dyn Segment>> {
+        let denoiser = self.denoiser.as_ref();
+        if let (Some(order), Some(values)) = (sampling.order, self.process.mask()) {
+            return Some(Box::new(Unmasking::of(denoiser, values, self.clock, order, sampling)));
+        }
+        let denoiser = Tempered::new(denoiser.boxed(), sampling.temperature);
+        let levels = sampling.steps.unwrap_or(self.levels);
+        Some(Box::new(Self { denoiser, levels, corrector: sampling.corrector, ..self.clone() }))
     }
 
     fn weights(&self) -> Vec<&Weights> {

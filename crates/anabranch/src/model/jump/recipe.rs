@@ -10,6 +10,7 @@ use super::{Clock, Jump, Loss};
 use crate::error::{Problem, Result, within};
 use crate::kernel::jump::{Answer, Process, Rates, Scheme};
 use crate::model::Segment;
+use crate::model::jump::sampling::Sampling;
 use crate::model::part::{Part, Place, Size, Surroundings};
 use crate::network::recipe::{Asked, Need};
 use crate::network::{Activation, HollowNetwork, NetworkRecipe};
@@ -40,7 +41,7 @@ pub struct JumpRecipe {
     pub network: NetworkRecipe,
     /// Whether what is answered for a coordinate does not depend on its own state: of perceptrons alone.
     pub hollow: bool,
-    /// Width of the time embedding (even).
+    /// Width of the time embedding (even); under a mask 0, for a network that is not told the time.
     pub embedding: usize,
 }
 
@@ -182,16 +183,15 @@ impl JumpRecipe {
             }
         }
     }
+}
 
-    /// The network over tokens of coordinates: a patch of so many coordinates is one of so many indicators.
-    fn tokens(&self, states: usize) -> NetworkRecipe {
-        let mut network = self.network.clone();
-        if let NetworkRecipe::Transformer { patch, .. } | NetworkRecipe::DeepSets { patch, .. } = &mut network
-        {
-            *patch = Some(patch.unwrap_or(1).saturating_mul(states));
-        }
-        network
+/// The network over tokens of coordinates: a patch of so many coordinates is one of so many indicators.
+pub(in crate::model) fn tokens(network: &NetworkRecipe, states: usize) -> NetworkRecipe {
+    let mut network = network.clone();
+    if let NetworkRecipe::Transformer { patch, .. } | NetworkRecipe::DeepSets { patch, .. } = &mut network {
+        *patch = Some(patch.unwrap_or(1).saturating_mul(states));
     }
+    network
 }
 
 impl Part for JumpRecipe {
@@ -202,7 +202,8 @@ impl Part for JumpRecipe {
     fn check(&self, place: &Place) -> Result<()> {
         self.network.check(&place.of("network"))?;
         within(&place.of("levels"), self.levels as f64, 2.0, 1e5)?;
-        within(&place.of("embedding"), self.embedding as f64, 2.0, 4096.0)?;
+        let least = if self.rates == RatesName::Absorbing { 0.0 } else { 2.0 };
+        within(&place.of("embedding"), self.embedding as f64, least, 4096.0)?;
         within(&place.of("auxiliary"), f64::from(self.auxiliary), 0.0, 1e3)?;
         within(&place.of("width"), self.width, 0.1, 1e3)?;
         if self.embedding % 2 == 1 {
@@ -255,6 +256,28 @@ impl Part for JumpRecipe {
         true
     }
 
+    fn check_sampling(&self, sampling: &Sampling) -> Result<()> {
+        let masks = self.rates == RatesName::Absorbing;
+        if let (Some(_), false) = (sampling.order, masks) {
+            let allowed = "none; or rates = \"absorbing\", whose masks are taken away in an order";
+            return Sampling::refused("order", "one of a process without a mask", allowed);
+        }
+        if sampling.order.is_some() && sampling.corrector > 0 {
+            let found = format!("{} beside an order, in which no law at a time is kept", sampling.corrector);
+            return Sampling::refused("corrector", &found, "0; or no order");
+        }
+        if self.predict == PredictName::Marginal && sampling.corrector > 0 && !self.hollow {
+            let found = format!("{} by ratios", sampling.corrector);
+            let allowed =
+                "0; or `hollow = true`, or a `predict` of the data's value, by which conditionals are known";
+            return Sampling::refused("corrector", &found, allowed);
+        }
+        if let (None, Some(1)) = (sampling.order, sampling.steps) {
+            return Sampling::refused("steps", "1 of a jump process", "2 or more; or 1 with an order");
+        }
+        Ok(())
+    }
+
     fn size(&self, around: &Surroundings<'_>) -> Size {
         let states = self.states(around.levels) as f64;
         let (d, context) = (around.dimension as f64, (self.embedding + around.condition) as f64);
@@ -264,7 +287,7 @@ impl Part for JumpRecipe {
             }
             _ => {
                 let sizes = [d * states, context, d * states, 1.0];
-                let Need { weights, row } = self.tokens(states as usize).need(sizes, true);
+                let Need { weights, row } = tokens(&self.network, states as usize).need(sizes, true);
                 [weights, row]
             }
         };
@@ -299,7 +322,13 @@ impl Part for JumpRecipe {
                 let columns = around.dimension * states;
                 let asked =
                     Asked { input: columns, context, output: columns, each: 1, own: true, planar: false };
-                Classifier::Open(around.network("denoiser", 0, &self.tokens(states), asked, true)?)
+                Classifier::Open(around.network(
+                    "denoiser",
+                    0,
+                    &tokens(&self.network, states),
+                    asked,
+                    true,
+                )?)
             }
         };
         Ok(Box::new(Jump {
@@ -325,6 +354,7 @@ impl Part for JumpRecipe {
                 LossName::ScoreEntropy => Loss::ScoreEntropy,
                 LossName::RatioMatching => Loss::RatioMatching,
             },
+            corrector: 0,
         }))
     }
 }

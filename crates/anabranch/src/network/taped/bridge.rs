@@ -31,7 +31,8 @@ impl Tapes {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn lend(&self) -> Lent {
+    /// One of them, or a new one, without rows.
+    pub fn lend(&self) -> Lent {
         let mut tape = self.all().pop().unwrap_or_default();
         tape.clear();
         Lent { tape, home: self.clone() }
@@ -40,8 +41,9 @@ impl Tapes {
 
 /// A tape on loan.
 #[derive(Debug)]
-struct Lent {
-    tape: Tape,
+pub struct Lent {
+    /// The tape.
+    pub tape: Tape,
     home: Tapes,
 }
 

@@ -219,9 +219,10 @@ impl ChainPlan {
     /// How the chain's bound on the likelihood of data is estimated: from some draws of its steps, where the segment next to the source has
     /// such an estimate, else along one whole path.
     pub fn bound(&self, model: &Model) -> Bound {
-        match model.segments()[0].is_local() {
-            true => Bound::Lower(self.recipe.evaluation.draws),
-            false => Bound::Path,
+        match &model.segments()[0] {
+            first if first.is_exact() => Bound::Lower(1),
+            first if first.is_local() => Bound::Lower(self.recipe.evaluation.draws),
+            _ => Bound::Path,
         }
     }
 

@@ -1,8 +1,9 @@
 //! The papers behind a chain's recipe.
 
+use crate::model::jump::sampling::{Sampling, SamplingOrder};
 use crate::model::recipe::SegmentRecipe;
 use crate::objective::ObjectiveRecipe;
-use crate::papers::{ADAM, DDIM, HUTCHINSON, SCORE_SDE, SMC, WASTE_FREE};
+use crate::papers::{ADAM, ANY_ORDER, CONFIDENCE, DDIM, HUTCHINSON, SCORE_SDE, SMC, WASTE_FREE};
 use crate::recipe::Recipe;
 use crate::sampler::Sampler;
 
@@ -19,6 +20,10 @@ pub(in crate::recipe) fn citations(recipe: &Recipe) -> Vec<&'static str> {
         entries.extend(recipe.objective.papers());
     }
     entries.extend(matches!(recipe.sampler, Sampler::Ddim { .. }).then_some(DDIM));
+    if let Sampler::Discrete(Sampling { order: Some(order), .. }) = recipe.sampler {
+        let paper = if order == SamplingOrder::Confidence { CONFIDENCE } else { ANY_ORDER };
+        entries.extend((!entries.contains(&paper)).then_some(paper));
+    }
     if let Some(smc) = &recipe.smc {
         entries.push(SMC);
         entries.extend((smc.waste_free > 1).then_some(WASTE_FREE));

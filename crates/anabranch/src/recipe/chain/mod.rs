@@ -59,6 +59,10 @@ pub(super) fn check(recipe: &Recipe) -> Result<()> {
             within("sampler.eta", eta, 0.0, 1.0)?;
         }
         Sampler::Ode { steps } => within("sampler.steps", steps as f64, 1.0, 1e6)?,
+        Sampler::Discrete(sampling) => {
+            sampling.check()?;
+            recipe.model.iter().try_for_each(|segment| segment.part().check_sampling(&sampling))?;
+        }
     }
     if let Some(smc) = &recipe.smc {
         smc.check()?;
@@ -80,7 +84,8 @@ pub(super) fn check(recipe: &Recipe) -> Result<()> {
     }
     let (model, ode_steps) = (&recipe.model, recipe.evaluation.ode_steps);
     let diffuses = model.iter().any(|segment| segment.part().has_ode());
-    if recipe.sampler != Sampler::Ancestral && !model.is_empty() && !diffuses {
+    let along = matches!(recipe.sampler, Sampler::Ddim { .. } | Sampler::Ode { .. });
+    if along && !model.is_empty() && !diffuses {
         return Err(Problem::new("sampler.kind", "another sampler of a model without a diffusion")
             .allowed("\"ancestral\"; or a model with a \"diffusion\", whose steps it takes")
             .into());
