@@ -65,12 +65,12 @@ fn diffusions_are_sampled_in_any_way() {
         .run(&format!("run spirals-diffusion --set {short} --set evaluation.samples=5 --out run --json"))
         .json();
     for (arguments, expected) in [
-        ("--sampler odd", "--sampler: found \"odd\"; allowed: ancestral, ddim, ode; did you mean \"ode\"?"),
+        ("--sampler odd", "--sampler: found \"odd\"; allowed: ancestral, ddim, ode, discrete; did you mean \"ode\"?"),
         ("--sampler ddim --steps 1", "--steps: found 1; allowed: an integer from 2 to 1000000"),
         ("--sampler ode --steps 0", "--steps: found 0; allowed: an integer from 1 to 1000000"),
         (
             "--steps 9",
-            "--steps: found 9 with the ancestral sampler; allowed: it only with --sampler ddim or ode",
+            "--steps: found 9 with the ancestral sampler; allowed: it only with --sampler ddim, ode or discrete",
         ),
     ] {
         let message = place.run(&format!("sample run --count 3 {arguments}")).refused(2);

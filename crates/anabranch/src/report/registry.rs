@@ -37,6 +37,13 @@ const KNOWN: &[Known] = &[
         "Mean over held-out rows of −log p(x), or of its bound where log p is not tractable: of the chain that samples.",
     ),
     (
+        "nll_sampler",
+        "NLL of the sampler",
+        "nats",
+        Lower,
+        "The same of the chain that draws, where `sampler.kind` is \"discrete\": another one on the same weights.",
+    ),
+    (
         "nll_continuous",
         "NLL, continuous time",
         "nats",

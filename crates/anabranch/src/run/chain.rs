@@ -251,6 +251,15 @@ fn likelihoods(
             insert(metrics, bits, bits_per_dim(score, plan.dimension()));
         }
     }
+    if let sampler @ Sampler::Discrete(_) = plan.recipe.sampler {
+        // Of the chain that draws, where that is another one on the same weights.
+        let model = sampler.model(model);
+        let seen = watched(observer, "likelihood of the sampler", rows.len() / plan.dimension());
+        let bound = plan.bound(&model);
+        let found = row_nlls_observed(&model, rows, given, bound, &plan.evaluation_noise(), &seen);
+        let found = found.map_err(Failure::into_error)?.ok_or(Error::Interrupted)?;
+        insert(metrics, "nll_sampler", Estimate::mean(&found));
+    }
     Ok(())
 }
 

@@ -92,7 +92,8 @@ fn any_order_is_bounded_by_its_law() {
                 "{name}: {many:?} and {}",
                 -p.ln()
             );
-            assert!(many.value < whole.value + 1e-4, "{name}, {steps} steps: {many:?} and {whole:?}");
+            let below = many.value < whole.value + 3.0 * whole.error + 1e-5;
+            assert!(below, "{name}, {steps} steps: {many:?} and {whole:?}");
         }
     }
 }
@@ -180,8 +181,11 @@ fn weights_of_samplers_have_the_mean_z() {
     };
     let mut trials = Vec::new();
     for (name, model) in jumps(2, 3) {
-        let ratios = name == "jump-ratios-euler";
-        let ways = [sampling(3, None, 1.0, 0), sampling(4, None, 0.8, if ratios { 0 } else { 2 })];
+        // Euler's few long steps are cut, and ratios that are no conditionals have no corrector.
+        let ways = match name {
+            "jump-ratios-euler" => [sampling(8, None, 1.0, 0), sampling(12, None, 1.0, 0)],
+            _ => [sampling(3, None, 1.0, 0), sampling(4, None, 0.8, 2)],
+        };
         trials.extend(ways.into_iter().map(|way| (name, model.clone(), way)));
         let orders = [SamplingOrder::Any, SamplingOrder::LeftToRight, SamplingOrder::Confidence];
         for order in orders.into_iter().filter(|_| name == "jump-masked") {

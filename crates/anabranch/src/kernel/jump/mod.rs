@@ -55,6 +55,18 @@ pub struct Process {
 pub struct Kernel {
     states: usize,
     masses: Vec<f64>,
+    form: Form,
+}
+
+/// What is known of a kernel beyond its masses, by which sums over them are short.
+#[derive(Debug, Clone, PartialEq)]
+enum Form {
+    /// `a [x = y] + (1 - a) / V` with this `a`, and the logarithms of what is on the diagonal and off it.
+    Uniform(f64, [f64; 2]),
+    /// `a [x = y] + (1 - a) [y = mask]` with this `a`, and the logarithms of both.
+    Absorbing(f64, [f64; 2]),
+    /// Nothing: the logarithms of all masses.
+    Dense(Vec<f64>),
 }
 
 impl Kernel {
@@ -73,12 +85,62 @@ impl Kernel {
         self.masses[from * self.states + to]
     }
 
-    /// The bridge `q(y | from, to) ~ self(from, y) next(y, to)`: the law of a state between two that are known, `[states]`.
-    pub fn bridge(&self, next: &Self, from: usize, to: usize) -> Vec<f64> {
-        let mut masses: Vec<f64> = (0..self.states).map(|y| self.mass(from, y) * next.mass(y, to)).collect();
-        let sum: f64 = masses.iter().sum();
-        masses.iter_mut().for_each(|mass| *mass /= sum);
-        masses
+    /// The logarithm of [`Kernel::mass`].
+    pub fn log_mass(&self, from: usize, to: usize) -> f64 {
+        match &self.form {
+            Form::Uniform(_, [stays, moves]) => *if from == to { stays } else { moves },
+            Form::Absorbing(_, [stays, moves]) => match (from + 1 == self.states, to + 1 == self.states) {
+                (true, true) => 0.0,
+                (false, true) => *moves,
+                _ if from == to => *stays,
+                _ => f64::NEG_INFINITY,
+            },
+            Form::Dense(logs) => logs[from * self.states + to],
+        }
+    }
+
+    /// `sum_k weights(k) self(k, y)` for every state `y`, of weights of the first states, into `out`.
+    pub fn push(&self, weights: &[f64], out: &mut Vec<f64>) {
+        out.clear();
+        let total: f64 = weights.iter().sum();
+        match self.form {
+            Form::Uniform(kept, _) => {
+                let spread = (1.0 - kept) / self.states as f64 * total;
+                out.extend(weights.iter().map(|weight| kept * weight + spread));
+                out.resize(self.states, spread);
+            }
+            Form::Absorbing(kept, _) => {
+                out.extend(weights.iter().map(|weight| kept * weight));
+                out.resize(self.states, 0.0);
+                let masked = weights.get(self.states - 1).copied().unwrap_or(0.0);
+                out[self.states - 1] = masked + (1.0 - kept) * (total - masked);
+            }
+            Form::Dense(_) => {
+                out.resize(self.states, 0.0);
+                for (k, weight) in weights.iter().enumerate().filter(|(_, weight)| **weight > 0.0) {
+                    out.iter_mut().zip(self.row(k)).for_each(|(sum, mass)| *sum += weight * mass);
+                }
+            }
+        }
+    }
+
+    /// `sum_y self(from, y) values(y)` of values, `[states]`, of which `total` is the sum.
+    pub fn mean(&self, from: usize, values: &[f64], total: f64) -> f64 {
+        match self.form {
+            Form::Uniform(kept, _) => kept * values[from] + (1.0 - kept) / self.states as f64 * total,
+            Form::Absorbing(kept, _) if from + 1 < self.states => {
+                kept * values[from] + (1.0 - kept) * values[self.states - 1]
+            }
+            _ => self.row(from).iter().zip(values).map(|(mass, value)| mass * value).sum(),
+        }
+    }
+
+    /// The bridge `q(y | from, to) ~ self(from, y) next(y, to)`: the law of a state between two that are known, `[states]`, into `out`.
+    pub fn bridge(&self, next: &Self, from: usize, to: usize, out: &mut Vec<f64>) {
+        out.clear();
+        out.extend(self.row(from).iter().enumerate().map(|(y, mass)| mass * next.mass(y, to)));
+        let sum: f64 = out.iter().sum();
+        out.iter_mut().for_each(|mass| *mass /= sum);
     }
 }
 
@@ -182,7 +244,17 @@ impl Process {
                 }
             }
         }
-        Kernel { states, masses }
+        let form = match self.rates {
+            Rates::Uniform => {
+                let moves = (1.0 - kept) / values as f64;
+                Form::Uniform(kept, [kept + moves, moves].map(f64::ln))
+            }
+            Rates::Absorbing => Form::Absorbing(kept, [kept, 1.0 - kept].map(f64::ln)),
+            Rates::BirthDeath | Rates::Gaussian(_) => {
+                Form::Dense(masses.iter().map(|mass| mass.ln()).collect())
+            }
+        };
+        Kernel { states, masses, form }
     }
 }
 
@@ -237,6 +309,39 @@ mod tests {
         }
     }
 
+    /// Sums over masses by what is known of a kernel are those over its rows, and its logarithms are theirs.
+    #[test]
+    fn short_sums_are_those_of_all_masses() {
+        for rates in ALL {
+            let process = Process::new(rates, 4);
+            let states = process.states();
+            for kept in [1.0, 0.4, 0.0] {
+                let kernel = process.kernel(kept);
+                let values: Vec<f64> = (0..states).map(|y| 0.3 + ((y * 7 + 2) % 5) as f64).collect();
+                let total = values.iter().sum();
+                for from in 0..states {
+                    let sum: f64 = (0..states).map(|y| kernel.mass(from, y) * values[y]).sum();
+                    assert!((kernel.mean(from, &values, total) - sum).abs() < 1e-12, "{rates:?} {kept}");
+                    for to in 0..states {
+                        let (log, mass) = (kernel.log_mass(from, to), kernel.mass(from, to));
+                        assert!(
+                            log == mass.ln() || (log - mass.ln()).abs() < 1e-12,
+                            "{rates:?} {kept}: {log}"
+                        );
+                    }
+                }
+                for count in [4, states] {
+                    let mut pushed = Vec::new();
+                    kernel.push(&values[..count], &mut pushed);
+                    for (to, pushed) in pushed.iter().enumerate() {
+                        let sum: f64 = (0..count).map(|k| values[k] * kernel.mass(k, to)).sum();
+                        assert!((pushed - sum).abs() < 1e-12, "{rates:?} {kept}: {pushed} and {sum}");
+                    }
+                }
+            }
+        }
+    }
+
     /// Chapman and Kolmogorov, and Bayes' rule.
     #[test]
     fn bridges_are_posteriors() {
@@ -250,7 +355,8 @@ mod tests {
                 if sum == 0.0 {
                     continue;
                 }
-                let bridge = first.bridge(&second, from, to);
+                let mut bridge = Vec::new();
+                first.bridge(&second, from, to, &mut bridge);
                 for (y, mass) in bridge.iter().enumerate() {
                     let exact = first.mass(from, y) * second.mass(y, to) / both.mass(from, to);
                     assert!((mass - exact).abs() < 1e-10, "{rates:?}: {mass} and {exact}");

@@ -21,9 +21,10 @@
 use super::{Kernel, Process};
 
 /// What the logits of a coordinate are of.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Answer {
     /// `p(x_0 | x_t)`.
+    #[default]
     Signal,
     /// `h`: `p(x_0^d | x_t without d)`, of a network that does not see coordinate `d` where it answers for it.
     Conditional,
@@ -88,34 +89,27 @@ impl Reverse {
         &self.noising
     }
 
-    /// `q(x_s | x_t, x_0)`.
-    pub fn posterior(&self, data: usize, x: usize) -> Vec<f64> {
-        self.early.bridge(&self.last, data, x)
+    /// `q(x_s | x_t, x_0)`, `[states]`, into `out`.
+    pub fn posterior(&self, data: usize, x: usize, out: &mut Vec<f64>) {
+        self.early.bridge(&self.last, data, x, out);
     }
 
-    /// `h`, up to a factor; from logits of marginals, which do not tell it, that of who knows nothing.
-    fn conditional(&self, answer: Answer, x: usize, logits: &[f32]) -> Vec<f64> {
-        let log = |(k, logit): (usize, &f32)| match answer {
-            Answer::Conditional => f64::from(*logit),
-            Answer::Marginal => 0.0,
-            Answer::Signal => match self.noising.mass(k, x) {
-                0.0 => f64::NEG_INFINITY,
-                mass => f64::from(*logit) - mass.ln(),
-            },
-        };
-        let mut weights: Vec<f64> = logits.iter().enumerate().map(log).collect();
+    /// `h`, up to a factor, into `weights`; from logits of marginals, which do not tell it, that of who knows nothing.
+    fn conditional(&self, answer: Answer, x: usize, logits: &[f32], weights: &mut Vec<f64>) {
+        weights.clear();
+        match answer {
+            Answer::Conditional => weights.extend(logits.iter().map(|logit| f64::from(*logit))),
+            Answer::Marginal => return weights.resize(logits.len(), 1.0),
+            Answer::Signal => {
+                let log = |(k, logit): (usize, &f32)| match self.noising.log_mass(k, x) {
+                    f64::NEG_INFINITY => f64::NEG_INFINITY,
+                    mass => f64::from(*logit) - mass,
+                };
+                weights.extend(logits.iter().enumerate().map(log));
+            }
+        }
         let most = weights.iter().copied().fold(f64::NEG_INFINITY, f64::max);
         weights.iter_mut().for_each(|weight| *weight = (*weight - most).exp());
-        weights
-    }
-
-    /// `sum_k h(k) kernel(k, y)` for every state `y`.
-    fn pushed(kernel: &Kernel, weights: &[f64]) -> Vec<f64> {
-        let mut sums = vec![0.0; kernel.states()];
-        for (k, weight) in weights.iter().enumerate().filter(|(_, weight)| **weight > 0.0) {
-            sums.iter_mut().zip(kernel.row(k)).for_each(|(sum, mass)| *sum += weight * mass);
-        }
-        sums
     }
 
     /// Whether the step is made of the posterior, whatever is asked for.
@@ -134,88 +128,93 @@ impl Reverse {
 
     /// `p(x_t^d = y | the rest)` for every state `y`, at the coordinate's state `x`, `[states]`.
     pub fn conditional_law(&self, answer: Answer, x: usize, logits: &[f32]) -> Vec<f64> {
-        let mut masses = self.marginals(answer, x, logits).masses;
+        let mut marginals = Marginals::default();
+        self.marginals(answer, x, logits, &mut marginals);
+        let mut masses = marginals.masses;
         let total: f64 = masses.iter().sum();
         masses.iter_mut().for_each(|mass| *mass /= total);
         masses
     }
 
     /// `c(y)` for every state, up to a factor, at the coordinate's state `x`.
-    pub(super) fn marginals(&self, answer: Answer, x: usize, logits: &[f32]) -> Marginals {
-        let weights = self.conditional(answer, x, logits);
-        let masses = match answer {
+    pub(super) fn marginals(&self, answer: Answer, x: usize, logits: &[f32], out: &mut Marginals) {
+        out.answer = answer;
+        self.conditional(answer, x, logits, &mut out.weights);
+        match answer {
             Answer::Marginal => {
                 let most = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-                logits.iter().map(|logit| f64::from(logit - most).exp()).collect()
+                out.masses.clear();
+                out.masses.extend(logits.iter().map(|logit| f64::from(logit - most).exp()));
             }
-            Answer::Signal | Answer::Conditional => Self::pushed(&self.noising, &weights),
-        };
-        Marginals { answer, weights, masses }
+            Answer::Signal | Answer::Conditional => self.noising.push(&out.weights, &mut out.masses),
+        }
     }
 
     /// Adds to `slopes`, by the logits, what those by the logarithms of marginals are.
-    pub(super) fn pull_marginals(&self, marginals: &Marginals, by_log: &[f64], slopes: &mut [f64]) {
+    pub(super) fn pull_marginals(&self, marginals: &mut Marginals, by_log: &[f64], slopes: &mut [f64]) {
         if marginals.answer == Answer::Marginal {
             slopes.iter_mut().zip(by_log).for_each(|(slope, by_log)| *slope += by_log);
             return;
         }
-        let pulled = |(mass, by_log): (&f64, &f64)| if *by_log == 0.0 { 0.0 } else { by_log / mass };
-        let by_mass: Vec<f64> = marginals.masses.iter().zip(by_log).map(pulled).collect();
-        for (k, (slope, weight)) in slopes.iter_mut().zip(&marginals.weights).enumerate() {
-            let row = self.noising.row(k);
-            *slope += weight * by_mass.iter().zip(row).map(|(by_mass, mass)| by_mass * mass).sum::<f64>();
+        let Marginals { weights, masses, by_mass, .. } = marginals;
+        let sum = divided(by_log, masses, by_mass);
+        for (k, (slope, weight)) in slopes.iter_mut().zip(weights).enumerate() {
+            *slope += *weight * self.noising.mean(k, by_mass, sum);
         }
     }
 
-    /// The law `p(x_s | x_t)` of a coordinate in state `x`, by the logits of its values.
+    /// The law `p(x_s | x_t)` of a coordinate in state `x`, by the logits of its values; `step` is room for it.
     pub fn step(
         &self,
         process: &Process,
         (answer, scheme): (Answer, Scheme),
         x: usize,
         logits: &[f32],
-    ) -> Step {
+        step: &mut Step,
+    ) {
+        let Step { masses, marginals, total, made } = step;
+        masses.clear();
         if self.is_ancestral(scheme, answer) {
-            let weights = self.conditional(answer, x, logits);
-            let sums = Self::pushed(&self.early, &weights);
-            let joint = |(y, sum): (usize, &f64)| sum * self.last.mass(y, x);
-            let mut masses: Vec<f64> = sums.iter().enumerate().map(joint).collect();
-            let total: f64 = masses.iter().sum();
-            masses.iter_mut().for_each(|mass| *mass /= total);
-            let marginals = Marginals { answer, weights, masses: sums };
-            return Step { masses, marginals, total, made: Made::Posterior };
+            marginals.answer = answer;
+            self.conditional(answer, x, logits, &mut marginals.weights);
+            self.early.push(&marginals.weights, &mut marginals.masses);
+            masses.extend(marginals.masses.iter().enumerate().map(|(y, sum)| sum * self.last.mass(y, x)));
+            *total = masses.iter().sum();
+            masses.iter_mut().for_each(|mass| *mass /= *total);
+            *made = Made::Posterior;
+            return;
         }
-        let marginals = self.marginals(answer, x, logits);
+        self.marginals(answer, x, logits, marginals);
+        let here = marginals.masses[x];
         let jump = |(y, mass): (usize, &f64)| match y == x {
             true => 0.0,
-            false => self.length * process.rate(y, x) * mass / marginals.masses[x],
+            false => self.length * process.rate(y, x) * mass / here,
         };
-        let mut masses: Vec<f64> = marginals.masses.iter().enumerate().map(jump).collect();
-        let total: f64 = masses.iter().sum();
-        let (made, share) = match scheme {
-            Scheme::TauLeaping => (Made::Leap, (-total).exp()),
-            _ if total > 1.0 - STAY => (Made::Cut, (1.0 - STAY) / total),
+        masses.extend(marginals.masses.iter().enumerate().map(jump));
+        *total = masses.iter().sum();
+        let (how, share) = match scheme {
+            Scheme::TauLeaping => (Made::Leap, (-*total).exp()),
+            _ if *total > 1.0 - STAY => (Made::Cut, (1.0 - STAY) / *total),
             _ => (Made::Jump, 1.0),
         };
         masses.iter_mut().for_each(|mass| *mass *= share);
-        masses[x] = (1.0 - total * share).max(STAY);
-        Step { masses, marginals, total, made }
+        masses[x] = (1.0 - *total * share).max(STAY);
+        *made = how;
     }
 
     /// Adds to `slopes`, by the logits, what those by the logarithms of a step's masses are.
-    pub fn pull(&self, step: &Step, x: usize, by_log: &[f64], slopes: &mut [f64]) {
+    pub fn pull(&self, step: &mut Step, x: usize, by_log: &[f64], slopes: &mut [f64]) {
         let Step { masses, marginals, total, made } = step;
         let sum: f64 = by_log.iter().sum();
         if *made == Made::Posterior {
             if marginals.answer == Answer::Marginal {
                 return;
             }
-            let pulled = |(mass, by_log): (&f64, &f64)| if *by_log == 0.0 { 0.0 } else { by_log / mass };
-            let by_mass: Vec<f64> = marginals.masses.iter().zip(by_log).map(pulled).collect();
-            for (k, (slope, weight)) in slopes.iter_mut().zip(&marginals.weights).enumerate() {
-                let row = self.early.row(k);
-                let own: f64 = by_mass.iter().zip(row).map(|(by_mass, mass)| by_mass * mass).sum();
-                *slope += weight * (own - sum * self.noising.mass(k, x) / total);
+            let Marginals { weights, masses, by_mass, .. } = marginals;
+            let all = divided(by_log, masses, by_mass);
+            for (k, (slope, weight)) in slopes.iter_mut().zip(weights).enumerate() {
+                let own = self.early.mean(k, by_mass, all);
+                *slope += *weight * (own - sum * self.noising.mass(k, x) / *total);
             }
             return;
         }
@@ -227,7 +226,7 @@ impl Reverse {
             Made::Cut => by_log[y] - jumped * mass / (1.0 - STAY),
             Made::Leap | Made::Posterior => {
                 let rate = mass * total.exp();
-                by_log[y] - jumped * rate - by_log[x] * (1.0 - total) * mass / masses[x]
+                by_log[y] - jumped * rate - by_log[x] * (1.0 - *total) * mass / masses[x]
             }
         };
         let mut by_marginal: Vec<f64> = masses.iter().enumerate().map(by_ratio).collect();
@@ -236,25 +235,36 @@ impl Reverse {
     }
 }
 
+/// Slopes by logarithms as those by the numbers, into `by_mass`; answers their sum.
+fn divided(by_log: &[f64], masses: &[f64], by_mass: &mut Vec<f64>) -> f64 {
+    let pulled = |(mass, by_log): (&f64, &f64)| if *by_log == 0.0 { 0.0 } else { by_log / mass };
+    by_mass.clear();
+    by_mass.extend(masses.iter().zip(by_log).map(pulled));
+    by_mass.iter().sum()
+}
+
 /// `c(y)`, and the `h` that it comes from.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Marginals {
     answer: Answer,
     weights: Vec<f64>,
     pub(super) masses: Vec<f64>,
+    /// Room for slopes.
+    by_mass: Vec<f64>,
 }
 
 /// How a step was made.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 enum Made {
+    #[default]
     Posterior,
     Jump,
     Cut,
     Leap,
 }
 
-/// The law of one coordinate's step.
-#[derive(Debug, Clone)]
+/// The law of one coordinate's step, in memory that the next coordinate's takes over.
+#[derive(Debug, Clone, Default)]
 pub struct Step {
     /// `p(x_s = y | x_t)`, `[states]`.
     pub masses: Vec<f64>,
@@ -293,14 +303,19 @@ mod tests {
                     for x in
                         (0..process.states()).filter(|x| late > 0.0 || process.mask().is_none_or(|m| m == *x))
                     {
-                        let step = reverse.step(&process, (answer, scheme), x, &logits);
+                        let made = |logits: &[f32]| {
+                            let mut step = Step::default();
+                            reverse.step(&process, (answer, scheme), x, logits, &mut step);
+                            step
+                        };
+                        let mut step = made(&logits);
                         let sum: f64 = step.masses.iter().sum();
                         assert!((sum - 1.0).abs() < 1e-9, "{rates:?} {answer:?} {scheme:?}: {sum}");
                         let by_log: Vec<f64> = (0..process.states())
                             .map(|y| if step.masses[y] > 1e-12 { 0.5 + y as f64 * 0.7 } else { 0.0 })
                             .collect();
                         let value = |logits: &[f32]| -> f64 {
-                            let masses = reverse.step(&process, (answer, scheme), x, logits).masses;
+                            let masses = made(logits).masses;
                             let part = |(by_log, mass): (&f64, &f64)| match *by_log {
                                 0.0 => 0.0,
                                 by_log => by_log * mass.ln(),
@@ -308,7 +323,7 @@ mod tests {
                             by_log.iter().zip(&masses).map(part).sum()
                         };
                         let mut slopes = vec![0.0; 4];
-                        reverse.pull(&step, x, &by_log, &mut slopes);
+                        reverse.pull(&mut step, x, &by_log, &mut slopes);
                         for k in 0..4 {
                             let moved = |by: f32| {
                                 let mut moved = logits;
@@ -355,8 +370,9 @@ mod tests {
                             if scheme != Scheme::Ancestral && late / early < 0.9 {
                                 continue;
                             }
-                            let found = reverse.step(&process, (answer, scheme), x, logits).masses;
-                            for (found, joint) in found.iter().zip(&joint) {
+                            let mut found = Step::default();
+                            reverse.step(&process, (answer, scheme), x, logits, &mut found);
+                            for (found, joint) in found.masses.iter().zip(&joint) {
                                 assert!(
                                     (found - joint / total).abs() < 2e-6,
                                     "{rates:?} {answer:?} {scheme:?}"

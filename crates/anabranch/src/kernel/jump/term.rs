@@ -18,7 +18,8 @@ use std::sync::Arc;
 use burn::tensor::Tensor;
 use rayon::prelude::*;
 
-use super::{Answer, Process, Reverse, Scheme};
+use super::reverse::Marginals;
+use super::{Answer, Process, Reverse, Scheme, Step};
 use crate::array::bridge::{Fused, Saved, fused_of_one};
 
 /// A term, with the states that it needs beside `x_t`, `[rows, columns]` each.
@@ -71,24 +72,32 @@ impl Job {
     }
 
     /// The term of coordinate `at` of the batch; adds its slopes by the logits.
-    fn coordinate(&self, at: usize, logits: &[f32], slopes: Option<&mut [f64]>) -> f64 {
+    fn coordinate(&self, at: usize, logits: &[f32], slopes: Option<&mut [f64]>, room: &mut Room) -> f64 {
         let (stretch, process) = (self.stretch(at / self.columns), self.process.as_ref());
         let (x, states) = (usize::from(self.states[at]), process.states());
         match &self.term {
             Term::Divergence(scheme, data) => {
-                let weights = stretch.posterior(usize::from(data[at]), x);
-                let entropy: f64 = weights.iter().filter(|w| **w > 0.0).map(|w| w * w.ln()).sum();
-                entropy + self.cross_entropy(*scheme, stretch, x, &weights, logits, slopes)
+                // What is revealed stays, whatever the network says.
+                if process.mask().is_some_and(|mask| mask != x) && *scheme == Scheme::Ancestral {
+                    return 0.0;
+                }
+                stretch.posterior(usize::from(data[at]), x, &mut room.weights);
+                let entropy: f64 = room.weights.iter().filter(|w| **w > 0.0).map(|w| w * w.ln()).sum();
+                entropy + self.cross_entropy(*scheme, stretch, x, logits, slopes, room)
             }
             Term::Surprise(scheme, after) => {
-                let mut weights = vec![0.0; states];
-                weights[usize::from(after[at])] = 1.0;
-                self.cross_entropy(*scheme, stretch, x, &weights, logits, slopes)
+                room.weights.clear();
+                room.weights.resize(states, 0.0);
+                room.weights[usize::from(after[at])] = 1.0;
+                self.cross_entropy(*scheme, stretch, x, logits, slopes, room)
             }
             Term::ScoreEntropy(data) => {
-                let marginals = stretch.marginals(self.answer, x, logits);
+                let Room { marginals, by_log, .. } = room;
+                stretch.marginals(self.answer, x, logits, marginals);
                 let from = stretch.noising().row(usize::from(data[at]));
-                let (mut sum, mut by_log) = (0.0, vec![0.0; states]);
+                by_log.clear();
+                by_log.resize(states, 0.0);
+                let mut sum = 0.0;
                 for y in (0..states).filter(|y| *y != x && process.rate(*y, x) > 0.0) {
                     let (rate, ratio) = (process.rate(y, x), marginals.masses[y] / marginals.masses[x]);
                     let exact = from[y] / from[x];
@@ -98,54 +107,59 @@ impl Job {
                     by_log[x] -= by_log[y];
                 }
                 if let Some(slopes) = slopes {
-                    stretch.pull_marginals(&marginals, &by_log, slopes);
+                    stretch.pull_marginals(marginals, by_log, slopes);
                 }
                 sum
             }
             Term::RatioMatching => {
-                let marginals = stretch.marginals(self.answer, x, logits);
+                let Room { marginals, by_log, .. } = room;
+                stretch.marginals(self.answer, x, logits, marginals);
                 let total: f64 = marginals.masses.iter().sum();
+                let surprise = -(marginals.masses[x] / total).ln();
                 if let Some(slopes) = slopes {
-                    let own = |y: usize| if y == x { 1.0 } else { 0.0 };
-                    let by_log = marginals.masses.iter().enumerate();
-                    let by_log: Vec<f64> = by_log.map(|(y, mass)| mass / total - own(y)).collect();
-                    stretch.pull_marginals(&marginals, &by_log, slopes);
+                    by_log.clear();
+                    by_log.extend(marginals.masses.iter().map(|mass| mass / total));
+                    by_log[x] -= 1.0;
+                    stretch.pull_marginals(marginals, by_log, slopes);
                 }
-                -(marginals.masses[x] / total).ln()
+                surprise
             }
         }
     }
 
-    /// `-sum_y weights(y) log p(x_s = y | x_t)`.
+    /// `-sum_y weights(y) log p(x_s = y | x_t)`, of the weights in `room`.
     fn cross_entropy(
         &self,
         scheme: Scheme,
         stretch: &Reverse,
         x: usize,
-        weights: &[f64],
         logits: &[f32],
         slopes: Option<&mut [f64]>,
+        room: &mut Room,
     ) -> f64 {
-        let step = stretch.step(&self.process, (self.answer, scheme), x, logits);
-        if let Some(slopes) = slopes {
-            let by_log: Vec<f64> = weights.iter().map(|weight| -weight).collect();
-            stretch.pull(&step, x, &by_log, slopes);
-        }
+        let Room { step, weights, by_log, .. } = room;
+        stretch.step(&self.process, (self.answer, scheme), x, logits, step);
         let part = |(weight, mass): (&f64, &f64)| if *weight > 0.0 { -weight * mass.ln() } else { 0.0 };
-        weights.iter().zip(&step.masses).map(part).sum()
+        let sum = weights.iter().zip(&step.masses).map(part).sum();
+        if let Some(slopes) = slopes {
+            by_log.clear();
+            by_log.extend(weights.iter().map(|weight| -weight));
+            stretch.pull(step, x, by_log, slopes);
+        }
+        sum
     }
 
     /// The term of a row; writes its slopes by the row's logits.
     fn row(&self, row: usize, logits: &[f32], mut slopes: Option<&mut [f32]>) -> f32 {
         let (states, values) = (self.process.states(), self.process.values());
-        let (mut sum, mut own) = (0.0, vec![0.0; values]);
+        let (mut sum, mut own, mut room) = (0.0, vec![0.0; values], Room::default());
         for (column, logits) in logits.chunks_exact(states).enumerate() {
             let at = row * self.columns + column;
             match &mut slopes {
-                None => sum += self.coordinate(at, &logits[..values], None),
+                None => sum += self.coordinate(at, &logits[..values], None, &mut room),
                 Some(slopes) => {
                     own.fill(0.0);
-                    sum += self.coordinate(at, &logits[..values], Some(&mut own));
+                    sum += self.coordinate(at, &logits[..values], Some(&mut own), &mut room);
                     let out = &mut slopes[column * states..][..values];
                     out.iter_mut().zip(&own).for_each(|(out, own)| *out = *own as f32);
                 }
@@ -153,6 +167,15 @@ impl Job {
         }
         sum as f32
     }
+}
+
+/// What the coordinates of a row are reckoned in, one after the other.
+#[derive(Default)]
+struct Room {
+    step: Step,
+    marginals: Marginals,
+    weights: Vec<f64>,
+    by_log: Vec<f64>,
 }
 
 impl Fused for Job {

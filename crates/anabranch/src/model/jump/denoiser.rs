@@ -81,9 +81,9 @@ impl CategoricalDenoiser for Tempered {
 /// Categories `[batch, dimension]` as `[batch, dimension * states]` indicators, `sqrt(states)` for 1 so that they have the second
 /// moment 1 that networks are laid out for.
 pub fn one_hot(x: &State, states: usize) -> State {
-    let columns = x.dims()[1];
-    let mut values = vec![0.0; categories(x).len() * states];
-    for (own, state) in values.chunks_exact_mut(states).zip(categories(x)) {
+    let (columns, all) = (x.dims()[1], categories(x));
+    let mut values = vec![0.0; all.len() * states];
+    for (own, state) in values.chunks_exact_mut(states).zip(all) {
         own[usize::from(state)] = (states as f32).sqrt();
     }
     matrix(values, columns * states, &x.device())

@@ -25,6 +25,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use burn::tensor::{Device, Tensor};
+use rayon::prelude::*;
 
 use super::schedule::times;
 use super::{Goal, Segment};
@@ -32,7 +33,7 @@ use crate::array::weights::{Weights, matrix, to_vec};
 use crate::chain::{Batch, Densities, Given, LogWeight, Score, Source, State, Step, Transition};
 use crate::error::Failure;
 use crate::kernel::categorical::{categories, drawn, numbers, softmax, state_of};
-use crate::kernel::jump::{Answer, Job, Process, Reverse, Scheme, Term, terms};
+use crate::kernel::jump::{self as laws, Answer, Job, Process, Reverse, Scheme, Term, terms};
 use crate::rng::{Noise, Purpose};
 pub use clock::Clock;
 use corrector::Corrector;
@@ -50,6 +51,9 @@ pub enum Loss {
     /// `-log p(x_t^d | x_t without d)`, at times drawn alike.
     RatioMatching,
 }
+
+/// Rows that a thread takes at least.
+const ROWS: usize = 16;
 
 /// Times of losses in continuous time lie this far from both ends, where rates are infinite.
 const MARGIN: f64 = 1e-4;
@@ -115,11 +119,21 @@ impl Jump {
     }
 
     /// States drawn from `law(row, state)` for every coordinate of `from`.
-    fn noised<'a>(&self, from: &[u16], noise: &Noise, law: impl Fn(usize, usize) -> &'a [f64]) -> Arc<[u16]> {
+    fn noised<'a>(
+        &self,
+        from: &[u16],
+        noise: &Noise,
+        law: impl Fn(usize, usize) -> &'a [f64] + Sync,
+    ) -> Arc<[u16]> {
         let columns = self.denoiser.dimension();
         let uniform = noise.uniform(from.len() / columns, columns);
-        let each = from.iter().zip(&uniform).enumerate();
-        each.map(|(at, (from, u))| drawn(law(at / columns, usize::from(*from)), *u)).collect()
+        let mut to = vec![0; from.len()];
+        let rows = to.par_chunks_mut(columns).zip(from.par_chunks(columns)).zip(uniform.par_chunks(columns));
+        rows.with_min_len(ROWS).enumerate().for_each(|(row, ((to, from), uniform))| {
+            let each = to.iter_mut().zip(from).zip(uniform);
+            each.for_each(|((to, from), u)| *to = drawn(law(row, usize::from(*from)), *u));
+        });
+        to.into()
     }
 }
 
@@ -168,20 +182,25 @@ impl JumpStep<'_> {
         let (columns, states) = (jump.denoiser.dimension(), jump.process.states());
         let uniform = noise.uniform(from.len() / columns, columns);
         let logits = to_vec(logits.detach());
-        let each = from.iter().zip(&uniform).zip(logits.chunks_exact(states));
         let made = (jump.answer, jump.scheme);
-        let draw = |((x, u), logits): ((&u16, &f32), &[f32])| {
-            let logits = &logits[..jump.process.values()];
-            drawn(&self.stretch.step(&jump.process, made, usize::from(*x), logits).masses, *u)
-        };
-        each.map(draw).collect()
+        let mut to = from.to_vec();
+        let rows = to.par_chunks_mut(columns).zip(uniform.par_chunks(columns));
+        let rows = rows.zip(logits.par_chunks(columns * states)).with_min_len(ROWS);
+        rows.for_each_init(laws::Step::default, |step, ((to, uniform), logits)| {
+            for ((x, u), logits) in to.iter_mut().zip(uniform).zip(logits.chunks_exact(states)) {
+                let logits = &logits[..jump.process.values()];
+                self.stretch.step(&jump.process, made, usize::from(*x), logits, step);
+                *x = drawn(&step.masses, *u);
+            }
+        });
+        to.into()
     }
 
     /// Both masses of a step from `before`, at level `level`, to `after`.
     fn densities(&self, before: Arc<[u16]>, after: Arc<[u16]>, logits: Tensor<2>) -> Densities {
         let columns = self.jump.denoiser.dimension();
         let noising = self.stretch.noising_step();
-        let log = |(x, y): (&u16, &u16)| noising.mass(usize::from(*y), usize::from(*x)).ln();
+        let log = |(x, y): (&u16, &u16)| noising.log_mass(usize::from(*y), usize::from(*x));
         let rows = before.chunks_exact(columns).zip(after.chunks_exact(columns));
         let backward = rows.map(|(before, after)| before.iter().zip(after).map(log).sum()).collect();
         let backward = numbers(backward, &logits.device());

