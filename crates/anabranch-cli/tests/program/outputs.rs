@@ -65,7 +65,10 @@ fn diffusions_are_sampled_in_any_way() {
         .run(&format!("run spirals-diffusion --set {short} --set evaluation.samples=5 --out run --json"))
         .json();
     for (arguments, expected) in [
-        ("--sampler odd", "--sampler: found \"odd\"; allowed: ancestral, ddim, ode, discrete; did you mean \"ode\"?"),
+        (
+            "--sampler odd",
+            "--sampler: found \"odd\"; allowed: ancestral, ddim, ode, discrete; did you mean \"ode\"?",
+        ),
         ("--sampler ddim --steps 1", "--steps: found 1; allowed: an integer from 2 to 1000000"),
         ("--sampler ode --steps 0", "--steps: found 0; allowed: an integer from 1 to 1000000"),
         (

@@ -32,6 +32,7 @@ const LIBRARY: &[Entry] = &[
         text: include_str!("../../../../recipes/words-autoregressive.toml"),
     },
     Entry { name: "words-masked", text: include_str!("../../../../recipes/words-masked.toml") },
+    Entry { name: "ising-sampler", text: include_str!("../../../../recipes/ising-sampler.toml") },
     Entry { name: "checkerboard-sddm", text: include_str!("../../../../recipes/checkerboard-sddm.toml") },
     Entry { name: "digits-flow", text: include_str!("../../../../recipes/digits-flow.toml") },
     Entry { name: "digits-vae", text: include_str!("../../../../recipes/digits-vae.toml") },

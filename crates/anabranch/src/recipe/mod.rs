@@ -31,8 +31,8 @@ pub use inference_data::{Known, inference_data};
 pub use library::{Entry, library, locate, named};
 pub use read::{Override, Source, read};
 pub use target::{
-    CharactersRecipe, EnergyRecipe, FactorialRecipe, PlanarBitsRecipe, ReadGiven, Rows, SimulatorRecipe,
-    TableRecipe, TargetRecipe, ToyDataRecipe,
+    CategoriesRecipe, CharactersRecipe, Energy, EnergyRecipe, FactorialRecipe, PlanarBitsRecipe, ReadGiven,
+    Rows, SimulatorRecipe, TableRecipe, TargetRecipe, ToyDataRecipe,
 };
 
 use schemars::JsonSchema;

@@ -249,7 +249,9 @@ mod tests {
         assert!(unknown.ends_with("did you mean \"steps\"?"), "{unknown}");
         let kind = message(TEXT, &["model.0.kind=flaw"]);
         assert!(
-            kind.starts_with("--set model.0.kind: found \"flaw\"; allowed: diffusion, jump, autoregressive, flow"),
+            kind.starts_with(
+                "--set model.0.kind: found \"flaw\"; allowed: diffusion, jump, autoregressive, flow"
+            ),
             "{kind}"
         );
         assert!(kind.ends_with("did you mean \"flow\"?"), "{kind}");

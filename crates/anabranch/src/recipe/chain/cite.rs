@@ -10,7 +10,7 @@ use crate::sampler::Sampler;
 /// The BibTeX entries of the target and the methods a recipe uses.
 pub(in crate::recipe) fn citations(recipe: &Recipe) -> Vec<&'static str> {
     let rows = recipe.target.rows().map(|rows| rows.papers());
-    let energy = recipe.target.energy().map(|target| target.energy.papers());
+    let energy = recipe.target.energy().map(|target| target.papers());
     let mut entries = rows.or(energy).unwrap_or_default();
     for (part, place) in SegmentRecipe::parts(&recipe.model) {
         entries.extend(part.papers(&place));

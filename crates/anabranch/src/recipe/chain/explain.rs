@@ -10,11 +10,11 @@ fn target(plan: &ChainPlan) -> String {
         return target.rows().map_or(String::new(), |rows| rows.describe());
     };
     if plan.condition.width() > 0 {
-        return format!("an energy R(x): {}; log Z of each condition", recipe.energy.formula());
+        return format!("an energy R(x): {}; log Z of each condition", recipe.formula());
     }
     let log_z = energy.log_z(&[]).map_or("unknown log Z".to_owned(), |exact| format!("log Z = {exact}"));
     let entropy = energy.entropy().map_or(String::new(), |exact| format!(", entropy {exact:.6} nats"));
-    format!("an energy R(x): {}; {log_z}{entropy}", recipe.energy.formula())
+    format!("an energy R(x): {}; {log_z}{entropy}", recipe.formula())
 }
 
 /// Space, target, source and kernels with the formula of their step ratio, each behind its label; and the estimators.

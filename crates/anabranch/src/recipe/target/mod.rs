@@ -1,15 +1,16 @@
 //! The targets a recipe can name, and what each of them makes of the rest of the recipe.
 
 mod categories;
+mod energies;
 mod rows;
 mod simulated;
 
 pub use categories::{CharactersRecipe, FactorialRecipe, PlanarBitsRecipe};
+pub use energies::{CategoriesRecipe, Energy, EnergyRecipe};
 pub use rows::{ReadGiven, Rows, TableRecipe, ToyDataRecipe};
 pub use simulated::SimulatorRecipe;
 
 use std::path::Path;
-use std::sync::Arc;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -20,9 +21,7 @@ use super::objects::{
     StringsRecipe, TorusRecipe, TreesRecipe,
 };
 use crate::data::Table;
-use crate::environment::continuous::Domain;
-use crate::error::{Problem, Result};
-use crate::target::{PointTargetRecipe, Target, inside};
+use crate::error::Result;
 
 macro_rules! targets {
     (
@@ -44,6 +43,14 @@ macro_rules! targets {
             pub fn rows(&self) -> Option<&dyn Rows> {
                 match self {
                     $(Self::$data(target) => Some(target),)+
+                    _ => None,
+                }
+            }
+
+            /// The energy, where the target is one.
+            pub fn energy(&self) -> Option<&dyn Energy> {
+                match self {
+                    $(Self::$energy(target) => Some(target),)+
                     _ => None,
                 }
             }
@@ -77,6 +84,8 @@ targets! {
     energies {
         /// An unnormalised density.
         Energy(EnergyRecipe),
+        /// A reward of rows of categories.
+        Categories(CategoriesRecipe),
     }
     objects {
         /// Points of a grid, built by adding one to a coordinate.
@@ -114,78 +123,15 @@ targets! {
     }
 }
 
-/// An energy over real vectors.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct EnergyRecipe {
-    /// With a prior: the levels of its data, which it says itself.
-    #[serde(default, skip_serializing_if = "is_zero")]
-    pub levels: u32,
-    /// With a prior: height and width, where a sample is a grey image, which it says itself.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub image: Option<[usize; 2]>,
-    /// Which one.
-    pub energy: PointTargetRecipe,
-}
-
-fn is_zero(levels: &u32) -> bool {
-    *levels == 0
-}
-
-impl EnergyRecipe {
-    /// Checks what needs no data to be checked; with a prior the space is the prior's, and not known yet.
-    pub(in crate::recipe) fn check(&self, prior: bool) -> Result<()> {
-        if prior {
-            return Ok(());
-        }
-        if self.levels > 0 || self.image.is_some() {
-            let key = if self.levels > 0 { "target.levels" } else { "target.image" };
-            return Err(Problem::new(key, "the space of a prior, which the recipe does not name")
-                .allowed("none; or `policy.prior`")
-                .into());
-        }
-        let place = "target.energy";
-        Ok(self.energy.check(place).map_err(|problem| inside(place, problem))?)
-    }
-
-    /// The likelihood over samples of `dimension` numbers.
-    pub(in crate::recipe) fn over(&self, dimension: usize) -> Result<Arc<dyn Target>> {
-        if let Some([height, width]) = self.image
-            && height.checked_mul(width) != Some(dimension)
-        {
-            let allowed =
-                format!("a height and a width whose product is {dimension}, the numbers of a sample");
-            return Err(Problem::new("target.image", format!("{height} x {width}")).allowed(allowed).into());
-        }
-        let place = "target.energy";
-        let built = self.energy.build(&vec![Domain::Line; dimension], place);
-        Ok(built.map_err(|problem| inside(place, problem))?)
-    }
-
-    /// The energy and the dimension of its space.
-    pub(in crate::recipe) fn build(&self) -> Result<(Arc<dyn Target>, usize)> {
-        let place = "target.energy";
-        Ok(self.energy.energy(place).map_err(|problem| inside(place, problem))?)
-    }
-}
-
 impl TargetRecipe {
-    /// The energy, where the target is one.
-    pub fn energy(&self) -> Option<&EnergyRecipe> {
-        match self {
-            Self::Energy(energy) => Some(energy),
-            _ => None,
-        }
-    }
-
     /// The number of integer levels of the data, 0 for continuous states.
     pub fn levels(&self) -> u32 {
-        self.energy().map_or(0, |energy| energy.levels).max(self.rows().map_or(0, |rows| rows.levels()))
+        self.energy().map_or(0, |energy| energy.levels()).max(self.rows().map_or(0, |rows| rows.levels()))
     }
 
     /// Height and width, where a state is a grey image.
     pub fn image(&self) -> Option<[usize; 2]> {
-        self.rows().and_then(|rows| rows.image()).or(self.energy().and_then(|energy| energy.image))
+        self.rows().and_then(|rows| rows.image()).or(self.energy().and_then(|energy| energy.image()))
     }
 
     /// Reads a file of further data for a model of `dimension` columns that was trained on this target.
