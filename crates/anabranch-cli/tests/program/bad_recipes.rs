@@ -177,7 +177,7 @@ fn contradictions_between_keys_are_found_before_training() {
         ),
         (
             "model=[{kind='standardise'}]",
-            "--set model: found no segment that learns; allowed: at least one \"diffusion\", \"jump\", \"flow\", \"vae\"",
+            "--set model: found no segment that learns; allowed: at least one \"diffusion\", \"jump\", \"autoregressive\", \"flow\", \"vae\"",
         ),
         ("model=[]", "--set model: found 0 segments; allowed: from 1 to 100 of them"),
         (

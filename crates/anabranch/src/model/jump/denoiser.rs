@@ -47,8 +47,8 @@ pub struct Tempered {
 }
 
 impl Tempered {
-    /// The denoiser at a temperature; at 1 it is itself.
-    pub fn new(denoiser: Box<dyn CategoricalDenoiser>, temperature: f64) -> Box<dyn CategoricalDenoiser> {
+    /// A denoiser at a temperature; at 1 it is itself.
+    pub fn at(denoiser: Box<dyn CategoricalDenoiser>, temperature: f64) -> Box<dyn CategoricalDenoiser> {
         match temperature {
             1.0 => denoiser,
             _ => Box::new(Self { denoiser, inverse: temperature.recip() as f32 }),

@@ -340,7 +340,7 @@ impl Segment for Jump {
         if let (Some(order), Some(values)) = (sampling.order, self.process.mask()) {
             return Some(Box::new(Unmasking::of(denoiser, values, self.clock, order, sampling)));
         }
-        let denoiser = Tempered::new(denoiser.boxed(), sampling.temperature);
+        let denoiser = Tempered::at(denoiser.boxed(), sampling.temperature);
         let levels = sampling.steps.unwrap_or(self.levels);
         Some(Box::new(Self { denoiser, levels, corrector: sampling.corrector, ..self.clone() }))
     }

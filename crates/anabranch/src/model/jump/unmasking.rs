@@ -329,7 +329,7 @@ impl Unmasking {
             SamplingOrder::Confidence => Next::Confident,
         };
         let steps = sampling.steps.unwrap_or(columns).clamp(1, columns);
-        Self { denoiser: Tempered::new(denoiser.boxed(), sampling.temperature), values, next, steps, clock }
+        Self { denoiser: Tempered::at(denoiser.boxed(), sampling.temperature), values, next, steps, clock }
     }
 }
 
