@@ -7,18 +7,19 @@ use anabranch::data::atomic::atomic_write;
 use anabranch::error::{Error, Problem, Result, quoted};
 use anabranch::recipe::{Override, Plan, Recipe, library, locate, named};
 use anabranch::report::{Summary, published, warnings, write_comparison, write_report};
-use anabranch::run::{Ending, Questions, Run, trust};
+use anabranch::run::{Ending, Questions, Run, timings, trust};
 use serde_json::{Value, json};
 
 use crate::output::{say, tell};
 use crate::progress::{Progress, Stop};
 use crate::sample::{How, sample};
 use crate::table::table;
-use crate::{Command, Output, RecipeArgs};
+use crate::{Command, Output, RecipeArgs, draft, pages};
 
 /// Runs a command.
 pub fn execute(command: Command) -> Result<()> {
     match command {
+        Command::New { data, model, out } => draft::new(&data, &model, out),
         Command::Run { recipe, out, output } => {
             let stop = Stop::listen();
             let plan = recipe.plan()?;
@@ -43,6 +44,7 @@ pub fn execute(command: Command) -> Result<()> {
             conditions,
             format,
             out,
+            force,
             trust: allowed,
         } => {
             let (sampler, refine, condition) = (sampler.as_deref(), refine.as_deref(), condition.as_deref());
@@ -53,6 +55,7 @@ pub fn execute(command: Command) -> Result<()> {
                 condition,
                 conditions: conditions.as_deref(),
                 allow_command: allowed.allow_command,
+                force,
             };
             sample(&directory, count, seed, how, format.as_deref(), out)
         }
@@ -75,7 +78,9 @@ pub fn execute(command: Command) -> Result<()> {
         Command::List { json } => list(json),
         Command::Explain { recipe } => say(&recipe.plan()?.explain()),
         Command::Cite { recipe } => say(&format!("{}\n", recipe.resolve()?.citations().join("\n\n"))),
-        Command::Schema => say(&format!("{:#}\n", schemars::schema_for!(Recipe).to_value())),
+        Command::Completions { shell } => pages::completions(&shell),
+        Command::Man { directory } => pages::man(&directory),
+        Command::Schema => say(&format!("{:#}\n", anabranch::recipe::schema())),
     }
 }
 
@@ -205,7 +210,7 @@ fn evaluate(directory: &Path, what: What<'_>, as_json: bool) -> Result<()> {
     };
     let start = Instant::now();
     let progress = Progress::new(&run.plan.recipe().name, false, &stop);
-    let metrics = match (what, &run.plan) {
+    let mut metrics = match (what, &run.plan) {
         (What::All, _) => run.evaluate(&progress)?,
         (What::Data(path), Plan::Chain(plan)) => plan.score(&run.trained(&progress)?, path, &progress)?,
         (What::Data(path), Plan::GFlowNet(plan)) => plan.score(&run.trained(&progress)?, path, &progress)?,
@@ -219,6 +224,7 @@ fn evaluate(directory: &Path, what: What<'_>, as_json: bool) -> Result<()> {
         }
     };
     let recipe = run.plan.recipe();
+    let timings = timings(&mut metrics);
     let object = json!({
         "recipe": recipe.name,
         "seed": recipe.seed,
@@ -226,6 +232,7 @@ fn evaluate(directory: &Path, what: What<'_>, as_json: bool) -> Result<()> {
         "seconds": start.elapsed().as_secs_f64(),
         "parameters": run.plan.parameters(),
         "metrics": metrics,
+        "timings": timings,
         "out": directory.display().to_string(),
     });
     drop(progress);

@@ -1,7 +1,9 @@
 //! The program `anabranch`.
 
 mod commands;
+mod draft;
 mod output;
+mod pages;
 mod progress;
 mod sample;
 mod table;
@@ -11,7 +13,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anabranch::error::Error;
-use clap::{Args, CommandFactory, Parser, Subcommand};
+use clap::{Args, CommandFactory, Parser, Subcommand, ValueHint};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -26,7 +28,8 @@ struct Program {
 
 #[derive(Debug, Args)]
 struct RecipeArgs {
-    /// A recipe's name (see `anabranch list`) or a TOML file.
+    /// A recipe's name (see `anabranch list`), a TOML file, or - for standard input.
+    #[arg(value_hint = ValueHint::FilePath)]
     recipe: String,
     /// Overrides one value, such as training.steps=100; may be repeated.
     #[arg(long = "set", value_name = "KEY.PATH=VALUE")]
@@ -55,6 +58,17 @@ struct Trust {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Writes a recipe for a file of data, with what is to be known of them as comments.
+    New {
+        /// A CSV, Parquet, NPY, NPZ or IDX file with a row for each object.
+        data: PathBuf,
+        /// What is to model them: flow, diffusion or vae.
+        #[arg(long, default_value = "flow")]
+        model: String,
+        /// The recipe [default: DATA-MODEL.toml, here]; - for standard output.
+        #[arg(long)]
+        out: Option<PathBuf>,
+    },
     /// Trains a recipe, evaluates it and writes all of it into a directory.
     Run {
         #[command(flatten)]
@@ -108,6 +122,9 @@ enum Command {
         /// The file [default: DIRECTORY/samples-COUNT.FORMAT].
         #[arg(long)]
         out: Option<PathBuf>,
+        /// Writes over the file if it is there already.
+        #[arg(long)]
+        force: bool,
         #[command(flatten)]
         trust: Trust,
     },
@@ -146,7 +163,7 @@ enum Command {
     /// Trains several recipes and puts their numbers side by side.
     Compare {
         /// Recipes' names or TOML files.
-        #[arg(required = true)]
+        #[arg(required = true, value_hint = ValueHint::FilePath)]
         recipes: Vec<String>,
         /// Overrides one value in all of them; may be repeated.
         #[arg(long = "set", value_name = "KEY.PATH=VALUE")]
@@ -178,6 +195,16 @@ enum Command {
     },
     /// Prints the JSON Schema of recipes.
     Schema,
+    /// Prints a script by which a shell completes commands and flags.
+    Completions {
+        /// bash, zsh, fish, elvish or powershell.
+        shell: String,
+    },
+    /// Writes manual pages, one for each command.
+    Man {
+        /// The directory, such as ~/.local/share/man/man1.
+        directory: PathBuf,
+    },
 }
 
 /// An integer that TOML can hold, too.
@@ -219,7 +246,12 @@ fn main() -> ExitCode {
             if !matches!(error, Error::Interrupted) {
                 output::tell(&format!("error: {error}"));
             }
-            ExitCode::from(if error.is_input() { 2 } else { 1 })
+            let code = match error {
+                Error::Interrupted => progress::stopped_by_signal().unwrap_or(1),
+                error if error.is_input() => 2,
+                _ => 1,
+            };
+            ExitCode::from(code)
         }
         Err(_) => ExitCode::FAILURE,
     }

@@ -74,6 +74,8 @@ pub struct How<'a> {
     pub conditions: Option<&'a Path>,
     /// `--allow-command`.
     pub allow_command: bool,
+    /// `--force`.
+    pub force: bool,
 }
 
 /// Draws from a trained run into a file.
@@ -81,7 +83,7 @@ pub fn sample(
     directory: &Path,
     count: u64,
     seed: u64,
-    How { sampler: name, steps, refine, condition, conditions, allow_command }: How<'_>,
+    How { sampler: name, steps, refine, condition, conditions, allow_command, force }: How<'_>,
     format: Option<&str>,
     out: Option<PathBuf>,
 ) -> Result<()> {
@@ -122,6 +124,10 @@ pub fn sample(
     // Hours of sampling should not end in a path that was wrong from the start.
     let writable = if format == Format::Zarr { check_zarr(&out) } else { check_writable(&out) };
     writable.map_err(|error| at_output(&place, error))?;
+    if !force && (out.is_file() || (format == Format::Zarr && out.exists())) {
+        let found = format!("{} is there already", out.display());
+        return Err(Problem::new(place, found).allowed("a new path, or --force to write over it").into());
+    }
     let progress = Progress::new(&run.plan.recipe().name, false, &Stop::listen());
     outside.iter().take(NOTES).for_each(|line| progress.note(line));
     let trained = run.trained(&progress)?;

@@ -127,6 +127,11 @@ impl Problem {
         &self.place
     }
 
+    /// What stood there.
+    pub fn found(&self) -> &str {
+        &self.found
+    }
+
     /// The same problem at a place that only an outer caller knows, such as the file and line of a key.
     pub fn at(mut self, place: impl Into<String>) -> Self {
         self.place = place.into();

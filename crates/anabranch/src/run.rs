@@ -1,7 +1,8 @@
 //! Runs: training a plan into a directory, and measuring what came of it.
 //!
 //! A run directory holds `recipe.toml` (resolved), `data.json` (what is kept of data: see [`Summary`](crate::data::Summary)), `metrics.jsonl`, `tensorboard/`, `checkpoints/`, `samples.npy`,
-//! `result.json` and `report.html`.
+//! `result.json`, `timings.json` and `report.html`. All but the log of training, the events, the timings and the report, which tell the
+//! time, are the same byte for byte in equal runs.
 
 mod chain;
 mod conditions;
@@ -305,19 +306,21 @@ impl Run {
         text.lines().rev().find_map(time).unwrap_or((0, 0.0))
     }
 
-    /// The one JSON object that describes the run; also written as `result.json`. Its `seconds` are those of training.
+    /// The one JSON object that describes the run. What a clock decides - `timings`, and `seconds` of training - is written as
+    /// `timings.json`, the rest but the directory as `result.json`.
     ///
     /// # Errors
     /// If it cannot be written.
     pub fn result(&self, mut metrics: Map<String, Value>) -> Result<Value> {
         let recipe = self.plan.recipe();
+        let mut timings = timings(&mut metrics);
         let (step, seconds) = self.training_time();
         if seconds > 0.0 {
             let rate = step as f64 / seconds;
-            metrics.insert("steps_per_second".to_owned(), json!(rate));
+            timings.insert("steps_per_second".to_owned(), json!(rate));
             if let Plan::GFlowNet(_) = self.plan {
                 let trajectories = rate * recipe.training.batch as f64;
-                metrics.insert("trajectories_per_second".to_owned(), json!(trajectories));
+                timings.insert("trajectories_per_second".to_owned(), json!(trajectories));
             }
         }
         let trainer = self.newest(&Silent)?;
@@ -330,12 +333,30 @@ impl Run {
             "seconds": seconds,
             "parameters": self.plan.parameters(),
             "metrics": metrics,
+            "timings": timings,
             "out": self.directory.display().to_string(),
         });
-        let text = serde_json::to_string_pretty(&value).expect("plain values");
-        atomic_write(&self.directory.join("result.json"), |out| writeln!(out, "{text}"))?;
+        let by_clock = |name: &str| matches!(name, "seconds" | "timings");
+        let part = |kept: &dyn Fn(&str) -> bool| -> Map<String, Value> {
+            let entries = value.as_object().into_iter().flatten();
+            entries
+                .filter(|(name, _)| kept(name))
+                .map(|(name, value)| (name.clone(), value.clone()))
+                .collect()
+        };
+        let result = part(&|name| name != "out" && !by_clock(name));
+        for (name, part) in [("timings.json", part(&by_clock)), ("result.json", result)] {
+            let text = serde_json::to_string_pretty(&part).expect("plain values");
+            atomic_write(&self.directory.join(name), |out| writeln!(out, "{text}"))?;
+        }
         Ok(value)
     }
+}
+
+/// Takes what a clock decides out of what was measured.
+pub fn timings(metrics: &mut Map<String, Value>) -> Map<String, Value> {
+    let name = "seconds_per_sample";
+    metrics.shift_remove(name).map(|seconds| (name.to_owned(), seconds)).into_iter().collect()
 }
 
 /// Puts the ESS of importance weights and the shape of their tail, with the largest at which they are to be trusted.

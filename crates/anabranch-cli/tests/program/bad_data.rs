@@ -372,14 +372,14 @@ fn conditional_runs_draw_without_their_data() {
         place.write("data.csv", &text);
         place.write("t.toml", recipe(&format!("file = \"data.csv\"\n{key}")));
         place.run("run t.toml --out run").done();
-        let sample = format!("sample run --count 5 --condition {condition} --out");
+        let sample = format!("sample run --count 5 --condition {condition} --force --out");
         place.run(&format!("{sample} before.csv")).done();
-        place.run("sample run --count 5 --out own.csv").done();
+        place.run("sample run --count 5 --force --out own.csv").done();
         std::fs::remove_file(place.path("data.csv")).unwrap();
         place.run(&format!("{sample} after.csv")).done();
         assert_eq!(place.read("before.csv"), place.read("after.csv"), "{key}");
         // Classes are drawn by their shares; numbers are those of rows, which are gone.
-        let ended = place.run("sample run --count 5 --out again.csv");
+        let ended = place.run("sample run --count 5 --force --out again.csv");
         match key.starts_with("label") {
             true => assert_eq!((ended.code, place.read("again.csv")), (Some(0), place.read("own.csv"))),
             false => assert!(ended.refused(2).contains("data.csv")),

@@ -143,7 +143,7 @@ fn checkpoints_of_other_runs_and_steps_are_passed_over() {
     place.run("run tiny.toml --set optimizer.learning_rate=0.5 --out other --json").json();
     let (own, foreign) = (place.newest("run"), place.newest("other"));
     let drawn = |out: &str| {
-        let ended = place.run(&format!("sample run --count 3 --out {out}"));
+        let ended = place.run(&format!("sample run --count 3 --force --out {out}"));
         assert_eq!(ended.code, Some(0), "{}", ended.stderr);
         (place.read(out), ended.stderr)
     };

@@ -10,13 +10,17 @@ fn keys(value: &Value) -> Vec<&str> {
 
 /// Checks the shape and answers the metrics' names.
 fn checked(result: &Value) -> Vec<&str> {
-    assert_eq!(keys(result), ["recipe", "seed", "steps", "seconds", "parameters", "metrics", "out"]);
+    assert_eq!(
+        keys(result),
+        ["recipe", "seed", "steps", "seconds", "parameters", "metrics", "timings", "out"]
+    );
     assert!(result["seconds"].as_f64().is_some_and(|seconds| seconds > 0.0));
     assert!(result["parameters"].as_u64().is_some_and(|parameters| parameters > 0));
     let metrics = result["metrics"].as_object().expect("an object");
     for (name, value) in metrics {
         assert!(name.bytes().all(|b| b.is_ascii_lowercase() || b == b'_' || b.is_ascii_digit()), "{name}");
         assert!(value.as_f64().is_some_and(f64::is_finite), "{name}: {value}");
+        assert!(!name.contains("second"), "{name} is a time");
         if let Some(of) = name.strip_suffix("_se") {
             assert!(metrics.contains_key(of) && value.as_f64() >= Some(0.0), "{name}");
         }
@@ -37,11 +41,19 @@ fn a_run_is_one_object() {
         (&result["recipe"], &result["seed"], &result["steps"], &result["out"]),
         (&"tiny".into(), &5.into(), &30.into(), &"run".into())
     );
-    let written: Value = serde_json::from_slice(&place.read("run/result.json")).expect("JSON");
-    assert_eq!(written, result);
-    // The same seed, the same numbers; another one, others.
-    let again = place.run("run tiny.toml --out again --json").json();
-    assert_eq!(again["metrics"]["nll"], result["metrics"]["nll"]);
+    let mut written = serde_json::Map::new();
+    for name in ["run/result.json", "run/timings.json"] {
+        written.extend(
+            serde_json::from_slice::<serde_json::Map<String, Value>>(&place.read(name)).expect("JSON"),
+        );
+    }
+    written.insert("out".to_owned(), "run".into());
+    assert_eq!(Value::from(written), result);
+    // The same seed, the same bytes; another one, others.
+    place.run("run tiny.toml --out again --json").json();
+    for name in ["recipe.toml", "result.json", "samples.npy"] {
+        assert!(place.read(&format!("again/{name}")) == place.read(&format!("run/{name}")), "{name}");
+    }
     let other = place.run("run tiny.toml --out other --seed 6 --json").json();
     assert_ne!(other["metrics"]["nll"], result["metrics"]["nll"]);
     assert_eq!(other["seed"], 6);
@@ -90,7 +102,8 @@ fn metrics_have_the_names_of_their_targets() {
         &names,
         &["tv", "l1", "jsd", "elbo", "elbo_se", "eubo", "eubo_se", "log_z", "log_z_se", "log_z_exact"],
     );
-    has(&names, &["log_z_learned", "ess", "mean_length", "modes", "modes_found", "trajectories_per_second"]);
+    has(&names, &["log_z_learned", "ess", "mean_length", "modes", "modes_found"]);
+    has(&keys(&result["timings"]), &["seconds_per_sample", "steps_per_second", "trajectories_per_second"]);
     assert_eq!(result["parameters"], 75_525, "two hidden layers of 256 between 32 features and 5 outputs");
     let exact = result["metrics"]["log_z_exact"].as_f64().expect("a number");
     assert!((exact - 65.6f64.ln()).abs() < 1e-9);

@@ -3,13 +3,16 @@
 
 mod bad_data;
 mod bad_recipes;
+mod book;
 mod checkpoints;
 mod disk_full;
+mod door;
 mod json;
 mod memory;
 mod outputs;
 mod progress;
 mod runs;
+mod schema;
 mod signals;
 mod snapshots;
 mod support;

@@ -80,7 +80,7 @@ fn diffusions_are_sampled_in_any_way() {
         assert_eq!(message, expected);
     }
     let drawn = |arguments: &str| {
-        place.run(&format!("sample run --count 4 {arguments} --out s.csv")).done();
+        place.run(&format!("sample run --count 4 {arguments} --force --out s.csv")).done();
         String::from_utf8(place.read("s.csv")).expect("UTF-8")
     };
     let own = drawn("");
@@ -119,7 +119,7 @@ fn samples_are_refined() {
     }
     // What went how well is said on stderr.
     let note = |arguments: &str| {
-        let ended = place.run(&format!("sample {arguments}"));
+        let ended = place.run(&format!("sample --force {arguments}"));
         assert_eq!(ended.code, Some(0), "{}", ended.stderr);
         ended.stderr
     };
@@ -169,7 +169,7 @@ fn samples_under_a_condition() {
         assert_eq!(message, expected);
     }
     let drawn = |run: &str, more: &str| {
-        let ended = place.run(&format!("sample {run} --out s.csv {more}"));
+        let ended = place.run(&format!("sample {run} --force --out s.csv {more}"));
         assert_eq!(ended.code, Some(0), "{}", ended.stderr);
         String::from_utf8(place.read("s.csv")).expect("UTF-8")
     };

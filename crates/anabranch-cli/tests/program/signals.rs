@@ -17,7 +17,7 @@ fn step(place: &Place, run: &str) -> u64 {
 
 #[test]
 fn a_stopped_run_writes_its_state_and_goes_on_from_there() {
-    for (name, recipe) in [("INT", TINY), ("TERM", TINY), ("TERM", GRID)] {
+    for (name, code, recipe) in [("INT", 130, TINY), ("TERM", 143, TINY), ("TERM", 143, GRID)] {
         let place = Place::with(recipe);
         let mut reached = 0;
         for command in [format!("run tiny.toml --out run {ENDLESS}"), "resume run".to_owned()] {
@@ -27,7 +27,7 @@ fn a_stopped_run_writes_its_state_and_goes_on_from_there() {
             let ended: Ended = child.wait_with_output().expect("a child").into();
             assert_eq!(
                 (ended.code, ended.stdout.as_str(), ended.stderr.as_str()),
-                (Some(1), "", "stopped; go on with: anabranch resume run\n")
+                (Some(code), "", "stopped; go on with: anabranch resume run\n")
             );
             assert!(step(&place, "run") > reached, "{name}: every run of the loop gets further");
             reached = step(&place, "run");
@@ -56,7 +56,7 @@ fn stops_while_measured(recipe: &str) {
     let ended: Ended = child.wait_with_output().expect("a child").into();
     assert_eq!(
         (ended.code, ended.stdout.as_str(), ended.stderr.as_str()),
-        (Some(1), "", "stopped; go on with: anabranch resume run\n")
+        (Some(130), "", "stopped; go on with: anabranch resume run\n")
     );
     let left = place.files("run");
     assert!(left.iter().all(|name| !name.ends_with(".part") && name != "result.json"), "{left:?}");
@@ -78,7 +78,7 @@ fn a_stopped_comparison_goes_on_by_the_same_command() {
     let ended: Ended = child.wait_with_output().expect("a child").into();
     assert_eq!(
         (ended.code, ended.stderr.as_str()),
-        (Some(1), "stopped; go on with: the same command and --out both\n")
+        (Some(143), "stopped; go on with: the same command and --out both\n")
     );
     let reached = step(&place, "both/second");
     let mut child = place.spawn("compare tiny.toml second.toml --out both");

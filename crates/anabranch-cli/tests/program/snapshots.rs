@@ -13,7 +13,21 @@ fn names(place: &Place) -> Vec<String> {
 fn help() {
     let place = Place::new();
     assert_snapshot!("help", place.run("--help").done().stdout);
-    for command in ["run", "resume", "sample", "evaluate", "compare", "list", "explain", "cite", "schema"] {
+    let commands = [
+        "new",
+        "run",
+        "resume",
+        "sample",
+        "evaluate",
+        "compare",
+        "list",
+        "explain",
+        "cite",
+        "schema",
+        "completions",
+        "man",
+    ];
+    for command in commands {
         assert_snapshot!(format!("help-{command}"), place.run(&format!("{command} --help")).done().stdout);
     }
 }
@@ -80,6 +94,10 @@ fn messages() {
         "resume nowhere",
         "sample run --count 0",
         "sample run --count 3 --format nyp",
+        "sample run --count 3 --out tiny.toml",
+        "new tiny.toml",
+        "new cells.csv --model flaw",
+        "completions zsch",
         "evaluate run --data cells.csv",
         "compare tiny.toml tiny.toml",
         "explain moon-flow",

@@ -22,6 +22,7 @@ pub enum NetworkRecipe {
     Mlp {
         /// Widths of its hidden layers.
         #[serde(default = "hidden")]
+        #[schemars(length(min = 1, max = 100), inner(range(min = 1, max = 65_536)))]
         hidden: Vec<usize>,
         /// Its activation.
         #[serde(default = "activation")]
@@ -34,10 +35,11 @@ pub enum NetworkRecipe {
     DeepSets {
         /// Numbers of an element's vector.
         #[serde(default = "token")]
-        #[schemars(range(min = 1))]
+        #[schemars(range(min = 1, max = 65_536))]
         width: usize,
         /// Widths of the hidden layers behind the sum.
         #[serde(default = "hidden")]
+        #[schemars(length(min = 1, max = 100), inner(range(min = 1, max = 65_536)))]
         hidden: Vec<usize>,
         /// Their activation.
         #[serde(default = "activation")]
@@ -57,7 +59,7 @@ pub enum NetworkRecipe {
     Transformer {
         /// Blocks of attention and perceptron.
         #[serde(default = "three")]
-        #[schemars(range(min = 1))]
+        #[schemars(range(min = 1, max = 100))]
         layers: usize,
         /// Heads of each attention; they divide the width.
         #[serde(default = "eight")]
@@ -65,10 +67,11 @@ pub enum NetworkRecipe {
         heads: usize,
         /// Numbers of a token.
         #[serde(default = "token")]
-        #[schemars(range(min = 1))]
+        #[schemars(range(min = 1, max = 65_536))]
         width: usize,
         /// Width of the hidden layer of each block; four times `width` unless given.
         #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[schemars(range(min = 1, max = 65_536))]
         inner: Option<usize>,
         /// Its activation.
         #[serde(default = "gelu")]

@@ -20,12 +20,13 @@ use crate::error::Result;
 #[serde(deny_unknown_fields, default)]
 pub struct CoordinateAscent {
     /// Rows of the target's data in each step, drawn at random; 0: all of them.
+    #[schemars(range(min = 0, max = 10_000_000))]
     pub rows: usize,
     /// Added to the step, where rows are drawn.
-    #[schemars(range(min = 0.0))]
+    #[schemars(range(min = 0.0, max = 1e9))]
     pub delay: f64,
     /// How fast steps shrink, where rows are drawn.
-    #[schemars(range(min = 0.5, max = 1.0))]
+    #[schemars(range(max = 1.0), extend("exclusiveMinimum" = 0.5))]
     pub forgetting: f64,
 }
 

@@ -37,10 +37,10 @@ pub struct DetailedBalance {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub target: Option<TargetNetwork>,
     /// The weight of stops (leaf coefficient).
-    #[schemars(range(min = 0.0))]
+    #[schemars(range(min = 0.0, max = 1e6))]
     pub stop_weight: f64,
     /// The factor `lambda` of state-flow regularisation; only for graphs with cycles, since it moves the minimum.
-    #[schemars(range(min = 0.0))]
+    #[schemars(range(min = 0.0, max = 1e6))]
     pub state_flow_regularisation: f64,
 }
 
@@ -65,7 +65,7 @@ pub struct SoftQ {
     /// The network that says `V(s')`.
     pub target: TargetNetwork,
     /// The weight of stops (leaf coefficient).
-    #[schemars(range(min = 0.0))]
+    #[schemars(range(min = 0.0, max = 1e6))]
     pub stop_weight: f64,
 }
 

@@ -31,10 +31,12 @@ use crate::error::Result;
 #[serde(deny_unknown_fields, default)]
 pub struct ForwardKl {
     /// The final factor of a latent variable model's divergences (1 is the bound; above, beta-VAE).
+    #[schemars(range(min = 0.0, max = 1e6))]
     pub kl_weight: f32,
     /// Steps over which that factor rises from 0.
     pub kl_warm_up: u64,
     /// Nats per latent level below which its divergence is not pushed; 0: none.
+    #[schemars(range(min = 0.0, max = 1e6))]
     pub free_nats: f32,
 }
 
@@ -49,7 +51,7 @@ impl Default for ForwardKl {
 #[serde(deny_unknown_fields)]
 pub struct ImportanceWeighted {
     /// Paths per datum.
-    #[schemars(range(min = 1))]
+    #[schemars(range(min = 1, max = 1_000_000))]
     pub samples: usize,
 }
 

@@ -22,29 +22,31 @@ use crate::error::{Problem, Result};
 #[serde(deny_unknown_fields, default)]
 pub struct Fab {
     /// The order `a` of the divergence.
-    #[schemars(range(min = 1.0))]
+    #[schemars(range(min = 1.0, max = 10.0))]
     pub alpha: f64,
     /// Densities between the flow and `g`, which is the last of them.
-    #[schemars(range(min = 1))]
+    #[schemars(range(min = 1, max = 10_000))]
     pub levels: usize,
     /// Moves of Hamiltonian Monte Carlo at each of them.
-    #[schemars(range(min = 1))]
+    #[schemars(range(min = 1, max = 10_000))]
     pub moves: usize,
     /// Leapfrog steps of a move.
-    #[schemars(range(min = 1))]
+    #[schemars(range(min = 1, max = 10_000))]
     pub leapfrogs: usize,
     /// The first step size, which follows the acceptance from then on.
+    #[schemars(range(min = 1e-6, max = 1e6))]
     pub step: f64,
     /// Samples that are kept.
-    #[schemars(range(min = 1))]
+    #[schemars(range(min = 1, max = 100_000_000))]
     pub buffer: usize,
     /// Samples that are drawn before training.
     #[schemars(range(min = 1))]
     pub least: usize,
     /// Updates of the weights between two batches of new samples.
-    #[schemars(range(min = 1))]
+    #[schemars(range(min = 1, max = 10_000))]
     pub updates: usize,
     /// The largest weight of a sample in the loss.
+    #[schemars(range(min = 1e-3, max = 1e6))]
     pub clip: f64,
 }
 

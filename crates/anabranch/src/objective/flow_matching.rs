@@ -27,10 +27,10 @@ pub struct FlowMatching {
     /// What a residual costs.
     pub regression: Regression,
     /// The flow that is added to both sides.
-    #[schemars(range(min = 0.0))]
+    #[schemars(range(min = 0.0, max = 1e6))]
     pub epsilon: f64,
     /// The weight of stops (leaf coefficient).
-    #[schemars(range(min = 0.0))]
+    #[schemars(range(min = 0.0, max = 1e6))]
     pub stop_weight: f64,
 }
 

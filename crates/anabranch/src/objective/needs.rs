@@ -33,7 +33,7 @@ pub enum ReferenceKind {
 #[serde(deny_unknown_fields, default)]
 pub struct TargetNetwork {
     /// The share by which it moves towards the weights; 1 copies them.
-    #[schemars(range(min = 0.0, max = 1.0))]
+    #[schemars(range(max = 1.0), extend("exclusiveMinimum" = 0))]
     pub rate: f64,
     /// Steps between moves.
     #[schemars(range(min = 1))]

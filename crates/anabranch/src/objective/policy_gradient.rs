@@ -45,7 +45,7 @@ pub struct PolicyGradient {
     /// How `V` is fitted, where the advantage reads it.
     pub critic: Critic,
     /// The factor of the critic's loss.
-    #[schemars(range(min = 0.0))]
+    #[schemars(range(min = 0.0, max = 1e6))]
     pub critic_weight: f64,
 }
 
@@ -54,10 +54,10 @@ pub struct PolicyGradient {
 #[serde(deny_unknown_fields, default)]
 pub struct Ppo {
     /// How far from 1 a ratio may be.
-    #[schemars(range(min = 0.0))]
+    #[schemars(range(max = 1e6), extend("exclusiveMinimum" = 0))]
     pub clip: f64,
     /// How often the same trajectories are used.
-    #[schemars(range(min = 1))]
+    #[schemars(range(min = 1, max = 1000))]
     pub epochs: usize,
     /// The decay of generalised advantages.
     #[schemars(range(min = 0.0, max = 1.0))]
@@ -65,7 +65,7 @@ pub struct Ppo {
     /// How `V` is fitted.
     pub critic: Critic,
     /// The factor of the critic's loss.
-    #[schemars(range(min = 0.0))]
+    #[schemars(range(min = 0.0, max = 1e6))]
     pub critic_weight: f64,
 }
 
@@ -96,7 +96,7 @@ pub enum Critic {
         weighting: SubTrajectoryWeighting,
         /// The ratio of the weights of two lengths that differ by 1.
         #[serde(default = "nine_tenths")]
-        #[schemars(range(min = 0.0))]
+        #[schemars(range(min = 0.0, max = 1e6))]
         lambda: f64,
     },
 }

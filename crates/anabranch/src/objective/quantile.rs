@@ -32,16 +32,16 @@ use crate::math::Risk;
 #[serde(deny_unknown_fields, default)]
 pub struct QuantileFlowMatching {
     /// How many quantiles every flow has.
-    #[schemars(range(min = 1))]
+    #[schemars(range(min = 1, max = 10_000))]
     pub quantiles: usize,
     /// Where the parabola of the regression ends, nats.
-    #[schemars(range(min = 0.0))]
+    #[schemars(range(max = 1e6), extend("exclusiveMinimum" = 0))]
     pub kappa: f64,
     /// Whether out-flows are held fixed. Where they are not, in-flows and out-flows draw each other together: the spread of both
     /// is then too small, and the terminating law is another.
     pub fixed_outflows: bool,
     /// The weight of stops (leaf coefficient).
-    #[schemars(range(min = 0.0))]
+    #[schemars(range(min = 0.0, max = 1e6))]
     pub stop_weight: f64,
     /// How actions weigh quantiles.
     pub risk: Risk,

@@ -40,7 +40,7 @@ pub enum Regression {
     Huber {
         /// Where the parabola ends, nats.
         #[serde(default = "one")]
-        #[schemars(range(min = 0.0))]
+        #[schemars(range(max = 1e6), extend("exclusiveMinimum" = 0))]
         delta: f64,
     },
     /// `e^t + e^-t - 2`.

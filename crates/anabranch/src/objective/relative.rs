@@ -25,7 +25,7 @@ use crate::error::Result;
 #[serde(deny_unknown_fields, default)]
 pub struct RelativeTrajectoryBalance {
     /// The power of the reward.
-    #[schemars(range(min = 0.0))]
+    #[schemars(range(min = 0.0, max = 1e6))]
     pub beta: f64,
     /// What a residual costs.
     pub regression: Regression,
@@ -36,7 +36,7 @@ pub struct RelativeTrajectoryBalance {
 #[serde(deny_unknown_fields, default)]
 pub struct RelativeLogVariance {
     /// The power of the reward.
-    #[schemars(range(min = 0.0))]
+    #[schemars(range(min = 0.0, max = 1e6))]
     pub beta: f64,
     /// What a residual costs.
     pub regression: Regression,
@@ -47,7 +47,7 @@ pub struct RelativeLogVariance {
 #[serde(deny_unknown_fields, default)]
 pub struct TrustPcl {
     /// The temperature: how strongly the policy is held to the prior.
-    #[schemars(range(min = 0.0))]
+    #[schemars(range(min = 1e-6, max = 1e6))]
     pub alpha: f64,
     /// What a residual costs.
     pub regression: Regression,

@@ -31,13 +31,13 @@ use crate::error::Result;
 #[serde(deny_unknown_fields, default)]
 pub struct StableDetailedBalance {
     /// The factor of the squared difference: the inverse square of the flow below which the loss is a parabola.
-    #[schemars(range(min = 0.0))]
+    #[schemars(range(max = 1e12), extend("exclusiveMinimum" = 0))]
     pub epsilon: f64,
     /// How much more the residuals of states with a large flow count.
-    #[schemars(range(min = 0.0))]
+    #[schemars(range(min = 0.0, max = 1e6))]
     pub eta: f64,
     /// The factor `lambda` of state-flow regularisation.
-    #[schemars(range(min = 0.0))]
+    #[schemars(range(min = 0.0, max = 1e6))]
     pub state_flow_regularisation: f64,
 }
 

@@ -43,7 +43,7 @@ pub struct SubTrajectoryBalance {
     /// How sub-trajectories count.
     pub weighting: SubTrajectoryWeighting,
     /// The ratio of the weights of two lengths that differ by 1; for the geometric weightings.
-    #[schemars(range(min = 0.0))]
+    #[schemars(range(min = 0.0, max = 1e6))]
     pub lambda: f64,
     /// What a residual costs.
     pub regression: Regression,

@@ -32,7 +32,7 @@ use crate::math::log_sum_exp;
 #[serde(deny_unknown_fields, default)]
 pub struct ImportanceWeightedElbo {
     /// Paths of one bound.
-    #[schemars(range(min = 1))]
+    #[schemars(range(min = 1, max = 1_000_000))]
     pub samples: usize,
     /// By which part of the paths' numbers weights learn.
     pub gradient: Gradient,
@@ -43,9 +43,10 @@ pub struct ImportanceWeightedElbo {
 #[serde(deny_unknown_fields, default)]
 pub struct Renyi {
     /// The order: 1 is the reverse KL, 0 the importance-weighted bound; below 0 an upper bound.
+    #[schemars(range(min = -10.0, max = 10.0))]
     pub alpha: f64,
     /// Paths of one bound.
-    #[schemars(range(min = 1))]
+    #[schemars(range(min = 1, max = 1_000_000))]
     pub samples: usize,
     /// By which part of the paths' numbers weights learn.
     pub gradient: Gradient,
@@ -56,7 +57,7 @@ pub struct Renyi {
 #[serde(deny_unknown_fields, default)]
 pub struct ChiSquare {
     /// Paths of one bound.
-    #[schemars(range(min = 1))]
+    #[schemars(range(min = 1, max = 1_000_000))]
     pub samples: usize,
     /// By which part of the paths' numbers weights learn.
     pub gradient: Gradient,

@@ -40,28 +40,40 @@ pub enum RateSchedule {
 /// How weights are updated.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
+#[schemars(extend(
+    "if" = {"not": {"properties": {"kind": {"const": "adamw"}}, "required": ["kind"]}},
+    "then" = {"properties": {"weight_decay": {"const": 0}}}
+))]
 pub struct OptimizerRecipe {
     /// Adam or AdamW.
     pub kind: OptimizerKind,
     /// The peak learning rate.
+    #[schemars(range(max = 1e3), extend("exclusiveMinimum" = 0))]
     pub learning_rate: f64,
     /// Decay of the first moment.
+    #[schemars(range(min = 0.0, max = 0.999_999))]
     pub beta1: f64,
     /// Decay of the second moment.
+    #[schemars(range(min = 0.0, max = 0.999_999))]
     pub beta2: f64,
     /// Added to the root of the second moment.
+    #[schemars(range(min = 1e-16, max = 1.0))]
     pub epsilon: f64,
     /// Decoupled weight decay; only for AdamW.
+    #[schemars(range(min = 0.0, max = 1e3))]
     pub weight_decay: f64,
     /// The largest norm of the whole gradient; 0 switches clipping off.
+    #[schemars(range(min = 0.0))]
     pub clip_norm: f64,
     /// Steps over which the rate rises from 0.
     pub warm_up: u64,
     /// How the rate moves afterwards.
     pub schedule: RateSchedule,
     /// The rate at the last step, as a fraction of the peak.
+    #[schemars(range(min = 0.0, max = 1.0))]
     pub final_fraction: f64,
     /// The peak learning rate of log Z, where one is learned; it moves as the other one does.
+    #[schemars(range(max = 1e3), extend("exclusiveMinimum" = 0))]
     pub log_z_rate: f64,
 }
 

@@ -12,30 +12,30 @@ use crate::model::ode::Divergence;
 #[serde(deny_unknown_fields, default)]
 pub struct EvaluationRecipe {
     /// Samples drawn for the sample metrics and written to samples.npy.
-    #[schemars(range(min = 1))]
+    #[schemars(range(min = 1, max = 100_000_000))]
     pub samples: usize,
     /// Draws per row of a diffusion's simulation-free bound; a bound that is simulated takes one path.
-    #[schemars(range(min = 1), extend("x-of" = ["data"]))]
+    #[schemars(range(min = 1, max = 10_000), extend("x-of" = ["data"]))]
     pub draws: usize,
     /// Paths per row of the importance-weighted likelihood; 0 leaves it out.
     #[schemars(extend("x-of" = ["data"]))]
     pub importance_samples: usize,
     /// Runge-Kutta steps of the likelihood along a diffusion's probability-flow ODE; 0 leaves it out.
-    #[schemars(extend("x-of" = ["data"]))]
+    #[schemars(range(min = 0, max = 100_000), extend("x-of" = ["data"]))]
     pub ode_steps: usize,
     /// Sign vectors per row and step that estimate the divergence along the ODE; 0 finds it exactly, at the cost of one
     /// derivative per coordinate.
     #[schemars(extend("x-of" = ["data"]))]
     pub ode_probes: usize,
     /// Paths for ELBO, EUBO, log Z and ESS.
-    #[schemars(range(min = 1), extend("x-of" = ["energies", "objects"]))]
+    #[schemars(range(min = 1, max = 100_000_000), extend("x-of" = ["energies", "objects"]))]
     pub paths: usize,
     /// Whether samples are compared with the test split (on an energy, with exact samples).
     #[schemars(extend("x-of" = ["data", "energies"]))]
     pub sample_metrics: bool,
     /// The most states of an environment that is enumerated, so that the learned distribution of objects is compared with
     /// the exact one; 0 leaves that out.
-    #[schemars(extend("x-of" = ["objects"]))]
+    #[schemars(range(min = 0, max = 100_000_000), extend("x-of" = ["objects"]))]
     pub exact_states: usize,
 }
 

@@ -1,6 +1,7 @@
 //! The recipes that come with the program.
 
 use std::borrow::Cow;
+use std::sync::OnceLock;
 
 use super::{Override, Recipe, Source};
 use crate::error::{Error, Problem, Result, quoted, reason};
@@ -121,8 +122,26 @@ pub fn library() -> &'static [Entry] {
     LIBRARY
 }
 
-/// The text of the recipe of that name, or of that file where the name ends in `.toml`.
+/// The recipe on standard input, which can be read but once.
+static INPUT: OnceLock<std::result::Result<String, String>> = OnceLock::new();
+
+/// The name of what is read from standard input.
+const STANDARD_INPUT: &str = "-";
+
+/// What messages call the recipe `name`.
+fn origin(name: &str) -> &str {
+    if name == STANDARD_INPUT { "standard input" } else { name }
+}
+
+/// The text of the recipe of that name, of that file where the name ends in `.toml`, or on standard input where it is `-`.
 fn text(name: &str) -> Result<Cow<'static, str>> {
+    if name == STANDARD_INPUT {
+        let read = || std::io::read_to_string(std::io::stdin()).map_err(|error| reason(&error));
+        return match INPUT.get_or_init(read) {
+            Ok(text) => Ok(text.as_str().into()),
+            Err(reason) => Err(Problem::new(origin(name), reason).allowed("a recipe").into()),
+        };
+    }
     if name.ends_with(".toml") {
         let text = std::fs::read_to_string(name)
             .map_err(|error| Problem::new(name, reason(&error)).allowed("a readable recipe file"))?;
@@ -132,25 +151,25 @@ fn text(name: &str) -> Result<Cow<'static, str>> {
         Some(entry) => Ok(entry.text.into()),
         None => {
             let names: Vec<&str> = LIBRARY.iter().map(|entry| entry.name).collect();
-            let allowed = format!("{}, or a file that ends in .toml", names.join(", "));
+            let allowed = format!("{}, a file that ends in .toml, or - for standard input", names.join(", "));
             Err(Problem::new("recipe", quoted(name)).choices(&names).allowed(allowed).into())
         }
     }
 }
 
-/// The recipe of that name, or in that file where the name ends in `.toml`.
+/// The recipe of that name, in that file where the name ends in `.toml`, or on standard input where it is `-`.
 ///
 /// # Errors
 /// If there is none, or it is wrong.
 pub fn named(name: &str, overrides: &[Override]) -> Result<Recipe> {
-    Source { origin: name, text: &text(name)?, overrides }.read()
+    Source { origin: origin(name), text: &text(name)?, overrides }.read()
 }
 
 /// An error that came of the recipe `name` later than in [`named`], with the file and line or the flag behind the key
 /// that it names.
 pub fn locate(name: &str, overrides: &[Override], error: Error) -> Error {
     match text(name) {
-        Ok(text) => Source { origin: name, text: &text, overrides }.locate(error),
+        Ok(text) => Source { origin: origin(name), text: &text, overrides }.locate(error),
         Err(_) => error,
     }
 }

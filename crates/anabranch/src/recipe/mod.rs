@@ -7,6 +7,7 @@
 //! these read bear `x-of` in the schema, and keys that are something else for some of them where nobody sets them bear `x-default`.
 
 mod chain;
+mod draft;
 mod evaluation;
 pub mod gflownet;
 mod inference_data;
@@ -15,6 +16,7 @@ pub mod objects;
 mod prior;
 mod read;
 pub mod saved;
+mod schema;
 mod shape;
 mod target;
 
@@ -25,11 +27,13 @@ pub use crate::objective::ObjectiveRecipe;
 pub use crate::optim::{OptimizerKind, OptimizerRecipe, RateSchedule};
 pub use crate::train::TrainingRecipe;
 pub use chain::{ChainPlan, ChainPrior, Condition, StateFlowRecipe, TargetData};
+pub use draft::{Draft, FAMILIES, draft};
 pub use evaluation::EvaluationRecipe;
 pub use gflownet::GFlowNetPlan;
 pub use inference_data::{Known, inference_data};
 pub use library::{Entry, library, locate, named};
 pub use read::{Override, Source, read};
+pub use schema::schema;
 pub use target::{
     CategoriesRecipe, CharactersRecipe, Energy, EnergyRecipe, FactorialRecipe, PlanarBitsRecipe, ReadGiven,
     Rows, SimulatorRecipe, TableRecipe, TargetRecipe, ToyDataRecipe,
@@ -52,6 +56,7 @@ use gflownet::{ExplorationRecipe, PolicyRecipe, RootsRecipe, Task};
 #[serde(deny_unknown_fields)]
 pub struct Recipe {
     /// The recipe's name: task, then method.
+    #[schemars(extend("pattern" = "^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"))]
     pub name: String,
     /// One line that says what it does.
     #[serde(default)]

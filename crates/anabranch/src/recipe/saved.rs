@@ -22,8 +22,16 @@ fn is_whole(text: &str) -> bool {
 }
 
 /// What a run writes beside its recipe: a directory that holds some of it is none for a new run.
-pub const OWNED: [&str; 7] =
-    ["checkpoints", "metrics.jsonl", "tensorboard", "samples.npy", "given.npy", "result.json", "report.html"];
+pub const OWNED: [&str; 8] = [
+    "checkpoints",
+    "metrics.jsonl",
+    "tensorboard",
+    "samples.npy",
+    "given.npy",
+    "result.json",
+    "timings.json",
+    "report.html",
+];
 
 /// The summary of a run's data, in its directory.
 pub const SUMMARY: &str = "data.json";

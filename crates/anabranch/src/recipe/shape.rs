@@ -1,7 +1,8 @@
 //! Whether a table has the shape of a recipe: the published JSON Schema and the table, walked side by side.
 //!
-//! What the schema says of a key - its type, its choices, whether it must be there, what reads it - is what a message says too, so
-//! the two cannot disagree. Ranges and whatever several keys decide together are [`super::Recipe::check`]'s.
+//! What the schema says of a key - its type, its range, its choices, whether it must be there, what reads it - is what a message says
+//! too, so the two cannot disagree. Whatever several keys decide together is [`super::Recipe::check`]'s. [`super::schema`] makes of
+//! this schema the one that is published.
 
 use serde_json::Value as Schema;
 use toml::{Table, Value};
@@ -33,7 +34,8 @@ pub(super) fn has(name: &str) -> bool {
     root()["properties"].get(name).is_some()
 }
 
-fn root() -> Schema {
+/// The schema as the types say it.
+pub(super) fn root() -> Schema {
     schemars::schema_for!(Recipe).to_value()
 }
 
@@ -48,7 +50,7 @@ fn join(key: &str, name: &str) -> String {
 }
 
 /// The alternatives of a schema that has some, without the absence of a value.
-fn alternatives(schema: &Schema) -> Option<Vec<&Schema>> {
+pub(super) fn alternatives(schema: &Schema) -> Option<Vec<&Schema>> {
     let list = schema["oneOf"].as_array().or_else(|| schema["anyOf"].as_array())?;
     Some(list.iter().filter(|variant| variant["type"] != "null").collect())
 }
@@ -61,7 +63,7 @@ fn words(schema: &Schema) -> Vec<&str> {
 }
 
 /// The key that tells the variants of a tagged union apart, with each variant's word.
-fn tags<'s>(variants: &[&'s Schema]) -> Option<(&'s str, Vec<&'s str>)> {
+pub(super) fn tags<'s>(variants: &[&'s Schema]) -> Option<(&'s str, Vec<&'s str>)> {
     let tag = |variant: &'s Schema| {
         let properties = variant["properties"].as_object()?;
         properties.iter().find_map(|(name, schema)| Some((name.as_str(), schema["const"].as_str()?)))
@@ -72,7 +74,7 @@ fn tags<'s>(variants: &[&'s Schema]) -> Option<(&'s str, Vec<&'s str>)> {
 }
 
 /// What reads a key, where not everything does.
-fn readers(property: &Schema) -> Option<Vec<&str>> {
+pub(super) fn readers(property: &Schema) -> Option<Vec<&str>> {
     Some(property["x-of"].as_array()?.iter().filter_map(Schema::as_str).collect())
 }
 
@@ -173,19 +175,18 @@ impl<'a> Walk<'a> {
             };
         }
         match kind(schema) {
-            "integer" if schema["format"] == "uint32" => format!("an integer from 0 to {}", u32::MAX),
-            "integer" if schema["minimum"].as_u64().is_some() => {
-                format!("an integer of at least {}", schema["minimum"])
-            }
-            "integer" => "an integer".to_owned(),
-            "number" => "a finite number".to_owned(),
+            "integer" => Range::of(schema).allowed("an integer"),
+            "number" => Range::of(schema).allowed("a finite number"),
             "string" => "a text in quotes".to_owned(),
             "boolean" => "true or false".to_owned(),
             "array" => {
                 let each = self.allowed(&schema["items"]);
-                match schema["minItems"].as_u64() {
-                    Some(count) => format!("a list of {count} entries, each {each}"),
-                    None => format!("a list, each entry {each}"),
+                match (schema["minItems"].as_u64(), schema["maxItems"].as_u64()) {
+                    (Some(least), Some(most)) if least < most => {
+                        format!("a list of {least} to {most} entries, each {each}")
+                    }
+                    (Some(count), _) => format!("a list of {count} entries, each {each}"),
+                    (None, _) => format!("a list, each entry {each}"),
                 }
             }
             _ => "a table".to_owned(),
@@ -208,15 +209,13 @@ impl<'a> Walk<'a> {
         let fits = match (kind(schema), value) {
             ("object", Value::Table(table)) => return self.table(schema, table, key),
             ("array", Value::Array(items)) => return self.list(schema, items, key),
-            ("integer", Value::Integer(number)) => {
-                let largest = if schema["format"] == "uint32" { i64::from(u32::MAX) } else { i64::MAX };
-                (schema["minimum"].as_i64().unwrap_or(i64::MIN)..=largest).contains(number)
+            ("integer" | "number", Value::Integer(number)) => Range::of(schema).holds(*number as f64),
+            ("string", Value::String(_)) | ("boolean", Value::Boolean(_)) => true,
+            // What is no number of its kind says so, before its range does.
+            ("number", Value::Float(number)) if !finite(schema, *number) => {
+                return Err(wrong().allowed("a finite number"));
             }
-            ("number", Value::Integer(_)) | ("string", Value::String(_)) | ("boolean", Value::Boolean(_)) => {
-                true
-            }
-            ("number", Value::Float(number)) if schema["format"] == "float" => (*number as f32).is_finite(),
-            ("number", Value::Float(number)) => number.is_finite(),
+            ("number", Value::Float(number)) => Range::of(schema).holds(*number),
             // Nothing that recipes are made of: left to the deserialiser.
             ("", _) => true,
             _ => false,
@@ -297,6 +296,55 @@ impl<'a> Walk<'a> {
             .iter()
             .enumerate()
             .try_for_each(|(index, item)| self.value(&schema["items"], item, &join(key, &index.to_string())))
+    }
+}
+
+fn finite(schema: &Schema, number: f64) -> bool {
+    if schema["format"] == "float" { (number as f32).is_finite() } else { number.is_finite() }
+}
+
+/// A bound without a row of zeros.
+fn short(bound: f64) -> String {
+    let plain = bound == 0.0 || (1e-4..1e13).contains(&bound.abs());
+    if plain { bound.to_string() } else { format!("{bound:e}") }
+}
+
+/// What a schema says of a number's size.
+struct Range {
+    least: Option<f64>,
+    above: Option<f64>,
+    most: Option<f64>,
+}
+
+impl Range {
+    fn of(schema: &Schema) -> Self {
+        let most = schema["maximum"].as_f64();
+        let most = most.or((schema["format"] == "uint32").then_some(f64::from(u32::MAX)));
+        Self { least: schema["minimum"].as_f64(), above: schema["exclusiveMinimum"].as_f64(), most }
+    }
+
+    fn holds(&self, number: f64) -> bool {
+        self.least.is_none_or(|least| number >= least)
+            && self.above.is_none_or(|above| number > above)
+            && self.most.is_none_or(|most| number <= most)
+    }
+
+    /// What is allowed of `what`.
+    fn allowed(&self, what: &str) -> String {
+        let what = if self.least.or(self.above).or(self.most).is_some() {
+            what.replace("finite ", "")
+        } else {
+            what.to_owned()
+        };
+        let most = |word: &str| self.most.map(|most| format!(" {word} {}", short(most))).unwrap_or_default();
+        match (self.above, self.least, self.most) {
+            (Some(0.0), ..) => format!("{}{}", what.replacen("a ", "a positive ", 1), most("up to")),
+            (Some(above), ..) => format!("{what} above {}{}", short(above), most("up to")),
+            (_, Some(least), Some(most)) => format!("{what} from {} to {}", short(least), short(most)),
+            (_, Some(least), None) => format!("{what} of at least {}", short(least)),
+            (_, None, Some(most)) => format!("{what} of at most {}", short(most)),
+            (_, None, None) => what,
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! Training over its steps, from the lines of `metrics.jsonl`.
 
 use super::page::figure;
+use super::registry::describe;
 use super::{Logged, Summary};
 use crate::plot::{Axis, LineChart, Point, Scale, Series};
 
@@ -30,6 +31,34 @@ const MEASURES: [(&str, &str, &str, &str); 7] = [
     ("Effective sample size", "ess", "fraction", "Of forward paths; 1 is perfect."),
     ("Modes found", "modes_found", "modes", "By a thousand samples."),
 ];
+
+/// What is logged of every run, or stands beside a measure.
+const LOGGED: [&str; 10] = [
+    "loss",
+    "validation",
+    "gradient_norm",
+    "learning_rate",
+    "steps_per_second",
+    "seconds",
+    "trajectories",
+    "step",
+    // The validation score of data.
+    "nll",
+    // How many there are, whatever is found.
+    "modes",
+];
+
+/// The measures of a task that have no words of their own above.
+fn others(log: &[Logged]) -> Vec<&str> {
+    let mut found: Vec<&str> = Vec::new();
+    for (key, _) in log.iter().flat_map(|line| &line.fields).filter(|(_, value)| value.is_number()) {
+        let known = LOGGED.contains(&key.as_str()) || MEASURES.iter().any(|measure| measure.1 == key);
+        if !known && !key.ends_with("_se") && !found.contains(&key.as_str()) {
+            found.push(key);
+        }
+    }
+    found
+}
 
 fn chart(title: &str, y_label: &str, series: Vec<Series>, size: (f64, f64)) -> String {
     let scale = Axis::scale_for(series.iter().flat_map(|s| s.points.iter().map(|point| point.1)));
@@ -74,6 +103,10 @@ pub(super) fn training(run: &Summary) -> Vec<String> {
     add("Validation score", "validation", &run.validation, 1, "Of the averaged weights; lower is better.");
     for (title, key, y_label, caption) in MEASURES {
         add(title, key, y_label, 4, caption);
+    }
+    for key in others(&run.log) {
+        let described = describe(key);
+        add(&described.label, key, described.unit, 5, described.meaning);
     }
     add("Gradient norm", "gradient_norm", "norm", 2, "Of the whole gradient, before clipping.");
     add("Learning rate", "learning_rate", "rate", 3, "");
@@ -132,5 +165,9 @@ mod tests {
         assert_eq!(training(&run).len(), 1);
         assert_eq!(training(&Summary::default()).len(), 0);
         assert_eq!(together(&[&run, &Summary::default()]).len(), 1);
+        let mut more = run.clone();
+        more.log[0].fields.insert("free_energy_rmse".to_owned(), 0.5.into());
+        let drawn = training(&more);
+        assert!(drawn.len() == 2 && drawn[1].contains("Error of free energies"), "{drawn:?}");
     }
 }

@@ -49,6 +49,7 @@ fn common(run: &Run, result: &Value) -> Result<Summary> {
         parameters: plan.parameters() as u64,
         facts: plan.explain(),
         metrics: result["metrics"].as_object().cloned().unwrap_or_default(),
+        timings: result["timings"].as_object().cloned().unwrap_or_default(),
         log: read_log(&run.directory.join("metrics.jsonl"))?,
         validation: if plan.score() == "nll" { "nats per row" } else { "\u{2212}ELBO, nats" }.to_owned(),
         recipe: recipe.to_toml(),
@@ -179,6 +180,7 @@ fn chain(run: &Run, plan: &ChainPlan, result: &Value) -> Result<Summary> {
     };
     Ok(Summary {
         target: serde_json::to_string(&recipe.target).expect("a target is plain values"),
+        columns: if dimension == plan.dimension() { plan.names().unwrap_or_default() } else { Vec::new() },
         dimension,
         image,
         samples,

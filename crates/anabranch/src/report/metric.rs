@@ -80,8 +80,14 @@ fn decimals_for(value: f64, digits: i32) -> usize {
     (digits - 1 - value.abs().log10().floor() as i32).clamp(0, 12) as usize
 }
 
+/// Text of numbers with a proper minus, which zero has none of.
 fn minus(text: &str) -> String {
-    text.replace('-', "\u{2212}")
+    let signed = |word: &str| match word.strip_prefix('-') {
+        Some(digits) if digits.chars().all(|c| matches!(c, '0' | '.')) => digits.to_owned(),
+        Some(digits) => format!("\u{2212}{digits}"),
+        None => word.to_owned(),
+    };
+    text.split(' ').map(signed).collect::<Vec<_>>().join(" ")
 }
 
 /// A count in groups of three digits.
@@ -126,6 +132,9 @@ mod tests {
             (f64::NEG_INFINITY, None, "\u{2212}\u{221e}"),
             (1.5e-5, None, "1.500\u{d7}10\u{207b}\u{2075}"),
             (300.0, None, "300"),
+            (-0.0, None, "0"),
+            (-0.04, Some(1.2), "0.0 \u{b1} 1.2"),
+            (-0.06, Some(1.2), "\u{2212}0.1 \u{b1} 1.2"),
         ];
         for (value, error, expected) in cases {
             assert_eq!(with_error(value, error), expected);

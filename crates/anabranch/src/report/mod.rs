@@ -4,6 +4,7 @@
 //! dark mode. [`gather`] collects what a page shows into a [`Summary`], and [`run_page`] and [`comparison_page`] are
 //! pure functions from there to text.
 
+mod columns;
 mod comparison;
 mod curves;
 mod flow;
@@ -58,10 +59,14 @@ pub struct Summary {
     pub target: String,
     /// `NAME` and, where there is one, `NAME_se`, its standard error.
     pub metrics: Map<String, Value>,
+    /// What a clock decides: rates, and seconds for each sample.
+    pub timings: Map<String, Value>,
     /// The lines of `metrics.jsonl`.
     pub log: Vec<Logged>,
     /// What the validation score is, with its unit.
     pub validation: String,
+    /// What the columns of states are called; empty where they have no names.
+    pub columns: Vec<String>,
     /// The dimension of the target's space.
     pub dimension: usize,
     /// How states are images, where they are.

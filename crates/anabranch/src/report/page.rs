@@ -15,12 +15,17 @@ h2 { margin: 2.4rem 0 .6rem; padding-bottom: .25rem; border-bottom: 1px solid va
 h3 { margin: 1.6rem 0 .4rem; font-size: 1rem; }
 p { margin: .4rem 0; max-width: 60rem; }
 .muted { color: var(--muted); }
+.headline { margin: 1rem 0 .4rem; }
+.headline .value { font-size: 1.9rem; font-weight: 650; font-variant-numeric: tabular-nums; }
+.headline .label { font-size: 1.05rem; }
+.warning { padding: .3rem .8rem; border-left: 3px solid var(--c1); background: var(--shade); }
 .row { display: flex; flex-wrap: wrap; gap: 1.2rem 1.6rem; align-items: flex-start; }
 .strips { display: flex; flex-wrap: wrap; gap: .4rem; align-items: flex-start; }
 figure { margin: .4rem 0; max-width: 100%; }
 figcaption { color: var(--muted); font-size: .85rem; max-width: 34rem; }
 .strips figcaption { text-align: center; }
 .wide { overflow-x: auto; }
+img, svg { max-width: 100%; }
 table { border-collapse: collapse; font-size: .93rem; }
 th, td { padding: .3rem .9rem .3rem 0; border-bottom: 1px solid var(--grid); text-align: left; vertical-align: top; }
 thead th { color: var(--muted); font-weight: 600; }
@@ -30,10 +35,18 @@ th.number { text-align: right; white-space: nowrap; }
 tbody th { white-space: nowrap; }
 td.best { font-weight: 700; }
 td.muted { min-width: 18rem; }
+td, th { overflow-wrap: anywhere; }
+th small { display: block; max-width: 44rem; color: var(--muted); font-weight: 400; }
+table.measures { width: 100%; }
+table.measures th { white-space: normal; }
 pre { margin: .6rem 0; padding: .8rem 1rem; overflow-x: auto; background: var(--shade); border: 1px solid var(--grid); border-radius: 6px;
   font: 13px/1.45 ui-monospace, 'DejaVu Sans Mono', monospace; }
-summary { cursor: pointer; color: var(--link); }
+details { margin: .3rem 0; }
+summary { padding: .15rem 0; cursor: pointer; color: var(--link); overflow-wrap: anywhere; }
 a { color: var(--link); }
+@media (max-width: 36rem) { body { padding: 1rem .75rem 3rem; } .headline .value { font-size: 1.5rem; }
+  td, th { padding-right: .5rem; } table.measures td.number { white-space: normal; } table.facts, table.facts tbody, table.facts tr, table.facts th, table.facts td { display: block; }
+  table.facts th { border: 0; padding-bottom: 0; } }
 ";
 
 /// A whole page. `body` is markup, `title` is text.
@@ -78,7 +91,17 @@ pub(super) fn verbatim(text: &str) -> String {
 
 /// Text that opens on demand.
 pub(super) fn folded(summary: &str, text: &str) -> String {
-    format!("<details><summary>{}</summary>\n{}</details>\n", escape(summary), verbatim(text))
+    fold(summary, &verbatim(text))
+}
+
+/// Markup that opens on demand.
+pub(super) fn fold(summary: &str, body: &str) -> String {
+    format!("<details><summary>{}</summary>\n{body}</details>\n", escape(summary))
+}
+
+/// What is not to be overlooked.
+pub(super) fn warning(text: &str) -> String {
+    format!("<p class=\"warning\">{}</p>\n", escape(text))
 }
 
 /// Lines of `label value` as a table; a line without a label of its own goes on with the one before.
@@ -100,7 +123,7 @@ pub(super) fn facts(text: &str) -> String {
         .iter()
         .map(|(label, value)| format!("<tr><th>{}</th><td>{}</td></tr>\n", escape(label), escape(value)))
         .collect();
-    format!("<div class=\"wide\"><table><tbody>\n{cells}</tbody></table></div>\n")
+    format!("<table class=\"facts\"><tbody>\n{cells}</tbody></table>\n")
 }
 
 #[cfg(test)]

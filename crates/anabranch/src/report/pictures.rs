@@ -1,11 +1,11 @@
 //! Samples, data and trajectories as pictures: images as grids, points of the plane as clouds, anything else by its
 //! first coordinates.
 
+use super::columns::{label, marginal};
 use super::page::{figure, note};
 use super::{Frame, ImageShape, Reference, Summary};
 use crate::plot::{
-    Axis, Colours, HeatMap, Histogram, ImageGrid, Layer, LineChart, Point, Scale, Scatter, Series,
-    grey_levels, quantiles,
+    Axis, Colours, HeatMap, ImageGrid, LineChart, Point, Scale, Scatter, Series, grey_levels, quantiles,
 };
 
 /// The colours of samples and of what they are to resemble.
@@ -32,10 +32,6 @@ fn points(rows: &[f32], dimension: usize) -> Vec<Point> {
     rows.chunks_exact(dimension.max(2)).map(|row| (f64::from(row[0]), f64::from(row[1]))).collect()
 }
 
-fn coordinate(rows: &[f32], dimension: usize, index: usize) -> Vec<f64> {
-    rows.chunks_exact(dimension.max(1)).map(|row| f64::from(row[index])).collect()
-}
-
 /// Axes of equal length around all but the outermost of some points.
 pub(super) fn square(points: &[Point], labels: [&str; 2]) -> (Axis, Axis) {
     let range = |values: &mut dyn Iterator<Item = f64>| quantiles(values, 0.002, 0.998).unwrap_or((0.0, 1.0));
@@ -52,7 +48,8 @@ pub(super) fn square(points: &[Point], labels: [&str; 2]) -> (Axis, Axis) {
 
 /// The axes on which data and samples of several runs on one target can be compared.
 pub(super) fn common_axes(runs: &[&Summary]) -> (Axis, Axis) {
-    let labels = ["x\u{2081}", "x\u{2082}"];
+    let labels = [0, 1].map(|index| runs.first().map_or(String::new(), |run| label(run, index)));
+    let labels = labels.each_ref().map(String::as_str);
     if let Some(density) = runs.first().and_then(|run| run.density.as_ref()) {
         let axis = |k: usize| Axis::new(labels[k], Scale::Linear, density.low[k], density.high[k]);
         return (axis(0), axis(1));
@@ -160,22 +157,7 @@ pub(super) fn marginals(run: &Summary, most: usize) -> Vec<String> {
     if run.image.is_some() || run.dimension == 2 {
         return Vec::new();
     }
-    let shown = (0..run.dimension.min(most)).map(|index| {
-        let mut layers = Vec::new();
-        if let Some(Reference { name, rows }) = &run.reference {
-            layers.push(Layer {
-                name: name.clone(),
-                colour: DATA,
-                values: coordinate(rows, run.dimension, index),
-            });
-        }
-        let values = coordinate(&run.samples, run.dimension, index);
-        layers.push(Layer { name: "Samples".to_owned(), colour: SAMPLES, values });
-        let histogram =
-            Histogram { title: format!("Coordinate {}", index + 1), label: String::new(), layers };
-        figure(&histogram.svg(250.0, 130.0), "")
-    });
-    shown.collect()
+    (0..run.dimension.min(most)).map(|index| marginal(run, index)).collect()
 }
 
 /// The same paths at several places of the chain.

@@ -593,6 +593,25 @@ pub fn describe(name: &str) -> Description {
     Description { label, unit: "", meaning: "", better: Better::Neither }
 }
 
+/// The headings under which metrics stand, each with the first of them in the order of the list.
+const GROUPS: [(&str, &str); 7] = [
+    ("nll", "Likelihood"),
+    ("elbo", "log Z: bounds and weights"),
+    ("mmd", "Samples against what they are to resemble"),
+    ("tv", "The learned law against the exact one"),
+    ("log_z_learned", "What the network says of log Z and free energies"),
+    ("mean_length", "Objects, modes and counts"),
+    ("seconds_per_sample", "Time"),
+];
+
+/// The heading under which a metric stands.
+pub(super) fn group(name: &str) -> &'static str {
+    let place = |name: &str| KNOWN.iter().position(|known| known.0 == name);
+    let own = place(name);
+    let before = GROUPS.iter().rev().find(|(first, _)| place(first) <= own);
+    before.map_or("Others", |(_, heading)| heading)
+}
+
 /// The names of all metrics.
 pub fn known_metrics() -> impl Iterator<Item = &'static str> {
     KNOWN.iter().map(|known| known.0)
@@ -703,6 +722,15 @@ mod tests {
                 assert!(known.contains(name), "{name} is no metric: {line}");
             }
         }
+    }
+
+    #[test]
+    fn metrics_stand_under_their_heading() {
+        assert!(GROUPS.iter().all(|(first, heading)| group(first) == *heading));
+        assert_eq!(
+            (group("log_z"), group("c2st"), group("some_new_metric")),
+            (GROUPS[1].1, GROUPS[2].1, "Others")
+        );
     }
 
     #[test]

@@ -1,19 +1,21 @@
 //! The report of one run.
 
+use serde_json::{Map, Value};
+
 use super::metric::{count, duration, estimate, names, text, with_error};
-use super::page::{facts, figure, folded, note, page, row, section};
-use super::registry::describe;
+use super::page::{facts, figure, fold, folded, note, page, row, section, warning};
+use super::registry::{Description, describe, group};
 use super::trust::warnings;
-use super::{Summary, curves, flow, particles, pictures};
+use super::{Summary, columns, curves, flow, particles, pictures};
 use crate::plot::{Interval, Intervals, Mark, escape};
 
 /// The report of one run as HTML.
 pub fn run_page(run: &Summary) -> String {
     let heading = if run.title.is_empty() { &run.name } else { &run.title };
     let mut body = format!("<header>\n<h1>{}</h1>\n{}</header>\n", escape(heading), note(&about(run)));
-    let warnings: String = warnings(&run.metrics).iter().map(|warning| note(warning)).collect();
-    let bounds = sandwich(run).unwrap_or_default();
-    body.push_str(&section("Estimates", &format!("{warnings}{}{bounds}", estimates(run))));
+    body.push_str(&headline(run));
+    body.extend(warnings(&run.metrics).iter().map(|text| warning(text)));
+    body.extend(sandwich(run));
     body.push_str(&match &run.flow {
         Some(flow) => flow::sections(flow),
         None => section("Samples", &samples(run)),
@@ -30,6 +32,7 @@ pub fn run_page(run: &Summary) -> String {
     if !training.is_empty() {
         body.push_str(&section("Training", &row(&training)));
     }
+    body.push_str(&section("All estimates", &estimates(run)));
     body.push_str(&section(
         "Recipe",
         &format!("{}{}", facts(&run.facts), folded("The resolved recipe", &run.recipe)),
@@ -48,12 +51,48 @@ fn samples(run: &Summary) -> String {
     let axes = pictures::common_axes(&[run]);
     let mut samples = pictures::target(run, &axes, 44);
     samples.extend(pictures::samples(run, "Samples", &axes, 44));
-    let marginals = pictures::marginals(run, 6);
     let mut shown = row(&samples);
-    if !marginals.is_empty() {
-        shown.push_str(&row(&marginals));
+    match columns::all(run) {
+        Some(all) => shown.push_str(&all),
+        None if run.dimension == 1 => shown.push_str(&row(&pictures::marginals(run, 1))),
+        None => {}
     }
     shown
+}
+
+/// What matters most of what was measured, with what it is to be read beside.
+const HEADLINES: [(&str, &[&str]); 5] = [
+    ("bits_per_dim", &["bits_per_dim_gaussian", "bits_per_dim_histogram"]),
+    ("nll", &["nll_gaussian", "nll_exact"]),
+    ("tv", &[]),
+    ("log_z", &["log_z_exact", "log_z_reference"]),
+    ("elbo", &["log_z_exact", "log_z_prior"]),
+];
+
+/// What a quantity is called, and its unit.
+fn in_units(described: &Description) -> String {
+    match described.unit {
+        "" => described.label.clone(),
+        unit => format!("{}, {unit}", described.label),
+    }
+}
+
+/// The number that matters most, large.
+fn headline(run: &Summary) -> String {
+    let measured = |name: &str| estimate(&run.metrics, name).is_some_and(|(value, _)| value.is_finite());
+    let Some((name, beside)) = HEADLINES.into_iter().find(|(name, _)| measured(name)) else {
+        return String::new();
+    };
+    let described = describe(name);
+    let quantity = |name: &str| text(&run.metrics, name).unwrap_or_default();
+    let others = beside.iter().filter(|name| measured(name));
+    let others = others.map(|name| format!("{}: {}. ", describe(name).label, quantity(name)));
+    format!(
+        "<div class=\"headline\"><span class=\"value\">{}</span> <span class=\"label\">{}</span>\n{}</div>\n",
+        escape(&quantity(name)),
+        escape(&in_units(&described)),
+        note(&format!("{}{}", others.collect::<String>(), described.meaning))
+    )
 }
 
 /// The facts that identify a run.
@@ -68,25 +107,32 @@ pub(super) fn about(run: &Summary) -> String {
     )
 }
 
+/// All that was measured, by group.
 fn estimates(run: &Summary) -> String {
-    let line = |name: &&str| {
+    let all: Map<String, Value> =
+        run.metrics.iter().chain(&run.timings).map(|(k, v)| (k.clone(), v.clone())).collect();
+    let mut groups: Vec<(&str, String)> = Vec::new();
+    for name in names(&all) {
         let described = describe(name);
-        format!(
-            "<tr><th>{}</th><td class=\"number\">{}</td><td>{}</td><td class=\"muted\">{}</td></tr>\n",
-            escape(&described.label),
-            escape(&text(&run.metrics, name).unwrap_or_default()),
-            escape(described.unit),
-            escape(described.meaning)
-        )
-    };
-    let lines: String = names(&run.metrics).iter().map(line).collect();
-    if lines.is_empty() {
+        let line = format!(
+            "<tr><th>{}<small>{}</small></th><td class=\"number\">{}</td></tr>\n",
+            escape(&in_units(&described)),
+            escape(described.meaning),
+            escape(&text(&all, name).unwrap_or_default()),
+        );
+        match groups.iter_mut().find(|(heading, _)| *heading == group(name)) {
+            Some((_, lines)) => lines.push_str(&line),
+            None => groups.push((group(name), line)),
+        }
+    }
+    if groups.is_empty() {
         return note("Nothing was measured.");
     }
-    format!(
-        "<div class=\"wide\"><table><thead><tr><th>Quantity</th><th class=\"number\">Value \u{b1} standard error</th><th>Unit</th>\
-         <th>Meaning</th></tr></thead>\n<tbody>\n{lines}</tbody></table></div>\n"
-    )
+    let table = |(heading, lines): (&str, String)| {
+        let head = "<thead><tr><th></th><th class=\"number\">Value \u{b1} standard error</th></tr></thead>";
+        fold(heading, &format!("<table class=\"measures\">{head}\n<tbody>\n{lines}</tbody></table>\n"))
+    };
+    groups.into_iter().map(table).collect()
 }
 
 /// The bounds on log Z around it.

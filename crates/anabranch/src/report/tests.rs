@@ -32,8 +32,10 @@ fn summary(name: &str) -> Summary {
         facts: "space       R^6\nsource      N(0, I) & more\n".to_owned(),
         target: "t".to_owned(),
         metrics: metrics.as_object().cloned().unwrap_or_default(),
+        timings: Map::from_iter([("steps_per_second".to_owned(), json!(6.5))]),
         log: log.collect(),
         validation: "nats per row".to_owned(),
+        columns: Vec::new(),
         dimension: 6,
         image: Some(ImageShape { height: 2, width: 3, low: 0.0, high: 10.0 }),
         samples: rows(0),
@@ -81,6 +83,16 @@ fn a_run_shows_all_that_is_known() {
     assert!(page.contains("Dot: the lowest, after 300 steps."));
     assert_eq!(page.matches("<img").count(), 4, "data, samples and two columns of images");
     assert!(!page.contains("nll_se") && !page.contains("Nll se"));
+    // The number that matters stands first, then the pictures, then all numbers by group.
+    let at = |text: &str| page.find(text).unwrap_or_else(|| panic!("{text} is missing"));
+    let order = [
+        "<span class=\"value\">2.000 \u{b1} 0.040</span>",
+        "<h2>Samples",
+        "<h2>All estimates",
+        "<summary>Likelihood",
+        "<summary>Time",
+    ];
+    assert!(order.windows(2).all(|pair| at(pair[0]) < at(pair[1])));
 }
 
 #[test]

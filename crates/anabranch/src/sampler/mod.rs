@@ -31,15 +31,18 @@ pub enum Sampler {
     /// `eta = 1` ancestral over those levels. Other segments are sampled as they are.
     Ddim {
         /// How many of the diffusion's levels are visited.
+        #[schemars(range(min = 2, max = 1_000_000))]
         steps: usize,
         /// The share of the posterior's standard deviation that is kept.
         #[serde(default)]
+        #[schemars(range(min = 0.0, max = 1.0))]
         eta: f64,
     },
     /// A diffusion's probability-flow ODE from a draw of the source, deterministic from there to the lowest noise level,
     /// of fourth order in the number of steps. Other segments are sampled as they are.
     Ode {
         /// Runge-Kutta steps, evenly spaced in the log-SNR; four evaluations of the network each.
+        #[schemars(range(min = 1, max = 1_000_000))]
         steps: usize,
     },
     /// A chain of another kind on the weights of a jump process or an autoregressive model: other numbers of steps, orders, temperatures.

@@ -30,14 +30,15 @@ const CHUNK: usize = 128;
 #[serde(deny_unknown_fields, default)]
 pub struct Smc {
     /// Particles of one run.
-    #[schemars(range(min = 2))]
+    #[schemars(range(min = 2, max = 100_000_000))]
     pub particles: usize,
     /// Independent runs, over which log Z has its error.
-    #[schemars(range(min = 1))]
+    #[schemars(range(min = 1, max = 100_000))]
     pub repeats: usize,
     /// The scheme.
     pub resampling: Resampling,
     /// The share of their number below which the effective size of the particles makes them be resampled.
+    #[schemars(range(min = 0.0, max = 1.0))]
     pub threshold: f64,
     /// States of a walk that are kept at each kernel that leaves its density invariant; 1 keeps its end alone.
     #[schemars(range(min = 1))]

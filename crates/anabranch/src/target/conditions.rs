@@ -34,15 +34,19 @@ pub enum ConditionLaw {
     /// A number from a range, all equally likely.
     Uniform {
         /// The lower end.
+        #[schemars(range(min = -1e6, max = 1e6))]
         low: f64,
         /// The upper end.
+        #[schemars(range(min = -1e6, max = 1e6))]
         high: f64,
     },
     /// A positive number from a range, whose logarithms are equally likely.
     LogUniform {
         /// The lower end.
+        #[schemars(range(min = 1e-6, max = 1e6))]
         low: f64,
         /// The upper end.
+        #[schemars(range(min = 1e-6, max = 1e6))]
         high: f64,
     },
     /// The same numbers each time.

@@ -9,6 +9,7 @@ use crate::rng::Counted;
 /// How long training takes, and what is written when.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
+#[schemars(extend("not" = {"required": ["steps", "trajectories"]}))]
 pub struct TrainingRecipe {
     /// Optimiser steps; 0 where nothing is learned.
     pub steps: u64,
@@ -17,7 +18,7 @@ pub struct TrainingRecipe {
     #[schemars(range(min = 1))]
     pub trajectories: Option<u64>,
     /// Rows or trajectories per step.
-    #[schemars(range(min = 1), extend("x-default" = {"objects": 16}))]
+    #[schemars(range(min = 1, max = 10_000_000), extend("x-default" = {"objects": 16}))]
     pub batch: usize,
     /// Steps between checkpoints; 0 leaves only the last.
     pub checkpoint_every: u64,
@@ -31,7 +32,7 @@ pub struct TrainingRecipe {
     /// Evaluations without improvement after which training stops; 0 never stops early.
     pub patience: u64,
     /// Decay of the exponential moving average of the weights, which is what is evaluated; 0 switches it off.
-    #[schemars(extend("x-default" = {"objects": 0.0}))]
+    #[schemars(range(min = 0.0, max = 0.999_999_9), extend("x-default" = {"objects": 0.0}))]
     pub ema: f64,
 }
 

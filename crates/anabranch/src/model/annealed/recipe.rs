@@ -17,7 +17,7 @@ use crate::target::Target;
 #[serde(deny_unknown_fields, default)]
 pub struct AnnealingRecipe {
     /// Densities on the way, the last of which is the target.
-    #[schemars(range(min = 1))]
+    #[schemars(range(min = 1, max = 100_000))]
     pub steps: usize,
     /// Which densities they are.
     pub path: PathKind,
@@ -29,12 +29,14 @@ pub struct AnnealingRecipe {
     /// The kernel that leaves each of them invariant.
     pub kernel: KernelRecipe,
     /// How often it moves at each of them.
-    #[schemars(range(min = 1))]
+    #[schemars(range(min = 1, max = 10_000))]
     pub moves: usize,
     /// The step size; unless given it is tuned to the best acceptance at warm-up, for each density, with a scale for each coordinate.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1e-9, max = 1e6))]
     pub step: Option<f32>,
     /// Rounds of moves at each density, by which step sizes are tuned.
+    #[schemars(range(min = 0, max = 60))]
     pub warm_up: usize,
     /// The base.
     pub base: BaseRecipe,
@@ -58,8 +60,10 @@ pub enum LadderName {
 #[serde(deny_unknown_fields, default)]
 pub struct BaseRecipe {
     /// The mean of every coordinate.
+    #[schemars(range(min = -1e12, max = 1e12))]
     pub mean: f32,
     /// The standard deviation of every coordinate.
+    #[schemars(range(min = 1e-12, max = 1e12))]
     pub std: f32,
     /// Whether gradients of the objective move both.
     pub learned: bool,

@@ -28,7 +28,7 @@ use crate::rng::Noise;
 #[serde(deny_unknown_fields, default)]
 pub struct AnnealedFlowRecipe {
     /// Densities on the way, the last of which is the target: as many flows and kernels.
-    #[schemars(range(min = 1))]
+    #[schemars(range(min = 1, max = 1000))]
     pub steps: usize,
     /// The flow in front of each kernel.
     pub flow: FlowRecipe,

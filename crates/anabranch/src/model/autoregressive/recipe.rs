@@ -35,7 +35,7 @@ pub struct AutoregressiveRecipe {
     /// Steps of the chain. In a fixed order they are stretches, 8 unless given, and change no likelihood; in any order coordinates of one step
     /// are drawn independently, one at a time unless given.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 1))]
+    #[schemars(range(min = 1, max = 100_000))]
     pub steps: Option<usize>,
     /// The network. In a fixed order a perceptron, whose weights are masked, or a causal transformer with a token for each coordinate; in any
     /// order one that sees all coordinates, of which some are masked.

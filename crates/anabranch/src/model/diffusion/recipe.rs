@@ -19,6 +19,7 @@ use crate::papers::{DDPM, VDM};
 #[serde(deny_unknown_fields, default)]
 pub struct DiffusionRecipe {
     /// Widths of the denoiser's hidden layers.
+    #[schemars(length(min = 1, max = 100), inner(range(min = 1, max = 65_536)))]
     pub hidden: Vec<usize>,
     /// Residual blocks of two layers each instead of a plain stack; all widths must then agree.
     pub residual: bool,
@@ -28,19 +29,22 @@ pub struct DiffusionRecipe {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub network: Option<NetworkRecipe>,
     /// Width of the time embedding (even).
+    #[schemars(range(min = 2, max = 4096))]
     pub embedding: usize,
     /// What the denoiser predicts.
     pub prediction: PredictionName,
     /// The noise schedule.
     pub schedule: ScheduleName,
     /// Noise levels of the chain.
-    #[schemars(range(min = 2))]
+    #[schemars(range(min = 2, max = 1_000_000))]
     pub levels: usize,
     /// How the training loss weighs its levels.
     pub weighting: WeightingName,
     /// `-log SNR` at the least noise: fixed for "log-linear", where learning starts for "learned".
+    #[schemars(range(min = -30.0, max = 30.0))]
     pub gamma_first: f32,
     /// `-log SNR` at the most noise, likewise.
+    #[schemars(range(min = -30.0, max = 30.0))]
     pub gamma_last: f32,
 }
 

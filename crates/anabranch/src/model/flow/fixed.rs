@@ -26,6 +26,7 @@ pub struct StandardiseRecipe {}
 #[serde(deny_unknown_fields, default)]
 pub struct LogitRecipe {
     /// How far the interval is widened at both ends.
+    #[schemars(range(min = 1e-6, max = 0.499))]
     pub margin: f32,
 }
 

@@ -20,17 +20,20 @@ use crate::papers::{IAF, INDM, MAF, NSF, REALNVP};
 #[serde(deny_unknown_fields, default)]
 pub struct FlowRecipe {
     /// How many layers.
-    #[schemars(range(min = 1))]
+    #[schemars(range(min = 1, max = 1000))]
     pub layers: usize,
     /// How a layer couples coordinates.
     pub coupling: CouplingKind,
     /// The element-wise map.
     pub transformer: TransformerName,
     /// Bins of a spline.
+    #[schemars(range(min = 2, max = 32))]
     pub bins: usize,
     /// A spline is the identity outside `+-bound`.
+    #[schemars(range(min = 1e-2, max = 1e6))]
     pub bound: f32,
     /// Widths of the conditioner's hidden layers.
+    #[schemars(length(min = 1, max = 100), inner(range(min = 1, max = 65_536)))]
     pub hidden: Vec<usize>,
     /// Residual blocks in the conditioner of a coupling; all widths must then agree.
     pub residual: bool,
@@ -46,6 +49,7 @@ pub struct FlowRecipe {
     /// Activation normalisation after each layer, started from data.
     pub actnorm: bool,
     /// A fixed factor of the states on the target's side, where those are wide.
+    #[schemars(range(min = 1e-6, max = 1e6))]
     pub scale: f32,
 }
 

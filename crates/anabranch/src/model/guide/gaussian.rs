@@ -33,7 +33,7 @@ pub struct GaussianRecipe {
     /// Which covariances there are.
     pub covariance: Covariance,
     /// The directions of a low-rank covariance.
-    #[schemars(range(min = 1))]
+    #[schemars(range(min = 1, max = 1000))]
     pub rank: usize,
     /// Where it begins.
     pub mean: PerCoordinate,

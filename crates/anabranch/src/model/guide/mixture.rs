@@ -38,7 +38,7 @@ use crate::rng::{Noise, Purpose};
 #[serde(deny_unknown_fields, default)]
 pub struct MixtureRecipe {
     /// How many components.
-    #[schemars(range(min = 1))]
+    #[schemars(range(min = 1, max = 100_000))]
     pub components: usize,
     /// Whether their shares are learned.
     pub shares: Shares,
@@ -47,6 +47,7 @@ pub struct MixtureRecipe {
     /// How wide each begins.
     pub std: PerCoordinate,
     /// The standard deviation of the places where they begin.
+    #[schemars(range(min = 0.0, max = 1e30))]
     pub spread: f32,
     /// Whether they begin there, or each at the end of a way of its own from there to the target.
     pub start: Start,

@@ -23,11 +23,12 @@ pub struct JumpRecipe {
     /// Where coordinates jump.
     pub rates: RatesName,
     /// Of Gaussian rates: the standard deviation of a jump, in values.
+    #[schemars(range(min = 0.1, max = 1e3))]
     pub width: f64,
     /// What is left of the data at each time.
     pub clock: ClockName,
     /// Steps of the chain.
-    #[schemars(range(min = 2))]
+    #[schemars(range(min = 2, max = 100_000))]
     pub levels: usize,
     /// What the network's logits are of.
     pub predict: PredictName,
@@ -36,12 +37,14 @@ pub struct JumpRecipe {
     /// What is learned from; bounds are always those of the chain.
     pub loss: LossName,
     /// The share of `-log p(x_0 | x_t)` that is added to the bound as loss (D3PM's lambda).
+    #[schemars(range(min = 0.0, max = 1e3))]
     pub auxiliary: f32,
     /// The network: a perceptron or deep sets over indicators of all values, or a transformer with a token for each coordinate.
     pub network: NetworkRecipe,
     /// Whether what is answered for a coordinate does not depend on its own state: of perceptrons alone.
     pub hollow: bool,
     /// Width of the time embedding (even); under a mask 0, for a network that is not told the time.
+    #[schemars(range(min = 0, max = 4096))]
     pub embedding: usize,
 }
 

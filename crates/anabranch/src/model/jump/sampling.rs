@@ -11,15 +11,17 @@ use crate::error::{Problem, Result, within};
 pub struct Sampling {
     /// Steps of the chain; as trained unless given.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 1))]
+    #[schemars(range(min = 1, max = 100_000))]
     pub steps: Option<usize>,
     /// In which order masked coordinates take values, as many in each step as the clock says; of a jump process, if it is not given, each
     /// when its own time comes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub order: Option<SamplingOrder>,
     /// Every law that the network answers is raised to 1 / temperature.
+    #[schemars(range(min = 1e-3, max = 1e3))]
     pub temperature: f64,
     /// Of a jump process: Gibbs updates of single coordinates behind every step, which leave the law at that time as it is.
+    #[schemars(range(min = 0, max = 10_000))]
     pub corrector: usize,
 }
 

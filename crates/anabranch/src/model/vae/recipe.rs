@@ -19,6 +19,7 @@ pub struct VaeRecipe {
     /// Dimensions of the latent levels, from the one next to the data; one entry is the ordinary VAE.
     pub latent: Vec<usize>,
     /// Widths of the hidden layers of every encoder and decoder.
+    #[schemars(length(min = 1, max = 100), inner(range(min = 1, max = 65_536)))]
     pub hidden: Vec<usize>,
     /// The networks' activation.
     pub activation: Activation,
@@ -37,9 +38,10 @@ pub struct VaeRecipe {
 #[serde(deny_unknown_fields, default)]
 pub struct RefinementRecipe {
     /// How many.
-    #[schemars(range(min = 1))]
+    #[schemars(range(min = 1, max = 10_000))]
     pub steps: usize,
     /// Their size, to begin with.
+    #[schemars(range(min = 1e-9, max = 1e3))]
     pub step: f32,
     /// Whether a network learns the score of what the steps have made of the encoder's law (Monte Carlo diffusion); else the steps
     /// run against themselves (annealed importance sampling).

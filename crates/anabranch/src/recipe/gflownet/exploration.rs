@@ -83,38 +83,44 @@ pub enum ReplayRecipe {
     Uniform {
         /// How many objects are kept.
         #[serde(default = "capacity")]
-        #[schemars(range(min = 1))]
+        #[schemars(range(min = 1, max = 100_000_000))]
         capacity: usize,
         /// The share of a step's trajectories.
         #[serde(default = "half")]
+        #[schemars(range(min = 0.0, max = 1.0))]
         fraction: f64,
     },
     /// The newest objects, some of the draws being from the best of them.
     Prioritised {
         /// How many objects are kept.
         #[serde(default = "capacity")]
-        #[schemars(range(min = 1))]
+        #[schemars(range(min = 1, max = 100_000_000))]
         capacity: usize,
         /// The share of a step's trajectories.
         #[serde(default = "half")]
+        #[schemars(range(min = 0.0, max = 1.0))]
         fraction: f64,
         /// The share of draws that are from the best objects.
         #[serde(default = "half")]
+        #[schemars(range(min = 0.0, max = 1.0))]
         share: f64,
         /// The share of objects that count as best.
         #[serde(default = "tenth")]
+        #[schemars(range(min = 0.0, max = 1.0))]
         best: f64,
     },
     /// The best objects that keep a distance from each other.
     Diverse {
         /// How many objects are kept.
         #[serde(default = "capacity")]
-        #[schemars(range(min = 1))]
+        #[schemars(range(min = 1, max = 100_000_000))]
         capacity: usize,
         /// The share of a step's trajectories.
         #[serde(default = "half")]
+        #[schemars(range(min = 0.0, max = 1.0))]
         fraction: f64,
         /// The least sum of absolute differences of two objects' numbers.
+        #[schemars(range(min = 0.0))]
         distance: f64,
     },
 }
@@ -181,6 +187,7 @@ pub struct DataRecipe {
     pub file: String,
     /// The share of a step's trajectories.
     #[serde(default = "half")]
+    #[schemars(range(min = 0.0, max = 1.0))]
     pub fraction: f64,
 }
 
@@ -190,10 +197,10 @@ pub struct DataRecipe {
 pub struct LocalSearchRecipe {
     /// How often a step's objects are taken apart and built again.
     #[serde(default = "rounds")]
-    #[schemars(range(min = 1))]
+    #[schemars(range(min = 1, max = 10_000))]
     pub rounds: usize,
     /// The most removals of a round.
-    #[schemars(range(min = 1))]
+    #[schemars(range(min = 1, max = 1_000_000_000))]
     pub removals: u32,
     /// When the new object takes the place of the old.
     #[serde(default = "better")]

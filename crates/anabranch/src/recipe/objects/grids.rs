@@ -16,10 +16,10 @@ use crate::target::{Leading, RewardRecipe, Shape};
 #[serde(deny_unknown_fields)]
 pub struct HypergridRecipe {
     /// How many coordinates.
-    #[schemars(range(min = 1))]
+    #[schemars(range(min = 1, max = 65_535))]
     pub dim: usize,
     /// How many values each has.
-    #[schemars(range(min = 2))]
+    #[schemars(range(min = 2, max = 65_536))]
     pub side: usize,
     /// The reward.
     #[serde(default)]
@@ -31,10 +31,10 @@ pub struct HypergridRecipe {
 #[serde(deny_unknown_fields)]
 pub struct CyclicGridRecipe {
     /// How many coordinates.
-    #[schemars(range(min = 1))]
+    #[schemars(range(min = 1, max = 65_535))]
     pub dim: usize,
     /// How many values each has.
-    #[schemars(range(min = 2))]
+    #[schemars(range(min = 2, max = 65_536))]
     pub side: usize,
     /// The moves after which a walk is given up; four times as many as there are points on the longest way, unless given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -49,10 +49,10 @@ pub struct CyclicGridRecipe {
 #[serde(deny_unknown_fields)]
 pub struct SlipperyGridRecipe {
     /// How many coordinates.
-    #[schemars(range(min = 1))]
+    #[schemars(range(min = 1, max = 65_535))]
     pub dim: usize,
     /// How many values each has.
-    #[schemars(range(min = 2))]
+    #[schemars(range(min = 2, max = 65_536))]
     pub side: usize,
     /// The probability that any coordinate with room grows, each alike.
     #[schemars(range(min = 0.0, max = 1.0))]

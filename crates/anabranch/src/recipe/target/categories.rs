@@ -17,9 +17,11 @@ use crate::target::toy;
 #[serde(deny_unknown_fields)]
 pub struct PlanarBitsRecipe {
     /// The density's name.
+    #[schemars(extend("enum" = toy::NAMES))]
     pub name: String,
     /// How many samples to learn from; a tenth of it more for validation, a fifth for testing.
     #[serde(default = "rows")]
+    #[schemars(range(min = 10, max = 1_000_000))]
     pub rows: usize,
 }
 
@@ -80,6 +82,7 @@ impl Rows for PlanarBitsRecipe {
 #[serde(deny_unknown_fields)]
 pub struct FactorialRecipe {
     /// How many values each factor has.
+    #[schemars(length(min = 1, max = 64), inner(range(min = 2, max = 256)))]
     pub sizes: Vec<u32>,
 }
 
@@ -145,12 +148,15 @@ pub struct CharactersRecipe {
     pub words: bool,
     /// Characters of a row.
     #[serde(default = "sixteen")]
+    #[schemars(range(min = 1, max = 1024))]
     pub length: usize,
     /// The fraction of rows for validation.
     #[serde(default = "tenth")]
+    #[schemars(range(min = 0.0, max = 0.99))]
     pub validation: f64,
     /// The fraction of rows for testing.
     #[serde(default = "tenth")]
+    #[schemars(range(min = 0.0, max = 0.99))]
     pub test: f64,
     /// The seed of the split.
     #[serde(default)]

@@ -101,9 +101,15 @@ pub trait Rows {
 /// A data set.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(extend(
+    "if" = {"not": {"required": ["source"]}},
+    "then" = {"required": ["file"]},
+    "else" = {"properties": {"file": {"not": {}}, "drop": {"maxItems": 0}, "given": {"maxItems": 0}}}
+))]
 pub struct TableRecipe {
     /// The name of an embedded data set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("enum" = data::EMBEDDED))]
     pub source: Option<String>,
     /// A file of numbers: CSV, NPY, NPZ, IDX or Parquet, recognised by content, plain or gzipped; `FILE.npz:NAME` is
     /// one of several arrays.
@@ -122,6 +128,7 @@ pub struct TableRecipe {
     pub given: Vec<Column>,
     /// Integer data with values `0 .. levels`; 0 for continuous data.
     #[serde(default)]
+    #[schemars(range(min = 0, max = 65_536))]
     pub levels: u32,
     /// Makes the data binary: what is at least this becomes 1, the rest 0, and `levels` is 2.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -131,9 +138,11 @@ pub struct TableRecipe {
     pub image: Option<[usize; 2]>,
     /// The fraction of rows for validation.
     #[serde(default = "tenth")]
+    #[schemars(range(min = 0.0, max = 0.99))]
     pub validation: f64,
     /// The fraction of rows for testing.
     #[serde(default = "fifth")]
+    #[schemars(range(min = 0.0, max = 0.99))]
     pub test: f64,
     /// The seed of the split: one for all models that are to be compared.
     #[serde(default)]
@@ -153,9 +162,11 @@ fn fifth() -> f64 {
 #[serde(deny_unknown_fields)]
 pub struct ToyDataRecipe {
     /// The density's name.
+    #[schemars(extend("enum" = toy::NAMES))]
     pub name: String,
     /// How many samples to learn from; a tenth of it more for validation, a fifth for testing.
     #[serde(default = "toy_rows")]
+    #[schemars(range(min = 10, max = 10_000_000))]
     pub rows: usize,
 }
 

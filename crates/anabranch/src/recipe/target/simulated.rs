@@ -16,16 +16,20 @@ use crate::target::simulator::{self, Simulator};
 #[serde(deny_unknown_fields)]
 pub struct SimulatorRecipe {
     /// The simulator's name: two-moons, gaussian-linear, gaussian-linear-uniform, gaussian-mixture or slcp.
+    #[schemars(extend("enum" = simulator::NAMES))]
     pub name: String,
     /// How many simulations to learn from, those for validation among them; a fifth of it more for testing.
     #[serde(default = "simulations")]
+    #[schemars(range(min = 10, max = 10_000_000))]
     pub simulations: usize,
     /// The fraction of simulations for validation.
     #[serde(default = "tenth")]
+    #[schemars(range(min = 0.0, max = 0.9))]
     pub validation: f64,
     /// Draws of the learned posterior at each of ten observations, which a classifier is to tell from as many exact ones; 0 leaves
     /// that out.
     #[serde(default = "simulations")]
+    #[schemars(range(min = 0, max = 1_000_000))]
     pub posterior_draws: usize,
 }
 

@@ -131,8 +131,8 @@ fn grid(title: &str, side: usize, values: Vec<f64>, colours: Colours) -> HeatMap
     let axis = |label: &str| Axis::new(label, Scale::Whole, -0.5, side as f64 - 0.5);
     HeatMap {
         title: title.to_owned(),
-        x: axis("x\u{2081}"),
-        y: axis("x\u{2082}"),
+        x: axis("x\u{2080}"),
+        y: axis("x\u{2081}"),
         columns: side,
         values,
         colours,
@@ -307,12 +307,12 @@ fn texts(walks: &[Walk]) -> String {
 }
 
 fn table(top: &[Object], law: &LawShown) -> String {
+    let cell = |text: String| format!("<td class=\"number\">{text}</td>");
     let line = |object: &Object| {
         let exact =
-            law.log_z.map_or("\u{2013}".to_owned(), |log_z| with_error(object.log_reward - log_z, None));
+            law.log_z.map_or(String::new(), |log_z| cell(with_error(object.log_reward - log_z, None)));
         format!(
-            "<tr><td><code>{}</code></td><td class=\"number\">{}</td><td class=\"number\">{}</td>\
-             <td class=\"number\">{exact}</td></tr>\n",
+            "<tr><td><code>{}</code></td><td class=\"number\">{}</td><td class=\"number\">{}</td>{exact}</tr>\n",
             escape(&object.name),
             with_error(object.log_reward, None),
             with_error(object.learned, None),
@@ -322,8 +322,9 @@ fn table(top: &[Object], law: &LawShown) -> String {
     let which = if law.whole { "Of all objects." } else { "Of the samples; learned log P is an estimate." };
     format!(
         "<div class=\"wide\"><table><thead><tr><th>Object</th><th class=\"number\">log R</th>\
-         <th class=\"number\">log P, learned</th><th class=\"number\">log P, exact</th></tr></thead>\n\
+         <th class=\"number\">log P, learned</th>{}</tr></thead>\n\
          <tbody>\n{lines}</tbody></table></div>\n{}",
+        law.log_z.map_or("", |_| "<th class=\"number\">log P, exact</th>"),
         note(&format!("{which} Nats."))
     )
 }

@@ -234,6 +234,7 @@ pub struct ProcessRecipe {
     pub command: Vec<String>,
     /// Seconds that a batch may take.
     #[serde(default = "minute")]
+    #[schemars(range(min = 1e-3, max = 1e6))]
     pub timeout: f64,
     /// How often, in all, the program is started again.
     #[serde(default = "ten")]
@@ -243,6 +244,7 @@ pub struct ProcessRecipe {
     pub failed: Option<f64>,
     /// How many numbers a condition has.
     #[serde(default)]
+    #[schemars(range(min = 0, max = 65_535))]
     pub conditions: usize,
     /// Whether the program answers about states on the way to an object, too.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]

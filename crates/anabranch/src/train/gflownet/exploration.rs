@@ -118,12 +118,15 @@ pub struct SearchSettings {
 #[serde(deny_unknown_fields)]
 pub struct NoveltySettings {
     /// What the squared error of the distilled network is multiplied by before it is added to the reward.
+    #[schemars(range(max = 1e9), extend("exclusiveMinimum" = 0))]
     pub scale: f64,
     /// The learning rate of the distilled network.
     #[serde(default = "thousandth")]
+    #[schemars(range(max = 1e3), extend("exclusiveMinimum" = 0))]
     pub learning_rate: f64,
     /// The width of both networks' hidden layer and of what they answer.
     #[serde(default = "width")]
+    #[schemars(range(min = 1, max = 65_536))]
     pub width: usize,
 }
 

@@ -20,9 +20,10 @@ pub struct ControlledRecipe {
     /// The process without control.
     pub reference: ReferenceName,
     /// Steps.
-    #[schemars(range(min = 1))]
+    #[schemars(range(min = 1, max = 100_000))]
     pub steps: usize,
     /// The standard deviation of its ends, which should be that of the target.
+    #[schemars(range(min = 1e-9, max = 1e9))]
     pub std: f32,
     /// How long the Ornstein-Uhlenbeck process runs: `exp(-horizon)` of a state is left in the end. 3 unless given.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -37,6 +38,7 @@ pub struct ControlledRecipe {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub network: Option<NetworkRecipe>,
     /// Width of the time embedding (even).
+    #[schemars(range(min = 2, max = 4096))]
     pub embedding: usize,
 }
 

@@ -22,7 +22,7 @@ use crate::papers::{
 #[serde(deny_unknown_fields, default)]
 pub struct LangevinRecipe {
     /// Steps, and densities on the way, the last of which is the target.
-    #[schemars(range(min = 1))]
+    #[schemars(range(min = 1, max = 100_000))]
     pub steps: usize,
     /// Which densities they are.
     pub path: PathKind,
@@ -45,6 +45,7 @@ pub struct LangevinRecipe {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub network: Option<NetworkRecipe>,
     /// Width of the embedding of the place on the path (even).
+    #[schemars(range(min = 2, max = 4096))]
     pub embedding: usize,
 }
 
@@ -53,6 +54,7 @@ pub struct LangevinRecipe {
 #[serde(deny_unknown_fields, default)]
 pub struct StepRecipe {
     /// The first.
+    #[schemars(range(min = 1e-9, max = 1e6))]
     pub size: f32,
     /// How the others follow.
     pub decay: Decay,
@@ -71,6 +73,7 @@ impl Default for StepRecipe {
 #[serde(deny_unknown_fields, default)]
 pub struct MomentumRecipe {
     /// A step of size `h` keeps `exp(-friction h)` of it.
+    #[schemars(range(min = 1e-6, max = 1e6))]
     pub friction: f32,
     /// Whether gradients of the objective move the friction.
     pub learned: bool,

@@ -41,6 +41,7 @@ pub const NAMES: [&str; 7] =
 #[serde(deny_unknown_fields)]
 pub struct ToyRecipe {
     /// The density's name.
+    #[schemars(extend("enum" = NAMES))]
     pub name: String,
 }
 
