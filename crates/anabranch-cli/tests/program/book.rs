@@ -171,20 +171,15 @@ fn every_key_in_the_book_is_one() {
 #[test]
 fn every_name_in_the_book_is_one() {
     fn sources(path: &Path, found: &mut String) {
-        for entry in std::fs::read_dir(path).expect("a directory").flatten() {
-            let path = entry.path();
+        for path in std::fs::read_dir(path).expect("a directory").flatten().map(|entry| entry.path()) {
+            let name = path.file_stem().unwrap_or_default().to_string_lossy();
             let code =
                 ["rs", "py", "toml", "sh"].map(Some).contains(&path.extension().and_then(|e| e.to_str()));
-            match path.is_dir() {
-                true if path.file_name().is_some_and(|name| name != "target") => sources(&path, found),
-                false if code => {
-                    let name = path.file_stem().unwrap_or_default().to_string_lossy();
-                    found.push_str(&format!(
-                        "{}\n{name}\n",
-                        std::fs::read_to_string(&path).unwrap_or_default()
-                    ));
-                }
-                _ => {}
+            if path.is_dir() && name != "target" {
+                found.push_str(&format!("{name}\n"));
+                sources(&path, found);
+            } else if code {
+                found.push_str(&format!("{}\n{name}\n", std::fs::read_to_string(&path).unwrap_or_default()));
             }
         }
     }
