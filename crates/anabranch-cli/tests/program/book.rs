@@ -175,7 +175,7 @@ fn every_name_in_the_book_is_one() {
             let name = path.file_stem().unwrap_or_default().to_string_lossy();
             let code =
                 ["rs", "py", "toml", "sh"].map(Some).contains(&path.extension().and_then(|e| e.to_str()));
-            if path.is_dir() && name != "target" {
+            if path.is_dir() {
                 found.push_str(&format!("{name}\n"));
                 sources(&path, found);
             } else if code {
