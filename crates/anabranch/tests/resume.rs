@@ -69,6 +69,8 @@ fn law_8_a_stopped_run_resumes_bit_for_bit() {
         "double-well-snf",
         "funnel-craft",
         "funnel-fab",
+        "rbm-digits",
+        "ising-eb-gfn",
     ] {
         let (whole, parts) = (directory(&format!("{name}-whole")), directory(&format!("{name}-parts")));
         let run = Run::create(&whole, recipe(name)).expect("a run");

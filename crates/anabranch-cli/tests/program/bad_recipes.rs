@@ -75,12 +75,12 @@ fn keys_and_values_of_a_file_are_named_by_line() {
         (
             "kind = \"flow\"",
             "kind = \"flo\"",
-            "t.toml, line 11, key model.0.kind: found \"flo\"; allowed: diffusion, jump, autoregressive, flow, vae, annealing, langevin, controlled, gaussian, mixture, constrain, annealed-flow, dequantise, standardise, logit; did you mean \"flow\"?",
+            "t.toml, line 11, key model.0.kind: found \"flo\"; allowed: diffusion, jump, autoregressive, energy, energy-flow-network, flow, vae, annealing, langevin, controlled, gaussian, mixture, constrain, annealed-flow, dequantise, standardise, logit; did you mean \"flow\"?",
         ),
         (
             "kind = \"flow\"",
             "",
-            "t.toml, line 10, key model.0.kind: found nothing; allowed: diffusion, jump, autoregressive, flow, vae, annealing, langevin, controlled, gaussian, mixture, constrain, annealed-flow, dequantise, standardise, logit",
+            "t.toml, line 10, key model.0.kind: found nothing; allowed: diffusion, jump, autoregressive, energy, energy-flow-network, flow, vae, annealing, langevin, controlled, gaussian, mixture, constrain, annealed-flow, dequantise, standardise, logit",
         ),
         (
             "name = \"moons\"",
@@ -183,7 +183,7 @@ fn contradictions_between_keys_are_found_before_training() {
         ),
         (
             "model=[{kind='standardise'}]",
-            "--set model: found no segment that learns; allowed: at least one \"diffusion\", \"jump\", \"autoregressive\", \"flow\", \"vae\"",
+            "--set model: found no segment that learns; allowed: at least one \"diffusion\", \"jump\", \"autoregressive\", \"energy\", \"energy-flow-network\", \"flow\", \"vae\"",
         ),
         ("model=[]", "--set model: found 0 segments; allowed: from 1 to 100 of them"),
         (

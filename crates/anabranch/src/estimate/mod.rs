@@ -10,6 +10,7 @@
 //! ELBO and EUBO together sandwich `log Z`; a collapsed mode is invisible in the ELBO and the forward ESS alone. [`pareto`] tells
 //! whether weights have the moments that `log Z` and its error need, [`convergence`] whether Markov chains have mixed.
 
+pub mod annealed;
 pub mod baseline;
 pub mod convergence;
 pub mod exact;

@@ -2,6 +2,7 @@
 
 pub mod bijection;
 pub mod categorical;
+pub mod discrete_mcmc;
 pub mod isotropic;
 pub mod jump;
 pub mod law;

@@ -18,6 +18,7 @@ pub mod autoregressive;
 pub mod coordinate_ascent;
 pub mod denoiser;
 pub mod diffusion;
+pub mod energy;
 pub mod flow;
 pub mod gflownet;
 pub mod guide;
@@ -146,6 +147,16 @@ pub trait Segment: Send + Sync {
 
     /// The same weights in another chain, of models of categories that can be sampled so.
     fn sampled(&self, _sampling: &jump::sampling::Sampling) -> Option<Box<dyn Segment>> {
+        None
+    }
+
+    /// The energy behind this segment, where its chain anneals to one that learns.
+    fn as_energy(&self) -> Option<&energy::Annealed> {
+        None
+    }
+
+    /// The flow network behind this segment, where it is one that learns with an energy.
+    fn as_flow_network(&self) -> Option<&energy::flow_network::FlowNetwork> {
         None
     }
 

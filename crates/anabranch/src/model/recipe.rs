@@ -9,6 +9,8 @@ use super::annealed::langevin::recipe::LangevinRecipe;
 use super::annealed::recipe::AnnealingRecipe;
 use super::autoregressive::recipe::AutoregressiveRecipe;
 use super::diffusion::recipe::DiffusionRecipe;
+use super::energy::flow_recipe::EnergyFlowRecipe;
+use super::energy::recipe::EnergySegmentRecipe;
 use super::flow::fixed::{DequantiseRecipe, LogitRecipe, StandardiseRecipe};
 use super::flow::recipe::FlowRecipe;
 use super::guide::constrain::ConstrainRecipe;
@@ -50,6 +52,10 @@ families! {
     Jump(JumpRecipe),
     /// Categories one after the other, each given those before.
     Autoregressive(AutoregressiveRecipe),
+    /// An energy over categories that learns, with the annealing that leads to it.
+    Energy(EnergySegmentRecipe),
+    /// Such an energy and a flow network that samples it, trained together.
+    EnergyFlowNetwork(EnergyFlowRecipe),
     /// Learned bijections.
     Flow(FlowRecipe),
     /// Learned Gaussian kernels both ways.

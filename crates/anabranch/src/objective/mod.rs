@@ -25,6 +25,7 @@ mod check;
 mod coordinate_ascent;
 mod craft;
 mod detailed;
+pub mod energy;
 mod expectation;
 mod fab;
 mod flow_matching;

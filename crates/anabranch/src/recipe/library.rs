@@ -19,6 +19,10 @@ const LIBRARY: &[Entry] = &[
     Entry { name: "digits-diffusion", text: include_str!("../../../../recipes/digits-diffusion.toml") },
     Entry { name: "digits-vdm", text: include_str!("../../../../recipes/digits-vdm.toml") },
     Entry { name: "digits-masked", text: include_str!("../../../../recipes/digits-masked.toml") },
+    Entry { name: "rbm-digits", text: include_str!("../../../../recipes/rbm-digits.toml") },
+    Entry { name: "ising-couplings", text: include_str!("../../../../recipes/ising-couplings.toml") },
+    Entry { name: "ising-eb-gfn", text: include_str!("../../../../recipes/ising-eb-gfn.toml") },
+    Entry { name: "pinwheel-eb-gfn", text: include_str!("../../../../recipes/pinwheel-eb-gfn.toml") },
     Entry { name: "nursery-d3pm", text: include_str!("../../../../recipes/nursery-d3pm.toml") },
     Entry {
         name: "nursery-autoregressive",

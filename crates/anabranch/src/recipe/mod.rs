@@ -35,8 +35,8 @@ pub use library::{Entry, library, locate, named};
 pub use read::{Override, Source, read};
 pub use schema::schema;
 pub use target::{
-    CategoriesRecipe, CharactersRecipe, Energy, EnergyRecipe, FactorialRecipe, PlanarBitsRecipe, ReadGiven,
-    Rows, SimulatorRecipe, TableRecipe, TargetRecipe, ToyDataRecipe,
+    CategoriesRecipe, CharactersRecipe, Energy, EnergyRecipe, FactorialRecipe, LatticeRecipe,
+    PlanarBitsRecipe, ReadGiven, Rows, SimulatorRecipe, TableRecipe, TargetRecipe, ToyDataRecipe,
 };
 
 use schemars::JsonSchema;

@@ -1,6 +1,7 @@
 //! Measuring a chain: likelihood of held-out data or bounds on log Z, and how far its samples are from the target.
 
 mod conditional;
+mod energy;
 
 use std::borrow::Cow;
 use std::path::Path;
@@ -49,7 +50,13 @@ pub(super) fn evaluate(
             }
             let test = if data.test.is_empty() { &data.train } else { &data.test };
             let given = plan.condition.of_test();
-            likelihoods(plan, model, (test, given), observer, &mut metrics)?;
+            match model.segments()[0].as_energy() {
+                Some(annealed) => energy::evaluate(plan, model, annealed, test, observer, &mut metrics)?,
+                None => likelihoods(plan, model, (test, given), observer, &mut metrics)?,
+            }
+            if let Some(pair) = model.segments()[0].as_flow_network() {
+                energy::couplings(plan, &pair.energy, &mut metrics);
+            }
             class_accuracy(plan, model, test, observer, &mut metrics)?;
             if let Some(exact) =
                 recipe.target.rows().and_then(|rows| rows.exact_nll(test, &plan.condition.in_units(given)))
@@ -304,7 +311,10 @@ impl ChainPlan {
         let (table, given) = self.read(path)?;
         let mut metrics = Map::new();
         let (model, rows) = (self.model.with_weights(&trained.vectors), (&table.values[..], &given));
-        likelihoods(self, &model, rows, observer, &mut metrics)?;
+        match model.segments()[0].as_energy() {
+            Some(annealed) => energy::evaluate(self, &model, annealed, rows.0, observer, &mut metrics)?,
+            None => likelihoods(self, &model, rows, observer, &mut metrics)?,
+        }
         Ok(metrics)
     }
 }

@@ -26,6 +26,8 @@ use crate::target::{Failure, Target};
 pub enum Acceptance {
     /// With the probability that leaves the target invariant.
     MetropolisHastings,
+    /// With Barker's probability `1 / (1 + e^{-ratio})`, which leaves it invariant, too, and moves less.
+    Barker,
     /// If its reward is higher.
     Better,
 }
@@ -146,7 +148,7 @@ impl<P: Policy> BackAndForth<P> {
         for i in 0..log_rewards.len() {
             let accept = match acceptance {
                 Acceptance::Better => self.log_rewards[i] > log_rewards[i],
-                Acceptance::MetropolisHastings => {
+                Acceptance::MetropolisHastings | Acceptance::Barker => {
                     // A walk that was given up either way is none that the other way could make.
                     if self.back.paths.is_cut(i) {
                         continue;
@@ -158,7 +160,10 @@ impl<P: Policy> BackAndForth<P> {
                     };
                     let ratio = new[i] - old[i] + chance(&self.forth) - chance(&self.back);
                     let u = (f64::from(choice.words(i, 0)[1]) + 0.5) / 4_294_967_296.0;
-                    u.ln() < ratio
+                    match acceptance {
+                        Acceptance::Barker => u * (1.0 + (-ratio).exp()) < 1.0,
+                        _ => u.ln() < ratio,
+                    }
                 }
             };
             if accept {

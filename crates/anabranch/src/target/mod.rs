@@ -45,6 +45,7 @@ mod hypergrid;
 mod ising;
 mod items;
 mod leading;
+pub mod learned;
 mod modes;
 mod multi;
 mod of_cells;

@@ -12,6 +12,7 @@ use std::sync::Arc;
 
 use burn::tensor::Tensor;
 
+use super::epochs::Epochs;
 use super::learner::{Learner, Player, Rule};
 use super::{Trainer, TrainingRecipe};
 use crate::array::scratch;
@@ -82,7 +83,7 @@ pub struct ChainLearner<'a> {
     /// The state flows of the target network, where the objective has one.
     follower: Option<StateFlow>,
     /// The permutation of an epoch of the data.
-    order: Option<(u64, Vec<usize>)>,
+    order: Epochs,
     paths: Paths,
     slopes: Slopes,
     /// The paths of the step, where they are learned from again.
@@ -126,7 +127,7 @@ impl<'a> Trainer<ChainLearner<'a>> {
             log_z: (needs.log_z || needs.flow) && task.log_z.is_none(),
             follower: task.flow.clone().filter(|_| matches!(needs.reference, ReferenceKind::Target { .. })),
             task,
-            order: None,
+            order: Epochs::default(),
             paths: Paths::default(),
             slopes: Slopes::default(),
             states: None,
@@ -171,20 +172,11 @@ impl ChainLearner<'_> {
     /// The batch of step `step`, with its conditions: the next rows of an endless sequence of permutations, or fresh exact samples.
     fn batch(&mut self, step: u64) -> (Vec<f32>, Given) {
         let batch = self.task.training.batch;
-        let noise = Noise::new(self.task.seed, Purpose::Data);
         match &self.task.ends {
             Ends::Rows { rows: data, columns, given } => {
-                let rows = (data.len() / columns) as u64;
-                let (mut out, mut numbers) = (Vec::with_capacity(batch * columns), Vec::new());
-                for index in step * batch as u64..(step + 1) * batch as u64 {
-                    let (epoch, place) = (index / rows, (index % rows) as usize);
-                    if self.order.as_ref().is_none_or(|(known, _)| *known != epoch) {
-                        self.order = Some((epoch, noise.long_step(epoch).permutation(rows as usize)));
-                    }
-                    let row = self.order.as_ref().map_or(0, |(_, order)| order[place]);
-                    out.extend_from_slice(&data[row * columns..(row + 1) * columns]);
-                    numbers.push(row as u32);
-                }
+                let numbers = self.order.batch(data.len() / columns, batch, step, self.task.seed);
+                let row = |number: &u32| &data[*number as usize * columns..][..*columns];
+                let out = numbers.iter().flat_map(row).copied().collect();
                 (out, given.select(&numbers))
             }
             Ends::Target(target) => {

@@ -9,6 +9,7 @@ mod continuous;
 mod cycles;
 mod diffusion;
 mod draws;
+mod energies;
 mod enumeration;
 mod environments;
 mod flow_networks;

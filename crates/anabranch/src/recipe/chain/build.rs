@@ -8,10 +8,11 @@ use crate::array::weights::to_vec_f64;
 use crate::chain::Given;
 use crate::data::{Dataset, Summary, Table};
 use crate::error::{Problem, Result};
-use crate::estimate::evidence;
 use crate::estimate::likelihood::{Bound, nll};
 use crate::estimate::relative::Relative;
+use crate::estimate::{annealed, evidence};
 use crate::model::diffusion::NoiseSchedule;
+use crate::model::energy::Annealed;
 use crate::model::part::Asks;
 use crate::model::path::forward_log_weights;
 use crate::model::recipe::SegmentRecipe;
@@ -309,6 +310,9 @@ impl ChainPlan {
                 let rows = if data.validation.is_empty() { &data.train } else { &data.validation };
                 let rows = &rows[..rows.len().min(2000 * data.columns)];
                 let given = self.condition.of_validation().range(0, rows.len() / data.columns);
+                if let Some(annealed) = model.segments()[0].as_energy() {
+                    return energy_score(model, annealed, rows, &self.validation_noise());
+                }
                 nll(model, rows, &given, Bound::Lower(2), &self.validation_noise())?.value
             }
             TargetData::Energy(energy) if let Some(prior) = &self.prior => {
@@ -327,6 +331,25 @@ impl ChainPlan {
         })
     }
 }
+
+/// Nats per row under an energy that learns; where `log Z` is not known, by some annealed paths, which are as good for every step.
+fn energy_score(model: &Model, annealed: &Annealed, rows: &[f32], noise: &Noise) -> Result<f64, Failure> {
+    let energy = annealed.energy();
+    let states: Vec<u8> = rows.iter().map(|value| *value as u8).collect();
+    let mut log_r = vec![0.0; states.len() / energy.sites()];
+    energy.log_density(&states, &mut log_r);
+    let log_z = match energy.exact() {
+        Some(exact) => exact.log_z(),
+        None => {
+            let paths = annealed::forward(model, SCORED, noise, &|_| true)?;
+            evidence(&paths.expect("nobody asks to stop")).log_z.value
+        }
+    };
+    Ok(log_z - log_r.iter().sum::<f64>() / log_r.len() as f64)
+}
+
+/// Annealed paths of a validation score.
+const SCORED: usize = 256;
 
 /// Refuses an energy whose samples an objective learns from, and which has no sampler.
 fn check_sampler(energy: &dyn Target, condition: &Condition) -> Result<()> {

@@ -9,6 +9,8 @@ use crate::objective::ObjectiveRecipe;
 use crate::recipe::Recipe;
 use crate::target::Target;
 use crate::train::craft::CraftTask;
+use crate::train::energy::EnergyTask;
+use crate::train::energy_flow::EnergyFlowTask;
 use crate::train::fab::FabTask;
 use crate::train::{Trainer, Training};
 
@@ -63,7 +65,32 @@ impl ChainPlan {
     /// # Errors
     /// If a kernel fails.
     pub fn training(&self) -> Result<Box<dyn Training + '_>> {
-        let TargetData::Energy(energy) = &self.data else { return Ok(Box::new(self.start()?)) };
+        let energy = match &self.data {
+            TargetData::Energy(energy) => energy,
+            TargetData::Rows(data) if self.model.segments()[0].as_energy().is_some() => {
+                let recipe = &self.recipe;
+                return Ok(Box::new(Trainer::of_energy(EnergyTask {
+                    model: self.model.clone(),
+                    rows: data.train.iter().map(|value| *value as u8).collect(),
+                    score: Box::new(|model: &Model| self.validation_score(model)),
+                    training: recipe.training.clone(),
+                    optimizer: recipe.optimizer.clone(),
+                    seed: recipe.seed,
+                })));
+            }
+            TargetData::Rows(data) if self.model.segments()[0].as_flow_network().is_some() => {
+                let recipe = &self.recipe;
+                return Ok(Box::new(Trainer::of_energy_flow(EnergyFlowTask {
+                    model: self.model.clone(),
+                    rows: data.train.iter().map(|value| *value as u8).collect(),
+                    score: Box::new(|model: &Model| self.validation_score(model)),
+                    training: recipe.training.clone(),
+                    optimizer: recipe.optimizer.clone(),
+                    seed: recipe.seed,
+                })?));
+            }
+            TargetData::Rows(_) => return Ok(Box::new(self.start()?)),
+        };
         let (recipe, target): (_, &dyn Target) = (&self.recipe, energy.as_ref());
         let (model, training, optimizer, seed) =
             (self.model.clone(), recipe.training.clone(), recipe.optimizer.clone(), recipe.seed);

@@ -143,6 +143,15 @@ fn check_objective(recipe: &Recipe) -> Result<()> {
         }
     };
     let needs = objective.needs();
+    if recipe
+        .model
+        .iter()
+        .any(|segment| matches!(segment, SegmentRecipe::Energy(_) | SegmentRecipe::EnergyFlowNetwork(_)))
+        && recipe.objective != ObjectiveRecipe::ForwardKl(ForwardKl::default())
+    {
+        let found = "another one of an energy that learns, which has a `loss` of its own";
+        return refused(found, "\"forward-kl\", maximum likelihood, which `model.0.loss` is an estimate of");
+    }
     if recipe.objective.needs_target() && recipe.target.energy().is_none() {
         return refused(
             "an objective that learns from an energy",

@@ -30,7 +30,7 @@ fn rows() -> usize {
 }
 
 /// What messages call columns without names.
-fn labels(columns: usize) -> Vec<String> {
+pub(super) fn labels(columns: usize) -> Vec<String> {
     (1..=columns).map(|column| format!("column {column}")).collect()
 }
 

@@ -2,11 +2,13 @@
 
 mod categories;
 mod energies;
+mod lattice;
 mod rows;
 mod simulated;
 
 pub use categories::{CharactersRecipe, FactorialRecipe, PlanarBitsRecipe};
 pub use energies::{CategoriesRecipe, Energy, EnergyRecipe};
+pub use lattice::LatticeRecipe;
 pub use rows::{ReadGiven, Rows, TableRecipe, ToyDataRecipe};
 pub use simulated::SimulatorRecipe;
 
@@ -76,6 +78,8 @@ targets! {
         PlanarBits(PlanarBitsRecipe),
         /// All combinations of some factors.
         Factorial(FactorialRecipe),
+        /// Spins of a periodic lattice.
+        Lattice(LatticeRecipe),
         /// The characters of a text.
         Characters(CharactersRecipe),
         /// Parameters of a built-in simulator, each set given what was simulated under it.

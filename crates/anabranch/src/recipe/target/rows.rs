@@ -86,6 +86,12 @@ pub trait Rows {
         None
     }
 
+    /// The couplings `J` of the law that the rows are drawn from, a symmetric matrix `[columns, columns]` where
+    /// `log R(s) = s^T J s + h^T s` with spins, where that is known.
+    fn couplings(&self) -> Option<Vec<f64>> {
+        None
+    }
+
     /// The value from which on what a file has becomes 1, and 0 below, where it is made binary.
     fn threshold(&self) -> Option<f32> {
         None

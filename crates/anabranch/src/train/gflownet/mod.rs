@@ -102,7 +102,13 @@ impl<P: Policy> Trainer<FlowLearner<P>> {
 }
 
 impl<P: Policy> FlowLearner<P> {
-    fn new(
+    /// Learns from this reward from now on.
+    pub(super) fn set_reward(&mut self, reward: Arc<dyn Target<P::Cell>>) {
+        self.reward = reward;
+    }
+
+    /// A flow network at its first step, to be trained by who has it.
+    pub(super) fn new(
         model: GFlowNet<P>,
         reward: Arc<dyn Target<P::Cell>>,
         settings: Settings<P>,
