@@ -1,7 +1,7 @@
 //! The causal transformer over categories in a row.
 //!
 //! ```text
-//! y_i = transformer(start, x_1 .. x_{i-1})      V logits for coordinate i; a condition enters at the start
+//! y_i = transformer(start, x_1 .. x_{i-1})      answers for coordinate i, such as logits; a condition enters at the start
 //! ```
 //!
 //! A row's prefixes share their tokens, which see those before them alone: all of a row's answers come of one pass, and a row that
@@ -40,30 +40,30 @@ struct Sizes {
     columns: usize,
     values: usize,
     context: usize,
+    answers: usize,
 }
 
 impl CausalTransformer {
-    /// A transformer over rows of `columns` coordinates of `values` values and a context, from `seed` and the stream `stream`; it answers
-    /// 0 at first.
+    /// A transformer over rows of `columns` coordinates of `values` values and a context, with `answers` numbers for each coordinate, from
+    /// `seed` and the stream `stream`; where `zero`, it answers 0 at first.
     pub fn new(
         name: impl Into<String>,
-        [columns, values, context]: [usize; 3],
+        [columns, values, context, answers]: [usize; 4],
         shape: Shape,
-        seed: u64,
-        stream: u32,
+        (seed, stream, zero): (u64, u32, bool),
     ) -> Self {
         let alphabet = Alphabet { places: columns, letters: values, order: Order::Causal };
-        let answers = Answers { whole: values, ..Answers::default() };
-        let network = Transformer::new(alphabet, context, shape, answers);
+        let network =
+            Transformer::new(alphabet, context, shape, Answers { whole: answers, ..Answers::default() });
         let slots = network.layout();
         let mut initial = network.initial(&Noise::new(seed, Purpose::Weights).step(stream << 8));
-        if let [.., weight, _] = &slots[..] {
+        if let (true, [.., weight, _]) = (zero, &slots[..]) {
             initial[weight.range.start..].fill(0.0);
         }
         Self {
             network: Arc::new(network),
             weights: Weights::new(name, slots, initial),
-            sizes: Sizes { columns, values, context },
+            sizes: Sizes { columns, values, context, answers },
             tapes: Tapes::default(),
         }
     }
@@ -93,7 +93,7 @@ impl CausalTransformer {
         &mut self.weights
     }
 
-    /// Logits of every coordinate given those before, `[rows, columns * values]`, for categories as floats, `[rows, columns]`, and a context
+    /// The answers for every coordinate given those before, `[rows, columns * answers]`, for categories as floats, `[rows, columns]`, and a context
     /// `[rows, context]` or `[1, context]`; what is no category counts as the first. No gradient reaches the context.
     pub fn apply(&self, x: Tensor<2>, context: Option<Tensor<2>>) -> Tensor<2> {
         assert_eq!(context.as_ref().map_or(0, |c| c.dims()[1]), self.sizes.context, "columns of the context");
@@ -102,7 +102,7 @@ impl CausalTransformer {
     }
 
     /// Draws the categories `asked` of every row, `[rows, columns]`, those before being known, by `choose`: it is given a row, a coordinate and
-    /// its logits. Each coordinate costs a token.
+    /// the answers for it. Each coordinate costs a token.
     pub fn draw(
         &self,
         rows: &mut [u16],
@@ -112,7 +112,7 @@ impl CausalTransformer {
     ) {
         let (theta, context) = (self.weights.values(), context.map_or_else(Vec::new, to_vec));
         let evaluator = self.network.with(&theta);
-        let Sizes { columns, values, .. } = self.sizes;
+        let Sizes { columns, answers, .. } = self.sizes;
         rows.par_chunks_mut(CHUNK * columns).enumerate().for_each(|(chunk, own)| {
             let (mut lent, count) = (self.tapes.lend(), own.len() / columns);
             for at in asked.clone() {
@@ -122,8 +122,8 @@ impl CausalTransformer {
                 }
                 evaluator.evaluate(&mut lent.tape, first);
                 for row in 0..count {
-                    let logits = lent.tape.output(first + row, values);
-                    own[row * columns + at] = choose(chunk * CHUNK + row, at, logits);
+                    let found = lent.tape.output(first + row, answers);
+                    own[row * columns + at] = choose(chunk * CHUNK + row, at, found);
                 }
             }
         });
@@ -161,8 +161,8 @@ impl Pass {
         keep: impl Fn(&dyn Evaluator, Lent) -> R + Sync,
     ) -> (Vec<f32>, Vec<R>) {
         let evaluator = self.network.with(theta);
-        let Sizes { columns, values, .. } = self.sizes;
-        let mut out = vec![0.0; x.len() * values];
+        let Sizes { columns, answers, .. } = self.sizes;
+        let mut out = vec![0.0; x.len() * answers];
         let run = |(chunk, (x, out)): (usize, (&[f32], &mut [f32]))| {
             let mut lent = self.tapes.lend();
             for (row, x) in x.chunks_exact(columns).enumerate() {
@@ -172,13 +172,13 @@ impl Pass {
                 }
             }
             evaluator.evaluate(&mut lent.tape, 0);
-            for (row, to) in out.chunks_exact_mut(values).enumerate() {
-                to.copy_from_slice(lent.tape.output(row, values));
+            for (row, to) in out.chunks_exact_mut(answers).enumerate() {
+                to.copy_from_slice(lent.tape.output(row, answers));
             }
             keep(evaluator.as_ref(), lent)
         };
         let chunks =
-            x.par_chunks(CHUNK * columns).zip(out.par_chunks_mut(CHUNK * columns * values)).enumerate();
+            x.par_chunks(CHUNK * columns).zip(out.par_chunks_mut(CHUNK * columns * answers)).enumerate();
         let kept = chunks.map(run).collect();
         (out, kept)
     }
@@ -186,7 +186,7 @@ impl Pass {
 
 impl Fused for Pass {
     fn shape(&self, [x, ..]: [&[f32]; 3]) -> [usize; 2] {
-        [x.len() / self.sizes.columns, self.sizes.columns * self.sizes.values]
+        [x.len() / self.sizes.columns, self.sizes.columns * self.sizes.answers]
     }
 
     fn forward(&self, inputs: [&[f32]; 3]) -> Vec<f32> {
@@ -210,15 +210,15 @@ impl Fused for Pass {
         }
         let tapes = saved.downcast_ref::<Vec<Mutex<Lent>>>().expect("this operation's own tapes");
         let evaluator = self.network.with(theta);
-        let (Sizes { columns, values, .. }, stride) = (self.sizes, row_stride(self.sizes.values));
-        let chunks = tapes.par_iter().zip(grad.par_chunks(CHUNK * columns * values));
+        let (Sizes { columns, answers, .. }, stride) = (self.sizes, row_stride(self.sizes.answers));
+        let chunks = tapes.par_iter().zip(grad.par_chunks(CHUNK * columns * answers));
         let parts: Vec<Scratch> = chunks
             .map(|(lent, grad)| {
                 let mut lent = lent.lock().unwrap_or_else(PoisonError::into_inner);
-                let mut slopes = Scratch::take(grad.len() / values * stride);
-                for (to, from) in slopes.chunks_exact_mut(stride).zip(grad.chunks_exact(values)) {
-                    to[..values].copy_from_slice(from);
-                    to[values..].fill(0.0);
+                let mut slopes = Scratch::take(grad.len() / answers * stride);
+                for (to, from) in slopes.chunks_exact_mut(stride).zip(grad.chunks_exact(answers)) {
+                    to[..answers].copy_from_slice(from);
+                    to[answers..].fill(0.0);
                 }
                 let mut of_theta = Scratch::take(theta.len());
                 evaluator.backward(&mut lent.tape, &slopes, &mut of_theta);

@@ -8,12 +8,14 @@
 //! ```
 //!
 //! Both kinds stand in one masked stack, half of each layer's units each; what is before a block meets what is behind it in `rho`
-//! alone. A context is seen by all. All answers come of one pass, as those of the hollow transformer (Sun et al. 2023, section 5.2)
-//! do; the masks are MADE's (Germain et al. 2015), once in either direction.
+//! alone. A context is seen by all. All answers come of one pass; the masks are MADE's (Germain et al. 2015), once in either direction.
+//! The hollow transformer (Sun et al. 2023, section 5.2) has a causal stream in either direction, which meet in `rho`.
 
 use burn::tensor::Tensor;
 
+use super::causal::CausalTransformer;
 use super::module::Network;
+use super::taped::Shape;
 use crate::array::shape::{Activation, Feedforward};
 use crate::array::weights::Weights;
 
@@ -155,6 +157,77 @@ impl HollowNetwork {
     }
 }
 
+/// A hollow transformer over categories: what stands before a coordinate and what stands behind it in two causal streams.
+#[derive(Debug, Clone)]
+pub struct HollowTransformer {
+    /// From the first coordinate on, and from the last.
+    streams: [CausalTransformer; 2],
+    readout: Network,
+    columns: usize,
+}
+
+impl HollowTransformer {
+    /// A network over `columns` coordinates of `states` states and a context, from `seed` and the streams `stream` to `stream + 2`; it answers
+    /// 0 at first.
+    pub fn new(
+        name: &str,
+        [columns, states, context]: [usize; 3],
+        shape: Shape,
+        seed: u64,
+        stream: u32,
+    ) -> Self {
+        let of = |which: u32, side: &str| {
+            let sizes = [columns, states, context, shape.width];
+            CausalTransformer::new(format!("{name}.{side}"), sizes, shape, (seed, stream + which, false))
+        };
+        let readout = Feedforward {
+            input: 2 * shape.width,
+            context: 0,
+            hidden: vec![2 * shape.width],
+            output: states,
+            activation: shape.activation,
+            residual: false,
+        };
+        let readout = Network::new(format!("{name}.readout"), readout, seed, stream + 2, true);
+        Self { streams: [of(0, "before"), of(1, "behind")], readout, columns }
+    }
+
+    /// Columns of `x`.
+    pub fn columns(&self) -> usize {
+        self.columns
+    }
+
+    /// Columns of the context.
+    pub fn context(&self) -> usize {
+        self.streams[0].context()
+    }
+
+    /// `y`, `[rows, columns * states]`, for categories as floats, `[rows, columns]`, and a context `[rows, context]` or `[1, context]`, which no
+    /// gradient reaches.
+    pub fn apply(&self, x: Tensor<2>, context: Option<Tensor<2>>) -> Tensor<2> {
+        let [rows, columns] = x.dims();
+        let width = self.readout.input() / 2;
+        let [before, behind] = &self.streams;
+        let before = before.apply(x.clone(), context.clone()).reshape([rows * columns, width]);
+        let turned = behind.apply(x.flip([1]), context).reshape([rows, columns, width]);
+        let behind = turned.flip([1]).reshape([rows * columns, width]);
+        let y = self.readout.apply(Tensor::cat(vec![before, behind], 1), None);
+        y.reshape([rows, columns * self.readout.output()])
+    }
+
+    /// The weights.
+    pub fn weights(&self) -> Vec<&Weights> {
+        let [before, behind] = &self.streams;
+        vec![before.weights(), behind.weights(), self.readout.weights()]
+    }
+
+    /// The weights, to update.
+    pub fn weights_mut(&mut self) -> Vec<&mut Weights> {
+        let [before, behind] = &mut self.streams;
+        vec![before.weights_mut(), behind.weights_mut(), self.readout.weights_mut()]
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use burn::tensor::Device;
@@ -186,6 +259,33 @@ mod tests {
                 other[moved * 3 + 1] += 1.5;
                 for (block, pair) in before.chunks(3).zip(answer(other).chunks(3)).enumerate() {
                     assert_eq!(pair.0 == pair.1, block == moved, "{blocks} blocks, {moved} moved: {block}");
+                }
+            }
+        }
+    }
+
+    /// The same of the transformer, over categories.
+    #[test]
+    fn no_answer_of_the_transformer_depends_on_its_own_coordinate() {
+        let shape = Shape { layers: 1, heads: 2, width: 8, inner: 8, activation: Activation::Gelu };
+        for columns in [1, 2, 5] {
+            let mut network = HollowTransformer::new("h", [columns, 3, 2], shape, 3, 0);
+            for weights in network.weights_mut() {
+                let values = weights.values();
+                let stirred = |(i, w): (usize, &f32)| w + 0.3 * ((i * 37 % 97) as f32 / 97.0 - 0.5);
+                weights.set(values.iter().enumerate().map(stirred).collect());
+            }
+            let context = || Some(matrix(vec![0.4, -0.7], 2, &Device::flex()));
+            let input: Vec<f32> = (0..columns).map(|i| (i * 2 % 3) as f32).collect();
+            let answer =
+                |input: Vec<f32>| to_vec(network.apply(matrix(input, columns, &Device::flex()), context()));
+            let before = answer(input.clone());
+            for moved in 0..columns {
+                let mut other = input.clone();
+                other[moved] = (other[moved] + 1.0) % 3.0;
+                for (column, pair) in before.chunks(3).zip(answer(other).chunks(3)).enumerate() {
+                    let same = pair.0.iter().zip(pair.1).all(|(a, b)| (a - b).abs() < 1e-6);
+                    assert_eq!(same, column == moved, "{columns} columns, {moved} moved: {column}");
                 }
             }
         }

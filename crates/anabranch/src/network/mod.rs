@@ -11,7 +11,7 @@ pub mod taped;
 
 pub use crate::array::shape::{Activation, Feedforward};
 pub use causal::CausalTransformer;
-pub use hollow::HollowNetwork;
+pub use hollow::{HollowNetwork, HollowTransformer};
 pub use masked::MaskedNetwork;
 pub use module::{Architecture, Network};
 pub use recipe::NetworkRecipe;

@@ -96,7 +96,11 @@ pub(super) fn evaluate(
                 metrics = at_conditions(plan, (model, trained), law, directory, observer)?;
                 return samples(plan, trained, directory, observer, metrics);
             }
-            let frozen = model.frozen();
+            // Weights are those of the chain that draws.
+            let frozen = match recipe.sampler {
+                sampler @ Sampler::Discrete(_) => sampler.model(model).frozen(),
+                _ => model.frozen(),
+            };
             let paths = recipe.evaluation.paths;
             let seen = watched(observer, "forward paths", paths);
             let none = Given::nothing();

@@ -87,3 +87,92 @@ fn what_a_family_does_not_allow_is_refused() {
     let first = "kind = 'process', command = ['true'], dimension = 2, gradients = true";
     assert!(words(first, "kind = 'langevin'", "reverse-kl").contains("without second derivatives"));
 }
+
+/// A recipe of a chain on four spins that learns from their energy alone.
+fn spins(model: &str, objective: &str, steps: usize) -> String {
+    format!(
+        "name = 't'\nseed = 3\n[target]\nkind = 'categories'\ndimension = 4\nlevels = 2\n\
+         reward = {{ kind = 'ising', alpha = 0.5, lattice = 'ring', coupling = 0.7, field = [0.4] }}\n\
+         [[model]]\n{model}\n[objective]\n{objective}\n[optimizer]\nlearning_rate = 5e-3\nlog_z_rate = 0.05\n\
+         [training]\nsteps = {steps}\nbatch = 64\n[evaluation]\npaths = 4000\nsamples = 500\n"
+    )
+}
+
+/// Jump processes and autoregressive models on categories learn an energy by objectives at given states: weights have the mean Z, whatever
+/// was learned, and are the more even the more was.
+#[test]
+fn chains_on_categories_learn_energies() {
+    let jump = |rates: &str, predict: &str| {
+        format!(
+            "kind = 'jump'\nrates = '{rates}'\npredict = '{predict}'\nlevels = 8\n\
+             network = {{ kind = 'mlp', hidden = [48, 48], activation = 'silu' }}"
+        )
+    };
+    let sequence = |order: &str| {
+        format!(
+            "kind = 'autoregressive'\norder = '{order}'\n\
+             network = {{ kind = 'mlp', hidden = [48, 48], activation = 'silu' }}"
+        )
+    };
+    for (model, objective, enough) in [
+        (jump("uniform", "conditional"), "kind = 'log-variance'", 0.7),
+        (jump("absorbing", "signal"), "kind = 'trajectory-balance'", 0.6),
+        (jump("uniform", "signal"), "kind = 'sub-trajectory-balance'", 0.5),
+        (sequence("left-to-right"), "kind = 'log-variance'", 0.95),
+        (sequence("any"), "kind = 'trajectory-balance'", 0.9),
+    ] {
+        let [before, after] = [1, 500].map(|steps| from_text("spins", &spins(&model, objective, steps)));
+        for found in [&before, &after] {
+            let (log_z, error) = (number(found, "log_z"), number(found, "log_z_se"));
+            let exact = number(found, "log_z_exact");
+            assert!((log_z - exact).abs() < 4.5 * error + 1e-4, "{model}: {log_z}, {error}, {exact}");
+            assert!(number(found, "eubo") > exact - 1e-4 && number(found, "elbo") < exact + 1e-4, "{model}");
+        }
+        let [poor, good] = [&before, &after].map(|found| number(found, "ess"));
+        assert!(good > enough && poor < good, "{model}, {objective}: {poor} and {good}");
+    }
+}
+
+/// What a chain on categories cannot be is refused with the reason.
+#[test]
+fn misfits_of_categories_are_refused() {
+    let refused = |text: &str| {
+        let plan = read("t.toml", text, &[]).and_then(Plan::new).map(|_| ());
+        plan.expect_err("a misfit").to_string()
+    };
+    let jump = "kind = 'jump'\nlevels = 4";
+    for (text, part) in [
+        (spins(jump, "kind = 'reverse-kl'", 2), "which the learned choices of \"jump\" do not move"),
+        (spins("kind = 'flow'", "kind = 'log-variance'", 2), "\"flow\" next to integer data"),
+        (
+            spins(jump, "kind = 'log-variance'", 2).replace("'ring'", "'torus'"),
+            "target.reward.spins: found 2 x 2 for a field of 4",
+        ),
+        (spins(jump, "kind = 'log-variance'", 2).replace("levels = 2\n", "levels = 3\n"), "target.reward"),
+        (
+            spins(
+                "kind = 'autoregressive'\norder = 'given'\npermutation = [0, 1, 1, 2]",
+                "kind = 'log-variance'",
+                2,
+            ),
+            "model.0.permutation: found 4 numbers that are not each of the coordinates once; allowed: 0 to 3",
+        ),
+        (
+            spins("kind = 'autoregressive'\nnetwork = { kind = 'deep-sets' }", "kind = 'log-variance'", 2),
+            "in a fixed order; allowed: a plain perceptron",
+        ),
+        (
+            spins("kind = 'autoregressive'", "kind = 'log-variance'", 2)
+                + "[sampler]\nkind = 'discrete'\norder = 'any'\n",
+            "sampler.order: found another than the network's own",
+        ),
+        (
+            spins("kind = 'jump'\nrates = 'uniform'", "kind = 'log-variance'", 2)
+                + "[sampler]\nkind = 'discrete'\norder = 'any'\n",
+            "sampler.order: found one of a process without a mask",
+        ),
+    ] {
+        let message = refused(&text);
+        assert!(message.contains(part), "{message}");
+    }
+}

@@ -397,6 +397,7 @@ pub fn categorical_network(dimension: usize, states: usize, hollow: bool) -> Box
     match &mut network {
         Classifier::Open(network) => stir([network.weights_mut()], 0.1),
         Classifier::Hollow(network) => stir(network.weights_mut(), 0.2),
+        Classifier::HollowTransformer(network) => stir(network.weights_mut(), 0.2),
     }
     Box::new(CategoryNetwork { network, states, embedding: 4 })
 }
@@ -430,7 +431,7 @@ pub fn sequences(dimension: usize, values: usize, context: usize) -> Vec<(&'stat
     let mut masked = MaskedNetwork::new("m", sizes, &[24, 20], values, Activation::Silu, 6, 0);
     stir([masked.weights_mut()], 0.3);
     let shape = Shape { layers: 2, heads: 2, width: 8, inner: 12, activation: Activation::Gelu };
-    let mut causal = CausalTransformer::new("c", sizes, shape, 6, 1);
+    let mut causal = CausalTransformer::new("c", [dimension, values, context, values], shape, (6, 1, true));
     stir([causal.weights_mut()], 0.2);
     vec![("masked", SequenceNetwork::Masked(masked)), ("causal", SequenceNetwork::Transformer(causal))]
 }

@@ -5,13 +5,15 @@
 //! surprise         -log p(x_s | x_t)                                          a step that was made; from s = 0, the cross-entropy
 //! score entropy    sum_{y != x} Q(y, x) [ r_y - rho_y log r_y + rho_y (log rho_y - 1) ],   rho_y = q(y | x_0) / q(x | x_0)
 //! ratio matching   -log p(x_t^d | x_t without d)
+//! likelihood       -[ (V - 1) log p(x_t^d | x_t without d) + sum_{y != x} log(1 - p(y | x_t without d)) ]
 //! ```
 //!
 //! Each is summed over coordinates, in nats. `beta` times the score entropy, integrated over time, is the bound of the chain of
 //! infinitely many steps: it is `Phi(q / p) >= 0` of the generator form of denoising Markov models (Benton et al. 2024), of SEDD (Lou et
 //! al. 2024, definition 3.1), and has the expectation of the bound of Campbell et al. (2022, proposition 2). With an absorbing process
 //! and an [`Answer::Signal`] it is the masked bound `-alpha' / (1 - alpha) sum over masked d of -log p(x_0^d | x_t)` (Shi et al. 2024;
-//! Sahoo et al. 2024), and the divergence that of finitely many steps. Ratio matching: Sun et al. (2023), eq. 13.
+//! Sahoo et al. 2024), and the divergence that of finitely many steps. Ratio matching and the likelihood, which counts every value as a
+//! question of its own: Sun et al. (2023), eq. 13 and appendix B.
 
 use std::sync::Arc;
 
@@ -33,6 +35,8 @@ pub enum Term {
     ScoreEntropy(Arc<[u16]>),
     /// `-log p(x_t^d | x_t without d)`.
     RatioMatching,
+    /// The same, with whether the coordinate has each of the other values.
+    Likelihood,
 }
 
 /// A batch of coordinates.
@@ -123,6 +127,29 @@ impl Job {
                     stretch.pull_marginals(marginals, by_log, slopes);
                 }
                 surprise
+            }
+            Term::Likelihood => {
+                let Room { marginals, by_log, weights, .. } = room;
+                stretch.marginals(self.answer, x, logits, marginals);
+                let total: f64 = marginals.masses.iter().sum();
+                // Slopes by p times p: those by its logarithm, up to what the normalisation takes back.
+                let (others, mut sum, mut mean) = (states as f64 - 1.0, 0.0, 0.0);
+                weights.clear();
+                for (y, mass) in marginals.masses.iter().enumerate() {
+                    let (p, rest) = (mass / total, 1.0 - mass / total);
+                    let rest = rest.max(f64::MIN_POSITIVE);
+                    sum -= if y == x { others * p.ln() } else { rest.ln() };
+                    let slope = if y == x { -others } else { p / rest };
+                    mean += slope;
+                    weights.push(slope);
+                }
+                if let Some(slopes) = slopes {
+                    by_log.clear();
+                    let own = weights.iter().zip(&marginals.masses);
+                    by_log.extend(own.map(|(slope, mass)| slope - mean * mass / total));
+                    stretch.pull_marginals(marginals, by_log, slopes);
+                }
+                sum
             }
         }
     }
@@ -332,10 +359,12 @@ mod tests {
         }
     }
 
-    /// Ratio matching: the mean over a coordinate's own state, the rest held.
+    /// Ratio matching and the likelihood: the mean over a coordinate's own state, the rest held.
     #[test]
     fn exact_marginals_are_the_minimum_of_ratio_matching() {
-        for rates in [Rates::Uniform, Rates::Absorbing, Rates::BirthDeath] {
+        let all = [Rates::Uniform, Rates::Absorbing, Rates::BirthDeath];
+        let terms = [Term::RatioMatching, Term::Likelihood];
+        for (rates, term) in all.into_iter().flat_map(|rates| terms.clone().map(|term| (rates, term))) {
             let process = Arc::new(Process::new(rates, VALUES));
             let (states, stretch) = (process.states(), Reverse::new(&process, [0.62, 0.6]));
             let noising = stretch.noising().clone();
@@ -350,13 +379,52 @@ mod tests {
                         columns: 2,
                         states: [x as u16, rest as u16].into(),
                         stretches: Arc::new([Arc::new(stretch.clone())]),
-                        term: Term::RatioMatching,
+                        term: term.clone(),
                     };
                     let mut own = vec![0.0f32; 2 * states];
                     job.row(0, &logits, Some(&mut own));
                     slopes.iter_mut().zip(own).for_each(|(s, own)| *s += mass * f64::from(own));
                 }
-                assert!(slopes.iter().all(|slope| slope.abs() < 1e-6), "{rates:?} {rest}: {slopes:?}");
+                let zero = slopes.iter().all(|slope| slope.abs() < 1e-6);
+                assert!(zero, "{rates:?} {term:?} {rest}: {slopes:?}");
+            }
+        }
+    }
+
+    /// The slopes of every term are those of differences.
+    #[test]
+    fn slopes_of_terms_are_those_of_differences() {
+        let logits = [0.25f32, -0.75, 1.125, 0.5, 0.0, -0.25];
+        let process = Arc::new(Process::new(Rates::Uniform, VALUES));
+        let data: Arc<[u16]> = [2, 0].into();
+        for term in [
+            Term::Divergence(Scheme::Ancestral, data.clone()),
+            Term::Surprise(Scheme::TauLeaping, data.clone()),
+            Term::ScoreEntropy(data),
+            Term::RatioMatching,
+            Term::Likelihood,
+        ] {
+            let job = Job {
+                process: process.clone(),
+                answer: Answer::Conditional,
+                columns: 2,
+                states: [1, 2].into(),
+                stretches: Arc::new([Arc::new(Reverse::new(&process, [0.7, 0.5]))]),
+                term: term.clone(),
+            };
+            let mut slopes = vec![0.0f32; 6];
+            job.row(0, &logits, Some(&mut slopes));
+            for at in 0..6 {
+                let value = |by: f32| {
+                    let mut moved = logits;
+                    moved[at] += by;
+                    let mut room = Room::default();
+                    let each = moved.chunks_exact(VALUES).enumerate();
+                    each.map(|(d, logits)| job.coordinate(d, logits, None, &mut room)).sum::<f64>()
+                };
+                let difference = (value(2f32.powi(-12)) - value(-(2f32.powi(-12)))) * 2048.0;
+                let found = f64::from(slopes[at]);
+                assert!((found - difference).abs() < 1e-5, "{term:?}, {at}: {found} and {difference}");
             }
         }
     }

@@ -246,8 +246,8 @@ impl Part for AutoregressiveRecipe {
         let (name, seed, stream) = (around.name("conditionals"), around.seed, around.stream(0));
         let network = match (&self.network, self.shape()) {
             (_, Some(shape)) => {
-                let sizes = [columns, values, condition];
-                SequenceNetwork::Transformer(CausalTransformer::new(name, sizes, shape, seed, stream))
+                let sizes = [columns, values, condition, values];
+                SequenceNetwork::Transformer(CausalTransformer::new(name, sizes, shape, (seed, stream, true)))
             }
             (NetworkRecipe::Mlp { hidden, activation, .. }, None) => {
                 let sizes = [columns, values, condition];

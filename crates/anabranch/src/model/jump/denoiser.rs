@@ -8,7 +8,7 @@ use crate::array::weights::{Weights, matrix};
 use crate::chain::{Given, State, beside};
 use crate::kernel::categorical::categories;
 use crate::network::embedding::sinusoidal;
-use crate::network::{HollowNetwork, Network};
+use crate::network::{HollowNetwork, HollowTransformer, Network};
 
 /// A denoiser of categories: a trained network, or an exact one where the law of the data is known.
 pub trait CategoricalDenoiser: Debug + Send + Sync {
@@ -96,6 +96,8 @@ pub enum Classifier {
     Open(Network),
     /// One that does not see a coordinate where it answers for it.
     Hollow(HollowNetwork),
+    /// The same as a transformer.
+    HollowTransformer(HollowTransformer),
 }
 
 /// A network that reads indicators of categories, and as its context a sinusoidal embedding of the time, if that has a width, and the
@@ -111,17 +113,19 @@ pub struct NetworkDenoiser {
 }
 
 impl NetworkDenoiser {
+    /// Coordinates, and numbers of the context.
     fn sizes(&self) -> [usize; 2] {
         match &self.network {
-            Classifier::Open(network) => [network.input(), network.context()],
-            Classifier::Hollow(network) => [network.input(), network.context()],
+            Classifier::Open(network) => [network.input() / self.states, network.context()],
+            Classifier::Hollow(network) => [network.input() / self.states, network.context()],
+            Classifier::HollowTransformer(network) => [network.columns(), network.context()],
         }
     }
 }
 
 impl CategoricalDenoiser for NetworkDenoiser {
     fn dimension(&self) -> usize {
-        self.sizes()[0] / self.states
+        self.sizes()[0]
     }
 
     fn logits(&self, x: &State, time: Tensor<2>, given: &Given) -> Tensor<2> {
@@ -130,10 +134,10 @@ impl CategoricalDenoiser for NetworkDenoiser {
             0 => condition,
             width => Some(beside(sinusoidal(time, width), condition)),
         };
-        let x = one_hot(x, self.states);
         match &self.network {
-            Classifier::Open(network) => network.apply(x, context),
-            Classifier::Hollow(network) => network.apply(x, context),
+            Classifier::Open(network) => network.apply(one_hot(x, self.states), context),
+            Classifier::Hollow(network) => network.apply(one_hot(x, self.states), context),
+            Classifier::HollowTransformer(network) => network.apply(x.clone(), context),
         }
     }
 
@@ -141,6 +145,7 @@ impl CategoricalDenoiser for NetworkDenoiser {
         match &self.network {
             Classifier::Open(network) => vec![network.weights()],
             Classifier::Hollow(network) => network.weights(),
+            Classifier::HollowTransformer(network) => network.weights(),
         }
     }
 
@@ -148,6 +153,7 @@ impl CategoricalDenoiser for NetworkDenoiser {
         match &mut self.network {
             Classifier::Open(network) => vec![network.weights_mut()],
             Classifier::Hollow(network) => network.weights_mut(),
+            Classifier::HollowTransformer(network) => network.weights_mut(),
         }
     }
 

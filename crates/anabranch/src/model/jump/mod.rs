@@ -50,6 +50,8 @@ pub enum Loss {
     ScoreEntropy,
     /// `-log p(x_t^d | x_t without d)`, at times drawn alike.
     RatioMatching,
+    /// The same, with whether the coordinate has each of the other values.
+    Likelihood,
 }
 
 /// Rows that a thread takes at least.
@@ -320,6 +322,7 @@ impl Segment for Jump {
         let term = match (goal, self.loss) {
             (Goal::Loss, Loss::ScoreEntropy) => Term::ScoreEntropy(data.clone()),
             (Goal::Loss, Loss::RatioMatching) => Term::RatioMatching,
+            (Goal::Loss, Loss::Likelihood) => Term::Likelihood,
             _ => Term::Divergence(self.scheme, data.clone()),
         };
         let job = self.job(states.clone(), stretches.clone(), term);

@@ -13,7 +13,8 @@ use crate::model::Segment;
 use crate::model::jump::sampling::Sampling;
 use crate::model::part::{Part, Place, Size, Surroundings};
 use crate::network::recipe::{Asked, Need};
-use crate::network::{Activation, HollowNetwork, NetworkRecipe};
+use crate::network::taped::Shape;
+use crate::network::{Activation, HollowNetwork, HollowTransformer, NetworkRecipe};
 use crate::papers::{D3PM, HOLLOW, MASKED_DIFFUSION, SCORE_ENTROPY, TAU_LEAPING};
 
 /// A jump process on categories.
@@ -41,7 +42,7 @@ pub struct JumpRecipe {
     pub auxiliary: f32,
     /// The network: a perceptron or deep sets over indicators of all values, or a transformer with a token for each coordinate.
     pub network: NetworkRecipe,
-    /// Whether what is answered for a coordinate does not depend on its own state: of perceptrons alone.
+    /// Whether what is answered for a coordinate does not depend on its own state: of perceptrons and of transformers.
     pub hollow: bool,
     /// Width of the time embedding (even); under a mask 0, for a network that is not told the time.
     #[schemars(range(min = 0, max = 4096))]
@@ -106,6 +107,8 @@ pub enum LossName {
     ScoreEntropy,
     /// Categorical ratio matching.
     RatioMatching,
+    /// The same by maximum likelihood of whether a coordinate has each of its values.
+    Likelihood,
 }
 
 impl Default for JumpRecipe {
@@ -167,8 +170,12 @@ impl JumpRecipe {
             let allowed = "0; or loss = \"bound\" with a `predict` of the data's value";
             return refused("auxiliary", "a share of log p(x_0 | x_t), which is not there", allowed);
         }
-        if self.loss == LossName::RatioMatching && !self.hollow {
-            let found = "\"ratio-matching\" with a network that sees what it is to tell";
+        let matches = match self.loss {
+            LossName::RatioMatching => Some("\"ratio-matching\" with a network that sees what it is to tell"),
+            LossName::Likelihood => Some("\"likelihood\" with a network that sees what it is to tell"),
+            LossName::Bound | LossName::ScoreEntropy => None,
+        };
+        if let (Some(found), false) = (matches, self.hollow) {
             return refused("loss", found, "it with `hollow = true`; or \"bound\" or \"score-entropy\"");
         }
         if !self.hollow {
@@ -180,9 +187,12 @@ impl JumpRecipe {
         }
         match &self.network {
             NetworkRecipe::Mlp { residual: false, .. } => Ok(()),
+            NetworkRecipe::Transformer { patch: None, positions: None, .. } => Ok(()),
             other => {
                 let found = format!("it of {}", other.describe());
-                refused("hollow", &found, "it of a plain perceptron; or false")
+                let allowed =
+                    "it of a plain perceptron, or of a transformer without patch and positions; or false";
+                refused("hollow", &found, allowed)
             }
         }
     }
@@ -242,7 +252,7 @@ impl Part for JumpRecipe {
         papers.extend(match self.loss {
             LossName::Bound => None,
             LossName::ScoreEntropy => Some(SCORE_ENTROPY),
-            LossName::RatioMatching => Some(HOLLOW),
+            LossName::RatioMatching | LossName::Likelihood => Some(HOLLOW),
         });
         papers
     }
@@ -288,6 +298,13 @@ impl Part for JumpRecipe {
             NetworkRecipe::Mlp { hidden, .. } if self.hollow => {
                 HollowNetwork::need([d, states, context], hidden)
             }
+            NetworkRecipe::Transformer { width, .. } if self.hollow => {
+                // Two streams of tokens, and what they meet in.
+                let width = *width as f64;
+                let one = self.network.need([d, context, d, width], true);
+                let readout = 2.0 * width * (2.0 * width + states);
+                [2.0 * (one.weights + states * width) + readout, 2.0 * one.row + d * (4.0 * width + states)]
+            }
             _ => {
                 let sizes = [d * states, context, d * states, 1.0];
                 let Need { weights, row } = tokens(&self.network, states as usize).need(sizes, true);
@@ -320,6 +337,14 @@ impl Part for JumpRecipe {
                 let sizes = [around.dimension, states, context];
                 let network = HollowNetwork::new(&name, sizes, hidden, *activation, around.seed, stream);
                 Classifier::Hollow(network)
+            }
+            NetworkRecipe::Transformer { layers, heads, width, inner, activation, .. } if self.hollow => {
+                let (layers, heads, width, activation) = (*layers, *heads, *width, *activation);
+                let shape = Shape { layers, heads, width, inner: inner.unwrap_or(4 * width), activation };
+                let (name, stream) = (around.name("denoiser"), around.stream(0));
+                let sizes = [around.dimension, states, context];
+                let network = HollowTransformer::new(&name, sizes, shape, around.seed, stream);
+                Classifier::HollowTransformer(network)
             }
             _ => {
                 let columns = around.dimension * states;
@@ -356,6 +381,7 @@ impl Part for JumpRecipe {
                 LossName::Bound => Loss::Bound(self.auxiliary),
                 LossName::ScoreEntropy => Loss::ScoreEntropy,
                 LossName::RatioMatching => Loss::RatioMatching,
+                LossName::Likelihood => Loss::Likelihood,
             },
             corrector: 0,
         }))
