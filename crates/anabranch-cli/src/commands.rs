@@ -3,13 +3,14 @@
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use anabranch::data::atomic::atomic_write;
-use anabranch::error::{Error, Problem, Result, quoted};
+use anabranch::data::atomic::check_writable;
+use anabranch::error::{Error, Problem, Result};
 use anabranch::recipe::{Override, Plan, Recipe, library, locate, named};
-use anabranch::report::{Summary, published, warnings, write_comparison, write_report};
-use anabranch::run::{Ending, Questions, Run, timings, trust};
+use anabranch::report::{Summary, verdict, warnings, write_report};
+use anabranch::run::{Ending, Questions, Run, timings, trust, write_scores};
 use serde_json::{Value, json};
 
+use crate::compare::{Comparison, compare};
 use crate::output::{say, tell};
 use crate::progress::{Progress, Stop};
 use crate::sample::{How, sample};
@@ -27,10 +28,10 @@ pub fn execute(command: Command) -> Result<()> {
             let run = Run::start(&out, plan)?;
             report(&complete(&run, &output, &stop, &resume(&out))?.0, &output)
         }
-        Command::Resume { directory, trust: allowed, output } => {
+        Command::Resume { directory, set, trust: allowed, output } => {
             trust::check(&directory, allowed.allow_command)?;
             let stop = Stop::listen();
-            let run = Run::reopen(&directory)?;
+            let run = Run::lengthen(&directory, &overrides(&set)?)?;
             report(&complete(&run, &output, &stop, &resume(&directory))?.0, &output)
         }
         Command::Sample {
@@ -59,22 +60,47 @@ pub fn execute(command: Command) -> Result<()> {
             };
             sample(&directory, count, seed, how, format.as_deref(), out)
         }
-        Command::Evaluate { directory, data, from, to, that, between, trust: allowed, json } => {
+        Command::Evaluate {
+            directory,
+            data,
+            rows,
+            checkpoint,
+            set,
+            from,
+            to,
+            that,
+            between,
+            trust: allowed,
+            json,
+        } => {
             trust::check(&directory, allowed.allow_command)?;
             let what = match (&data, &from) {
-                (Some(path), _) => What::Data(path),
-                (None, Some(from)) => {
+                (data, None) if data.is_some() || rows.is_some() => {
+                    What::Rows { data: data.as_deref(), out: rows.as_deref() }
+                }
+                (_, Some(from)) => {
                     let between = match between.as_slice() {
                         [a, b] => Some([a.as_str(), b.as_str()]),
                         _ => None,
                     };
                     What::Ahead(from, Questions { to: to.as_deref(), that: that.as_deref(), between })
                 }
-                (None, None) => What::All,
+                (_, None) => What::All,
             };
-            evaluate(&directory, what, json)
+            evaluate(&directory, what, checkpoint, &overrides(&set)?, json)
         }
-        Command::Compare { recipes, set, seed, out, output } => compare(&recipes, &set, seed, out, &output),
+        Command::Compare { recipes, set, grid, seed, seeds, jobs, out, trust: allowed, output } => {
+            let what = Comparison {
+                members: &recipes,
+                set: &set,
+                grid: &grid,
+                seed,
+                seeds,
+                jobs,
+                allow_command: allowed.allow_command,
+            };
+            compare(&what, out, &output)
+        }
         Command::List { json } => list(json),
         Command::Explain { recipe } => say(&recipe.plan()?.explain()),
         Command::Cite { recipe } => say(&format!("{}\n", recipe.resolve()?.citations().join("\n\n"))),
@@ -84,14 +110,14 @@ pub fn execute(command: Command) -> Result<()> {
     }
 }
 
-impl RecipeArgs {
-    fn overrides(&self) -> Result<Vec<Override>> {
-        self.set.iter().map(|text| Override::parse(text)).collect()
-    }
+fn overrides(set: &[String]) -> Result<Vec<Override>> {
+    set.iter().map(|text| Override::parse(text)).collect()
+}
 
+impl RecipeArgs {
     /// The recipe that is named, with what was set.
     fn resolve(&self) -> Result<Recipe> {
-        let mut recipe = named(&self.recipe, &self.overrides()?)?;
+        let mut recipe = named(&self.recipe, &overrides(&self.set)?)?;
         if let Some(seed) = self.seed {
             recipe.seed = seed;
         }
@@ -99,9 +125,9 @@ impl RecipeArgs {
     }
 
     /// The same with its data and model; what is wrong is said with file and line, or the flag.
-    fn plan(&self) -> Result<Plan> {
+    pub fn plan(&self) -> Result<Plan> {
         let recipe = self.resolve()?;
-        let overrides = self.overrides()?;
+        let overrides = overrides(&self.set)?;
         Plan::new(recipe).map_err(|error| locate(&self.recipe, &overrides, error))
     }
 }
@@ -112,7 +138,7 @@ fn default_name(plan: &Plan) -> String {
 }
 
 /// `runs/NAME`, or the first of `runs/NAME-2`, `runs/NAME-3`, ... that is not there yet.
-fn unused(name: &str) -> PathBuf {
+pub fn unused(name: &str) -> PathBuf {
     let first = PathBuf::from("runs").join(name);
     let others = (2..).map(|number| PathBuf::from("runs").join(format!("{name}-{number}")));
     std::iter::once(first).chain(others).find(|path| !path.exists()).expect("numbers do not end")
@@ -123,7 +149,7 @@ fn resume(directory: &Path) -> String {
 }
 
 /// Trains, evaluates and reports; where a signal stops that, `advice` is the command to go on with.
-fn complete(run: &Run, output: &Output, stop: &Stop, advice: &str) -> Result<(Value, Summary)> {
+pub fn complete(run: &Run, output: &Output, stop: &Stop, advice: &str) -> Result<(Value, Summary)> {
     let mut progress = Progress::new(&run.plan.recipe().name, output.quiet, stop);
     let metrics = match run.train(&mut progress)? {
         Ending::Finished => run.evaluate(&progress),
@@ -143,80 +169,61 @@ fn report(result: &Value, output: &Output) -> Result<()> {
         return say(&format!("{result}\n"));
     }
     let out = result["out"].as_str().unwrap_or_default();
-    say(&format!("{}{}written to {out}\n", table(&[("", result)]), warned(result)))
-}
-
-fn compare(
-    recipes: &[String],
-    set: &[String],
-    seed: Option<u64>,
-    out: Option<PathBuf>,
-    output: &Output,
-) -> Result<()> {
-    let stop = Stop::listen();
-    let plan = |recipe: &String| RecipeArgs { recipe: recipe.clone(), set: set.to_vec(), seed }.plan();
-    let plans: Vec<Plan> = recipes.iter().map(plan).collect::<Result<_>>()?;
-    for (index, plan) in plans.iter().enumerate() {
-        let name = &plan.recipe().name;
-        if plans[..index].iter().any(|other| other.recipe().name == *name) {
-            let problem = Problem::new("compare", format!("two recipes of the name {}", quoted(name)));
-            return Err(problem.allowed("recipes of different names").into());
-        }
-    }
-    let out = out.unwrap_or_else(|| unused("compare"));
-    let start = |plan: Plan| Run::start_or_reopen(&out.join(&plan.recipe().name), plan);
-    let runs: Vec<Run> = plans.into_iter().map(start).collect::<Result<_>>()?;
-    let advice = format!("the same command and --out {}", out.display());
-    let mut results = Vec::new();
-    let mut summaries = Vec::new();
-    for run in &runs {
-        let (result, summary) = complete(run, output, &stop, &advice)?;
-        results.push(result);
-        summaries.push(summary);
-    }
-    let object = json!({ "runs": results, "out": out.display().to_string() });
-    atomic_write(&out.join("compare.json"), |file| writeln!(file, "{object:#}"))?;
-    write_comparison(&summaries, &out)?;
-    if output.json {
-        return say(&format!("{object}\n"));
-    }
-    let columns: Vec<(&str, &Value)> =
-        results.iter().map(|result| (result["recipe"].as_str().unwrap_or_default(), result)).collect();
-    let warnings: String = columns
-        .iter()
-        .flat_map(|(name, result)| {
-            warned(result).lines().map(|line| format!("{name}: {line}\n")).collect::<Vec<_>>()
-        })
-        .collect();
-    let papers = published(&summaries);
-    say(&format!("{}{warnings}{papers}written to {}\n", table(&columns), out.display()))
+    say(&format!("{}{}{}written to {out}\n", judged(result), table(&[("", result)]), warned(result)))
 }
 
 /// What is to be measured.
 enum What<'a> {
     /// What a run measures at its end.
     All,
-    /// The rows, or objects, of a file.
-    Data(&'a Path),
+    /// Rows, or objects: of a file, or of the split that is reported on; what is found of each goes into a file where one is named.
+    Rows { data: Option<&'a Path>, out: Option<&'a Path> },
     /// What lies ahead of a state.
     Ahead(&'a str, Questions<'a>),
 }
 
-fn evaluate(directory: &Path, what: What<'_>, as_json: bool) -> Result<()> {
+fn evaluate(
+    directory: &Path,
+    what: What<'_>,
+    checkpoint: Option<u64>,
+    set: &[Override],
+    as_json: bool,
+) -> Result<()> {
     let stop = Stop::listen();
     let run = match what {
-        What::All => Run::open(directory)?,
-        What::Data(_) | What::Ahead(..) => Run::open_without_data(directory)?,
+        What::All | What::Rows { data: None, .. } => Run::open_with(directory, set)?,
+        What::Rows { .. } | What::Ahead(..) => Run::open_without_data_with(directory, set)?,
     };
+    if let What::Rows { out: Some(out), .. } = what {
+        check_writable(out)?;
+    }
     let start = Instant::now();
     let progress = Progress::new(&run.plan.recipe().name, false, &stop);
+    let trained = match checkpoint {
+        Some(step) => run.weights_at(step)?,
+        None => run.trained(&progress)?,
+    };
     let mut metrics = match (what, &run.plan) {
-        (What::All, _) => run.evaluate(&progress)?,
-        (What::Data(path), Plan::Chain(plan)) => plan.score(&run.trained(&progress)?, path, &progress)?,
-        (What::Data(path), Plan::GFlowNet(plan)) => plan.score(&run.trained(&progress)?, path, &progress)?,
-        (What::Ahead(from, questions), Plan::GFlowNet(plan)) => {
-            plan.ahead(&run.trained(&progress)?, from, questions)?
+        (What::All, _) => run.evaluate_weights(&trained, &progress)?,
+        (What::Rows { data, out }, plan) => {
+            let scored = match (plan, data) {
+                (Plan::Chain(plan), data) => plan.score(&trained, data, &progress)?,
+                (Plan::GFlowNet(plan), Some(path)) => plan.score(&trained, path, &progress)?,
+                (Plan::GFlowNet(_), None) => {
+                    return Err(Problem::new(
+                        "--rows",
+                        "a file for objects of a reward, of which none are given",
+                    )
+                    .allowed("it with --data FILE, whose objects it is of")
+                    .into());
+                }
+            };
+            if let Some(out) = out {
+                write_scores(out, &scored.rows)?;
+            }
+            scored.metrics
         }
+        (What::Ahead(from, questions), Plan::GFlowNet(plan)) => plan.ahead(&trained, from, questions)?,
         (What::Ahead(..), Plan::Chain(_)) => {
             return Err(Problem::new("--from", "a state, for a chain over data")
                 .allowed("it for runs of flow networks with `roots`")
@@ -228,7 +235,7 @@ fn evaluate(directory: &Path, what: What<'_>, as_json: bool) -> Result<()> {
     let object = json!({
         "recipe": recipe.name,
         "seed": recipe.seed,
-        "steps": run.steps_done()?,
+        "steps": checkpoint.map_or_else(|| run.steps_done(), Ok)?,
         "seconds": start.elapsed().as_secs_f64(),
         "parameters": run.plan.parameters(),
         "metrics": metrics,
@@ -236,11 +243,20 @@ fn evaluate(directory: &Path, what: What<'_>, as_json: bool) -> Result<()> {
         "out": directory.display().to_string(),
     });
     drop(progress);
-    say(&if as_json { format!("{object}\n") } else { table(&[("", &object)]) + &warned(&object) })
+    say(&match as_json {
+        true => format!("{object}\n"),
+        false => judged(&object) + &table(&[("", &object)]) + &warned(&object),
+    })
+}
+
+/// What the metrics of `result` say of the model in words, a line each.
+fn judged(result: &Value) -> String {
+    let metrics = result["metrics"].as_object().map(verdict).unwrap_or_default();
+    metrics.iter().map(|line| format!("{line}\n")).collect()
 }
 
 /// What a reader of the metrics of `result` is to be warned of, a line each.
-fn warned(result: &Value) -> String {
+pub fn warned(result: &Value) -> String {
     let metrics = result["metrics"].as_object().map(warnings).unwrap_or_default();
     metrics.iter().map(|warning| format!("warning: {warning}\n")).collect()
 }

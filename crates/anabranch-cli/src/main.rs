@@ -1,6 +1,7 @@
 //! The program `anabranch`.
 
 mod commands;
+mod compare;
 mod draft;
 mod output;
 mod pages;
@@ -83,6 +84,9 @@ enum Command {
     Resume {
         /// The run's directory.
         directory: PathBuf,
+        /// Another length of the training, training.steps=N: nothing else of a run can be changed.
+        #[arg(long = "set", value_name = "KEY.PATH=VALUE")]
+        set: Vec<String>,
         #[command(flatten)]
         trust: Trust,
         #[command(flatten)]
@@ -136,6 +140,15 @@ enum Command {
         /// objects a text file with one a line.
         #[arg(long)]
         data: Option<PathBuf>,
+        /// A CSV file to write, with how likely each row is: of --data, or of the recipe's test split.
+        #[arg(long, value_name = "FILE", conflicts_with = "from")]
+        rows: Option<PathBuf>,
+        /// The step of a checkpoint, whose weights are measured as they were then [default: the best].
+        #[arg(long, value_name = "STEP", value_parser = integer, allow_negative_numbers = true)]
+        checkpoint: Option<u64>,
+        /// Overrides one value of what is measured, such as evaluation.draws=100; may be repeated.
+        #[arg(long = "set", value_name = "KEY.PATH=VALUE")]
+        set: Vec<String>,
         /// A state: what lies ahead of it, where the recipe has roots.
         #[arg(long, value_name = "STATE", conflicts_with = "data")]
         from: Option<String>,
@@ -160,20 +173,31 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
-    /// Trains several recipes and puts their numbers side by side.
+    /// Trains several recipes, under several seeds and with several values, and puts their numbers side by side.
     Compare {
-        /// Recipes' names or TOML files.
-        #[arg(required = true, value_hint = ValueHint::FilePath)]
+        /// Recipes' names or TOML files, or directories of runs that are done.
+        #[arg(required = true, value_hint = ValueHint::AnyPath)]
         recipes: Vec<String>,
-        /// Overrides one value in all of them; may be repeated.
+        /// Overrides one value in all recipes; may be repeated.
         #[arg(long = "set", value_name = "KEY.PATH=VALUE")]
         set: Vec<String>,
-        /// The seed of every random stream.
+        /// Every recipe with each of these values; repeated, with every combination.
+        #[arg(long, value_name = "KEY.PATH=A,B,C")]
+        grid: Vec<String>,
+        /// The seed of every random stream, or the first of --seeds.
         #[arg(long, value_parser = integer, allow_negative_numbers = true)]
         seed: Option<u64>,
+        /// How many seeds each recipe is trained under.
+        #[arg(long, default_value_t = 1, value_parser = integer, allow_negative_numbers = true)]
+        seeds: u64,
+        /// How many runs are trained at once, on one share of the cores each [default: 1, on all of them].
+        #[arg(long, value_parser = integer, allow_negative_numbers = true)]
+        jobs: Option<u64>,
         /// The directory of all runs [default: a new one, runs/compare].
         #[arg(long)]
         out: Option<PathBuf>,
+        #[command(flatten)]
+        trust: Trust,
         #[command(flatten)]
         output: Output,
     },

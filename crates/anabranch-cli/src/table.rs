@@ -17,22 +17,13 @@ pub fn table(runs: &[(&str, &Value)]) -> String {
     }
     let mut seen = std::collections::HashSet::new();
     names.retain(|name| seen.insert(name.clone()));
-    let mut rows = vec![
-        std::iter::once(String::new())
-            .chain(runs.iter().map(|(name, _)| (*name).to_owned()))
-            .collect::<Vec<_>>(),
-    ];
+    let mut rows = vec![heading(&runs.iter().map(|(name, _)| *name).collect::<Vec<_>>())];
     for name in names {
         let cells = runs.iter().map(|(_, value)| {
             let metrics = metrics(value);
             let error = metrics.get(&format!("{name}_se")).and_then(Value::as_f64);
-            match (metrics.get(&name).map(Value::as_f64), error) {
-                (Some(Some(value)), Some(error)) => format!("{} +- {}", number(value), number(error)),
-                (Some(Some(value)), None) => number(value),
-                // JSON has no number for it.
-                (Some(None), _) => "not finite".to_owned(),
-                (None, _) => "-".to_owned(),
-            }
+            // JSON has no number for what is not finite.
+            cell(metrics.get(&name).map(|value| (value.as_f64().unwrap_or(f64::NAN), error)))
         });
         rows.push(std::iter::once(name.clone()).chain(cells).collect());
     }
@@ -44,13 +35,46 @@ pub fn table(runs: &[(&str, &Value)]) -> String {
                 .collect(),
         );
     }
+    aligned(&rows[usize::from(runs.len() == 1)..])
+}
+
+/// Metrics `names` in rows below columns of these labels; `found` answers the value in a column, and what stands behind its sign.
+pub fn table_of(
+    labels: &[&str],
+    names: &[String],
+    found: &dyn Fn(&str, usize) -> Option<(f64, Option<f64>)>,
+) -> String {
+    let mut rows = vec![heading(labels)];
+    for name in names {
+        let cells = (0..labels.len()).map(|column| cell(found(name, column)));
+        rows.push(std::iter::once(name.clone()).chain(cells).collect());
+    }
+    aligned(&rows)
+}
+
+fn heading(labels: &[&str]) -> Vec<String> {
+    std::iter::once(String::new()).chain(labels.iter().map(|label| (*label).to_owned())).collect()
+}
+
+fn cell(found: Option<(f64, Option<f64>)>) -> String {
+    match found {
+        Some((value, _)) if !value.is_finite() => "not finite".to_owned(),
+        Some((value, Some(error))) => format!("{} +- {}", number(value), number(error)),
+        Some((value, None)) => number(value),
+        None => "-".to_owned(),
+    }
+}
+
+/// Rows of as many cells, each column as wide as its widest cell.
+fn aligned(rows: &[Vec<String>]) -> String {
+    let columns = rows.first().map_or(0, Vec::len);
     let widths: Vec<usize> =
-        (0..rows[0].len()).map(|c| rows.iter().map(|row| row[c].len()).max().unwrap_or(0)).collect();
+        (0..columns).map(|c| rows.iter().map(|row| row[c].len()).max().unwrap_or(0)).collect();
     let line = |row: &Vec<String>| {
         let cells = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}"));
         cells.collect::<Vec<_>>().join("  ").trim_end().to_owned() + "\n"
     };
-    rows.iter().skip(usize::from(runs.len() == 1)).map(line).collect()
+    rows.iter().map(line).collect()
 }
 
 #[cfg(test)]

@@ -1,8 +1,8 @@
 //! Runs: training a plan into a directory, and measuring what came of it.
 //!
 //! A run directory holds `recipe.toml` (resolved), `data.json` (what is kept of data: see [`Summary`](crate::data::Summary)), `metrics.jsonl`, `tensorboard/`, `checkpoints/`, `samples.npy`,
-//! `result.json`, `timings.json` and `report.html`. All but the log of training, the events, the timings and the report, which tell the
-//! time, are the same byte for byte in equal runs.
+//! of data `scores.csv` (how likely each held-out row is), `result.json`, `timings.json` and `report.html`. All but the log of training,
+//! the events, the timings and the report, which tell the time, are the same byte for byte in equal runs.
 
 mod chain;
 mod conditions;
@@ -15,6 +15,7 @@ mod refine;
 mod smc;
 pub mod trust;
 
+pub use chain::{Scored, Scores, write_scores};
 pub use gflownet::Questions;
 pub use refine::{Refine, Refined};
 
@@ -28,7 +29,7 @@ use crate::data::lock::Lock;
 use crate::error::{Error, Problem, Result};
 use crate::estimate::{Evidence, pareto};
 use crate::math::Estimate;
-use crate::recipe::{Plan, Recipe, saved};
+use crate::recipe::{Override, Plan, Recipe, saved};
 use crate::train::checkpoint::Checkpoints;
 use crate::train::tensorboard::EventLog;
 use crate::train::{StepInfo, Trained, Training};
@@ -152,6 +153,23 @@ impl Run {
         Ok(Self { directory: directory.to_owned(), plan: saved::open(directory)?, _lock: None })
     }
 
+    /// [`Run::open`], with other values of what is measured: nothing but keys of `evaluation` can be changed.
+    ///
+    /// # Errors
+    /// As [`Run::open`], or if something else is to be changed.
+    pub fn open_with(directory: &Path, changes: &[Override]) -> Result<Self> {
+        Ok(Self { directory: directory.to_owned(), plan: saved::open_with(directory, changes)?, _lock: None })
+    }
+
+    /// [`Run::open_without_data`], with other values of what is measured.
+    ///
+    /// # Errors
+    /// As [`Run::open_without_data`], or if something else is to be changed.
+    pub fn open_without_data_with(directory: &Path, changes: &[Override]) -> Result<Self> {
+        let plan = saved::remembered_with(directory, changes)?;
+        Ok(Self { directory: directory.to_owned(), plan, _lock: None })
+    }
+
     /// Opens an existing run to draw from it or to score other rows: its data are not read.
     ///
     /// # Errors
@@ -184,6 +202,32 @@ impl Run {
         Ok(Self { _lock: Some(lock), ..run })
     }
 
+    /// [`Run::reopen`], with another length of the training, which from now on is the run's: nothing but `training.steps` can be changed.
+    /// A learning rate that follows a schedule follows it to the new end.
+    ///
+    /// # Errors
+    /// As [`Run::reopen`], or if something else is to be changed, or so many steps are behind the run already.
+    pub fn lengthen(directory: &Path, changes: &[Override]) -> Result<Self> {
+        if changes.is_empty() {
+            return Self::reopen(directory);
+        }
+        let recipe = saved::lengthened(directory, changes)?;
+        let run = Self::reopen(directory)?;
+        let done = if Checkpoints::of(directory).any()? { run.steps_done()? } else { 0 };
+        if recipe.training.steps < done {
+            let place = format!("--set {}", changes[0].key());
+            return Err(Problem::new(
+                place,
+                format!("{}, of a run that has made {done} steps", recipe.training.steps),
+            )
+            .allowed(format!("{done} or more"))
+            .into());
+        }
+        let text = saved::sealed(&recipe);
+        atomic_write(&directory.join("recipe.toml"), |out| out.write_all(text.as_bytes()))?;
+        Ok(Self { plan: saved::open(directory)?, ..run })
+    }
+
     /// [`Run::start`], or [`Run::reopen`] where the directory holds a run of the same recipe already.
     ///
     /// # Errors
@@ -206,6 +250,16 @@ impl Run {
     /// If no checkpoint is whole.
     pub fn trained(&self, observer: &dyn Observer) -> Result<Trained> {
         Ok(Trained::of(self.newest(observer)?.as_ref()))
+    }
+
+    /// The weights of the checkpoint of a step, as they were then: their average where one is kept, and not the best so far.
+    ///
+    /// # Errors
+    /// If there is no whole checkpoint of that step.
+    pub fn weights_at(&self, step: u64) -> Result<Trained> {
+        let mut trainer = self.plan.start()?;
+        Checkpoints::of(&self.directory).restore_step(step, trainer.as_mut())?;
+        Ok(Trained { names: trainer.names(), vectors: trainer.scored().to_vec() })
     }
 
     /// How many steps were made: fewer than the recipe's where training stopped early.
@@ -232,7 +286,8 @@ impl Run {
             return ending;
         }
         // However else the steps ended, what was reached is kept.
-        Checkpoints::of(&self.directory).save(trainer.as_ref())?;
+        Checkpoints::of(&self.directory)
+            .save(trainer.as_ref(), self.plan.recipe().training.keep_checkpoints)?;
         ending
     }
 
@@ -245,6 +300,10 @@ impl Run {
         observer.begin("training", trainer.state().step, training.steps);
         let mut events = EventLog::after(&self.directory, trainer.state().step, self.plan.score());
         let (start, first) = (Instant::now(), trainer.state().step);
+        if first == 0 && training.evaluate_every > 0 {
+            // What a model begins with may be better than all that becomes of it.
+            trainer.evaluate()?;
+        }
         while !trainer.finished() {
             if observer.stop() {
                 return Ok(Ending::Interrupted);
@@ -277,7 +336,7 @@ impl Run {
                 log.write(info.step, line)?;
             }
             if due(training.checkpoint_every, info.step) {
-                checkpoints.save(trainer)?;
+                checkpoints.save(trainer, training.keep_checkpoints)?;
             }
         }
         Ok(Ending::Finished)
@@ -288,10 +347,17 @@ impl Run {
     /// # Errors
     /// If no checkpoint is whole, a file cannot be written, or the observer asked to stop.
     pub fn evaluate(&self, observer: &dyn Observer) -> Result<Map<String, Value>> {
-        let trained = self.trained(observer)?;
+        self.evaluate_weights(&self.trained(observer)?, observer)
+    }
+
+    /// [`Run::evaluate`] of weights of one's choice.
+    ///
+    /// # Errors
+    /// As [`Run::evaluate`].
+    pub fn evaluate_weights(&self, trained: &Trained, observer: &dyn Observer) -> Result<Map<String, Value>> {
         match &self.plan {
-            Plan::Chain(plan) => chain::evaluate(plan, &trained, &self.directory, observer),
-            Plan::GFlowNet(plan) => gflownet::evaluate(plan, &trained, &self.directory, observer),
+            Plan::Chain(plan) => chain::evaluate(plan, trained, &self.directory, observer),
+            Plan::GFlowNet(plan) => gflownet::evaluate(plan, trained, &self.directory, observer),
         }
     }
 

@@ -7,6 +7,7 @@ mod array;
 pub mod atomic;
 mod columns;
 mod conditioned;
+mod correlation;
 mod csv;
 pub mod gray;
 mod idx;
@@ -26,6 +27,7 @@ pub mod zarr;
 
 pub use columns::{Column, by_name, name_of};
 pub use conditioned::{Conditioned, Numbers, read_conditioned};
+pub use correlation::{Correlation, MOST_COLUMNS};
 pub(crate) use csv::records;
 pub use labelled::{Labelled, TWO_CLASSES, embedded_labelled, embedded_two_classes, read_labelled};
 pub use read::{names, parse, parse_text, read, read_text};

@@ -1,6 +1,6 @@
 //! Train, validation and test splits.
 
-use super::{Conditioned, Labelled, Numbers, Summary, Table, name_of};
+use super::{Conditioned, Correlation, Labelled, Numbers, Summary, Table, name_of};
 use crate::error::{Problem, Result};
 use crate::rng::{Noise, Purpose};
 
@@ -23,6 +23,14 @@ pub struct Dataset {
     pub numbers: Option<Numbers>,
     /// What is left of them without the rows.
     pub summary: Summary,
+}
+
+impl Dataset {
+    /// Keeps how the columns go together, where there are not too many of them for that.
+    pub fn correlate(&mut self) {
+        let Summary { mean, variance, .. } = &self.summary;
+        self.summary.correlation = Correlation::of(&self.train, mean, variance);
+    }
 }
 
 /// The classes of a data set's rows, in three parts as the rows are.

@@ -7,7 +7,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Classes, Dataset, Numbers};
+use super::{Classes, Correlation, Dataset, Numbers};
 use crate::error::{Problem, Result};
 
 /// A data set without its rows.
@@ -26,6 +26,9 @@ pub struct Summary {
     pub variance: Vec<f64>,
     /// The smallest and the largest number of each column, in all parts.
     pub range: Vec<[f32; 2]>,
+    /// How columns go together among the rows to learn from, where a model begins with that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub correlation: Option<Correlation>,
     /// The share of each class among the rows to learn from, where rows have one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shares: Option<Vec<f64>>,
@@ -71,7 +74,17 @@ impl Summary {
             .collect();
         let fingerprints = parts.map(|part| checksum(0, part.iter().flat_map(|value| value.to_le_bytes())));
         let range = ranges(parts.into_iter().flatten().copied(), columns);
-        Self { labels, rows, fingerprints, mean, variance, range, shares: None, given: None }
+        Self {
+            labels,
+            rows,
+            fingerprints,
+            mean,
+            variance,
+            range,
+            correlation: None,
+            shares: None,
+            given: None,
+        }
     }
 
     /// The same of rows that have classes.

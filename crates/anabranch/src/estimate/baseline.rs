@@ -5,17 +5,17 @@
 //! histogram       per coordinate, (count_k + 1) / (n + K): Laplace's rule
 //! ```
 
-use crate::math::{Estimate, cholesky, solve_lower};
+use crate::math::{cholesky, solve_lower};
 use crate::rng::{Noise, Purpose};
 
-/// The negative log-likelihood per row of `test` under a full-covariance Gaussian fitted to `train`, nats.
+/// The negative log-likelihood of each row of `test` under a full-covariance Gaussian fitted to `train`, nats.
 ///
 /// Both are row-major with `dimension` columns. With `dequantise`, uniform noise on [0, 1) is added to both, so that
 /// the result bounds the negative log-mass of integers.
 ///
 /// # Panics
 /// If a slice is not a whole number of rows, or `train` is empty.
-pub fn gaussian_nll(train: &[f32], test: &[f32], dimension: usize, dequantise: Option<u64>) -> Estimate {
+pub fn gaussian_nlls(train: &[f32], test: &[f32], dimension: usize, dequantise: Option<u64>) -> Vec<f64> {
     let noisy = |values: &[f32], first: u64| -> Vec<f64> {
         let mut noise = vec![0.0; values.len()];
         if let Some(seed) = dequantise {
@@ -49,14 +49,29 @@ pub fn gaussian_nll(train: &[f32], test: &[f32], dimension: usize, dequantise: O
         let quadratic: f64 = solved.iter().map(|v| v * v).sum();
         0.5 * (quadratic + log_det + dimension as f64 * std::f64::consts::TAU.ln())
     };
-    Estimate::mean(&test.chunks_exact(dimension).map(nll).collect::<Vec<_>>())
+    test.chunks_exact(dimension).map(nll).collect()
 }
 
-/// The negative log-likelihood per row of integer data under independent histograms of `levels` bins, nats.
+/// The negative log-likelihood of each row of `test` given the numbers beside it, under a Gaussian of both together fitted to `train`: of
+/// linear regression with one covariance, nats. All have rows of `[columns, given columns]`, row-major.
+///
+/// # Panics
+/// As [`gaussian_nlls`].
+pub fn regression_nlls(train: [&[f32]; 2], test: [&[f32]; 2], [columns, given]: [usize; 2]) -> Vec<f64> {
+    let beside = |[rows, numbers]: [&[f32]; 2]| -> Vec<f32> {
+        let pairs = rows.chunks_exact(columns).zip(numbers.chunks_exact(given));
+        pairs.flat_map(|(row, numbers)| row.iter().chain(numbers).copied()).collect()
+    };
+    let both = gaussian_nlls(&beside(train), &beside(test), columns + given, None);
+    let alone = gaussian_nlls(train[1], test[1], given, None);
+    both.iter().zip(alone).map(|(both, alone)| both - alone).collect()
+}
+
+/// The negative log-likelihood of each row of integer data under independent histograms of `levels` bins, nats.
 ///
 /// # Panics
 /// If a value is no integer in `0..levels`.
-pub fn histogram_nll(train: &[f32], test: &[f32], dimension: usize, levels: u32) -> Estimate {
+pub fn histogram_nlls(train: &[f32], test: &[f32], dimension: usize, levels: u32) -> Vec<f64> {
     let levels = levels as usize;
     let mut counts = vec![1.0; dimension * levels];
     for row in train.chunks_exact(dimension) {
@@ -69,12 +84,13 @@ pub fn histogram_nll(train: &[f32], test: &[f32], dimension: usize, levels: u32)
         let terms = row.iter().enumerate().map(|(column, value)| counts[column * levels + *value as usize]);
         terms.map(|count| -(count / total).ln()).sum::<f64>()
     };
-    Estimate::mean(&test.chunks_exact(dimension).map(nll).collect::<Vec<_>>())
+    test.chunks_exact(dimension).map(nll).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::math::Estimate;
 
     /// Data with a known covariance: the fitted Gaussian's cross-entropy is its entropy, within the error.
     #[test]
@@ -83,15 +99,31 @@ mod tests {
         let eps = Noise::new(2, Purpose::Target).normal(2 * n, 2);
         let rows: Vec<f32> =
             eps.chunks_exact(2).flat_map(|e| [1.0 + 2.0 * e[0], -3.0 + 0.5 * e[0] + 0.1 * e[1]]).collect();
-        let nll = gaussian_nll(&rows[..2 * n], &rows[2 * n..], 2, None);
+        let nll = Estimate::mean(&gaussian_nlls(&rows[..2 * n], &rows[2 * n..], 2, None));
         let entropy = std::f64::consts::TAU.ln() + 1.0 + (2.0f64 * 0.1).ln();
+        assert!((nll.value - entropy).abs() < 5.0 * nll.error + 1e-3, "{nll:?} against {entropy}");
+    }
+
+    /// Of `y = 3 g + noise` what is left to tell of `y` is the noise, whatever `g` is.
+    #[test]
+    fn a_regression_scores_what_is_left() {
+        let n = 10_000;
+        let eps = Noise::new(3, Purpose::Target).normal(2 * n, 2);
+        let given: Vec<f32> = eps.chunks_exact(2).map(|e| 5.0 + 2.0 * e[0]).collect();
+        let rows: Vec<f32> = eps.chunks_exact(2).map(|e| 1.0 + 6.0 * e[0] + 0.5 * e[1]).collect();
+        let [train, test] = [[&rows[..n], &given[..n]], [&rows[n..], &given[n..]]];
+        let nll = Estimate::mean(&regression_nlls(train, test, [1, 1]));
+        let entropy = 0.5 * (std::f64::consts::TAU * std::f64::consts::E * 0.25).ln();
         assert!((nll.value - entropy).abs() < 5.0 * nll.error + 1e-3, "{nll:?} against {entropy}");
     }
 
     #[test]
     fn a_histogram_follows_laplaces_rule() {
-        let nll = histogram_nll(&[0.0, 0.0, 2.0], &[0.0, 1.0], 1, 3);
-        let expected = -0.5 * ((3.0f64 / 6.0).ln() + (1.0f64 / 6.0).ln());
-        assert!((nll.value - expected).abs() < 1e-12);
+        let nlls = histogram_nlls(&[0.0, 0.0, 2.0], &[0.0, 1.0], 1, 3);
+        let expected = [-(3.0f64 / 6.0).ln(), -(1.0f64 / 6.0).ln()];
+        assert!(
+            nlls.iter().zip(expected).all(|(found, expected)| (found - expected).abs() < 1e-12),
+            "{nlls:?}"
+        );
     }
 }

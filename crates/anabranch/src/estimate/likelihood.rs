@@ -70,10 +70,16 @@ pub fn row_nlls(
     noise: &Noise,
 ) -> Result<Vec<f64>, Failure> {
     let all = row_nlls_observed(model, rows, given, bound, noise, &|_| true)?;
-    Ok(all.expect("nobody asks to stop"))
+    Ok(values(&all.expect("nobody asks to stop")))
 }
 
-/// [`row_nlls`], telling `seen` the rows of every finished chunk; `None` where `seen` answered that this is enough.
+/// Estimates without their errors.
+pub fn values(estimates: &[Estimate]) -> Vec<f64> {
+    estimates.iter().map(|estimate| estimate.value).collect()
+}
+
+/// [`row_nlls`], each with the standard error of its own draws (NaN of one alone), telling `seen` the rows of every finished chunk;
+/// `None` where `seen` answered that this is enough.
 ///
 /// # Errors
 /// As [`nll`].
@@ -87,11 +93,11 @@ pub fn row_nlls_observed(
     bound: Bound,
     noise: &Noise,
     seen: &(dyn Fn(usize) -> bool + Sync),
-) -> Result<Option<Vec<f64>>, Failure> {
+) -> Result<Option<Vec<Estimate>>, Failure> {
     let model = model.frozen();
     let dimension = model.dimension();
     assert!(rows.len().is_multiple_of(dimension), "rows of {dimension} columns");
-    let score = |(index, chunk): (usize, &[f32])| -> Result<Option<Vec<f64>>, Failure> {
+    let score = |(index, chunk): (usize, &[f32])| -> Result<Option<Vec<Estimate>>, Failure> {
         let (first, count) = (index * CHUNK, chunk.len() / dimension);
         let values = chunk_nlls(&model, chunk, first, &given.range(first, count), bound, noise)?;
         Ok(seen(count).then_some(values))
@@ -108,7 +114,7 @@ fn chunk_nlls(
     given: &Given,
     bound: Bound,
     noise: &Noise,
-) -> Result<Vec<f64>, Failure> {
+) -> Result<Vec<Estimate>, Failure> {
     let x = matrix(chunk.to_vec(), model.dimension(), &model.device());
     let log_likelihood = match bound {
         Bound::Lower(draws) | Bound::Continuous(draws) => {
@@ -116,14 +122,13 @@ fn chunk_nlls(
                 Bound::Continuous(_) => Goal::ContinuousBound,
                 _ => Goal::Bound,
             };
-            let mut sum = vec![0.0; x.dims()[0]];
+            let mut all = vec![Vec::with_capacity(draws); x.dims()[0]];
             for draw in 0..draws {
                 let address = noise.at(Address::of_draw(draw, first));
                 let values = Path::backward(model, x.clone(), given, &address, Some(goal))?.total();
-                let values = to_vec_f64(values);
-                sum.iter_mut().zip(values).for_each(|(sum, value)| *sum -= value / draws as f64);
+                all.iter_mut().zip(to_vec_f64(values)).for_each(|(row, value)| row.push(-value));
             }
-            return Ok(sum);
+            return Ok(all.iter().map(|row| Estimate::mean(row)).collect());
         }
         Bound::Importance(samples) => {
             model.importance_bound(x, samples, given, &noise.from_row(first * samples))?
@@ -133,7 +138,8 @@ fn chunk_nlls(
         }
         Bound::Path => model.chain().encode(x, given, &noise.from_row(first))?.log_weight,
     };
-    Ok(to_vec_f64(-log_likelihood))
+    let alone = |value| Estimate { value, error: f64::NAN };
+    Ok(to_vec_f64(-log_likelihood).into_iter().map(alone).collect())
 }
 
 /// Nats per row as bits per dimension: `nats / (dimension ln 2)`.

@@ -93,6 +93,9 @@ pub trait Part {
         false
     }
 
+    /// Keeps what it will need of data whose rows are here, where it needs more than is kept of all data.
+    fn fit(&self, _data: &mut Dataset) {}
+
     /// What is allowed in continuous data, where `value` is not.
     fn excludes(&self, _value: f32, _place: &Place) -> Option<String> {
         None
@@ -130,6 +133,8 @@ pub struct Place {
     pub before: Vec<&'static str>,
     /// The kinds of the parts between it and the target.
     pub after: Vec<&'static str>,
+    /// Whether one of these learns.
+    pub learned_after: bool,
 }
 
 impl Place {

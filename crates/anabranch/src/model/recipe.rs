@@ -11,7 +11,7 @@ use super::autoregressive::recipe::AutoregressiveRecipe;
 use super::diffusion::recipe::DiffusionRecipe;
 use super::energy::flow_recipe::EnergyFlowRecipe;
 use super::energy::recipe::EnergySegmentRecipe;
-use super::flow::fixed::{DequantiseRecipe, LogitRecipe, StandardiseRecipe};
+use super::flow::fixed::{DequantiseRecipe, LogitRecipe, StandardiseRecipe, WhitenRecipe};
 use super::flow::recipe::FlowRecipe;
 use super::guide::constrain::ConstrainRecipe;
 use super::guide::gaussian::GaussianRecipe;
@@ -78,6 +78,8 @@ families! {
     Dequantise(DequantiseRecipe),
     /// Undoes the standardisation fitted to the training split.
     Standardise(StandardiseRecipe),
+    /// Undoes scales and correlations fitted to the training split: the data's own Gaussian becomes the standard one.
+    Whiten(WhitenRecipe),
     /// The sigmoid from the line onto the data's levels, slightly widened.
     Logit(LogitRecipe),
 }
@@ -87,7 +89,13 @@ impl SegmentRecipe {
     pub fn parts(model: &[Self]) -> impl DoubleEndedIterator<Item = (&dyn Part, Place)> {
         model.iter().enumerate().map(|(index, segment)| {
             let kinds = |segments: &[Self]| segments.iter().map(|other| other.part().kind()).collect();
-            let place = Place { index, before: kinds(&model[..index]), after: kinds(&model[index + 1..]) };
+            let after = &model[index + 1..];
+            let place = Place {
+                index,
+                before: kinds(&model[..index]),
+                after: kinds(after),
+                learned_after: after.iter().any(|other| other.part().learns()),
+            };
             (segment.part(), place)
         })
     }

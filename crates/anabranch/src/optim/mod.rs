@@ -46,9 +46,10 @@ pub enum RateSchedule {
 ))]
 pub struct OptimizerRecipe {
     /// Adam or AdamW.
+    #[schemars(extend("x-default" = {"measurements": "adamw"}))]
     pub kind: OptimizerKind,
     /// The peak learning rate.
-    #[schemars(range(max = 1e3), extend("exclusiveMinimum" = 0))]
+    #[schemars(range(max = 1e3), extend("exclusiveMinimum" = 0, "x-default" = {"measurements": 3e-4}))]
     pub learning_rate: f64,
     /// Decay of the first moment.
     #[schemars(range(min = 0.0, max = 0.999_999))]
@@ -60,7 +61,7 @@ pub struct OptimizerRecipe {
     #[schemars(range(min = 1e-16, max = 1.0))]
     pub epsilon: f64,
     /// Decoupled weight decay; only for AdamW.
-    #[schemars(range(min = 0.0, max = 1e3))]
+    #[schemars(range(min = 0.0, max = 1e3), extend("x-default" = {"measurements": 0.1}, "x-unless" = {"kind": "adam"}))]
     pub weight_decay: f64,
     /// The largest norm of the whole gradient; 0 switches clipping off.
     #[schemars(range(min = 0.0))]

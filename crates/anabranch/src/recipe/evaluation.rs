@@ -14,7 +14,8 @@ pub struct EvaluationRecipe {
     /// Samples drawn for the sample metrics and written to samples.npy.
     #[schemars(range(min = 1, max = 100_000_000))]
     pub samples: usize,
-    /// Draws per row of a diffusion's simulation-free bound; a bound that is simulated takes one path.
+    /// Draws per row of a simulation-free bound, as of a diffusion: at least so many, and 7000 over all rows; a bound that is simulated
+    /// takes one path.
     #[schemars(range(min = 1, max = 10_000), extend("x-of" = ["data"]))]
     pub draws: usize,
     /// Paths per row of the importance-weighted likelihood; 0 leaves it out.

@@ -21,6 +21,7 @@ mod shape;
 mod target;
 
 pub(crate) use crate::error::within;
+use crate::model::flow::fixed::WhitenRecipe;
 pub use crate::model::recipe::SegmentRecipe;
 pub use crate::network::NetworkRecipe;
 pub use crate::objective::ObjectiveRecipe;
@@ -156,6 +157,15 @@ impl Recipe {
         match self.target.objects() {
             None => chain::check(self),
             Some(_) => gflownet::check(self),
+        }
+    }
+
+    /// Puts a whitening map next to a table of real numbers whose model has no map of its own there: whatever its units are, the model
+    /// then begins at their Gaussian.
+    fn whiten(&mut self) {
+        let measured = matches!(&self.target, TargetRecipe::Table(table) if table.levels == 0 && table.threshold.is_none());
+        if measured && self.model.last().is_some_and(|last| last.part().learns()) {
+            self.model.push(SegmentRecipe::Whiten(WhitenRecipe {}));
         }
     }
 

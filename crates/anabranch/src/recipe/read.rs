@@ -41,8 +41,13 @@ impl Override {
         Ok(Self { path, value })
     }
 
+    /// The key's path.
+    pub fn key(&self) -> String {
+        self.path.join(".")
+    }
+
     fn place(&self) -> String {
-        format!("--set {}", self.path.join("."))
+        format!("--set {}", self.key())
     }
 
     fn apply(&self, table: &mut toml::Table) -> Result<()> {
@@ -127,6 +132,9 @@ impl Source<'_> {
                 .allowed("a recipe; see `anabranch schema`")
         })?;
         recipe.training.count_steps();
+        if !text.starts_with(SEAL) {
+            recipe.whiten();
+        }
         recipe.check().map_err(|error| self.locate(error))?;
         Ok(recipe)
     }

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::read::SEAL;
-use super::{Plan, Recipe, Source, TargetData};
+use super::{Override, Plan, Recipe, Source, TargetData};
 use crate::data::Summary;
 use crate::error::{Error, Problem, Result, reason};
 use crate::train::Training;
@@ -22,16 +22,20 @@ fn is_whole(text: &str) -> bool {
 }
 
 /// What a run writes beside its recipe: a directory that holds some of it is none for a new run.
-pub const OWNED: [&str; 8] = [
+pub const OWNED: [&str; 9] = [
     "checkpoints",
     "metrics.jsonl",
     "tensorboard",
     "samples.npy",
     "given.npy",
+    SCORES,
     "result.json",
     "timings.json",
     "report.html",
 ];
+
+/// How likely each row is that a run reports on, in its directory.
+pub const SCORES: &str = "scores.csv";
 
 /// The summary of a run's data, in its directory.
 pub const SUMMARY: &str = "data.json";
@@ -68,8 +72,17 @@ fn kept(directory: &Path) -> Result<Option<Summary>> {
 /// # Errors
 /// If the directory holds no run, its recipe is damaged or wrong, or its data cannot be read or are not those that it began with.
 pub fn open(directory: &Path) -> Result<Plan> {
+    open_with(directory, &[])
+}
+
+/// [`open`], with other values of what is measured at the end.
+///
+/// # Errors
+/// As [`open`], or if something else is to be changed.
+pub fn open_with(directory: &Path, changes: &[Override]) -> Result<Plan> {
+    only(changes, |key| key.starts_with("evaluation."), "keys of `evaluation`")?;
     let kept = kept(directory)?;
-    read(directory, |source, recipe| {
+    read(directory, changes, |source, recipe| {
         let plan = Plan::new(recipe).map_err(|error| source.locate(error))?;
         if let (Some(kept), Some(found)) = (&kept, rows(&plan)) {
             let target = plan.recipe().target.rows();
@@ -86,11 +99,40 @@ pub fn open(directory: &Path) -> Result<Plan> {
 /// # Errors
 /// If the directory holds no run, or its recipe is damaged or wrong.
 pub fn remembered(directory: &Path) -> Result<Plan> {
+    remembered_with(directory, &[])
+}
+
+/// [`remembered`], with other values of what is measured at the end.
+///
+/// # Errors
+/// As [`remembered`], or if something else is to be changed.
+pub fn remembered_with(directory: &Path, changes: &[Override]) -> Result<Plan> {
+    only(changes, |key| key.starts_with("evaluation."), "keys of `evaluation`")?;
     match kept(directory)? {
-        Some(kept) => read(directory, |source, recipe| {
+        Some(kept) => read(directory, changes, |source, recipe| {
             Plan::remembered(recipe, &kept).map_err(|error| source.locate(error))
         }),
-        None => open(directory),
+        None => open_with(directory, changes),
+    }
+}
+
+/// The recipe of an existing run with another length of its training.
+///
+/// # Errors
+/// As [`recipe`], or if something else is to be changed.
+pub fn lengthened(directory: &Path, changes: &[Override]) -> Result<Recipe> {
+    let length = |key: &str| matches!(key, "training.steps" | "training.trajectories");
+    only(changes, length, "`training.steps`: all else of a run stays as it began")?;
+    read(directory, changes, |_, recipe| Ok(recipe))
+}
+
+/// Refuses changes of other keys than a run lets change.
+fn only(changes: &[Override], allowed: impl Fn(&str) -> bool, words: &str) -> Result<()> {
+    match changes.iter().map(Override::key).find(|key| !allowed(key)) {
+        Some(key) => {
+            Err(Problem::new(format!("--set {key}"), "a key that the run began with").allowed(words).into())
+        }
+        None => Ok(()),
     }
 }
 
@@ -99,11 +141,15 @@ pub fn remembered(directory: &Path) -> Result<Plan> {
 /// # Errors
 /// As [`open`], but for what only its plan would tell.
 pub fn recipe(directory: &Path) -> Result<Recipe> {
-    read(directory, |_, recipe| Ok(recipe))
+    read(directory, &[], |_, recipe| Ok(recipe))
 }
 
-/// What `make` makes of the recipe of an existing run and of the text in which it stands.
-fn read<T>(directory: &Path, make: impl FnOnce(&Source<'_>, Recipe) -> Result<T>) -> Result<T> {
+/// What `make` makes of the recipe of an existing run, with changes, and of the text in which it stands.
+fn read<T>(
+    directory: &Path,
+    overrides: &[Override],
+    make: impl FnOnce(&Source<'_>, Recipe) -> Result<T>,
+) -> Result<T> {
     let path = directory.join("recipe.toml");
     let origin = path.display().to_string();
     let text = std::fs::read(&path).map_err(|error| {
@@ -111,7 +157,7 @@ fn read<T>(directory: &Path, make: impl FnOnce(&Source<'_>, Recipe) -> Result<T>
             .allowed("a run directory, as `anabranch run` makes it")
     })?;
     let text = String::from_utf8_lossy(&text);
-    let source = Source { origin: &origin, text: &text, overrides: &[] };
+    let source = Source { origin: &origin, text: &text, overrides };
     let recipe = source.read();
     if !is_whole(&text) {
         let problem = Problem::new(

@@ -39,10 +39,15 @@ pub(super) fn root() -> Schema {
     schemars::schema_for!(Recipe).to_value()
 }
 
+/// Whose defaults are those of a table of real numbers from a file, which mostly has few rows, before those of data.
+const MEASUREMENTS: &str = "measurements";
+
 struct Walk<'a> {
     root: &'a Schema,
     /// What the recipe is of, where its target says it.
     task: Option<&'a str>,
+    /// Whether that is a table of real numbers.
+    measured: bool,
 }
 
 fn join(key: &str, name: &str) -> String {
@@ -78,6 +83,12 @@ pub(super) fn readers(property: &Schema) -> Option<Vec<&str>> {
     Some(property["x-of"].as_array()?.iter().filter_map(Schema::as_str).collect())
 }
 
+/// Whether what somebody has set beside a key excludes what it is where nobody sets it.
+fn excluded(property: &Schema, table: &Table) -> bool {
+    let other = |(key, value): (&String, &Schema)| table.get(key).and_then(Value::as_str) == value.as_str();
+    property["x-unless"].as_object().is_some_and(|beside| beside.iter().any(other))
+}
+
 /// What stands in the table, for a message.
 fn found(value: &Value) -> String {
     match value {
@@ -93,13 +104,23 @@ fn found(value: &Value) -> String {
 impl<'a> Walk<'a> {
     /// Of a recipe, whose target says what it is of.
     fn of(root: &'a Schema, recipe: &Table) -> Self {
-        let walk = Self { root, task: None };
-        let kind = recipe.get("target").and_then(|target| target.get("kind")).and_then(Value::as_str);
+        let walk = Self { root, task: None, measured: false };
+        let target = |key: &str| recipe.get("target").and_then(|target| target.get(key));
+        let kind = target("kind").and_then(Value::as_str);
+        let integers = target("levels").is_some_and(|levels| *levels != Value::Integer(0));
+        let measured = kind == Some("table") && !integers && target("threshold").is_none();
         let targets = alternatives(walk.resolve(&root["properties"]["target"])).unwrap_or_default();
         let task = tags(&targets)
             .and_then(|(_, words)| words.iter().position(|word| Some(*word) == kind))
             .and_then(|index| readers(targets[index])?.into_iter().next());
-        Self { task, ..walk }
+        Self { task, measured, ..walk }
+    }
+
+    /// What a key is where nobody sets it, if that is something else for this target than for others.
+    fn default(&self, property: &Schema) -> Option<Value> {
+        let defaults = property.get("x-default")?;
+        let own = defaults.get(MEASUREMENTS).filter(|_| self.measured);
+        Value::try_from(own.or_else(|| defaults.get(self.task?))?).ok()
     }
 
     fn reads(&self, property: &Schema) -> bool {
@@ -114,28 +135,43 @@ impl<'a> Walk<'a> {
     }
 
     fn fill(&self, schema: &'a Schema, table: &mut Table) {
-        let Some(task) = self.task else { return };
+        if self.task.is_none() {
+            return;
+        }
         for (name, property) in schema["properties"].as_object().into_iter().flatten() {
             if !self.reads(property) {
                 continue;
             }
-            let default = property["x-default"].get(task).and_then(|value| Value::try_from(value).ok());
-            match (default, self.below(property)) {
-                (Some(default), _) => {
-                    table.entry(name.as_str()).or_insert(default);
-                }
-                (None, Some(below)) => {
-                    let mut own = Table::new();
-                    match table.get_mut(name) {
-                        Some(Value::Table(own)) => self.fill(below, own),
-                        _ => self.fill(below, &mut own),
-                    }
-                    if !own.is_empty() {
-                        table.insert(name.clone(), Value::Table(own));
-                    }
-                }
-                (None, None) => {}
+            if let Some(default) = self.default(property).filter(|_| !excluded(property, table)) {
+                table.entry(name.as_str()).or_insert(default);
             }
+            if let Some(below) = self.below(property) {
+                let mut own = Table::new();
+                match table.get_mut(name) {
+                    Some(Value::Table(own)) => self.fill(below, own),
+                    _ => self.fill(below, &mut own),
+                }
+                if !own.is_empty() {
+                    table.insert(name.clone(), Value::Table(own));
+                }
+            }
+            if let Some(Value::Array(items)) = table.get_mut(name) {
+                let variants = alternatives(self.resolve(&property["items"])).unwrap_or_default();
+                let variants = variants.into_iter().map(|variant| self.resolve(variant)).collect();
+                items
+                    .iter_mut()
+                    .filter_map(Value::as_table_mut)
+                    .for_each(|item| self.fill_variant(&variants, item));
+            }
+        }
+    }
+
+    /// The same of one of several kinds of table.
+    fn fill_variant(&self, variants: &Vec<&'a Schema>, table: &mut Table) {
+        let Some((tag, words)) = tags(variants) else { return };
+        let kind = table.get(tag).and_then(Value::as_str);
+        if let Some(index) = words.iter().position(|word| Some(*word) == kind) {
+            self.fill(variants[index], table);
         }
     }
 
@@ -377,7 +413,7 @@ mod tests {
             }
         }
         let root = root();
-        let walk = Walk { root: &root, task: None };
+        let walk = Walk { root: &root, task: None, measured: false };
         let targets = alternatives(walk.resolve(&root["properties"]["target"])).expect("a choice");
         let mut tasks: Vec<&str> =
             targets.iter().flat_map(|target| readers(target).expect("a word")).collect();
@@ -386,6 +422,7 @@ mod tests {
         assert_eq!(tasks, ["data", "energies", "objects"]);
         let mut found = Vec::new();
         words_below(&root, &mut found);
+        tasks.push(MEASUREMENTS);
         assert!(found.len() > targets.len() && found.iter().all(|word| tasks.contains(word)), "{found:?}");
     }
 }

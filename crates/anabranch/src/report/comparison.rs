@@ -4,12 +4,14 @@ use super::metric::{count, duration, estimate, names, text, with_error};
 use super::page::{facts, figure, folded, note, page, row, section};
 use super::published::tables;
 use super::registry::{Better, describe};
+use super::repeats::{Variant, repeats_section};
 use super::single::about;
 use super::{Summary, curves, flow, pictures};
 use crate::plot::{Interval, Intervals, Mark, escape};
 
-/// The report of several runs side by side as HTML. Runs on different targets are compared apart.
-pub fn comparison_page(runs: &[Summary]) -> String {
+/// The report of several runs side by side as HTML, with what is known of each over several seeds. Runs on different targets are compared
+/// apart.
+pub fn comparison_page(runs: &[Summary], variants: &[Variant]) -> String {
     let mut groups: Vec<Vec<&Summary>> = Vec::new();
     for run in runs {
         match groups.iter_mut().find(|group| group[0].target == run.target) {
@@ -19,6 +21,10 @@ pub fn comparison_page(runs: &[Summary]) -> String {
     }
     let list: Vec<&str> = runs.iter().map(|run| run.name.as_str()).collect();
     let mut body = format!("<header>\n<h1>Comparison</h1>\n{}</header>\n", note(&list.join(" \u{b7} ")));
+    let repeats = repeats_section(variants);
+    if !repeats.is_empty() {
+        body.push_str(&section("Side by side", &repeats));
+    }
     for group in &groups {
         let members: Vec<&str> = group.iter().map(|run| run.name.as_str()).collect();
         let suffix = if groups.len() > 1 { format!(": {}", members.join(", ")) } else { String::new() };
@@ -114,7 +120,7 @@ fn table(runs: &[&Summary]) -> String {
         let described = describe(name);
         let best = best(runs, name, described.better);
         let cell = |(index, run): (usize, &&Summary)| {
-            (text(&run.metrics, name).unwrap_or_else(|| "\u{2013}".to_owned()), best == Some(index))
+            (text(&run.metrics, name).unwrap_or_else(|| "\u{2013}".to_owned()), best.contains(&index))
         };
         let unit = if described.unit.is_empty() { String::new() } else { format!(" ({})", described.unit) };
         line(
@@ -134,23 +140,31 @@ fn table(runs: &[&Summary]) -> String {
     if runs.len() == 1 {
         return out + &note("Value \u{b1} standard error.");
     }
-    out + &note("Value \u{b1} standard error. Bold: the best of a row, where better and worse are defined.")
+    out + &note(
+        "Value \u{b1} standard error. Bold: the best of a row and what two standard errors do not tell from it, where better and worse are \
+         defined and not all are alike.",
+    )
 }
 
-/// Which run has the best value of a metric, if at least two have one and they differ.
-fn best(runs: &[&Summary], name: &str, better: Better) -> Option<usize> {
+/// Which runs have the best value of a metric, or one that two standard errors do not tell from it, if at least two have one and not all are
+/// among the best.
+fn best(runs: &[&Summary], name: &str, better: Better) -> Vec<usize> {
     let sign = match better {
         Better::Lower => 1.0,
         Better::Higher => -1.0,
-        Better::Neither => return None,
+        Better::Neither => return Vec::new(),
     };
     let values = runs.iter().enumerate().filter_map(|(index, run)| {
-        let value = estimate(&run.metrics, name)?.0;
-        value.is_finite().then_some((sign * value, index))
+        let (value, error) = estimate(&run.metrics, name)?;
+        value.is_finite().then_some((sign * value, error.unwrap_or(0.0), index))
     });
-    let values: Vec<(f64, usize)> = values.collect();
-    let (lowest, index) = values.iter().copied().min_by(|a, b| a.0.total_cmp(&b.0))?;
-    values.iter().any(|(value, _)| *value > lowest).then_some(index)
+    let values: Vec<(f64, f64, usize)> = values.collect();
+    let Some((lowest, own, _)) = values.iter().copied().min_by(|a, b| a.0.total_cmp(&b.0)) else {
+        return Vec::new();
+    };
+    let among = values.iter().filter(|(value, error, _)| value - lowest <= 2.0 * own.hypot(*error));
+    let best: Vec<usize> = among.map(|(_, _, index)| *index).collect();
+    if best.len() < values.len() { best } else { Vec::new() }
 }
 
 /// The metric by which the runs are ranked, as a chart with the baselines as lines.

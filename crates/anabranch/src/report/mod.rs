@@ -15,8 +15,10 @@ mod particles;
 mod pictures;
 mod published;
 mod registry;
+mod repeats;
 mod single;
 mod trust;
+mod verdict;
 
 use std::path::Path;
 
@@ -28,8 +30,10 @@ pub use gather::gather;
 pub use metric::with_error;
 pub use published::published;
 pub use registry::{Better, Description, describe, known_metrics};
+pub use repeats::{Repeat, Variant, difference, differences, repeats_csv, repeats_json, spread};
 pub use single::run_page;
 pub use trust::warnings;
+pub use verdict::verdict;
 
 use crate::data::atomic::atomic_write;
 use crate::error::Result;
@@ -161,12 +165,13 @@ pub fn write_report(run: &Run, result: &Value) -> Result<Summary> {
     Ok(summary)
 }
 
-/// Writes `report.html` into `directory`: several runs side by side, as [`write_report`] answered them.
+/// Writes `report.html` into `directory`: several runs side by side, as [`write_report`] answered them, and what is known of each over
+/// several seeds.
 ///
 /// # Errors
 /// If the report cannot be written.
-pub fn write_comparison(runs: &[Summary], directory: &Path) -> Result<()> {
-    let page = comparison_page(runs);
+pub fn write_comparison(runs: &[Summary], variants: &[Variant], directory: &Path) -> Result<()> {
+    let page = comparison_page(runs, variants);
     atomic_write(&directory.join("report.html"), |out| out.write_all(page.as_bytes()))
 }
 

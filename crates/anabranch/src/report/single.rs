@@ -6,6 +6,7 @@ use super::metric::{count, duration, estimate, names, text, with_error};
 use super::page::{facts, figure, fold, folded, note, page, row, section, warning};
 use super::registry::{Description, describe, group};
 use super::trust::warnings;
+use super::verdict::verdict;
 use super::{Summary, columns, curves, flow, particles, pictures};
 use crate::plot::{Interval, Intervals, Mark, escape};
 
@@ -14,6 +15,7 @@ pub fn run_page(run: &Summary) -> String {
     let heading = if run.title.is_empty() { &run.name } else { &run.title };
     let mut body = format!("<header>\n<h1>{}</h1>\n{}</header>\n", escape(heading), note(&about(run)));
     body.push_str(&headline(run));
+    body.extend(verdict(&run.metrics).iter().map(|text| note(text)));
     body.extend(warnings(&run.metrics).iter().map(|text| warning(text)));
     body.extend(sandwich(run));
     body.push_str(&match &run.flow {

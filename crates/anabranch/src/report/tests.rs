@@ -118,22 +118,22 @@ fn an_energy_shows_its_bounds_and_its_density() {
 #[test]
 fn a_bare_run_still_has_a_page() {
     check(&run_page(&Summary { dimension: 3, ..Summary::default() }));
-    check(&comparison_page(&[]));
-    check(&comparison_page(&[Summary { dimension: 1, ..Summary::default() }]));
+    check(&comparison_page(&[], &[]));
+    check(&comparison_page(&[Summary { dimension: 1, ..Summary::default() }], &[]));
 }
 
 #[test]
 fn a_comparison_names_the_best_and_keeps_targets_apart() {
     let mut better = summary("better");
     better.metrics.insert("bits_per_dim".to_owned(), json!(1.5));
-    let page = comparison_page(&[summary("worse"), better.clone()]);
+    let page = comparison_page(&[summary("worse"), better.clone()], &[]);
     check(&page);
     assert!(page.contains("<td class=\"number best\">1.500 \u{b1} 0.040</td>"));
     assert!(page.contains("<td class=\"number\">2.000 \u{b1} 0.040</td>"));
     assert!(page.contains("Gaussian baseline") && page.matches("@article{x").count() == 1);
     assert!(!page.contains("Numbers:"));
     better.target = "another".to_owned();
-    let page = comparison_page(&[summary("worse"), better]);
+    let page = comparison_page(&[summary("worse"), better], &[]);
     check(&page);
     assert!(page.contains("Numbers: better"));
     assert!(!page.contains("number best"), "nothing to compare with");
@@ -171,7 +171,7 @@ fn a_real_run_leaves_a_report_and_its_events() {
         assert_eq!(std::fs::read_dir(run.directory.join("tensorboard")).expect("events").count(), 2);
         runs.push(summary);
     }
-    write_comparison(&runs, &root).expect("a comparison");
+    write_comparison(&runs, &[], &root).expect("a comparison");
     check(&std::fs::read_to_string(root.join("report.html")).expect("a page"));
     std::fs::remove_dir_all(root).expect("the test's own directory");
 }

@@ -2,6 +2,9 @@
 
 mod conditional;
 mod energy;
+mod rows;
+
+pub use rows::{Scored, Scores, write_scores};
 
 use std::borrow::Cow;
 use std::path::Path;
@@ -15,24 +18,22 @@ use crate::chain::Given;
 use crate::data::atomic::atomic_write;
 use crate::data::{Format, Layout, write_samples};
 use crate::error::{Error, Failure, Result};
-use crate::estimate::baseline::{gaussian_nll, histogram_nll};
-use crate::estimate::likelihood::{Bound, bits_per_dim, row_nlls_observed};
 use crate::estimate::paths::{backward_weights, forward_weights};
 use crate::estimate::{evidence, forward_ess, upper_bound};
-use crate::math::Estimate;
 use crate::metric::features::Features;
 use crate::metric::mmd::{Kernel, KernelShape, mmd, mmd_root};
 use crate::metric::pairs::Pairs;
 use crate::metric::sinkhorn::sinkhorn;
 use crate::metric::{MetricOptions, Points, sample_metrics_in};
-use crate::model::Model;
+use crate::recipe::saved::SCORES;
 use crate::recipe::{ChainPlan, Condition, TargetData};
 use crate::rng::{Address, Noise, Purpose};
 use crate::sampler::Sampler;
 use crate::train::Trained;
 use conditional::{at_conditions, class_accuracy};
+use rows::{baselines, likelihoods};
 
-/// Measures trained weights of a plan; writes `samples.npy`, and `given.npy` where samples have conditions.
+/// Measures trained weights of a plan; writes `samples.npy`, of data `scores.csv`, and `given.npy` where samples have conditions.
 pub(super) fn evaluate(
     plan: &ChainPlan,
     trained: &Trained,
@@ -42,7 +43,6 @@ pub(super) fn evaluate(
     let (recipe, model) = (&plan.recipe, &plan.model.with_weights(&trained.vectors));
     let noise = plan.evaluation_noise();
     let mut metrics = Map::new();
-    let dimension = plan.dimension();
     match &plan.data {
         TargetData::Rows(data) => {
             if data.test.is_empty() {
@@ -50,10 +50,9 @@ pub(super) fn evaluate(
             }
             let test = if data.test.is_empty() { &data.train } else { &data.test };
             let given = plan.condition.of_test();
-            match model.segments()[0].as_energy() {
-                Some(annealed) => energy::evaluate(plan, model, annealed, test, observer, &mut metrics)?,
-                None => likelihoods(plan, model, (test, given), observer, &mut metrics)?,
-            }
+            let scores = rows::scored(plan, model, (test, given), observer, &mut metrics)?;
+            write_scores(&directory.join(SCORES), &scores)?;
+            baselines(plan, model, data, (test, given), &scores, observer, &mut metrics)?;
             if let Some(pair) = model.segments()[0].as_flow_network() {
                 energy::couplings(plan, &pair.energy, &mut metrics);
             }
@@ -67,21 +66,6 @@ pub(super) fn evaluate(
                 && simulated.posterior_draws > 0
             {
                 observed::evaluate(plan, simulated, model, directory, observer, &mut metrics)?;
-            }
-            if recipe.target.levels() > 0 {
-                let levels = recipe.target.levels();
-                let gaussian = gaussian_nll(&data.train, test, dimension, Some(recipe.seed));
-                insert(&mut metrics, "bits_per_dim_gaussian", bits_per_dim(gaussian, dimension));
-                let histogram = histogram_nll(&data.train, test, dimension, levels);
-                insert(&mut metrics, "bits_per_dim_histogram", bits_per_dim(histogram, dimension));
-            }
-            insert_bits_per_char(plan, test, &mut metrics);
-            if recipe.evaluation.importance_samples > 0 {
-                let bound = Bound::Importance(recipe.evaluation.importance_samples);
-                let seen = watched(observer, "importance", test.len() / dimension);
-                let rows = row_nlls_observed(model, test, given, bound, &noise, &seen);
-                let rows = rows.map_err(Failure::into_error)?.ok_or(Error::Interrupted)?;
-                insert(&mut metrics, "nll_importance", Estimate::mean(&rows));
             }
         }
         TargetData::Energy(energy) if let Some(prior) = &plan.prior => {
@@ -136,16 +120,6 @@ pub(super) fn evaluate(
         }
     }
     samples(plan, trained, directory, observer, metrics)
-}
-
-/// Nats per row of text as bits per character.
-fn insert_bits_per_char(plan: &ChainPlan, rows: &[f32], metrics: &mut Map<String, Value>) {
-    let characters = plan.recipe.target.rows().and_then(|target| target.characters(rows));
-    let known = |name: &str| metrics.get(name).and_then(Value::as_f64);
-    if let (Some(each), Some(value), Some(error)) = (characters, known("nll"), known("nll_se")) {
-        let bits = Estimate { value, error }.scaled(1.0 / (each * std::f64::consts::LN_2));
-        insert(metrics, "bits_per_char", bits);
-    }
 }
 
 /// Draws samples, writes them and measures how far they are from the target.
@@ -234,46 +208,6 @@ pub(super) fn measures(plan: &ChainPlan, scored: &Trained, score: f64) -> Map<St
     found
 }
 
-/// How likely rows are, each way that there is, in nats and, of integers, in bits per dimension.
-fn likelihoods(
-    plan: &ChainPlan,
-    model: &Model,
-    (rows, given): (&[f32], &Given),
-    observer: &dyn Observer,
-    metrics: &mut Map<String, Value>,
-) -> Result<()> {
-    let ways = [
-        ("nll", "bits_per_dim", Some(plan.bound(model)), "likelihood"),
-        (
-            "nll_continuous",
-            "bits_per_dim_continuous",
-            plan.continuous_bound(model),
-            "likelihood in continuous time",
-        ),
-        ("nll_ode", "bits_per_dim_ode", plan.recipe.evaluation.ode(), "ODE likelihood"),
-    ];
-    for (nll, bits, bound, task) in ways {
-        let Some(bound) = bound else { continue };
-        let seen = watched(observer, task, rows.len() / plan.dimension());
-        let found = row_nlls_observed(model, rows, given, bound, &plan.evaluation_noise(), &seen);
-        let score = Estimate::mean(&found.map_err(Failure::into_error)?.ok_or(Error::Interrupted)?);
-        insert(metrics, nll, score);
-        if plan.recipe.target.levels() > 0 {
-            insert(metrics, bits, bits_per_dim(score, plan.dimension()));
-        }
-    }
-    if let sampler @ Sampler::Discrete(_) = plan.recipe.sampler {
-        // Of the chain that draws, where that is another one on the same weights.
-        let model = sampler.model(model);
-        let seen = watched(observer, "likelihood of the sampler", rows.len() / plan.dimension());
-        let bound = plan.bound(&model);
-        let found = row_nlls_observed(&model, rows, given, bound, &plan.evaluation_noise(), &seen);
-        let found = found.map_err(Failure::into_error)?.ok_or(Error::Interrupted)?;
-        insert(metrics, "nll_sampler", Estimate::mean(&found));
-    }
-    Ok(())
-}
-
 impl ChainPlan {
     /// `count` samples of trained weights, each under its condition: by sequential Monte Carlo where the recipe has it, by the sampler
     /// elsewhere. `seen` is told how many are done, and answers whether to go on.
@@ -300,26 +234,6 @@ impl ChainPlan {
                 samples.map_err(Failure::into_error)?.ok_or(Error::Interrupted)
             }
         }
-    }
-
-    /// How likely the rows of a file are to a trained model: `nll`, and what else a run measures of the kind.
-    ///
-    /// # Errors
-    /// If the file cannot be read or does not fit the model, or the observer asked to stop.
-    pub fn score(
-        &self,
-        trained: &Trained,
-        path: &Path,
-        observer: &dyn Observer,
-    ) -> Result<Map<String, Value>> {
-        let (table, given) = self.read(path)?;
-        let mut metrics = Map::new();
-        let (model, rows) = (self.model.with_weights(&trained.vectors), (&table.values[..], &given));
-        match model.segments()[0].as_energy() {
-            Some(annealed) => energy::evaluate(self, &model, annealed, rows.0, observer, &mut metrics)?,
-            None => likelihoods(self, &model, rows, observer, &mut metrics)?,
-        }
-        Ok(metrics)
     }
 }
 
@@ -382,7 +296,8 @@ fn sample_metrics(plan: &ChainPlan, samples: &[f32]) -> Result<Option<Map<String
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::estimate::likelihood::row_nlls;
+    use crate::estimate::likelihood::{Bound, row_nlls};
+    use crate::math::Estimate;
     use crate::recipe::{Override, Plan, named, read};
     use crate::run::{Ending, Run, Silent};
     use crate::target::toy;
@@ -447,7 +362,7 @@ mod tests {
                             &model,
                             &fresh,
                             &Given::nothing(),
-                            plan.bound(&model),
+                            plan.bound(&model, 2000),
                             &plan.evaluation_noise(),
                         );
                         let nlls = nlls.unwrap();

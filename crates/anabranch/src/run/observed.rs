@@ -15,7 +15,7 @@ use super::{Observer, insert, watched};
 use crate::chain::Given;
 use crate::data::atomic::atomic_write;
 use crate::error::{Error, Failure, Result};
-use crate::estimate::likelihood::row_nlls_observed;
+use crate::estimate::likelihood::{row_nlls_observed, values};
 use crate::math::Estimate;
 use crate::metric::Points;
 use crate::metric::cross_validation::cross_validated;
@@ -45,11 +45,11 @@ pub(super) fn evaluate(
         model,
         &known.parameters,
         &given,
-        plan.bound(model),
+        plan.bound(model, count),
         &plan.evaluation_noise().purpose(Purpose::Target),
         &seen,
     );
-    let nlls = nlls.map_err(Failure::into_error)?.ok_or(Error::Interrupted)?;
+    let nlls = values(&nlls.map_err(Failure::into_error)?.ok_or(Error::Interrupted)?);
     let done = watched(observer, "observations", count);
     let (mut c2st, mut inside) = (Vec::new(), Vec::new());
     for (k, observation) in known.observations.chunks_exact(numbers.columns()).enumerate() {

@@ -14,9 +14,6 @@ use super::{Best, State, Training};
 use crate::data::atomic::atomic_write;
 use crate::error::{Error, Problem, Result, reason};
 
-/// How many checkpoints are kept.
-const KEPT: usize = 2;
-
 #[derive(Serialize, Deserialize)]
 struct Counters {
     step: u64,
@@ -44,11 +41,11 @@ impl Checkpoints {
         Self { directory: run.join("checkpoints"), run: recipe.map(|recipe| identity(&recipe)) }
     }
 
-    /// Writes a checkpoint and removes those that came before the one before it.
+    /// Writes a checkpoint and removes all but the last `kept`, that one included.
     ///
     /// # Errors
     /// If it cannot be written; older ones are then left alone.
-    pub fn save(&self, trainer: &dyn Training) -> Result<()> {
+    pub fn save(&self, trainer: &dyn Training, kept: usize) -> Result<()> {
         std::fs::create_dir_all(&self.directory)
             .map_err(|error| Error::io("create", &self.directory, error))?;
         let bytes = encode(&trainer.names(), trainer.state(), trainer.memory(), self.run);
@@ -56,7 +53,7 @@ impl Checkpoints {
         atomic_write(&path, |out| out.write_all(&bytes))?;
         // Files of later steps are damaged or foreign ones, which count for nothing.
         let known = self.files()?;
-        for old in known.iter().rev().skip_while(|known| **known != path).skip(KEPT) {
+        for old in known.iter().rev().skip_while(|known| **known != path).skip(kept) {
             std::fs::remove_file(old).map_err(|error| Error::io("remove", old, error))?;
         }
         Ok(())
@@ -76,17 +73,9 @@ impl Checkpoints {
     /// # Errors
     /// If there is none.
     pub fn restore(&self, trainer: &mut dyn Training) -> Result<Vec<String>> {
-        let (names, mut passed) = (trainer.names(), Vec::new());
+        let mut passed = Vec::new();
         for path in self.files()?.iter().rev() {
-            let found = match std::fs::read(path) {
-                Ok(bytes) => decode(&bytes, &names, trainer.state(), self.run),
-                Err(error) => Err(reason(&error)),
-            };
-            let own = |(state, memory): (State, Memory)| match path.ends_with(name(state.step)) {
-                true => Ok((state, memory)),
-                false => Err(format!("renamed (it holds step {})", state.step)),
-            };
-            match found.and_then(own).and_then(|(state, memory)| trainer.restore(state, memory)) {
+            match self.restore_file(path, trainer) {
                 Ok(()) => return Ok(passed),
                 Err(reason) => passed.push(format!("{}: {reason}", path.display())),
             }
@@ -95,6 +84,31 @@ impl Checkpoints {
         Err(Problem::new(self.directory.display().to_string(), found)
             .allowed("at least one whole checkpoint of this run")
             .into())
+    }
+
+    /// Restores the checkpoint of a step.
+    ///
+    /// # Errors
+    /// If there is none, or it is damaged or of another run.
+    pub fn restore_step(&self, step: u64, trainer: &mut dyn Training) -> Result<()> {
+        let path = self.directory.join(name(step));
+        let known = self.files()?;
+        let problem =
+            |found: String| Error::from(Problem::new("--checkpoint", found).allowed(allowed(&known)));
+        if !known.contains(&path) {
+            return Err(problem(format!("step {step}, of which there is none")));
+        }
+        self.restore_file(&path, trainer).map_err(|reason| problem(format!("{}: {reason}", path.display())))
+    }
+
+    /// Restores the checkpoint in a file; what is wrong with it is told in words.
+    fn restore_file(&self, path: &Path, trainer: &mut dyn Training) -> std::result::Result<(), String> {
+        let bytes = std::fs::read(path).map_err(|error| reason(&error))?;
+        let (state, memory) = decode(&bytes, &trainer.names(), trainer.state(), self.run)?;
+        if !path.ends_with(name(state.step)) {
+            return Err(format!("renamed (it holds step {})", state.step));
+        }
+        trainer.restore(state, memory)
     }
 
     /// The files, oldest first.
@@ -128,6 +142,16 @@ fn identity(recipe: &str) -> u32 {
         }
     }
     sum
+}
+
+/// The steps of checkpoints, in words.
+fn allowed(files: &[PathBuf]) -> String {
+    let step = |path: &PathBuf| path.file_stem()?.to_str()?.strip_prefix("step-")?.parse::<u64>().ok();
+    let steps: Vec<String> = files.iter().filter_map(step).map(|step| step.to_string()).collect();
+    match steps.is_empty() {
+        true => "a run with checkpoints".to_owned(),
+        false => format!("one of the steps {}; `training.keep_checkpoints` keeps more", steps.join(", ")),
+    }
 }
 
 /// The name of the file of a step.

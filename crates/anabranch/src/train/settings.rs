@@ -22,14 +22,18 @@ pub struct TrainingRecipe {
     pub batch: usize,
     /// Steps between checkpoints; 0 leaves only the last.
     pub checkpoint_every: u64,
+    /// How many checkpoints are kept, of the last ones.
+    #[schemars(range(min = 1))]
+    pub keep_checkpoints: usize,
     /// Steps between evaluations, on the validation split or of the ELBO, the best of which keeps its weights; 0 switches them off,
     /// and the last weights (or their average) are kept.
-    #[schemars(extend("x-default" = {"objects": 0}))]
+    #[schemars(extend("x-default" = {"objects": 0, "measurements": 25}))]
     pub evaluate_every: u64,
     /// Steps between lines in metrics.jsonl.
     #[schemars(range(min = 1))]
     pub log_every: u64,
     /// Evaluations without improvement after which training stops; 0 never stops early.
+    #[schemars(extend("x-default" = {"measurements": 40}))]
     pub patience: u64,
     /// Decay of the exponential moving average of the weights, which is what is evaluated; 0 switches it off.
     #[schemars(range(min = 0.0, max = 0.999_999_9), extend("x-default" = {"objects": 0.0}))]
@@ -43,6 +47,7 @@ impl Default for TrainingRecipe {
             trajectories: None,
             batch: 256,
             checkpoint_every: 1000,
+            keep_checkpoints: 2,
             evaluate_every: 500,
             log_every: 50,
             patience: 0,
@@ -66,6 +71,7 @@ impl TrainingRecipe {
     pub fn check(&self) -> Result<()> {
         positive("training.batch", self.batch as u64)?;
         positive("training.log_every", self.log_every)?;
+        positive("training.keep_checkpoints", self.keep_checkpoints as u64)?;
         within("training.batch", self.batch as f64, 1.0, 1e7)?;
         within("training.ema", self.ema, 0.0, 0.999_999_9)
     }

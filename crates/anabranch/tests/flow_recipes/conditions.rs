@@ -102,11 +102,11 @@ fn models_of_labelled_rows() {
     // Further rows are scored under their own labels.
     let run = Run::open(&scratch.0.join("coupling")).unwrap();
     let Plan::Chain(plan) = &run.plan else { panic!("a chain") };
-    let scored = plan.score(&run.trained(&Silent).unwrap(), &file, &Silent).unwrap();
+    let scored = plan.score(&run.trained(&Silent).unwrap(), Some(&file), &Silent).unwrap().metrics;
     assert!((number(&scored, "nll") - exact).abs() < 0.06, "{scored:?}");
     let bare = scratch.0.join("bare.csv");
     std::fs::write(&bare, "x,y\n0.5,1\n").unwrap();
-    let error = plan.score(&run.trained(&Silent).unwrap(), &bare, &Silent).unwrap_err().to_string();
+    let error = plan.score(&run.trained(&Silent).unwrap(), Some(&bare), &Silent).unwrap_err().to_string();
     assert!(error.contains("bare.csv: found no column \"kind\", which the model was trained on"), "{error}");
 }
 
@@ -181,7 +181,7 @@ fn models_of_rows_given_numbers() {
     let run = Run::open(&scratch.0.join("coupling")).unwrap();
     let Plan::Chain(plan) = &run.plan else { panic!("a chain") };
     let weights = run.trained(&Silent).unwrap();
-    let scored = plan.score(&weights, &file, &Silent).unwrap();
+    let scored = plan.score(&weights, Some(&file), &Silent).unwrap().metrics;
     assert!((number(&scored, "nll") - exact).abs() < 0.06, "{scored:?}");
     // A condition in words and in a file is the same, in the order in which the recipe lists columns.
     let said = plan.condition.parse("--condition", "7, -230").unwrap();

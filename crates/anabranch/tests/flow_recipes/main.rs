@@ -9,8 +9,9 @@ mod stochastic;
 
 use std::path::{Path, PathBuf};
 
+use anabranch::math::Estimate;
 use anabranch::recipe::{Override, named, read};
-use anabranch::run::{Ending, Questions, Run, Silent};
+use anabranch::run::{Ending, Questions, Run, Scored, Silent};
 use serde_json::{Map, Value};
 
 /// A directory of its own, removed in the end.
@@ -497,7 +498,9 @@ fn objects_of_a_file_are_scored() {
     let weights = run.trained(&Silent).unwrap();
     let file = scratch.0.join("objects.txt");
     std::fs::write(&file, "(0, 0)\n(3, 1)\n\n(2, 2)\n").unwrap();
-    let scored = plan.score(&weights, &file, &Silent).unwrap();
+    let Scored { metrics: scored, rows } = plan.score(&weights, &file, &Silent).unwrap();
+    let each: Vec<f64> = rows[0].rows.iter().map(|row| row.value).collect();
+    assert_eq!((rows[0].name, Estimate::mean(&each).value), ("nll", number(&scored, "nll")));
     let log_z = number(&metrics, "log_z_exact");
     let exact = log_z - (0.0 + 0.5 - 1.0) / 3.0;
     assert!((number(&scored, "nll") - exact).abs() < 0.05, "{scored:?}, {exact}");

@@ -8,8 +8,8 @@ pub use anabranch::array::weights::{Weights, matrix, to_vec, to_vec_f64};
 pub use anabranch::chain::{Densities, Given, Score, State, Transition, double};
 pub use anabranch::estimate::evidence;
 pub use anabranch::kernel::bijection::{
-    ActNorm, Autoregressive, Bijection, BijectionStep, Constrain, Constraint, Coupling, Direction, Logit,
-    LowRank, LuLinear, Permutation, Split, Standardise, UnitLower,
+    ActNorm, Autoregressive, Bijection, BijectionStep, Constrain, Constraint, Correlate, Coupling, Direction,
+    Logit, LowRank, LuLinear, Permutation, Split, Standardise, UnitLower,
 };
 pub use anabranch::kernel::jump::{Answer, Process, Rates, Scheme};
 pub use anabranch::kernel::law::centres;
@@ -119,9 +119,22 @@ pub fn bijections([dimension, context]: [usize; 2]) -> Vec<(&'static str, Box<dy
         );
         Box::new(Autoregressive::new(direction, transform, conditioner))
     };
+    // What stands above the diagonal is not read.
+    let lower = |d: usize| -> Vec<f64> {
+        (0..d * d)
+            .map(|at| {
+                if at % (d + 1) == 0 {
+                    0.6 + 0.2 * (at / d) as f64
+                } else {
+                    0.7 - 0.25 * (at % d) as f64 - 0.1 * (at / d) as f64
+                }
+            })
+            .collect()
+    };
     let row = |offset: f32| (0..dimension).map(|i| offset + 0.3 * i as f32).collect::<Vec<f32>>();
     let mut list: Vec<(&'static str, Box<dyn Bijection>)> = vec![
         ("standardise", Box::new(Standardise::new(row(-1.0), row(0.4)))),
+        ("correlate", Box::new(Correlate::new(&lower(dimension), dimension))),
         ("actnorm", Box::new(ActNorm::new("a", dimension))),
         ("logit", Box::new(Logit::new(0.05))),
         ("permutation", Box::new(Permutation::random(dimension, 3, 1))),
@@ -177,7 +190,7 @@ pub fn constraints(dimension: usize) -> Vec<(&'static str, Constrain)> {
 /// A guide of a recipe's keys, next to the source and the target.
 pub fn guide(keys: &str, dimension: usize) -> Box<dyn Segment> {
     let recipe: SegmentRecipe = toml::from_str(keys).expect("a segment");
-    let place = Place { index: 0, before: vec![], after: vec![] };
+    let place = Place { index: 0, before: vec![], after: vec![], learned_after: false };
     let around = Surroundings {
         place,
         dimension,

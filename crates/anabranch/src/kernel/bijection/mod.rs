@@ -15,6 +15,7 @@ mod coupling;
 mod linear;
 mod low_rank;
 mod triangular;
+mod whiten;
 
 pub use affine::{ActNorm, Logit, Standardise};
 pub use autoregressive::{Autoregressive, Direction};
@@ -23,6 +24,7 @@ pub use coupling::{Coupling, Split};
 pub use linear::{LuLinear, Permutation};
 pub use low_rank::LowRank;
 pub use triangular::UnitLower;
+pub use whiten::Correlate;
 
 use std::fmt::Debug;
 

@@ -32,13 +32,16 @@ pub struct DiffusionRecipe {
     #[schemars(range(min = 2, max = 4096))]
     pub embedding: usize,
     /// What the denoiser predicts.
+    #[schemars(extend("x-default" = {"measurements": "velocity"}))]
     pub prediction: PredictionName,
     /// The noise schedule.
+    #[schemars(extend("x-default" = {"measurements": "log-linear"}))]
     pub schedule: ScheduleName,
     /// Noise levels of the chain.
     #[schemars(range(min = 2, max = 1_000_000))]
     pub levels: usize,
     /// How the training loss weighs its levels.
+    #[schemars(extend("x-default" = {"measurements": "bound"}))]
     pub weighting: WeightingName,
     /// `-log SNR` at the least noise: fixed for "log-linear", where learning starts for "learned".
     #[schemars(range(min = -30.0, max = 30.0))]
@@ -164,7 +167,7 @@ impl Part for DiffusionRecipe {
         match self.weighting {
             WeightingName::Bound => Ok(()),
             _ if place.index > 0 => weighting("other segments stand before the diffusion"),
-            _ if !place.is_last() => {
+            _ if place.learned_after => {
                 weighting("learned segments follow the diffusion: the bound is what they share")
             }
             _ => Ok(()),

@@ -1,12 +1,12 @@
-//! The fixed maps around data as recipes name them: dequantisation, standardisation and logits.
+//! The fixed maps around data as recipes name them: dequantisation, standardisation, whitening and logits.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Dequantise, Flow};
-use crate::data::Summary;
-use crate::error::{Result, within};
-use crate::kernel::bijection::{Bijection, Logit, Standardise};
+use crate::data::{Dataset, MOST_COLUMNS, Summary};
+use crate::error::{Problem, Result, within};
+use crate::kernel::bijection::{Bijection, Correlate, Logit, Standardise};
 use crate::model::Segment;
 use crate::model::part::{Part, Place, Size, Surroundings};
 use crate::papers::DEQUANTISE;
@@ -20,6 +20,11 @@ pub struct DequantiseRecipe {}
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct StandardiseRecipe {}
+
+/// A whitening segment.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct WhitenRecipe {}
 
 /// A logit segment.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -116,17 +121,65 @@ impl Part for StandardiseRecipe {
 
     fn build(&self, around: &Surroundings<'_>) -> Result<Box<dyn Segment>> {
         let data = data(self.kind(), around)?;
-        // Integers come with uniform noise, from 0 to 1.
-        let shift = if around.levels > 0 { 0.5 } else { 0.0 };
-        Ok(Box::new(Flow::new(around.dimension, vec![Box::new(standardise(data, shift))])))
+        Ok(Box::new(Flow::new(around.dimension, vec![Box::new(standardise(data, around.levels))])))
     }
 }
 
-/// Means and standard deviations of the training split; `shift` and the matching variance are those of uniform noise.
-fn standardise(data: &Summary, shift: f64) -> Standardise {
+impl Part for WhitenRecipe {
+    fn kind(&self) -> &'static str {
+        "whiten"
+    }
+
+    fn check(&self, place: &Place) -> Result<()> {
+        next_to_data(self.kind(), place)
+    }
+
+    fn formula(&self) -> &'static str {
+        "sum log std + log |det L|, fixed"
+    }
+
+    fn fit(&self, data: &mut Dataset) {
+        data.correlate();
+    }
+
+    fn size(&self, around: &Surroundings<'_>) -> Size {
+        let squared = around.dimension.min(MOST_COLUMNS).pow(2) as f64;
+        Size { weights: 2.0 * squared, ..size(around) }
+    }
+
+    fn build(&self, around: &Surroundings<'_>) -> Result<Box<dyn Segment>> {
+        let data = data(self.kind(), around)?;
+        let mut layers: Vec<Box<dyn Bijection>> = Vec::new();
+        if let Some(correlation) = &data.correlation {
+            // What noise adds to variances goes with nothing.
+            let factor = |variance: &f64| (variance / (variance + noise(around.levels))).sqrt();
+            let factors: Vec<f64> = data
+                .variance
+                .iter()
+                .map(|variance| if *variance > 0.0 { factor(variance) } else { 0.0 })
+                .collect();
+            let lower = correlation.factor(&factors).ok_or_else(|| {
+                Problem::new("data.json, correlation", "numbers that are no correlations of the columns")
+                    .allowed("the file as it was written")
+            })?;
+            layers.push(Box::new(Correlate::new(&lower, around.dimension)));
+        }
+        layers.push(Box::new(standardise(data, around.levels)));
+        Ok(Box::new(Flow::new(around.dimension, layers)))
+    }
+}
+
+/// The variance of the uniform noise from 0 to 1 with which integers come.
+fn noise(levels: u32) -> f64 {
+    if levels > 0 { 1.0 / 12.0 } else { 0.0 }
+}
+
+/// Means and standard deviations of the training split, with those of the noise of integers.
+fn standardise(data: &Summary, levels: u32) -> Standardise {
+    let shift = if levels > 0 { 0.5 } else { 0.0 };
     let (mut mean, mut std) = (Vec::new(), Vec::new());
     for (average, variance) in data.mean.iter().zip(&data.variance) {
-        let variance = variance + shift * shift / 3.0;
+        let variance = variance + noise(levels);
         mean.push((average + shift) as f32);
         // Of a constant column, or one that f32 hardly tells from one, rounding is all there is to scale.
         let varies = variance > 1e-12 * (average * average + variance);

@@ -26,8 +26,10 @@ pub struct VaeRecipe {
     /// The network of every encoder and decoder, in place of `hidden`, `activation`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub network: Option<NetworkRecipe>,
-    /// The law of data given the first latent level.
-    pub observation: ObservationName,
+    /// The law of data given the first latent level [default: "gaussian" of continuous data, "bernoulli" of two levels,
+    /// "discretised-logistic" of more].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub observation: Option<ObservationName>,
     /// Langevin steps behind the encoder, which tighten the bound.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub refinement: Option<RefinementRecipe>,
@@ -86,7 +88,7 @@ impl Default for VaeRecipe {
             hidden: vec![256, 256],
             activation: Activation::Silu,
             network: None,
-            observation: ObservationName::DiscretisedLogistic,
+            observation: None,
             refinement: None,
         }
     }
@@ -176,7 +178,12 @@ impl Part for VaeRecipe {
     }
 
     fn build(&self, around: &Surroundings<'_>) -> Result<Box<dyn Segment>> {
-        let observation = match (self.observation, around.integers()) {
+        let fitting = match around.integers() {
+            None => ObservationName::Gaussian,
+            Some(2) => ObservationName::Bernoulli,
+            Some(_) => ObservationName::DiscretisedLogistic,
+        };
+        let observation = match (self.observation.unwrap_or(fitting), around.integers()) {
             (ObservationName::DiscretisedLogistic, Some(levels)) => {
                 ObservationModel::DiscretisedLogistic(levels)
             }

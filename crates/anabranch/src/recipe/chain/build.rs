@@ -26,6 +26,12 @@ use crate::train::Trainer;
 use crate::train::chain::{ChainLearner, ChainTask, Ends};
 use crate::train::coordinate::CoordinateLearner;
 
+/// The most rows by which training chooses its weights, and where there are fewer, how many draws all of them are scored by.
+const VALIDATED: usize = 2000;
+
+/// How many draws all rows that are reported are scored by at least, where the bound is one of some draws of its steps.
+const REPORTED: usize = 7000;
+
 /// What a model learns from.
 #[derive(Debug)]
 pub enum TargetData {
@@ -63,7 +69,11 @@ impl ChainPlan {
             (Some(rows), _) => {
                 let data = match summary {
                     Some(summary) => summary.remembered(),
-                    None => rows.load(recipe.seed)?,
+                    None => {
+                        let mut data = rows.load(recipe.seed)?;
+                        SegmentRecipe::parts(&recipe.model).for_each(|(part, _)| part.fit(&mut data));
+                        data
+                    }
                 };
                 (data.columns, TargetData::Rows(data))
             }
@@ -217,21 +227,26 @@ impl ChainPlan {
         Noise::new(self.recipe.seed, Purpose::Source).at(Address::SAMPLES)
     }
 
-    /// How the chain's bound on the likelihood of data is estimated: from some draws of its steps, where the segment next to the source has
-    /// such an estimate, else along one whole path.
-    pub fn bound(&self, model: &Model) -> Bound {
+    /// How the chain's bound on the likelihood of so many rows of data is estimated: from some draws of its steps, where the segment next to
+    /// the source has such an estimate, else along one whole path.
+    pub fn bound(&self, model: &Model, rows: usize) -> Bound {
         match &model.segments()[0] {
             first if first.is_exact() => Bound::Lower(1),
-            first if first.is_local() => Bound::Lower(self.recipe.evaluation.draws),
+            first if first.is_local() => Bound::Lower(self.draws(rows)),
             _ => Bound::Path,
         }
     }
 
     /// The same in continuous time, where a diffusion with a learned schedule stands next to the source.
-    pub fn continuous_bound(&self, model: &Model) -> Option<Bound> {
+    pub fn continuous_bound(&self, model: &Model, rows: usize) -> Option<Bound> {
         let diffusion = model.segments()[0].as_diffusion()?;
         matches!(diffusion.schedule, NoiseSchedule::Learned { .. })
-            .then_some(Bound::Continuous(self.recipe.evaluation.draws))
+            .then_some(Bound::Continuous(self.draws(rows)))
+    }
+
+    /// Draws per row of what is reported: more than the recipe's where rows are few, of which the noise of the draws would drown the mean.
+    fn draws(&self, rows: usize) -> usize {
+        self.recipe.evaluation.draws.max(REPORTED / rows.max(1))
     }
 
     /// What is to be said of the data before training.
@@ -308,12 +323,14 @@ impl ChainPlan {
         Ok(match &self.data {
             TargetData::Rows(data) => {
                 let rows = if data.validation.is_empty() { &data.train } else { &data.validation };
-                let rows = &rows[..rows.len().min(2000 * data.columns)];
-                let given = self.condition.of_validation().range(0, rows.len() / data.columns);
+                let rows = &rows[..rows.len().min(VALIDATED * data.columns)];
+                let count = rows.len() / data.columns;
+                let given = self.condition.of_validation().range(0, count);
                 if let Some(annealed) = model.segments()[0].as_energy() {
                     return energy_score(model, annealed, rows, &self.validation_noise());
                 }
-                nll(model, rows, &given, Bound::Lower(2), &self.validation_noise())?.value
+                let draws = 2.max(VALIDATED / count.max(1));
+                nll(model, rows, &given, Bound::Lower(draws), &self.validation_noise())?.value
             }
             TargetData::Energy(energy) if let Some(prior) = &self.prior => {
                 let model = model.frozen();

@@ -13,7 +13,7 @@ use crate::array::weights::{matrix, to_vec, to_vec_f64};
 use crate::chain::Given;
 use crate::error::{Error, Failure, Result};
 use crate::estimate::evidence;
-use crate::estimate::likelihood::row_nlls_observed;
+use crate::estimate::likelihood::{row_nlls_observed, values};
 use crate::estimate::paths::forward_weights;
 use crate::math::Estimate;
 use crate::metric::Points;
@@ -104,14 +104,14 @@ pub(super) fn class_accuracy(
     let own = if classes.test.is_empty() { &classes.train } else { &classes.test };
     let count = own.len().min(MOST_ROWS).min(MOST_SCORED / classes.count);
     let rows = &rows[..count * plan.dimension()];
-    let (bound, noise) = (plan.bound(model), plan.evaluation_noise());
+    let (bound, noise) = (plan.bound(model, count), plan.evaluation_noise());
     let seen = watched(observer, "classes", count * classes.count);
     let mut best = vec![(f64::NEG_INFINITY, 0); count];
     for (class, share) in classes.shares.iter().copied().enumerate() {
         let given = Given::rows(classes.count, classes.one_hot(&[class]));
         let nlls = row_nlls_observed(model, rows, &given, bound, &noise, &seen);
         let nlls = nlls.map_err(Failure::into_error)?.ok_or(Error::Interrupted)?;
-        for (best, nll) in best.iter_mut().zip(nlls) {
+        for (best, nll) in best.iter_mut().zip(values(&nlls)) {
             let log_joint = share.ln() - nll;
             if log_joint > best.0 {
                 *best = (log_joint, class);

@@ -20,7 +20,7 @@ use crate::policy::{Actions, Policy};
 use crate::recipe::GFlowNetPlan;
 use crate::recipe::gflownet::{FlowTask, Task, objects};
 use crate::rng::Purpose;
-use crate::run::{Observer, insert, watched};
+use crate::run::{Observer, Scored, Scores, insert, watched};
 use crate::target::checked;
 use crate::train::Trained;
 
@@ -64,16 +64,11 @@ fn insert_correlations(log_p: &[f64], log_rewards: &[f64], metrics: &mut Map<Str
 }
 
 impl GFlowNetPlan {
-    /// Scores the objects of a text file, one a line: the mean of `-log P_T(x)`, and correlations of `log P_T` with `log R`.
+    /// Scores the objects of a text file, one a line: each, the mean of `-log P_T(x)`, and correlations of `log P_T` with `log R`.
     ///
     /// # Errors
     /// If the file cannot be read, a line is no object, the flow network is one over points, or it depends on conditions.
-    pub fn score(
-        &self,
-        trained: &Trained,
-        path: &Path,
-        observer: &dyn Observer,
-    ) -> Result<Map<String, Value>> {
+    pub fn score(&self, trained: &Trained, path: &Path, observer: &dyn Observer) -> Result<Scored> {
         let refused = |found: &str| Problem::new("--data", found).allowed("objects of one law over integers");
         let Task::Discrete(task) = &self.task else {
             return Err(refused("a file for a flow network over points").into());
@@ -96,6 +91,10 @@ impl GFlowNetPlan {
         insert(&mut metrics, "nll", Estimate::mean(&negative));
         metrics.insert("objects".to_owned(), json!(count));
         insert_correlations(&log_p, &log_rewards, &mut metrics);
-        Ok(metrics)
+        let rows = |name, values: Vec<f64>| {
+            let alone = |value| Estimate { value, error: f64::NAN };
+            Scores { name, rows: values.into_iter().map(alone).collect() }
+        };
+        Ok(Scored { metrics, rows: vec![rows("nll", negative), rows("log_reward", log_rewards)] })
     }
 }
