@@ -67,8 +67,9 @@ pub fn compare(what: &Comparison<'_>, out: Option<PathBuf>, output: &Output) -> 
                 let mut runs = Vec::new();
                 for (name, recipe) in recipes {
                     let directory = out.join(name);
+                    // A directory of another run is refused, whatever is in it.
+                    Run::start_or_reopen(&directory, recipe.plan()?)?;
                     if !directory.join("report.html").exists() {
-                        Run::start_or_reopen(&directory, recipe.plan()?)?;
                         waiting.push(directory.clone());
                     }
                     runs.push(directory);
@@ -96,7 +97,8 @@ fn planned(what: &Comparison<'_>) -> Result<Vec<Planned>> {
     let combinations = axes.iter().map(|(_, values)| values.len()).product::<usize>();
     let count = combinations.saturating_mul(what.seeds.max(1) as usize).saturating_mul(what.members.len());
     if what.seeds == 0 || count > MOST_RUNS {
-        let place = if what.seeds == 0 || combinations <= 1 { "--seeds" } else { "--grid" };
+        let place = if combinations <= 1 { "--seeds" } else { "--grid" };
+        let count = if what.seeds == 0 { 0 } else { count };
         return Err(Problem::new(place, format!("{count} runs"))
             .allowed(format!("from 1 to {MOST_RUNS} of them"))
             .into());

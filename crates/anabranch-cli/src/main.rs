@@ -231,6 +231,23 @@ enum Command {
     },
 }
 
+impl Command {
+    /// Whether it reckons anything, for which threads are worth their start.
+    fn computes(&self) -> bool {
+        !matches!(self, Self::List { .. } | Self::Cite { .. } | Self::Schema)
+    }
+}
+
+/// Starts the threads: as many as there are cores, or as `RAYON_NUM_THREADS` says, if that is fewer.
+fn threads() {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let asked = std::env::var("RAYON_NUM_THREADS").ok().and_then(|asked| asked.parse().ok());
+    let threads = asked.filter(|asked| *asked > 0).map_or(cores, |asked: usize| asked.min(cores));
+    // The main thread is one of the pool's, so that no step of a training is handed to another that has to wake for it.
+    // Where this fails the pool is built when it is first used.
+    let _ = rayon::ThreadPoolBuilder::new().num_threads(threads).use_current_thread().build_global();
+}
+
 /// An integer that TOML can hold, too.
 fn integer(text: &str) -> Result<u64, String> {
     let value = text.parse().ok().filter(|value| *value <= i64::MAX as u64);
@@ -260,10 +277,13 @@ fn main() -> ExitCode {
             env!("CARGO_PKG_REPOSITORY")
         ));
     }));
-    // The main thread is one of the pool's, so that no step of a training is handed to another that has to wake for it.
-    // Where this fails the pool is built when it is first used.
-    let _ = rayon::ThreadPoolBuilder::new().use_current_thread().build_global();
-    match std::panic::catch_unwind(|| commands::execute(arguments()?)) {
+    match std::panic::catch_unwind(|| {
+        let command = arguments()?;
+        if command.computes() {
+            threads();
+        }
+        commands::execute(command)
+    }) {
         Ok(Ok(())) => ExitCode::SUCCESS,
         Ok(Err(error)) => {
             // Who stopped the program knows what happened.

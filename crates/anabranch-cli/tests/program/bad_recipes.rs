@@ -75,12 +75,12 @@ fn keys_and_values_of_a_file_are_named_by_line() {
         (
             "kind = \"flow\"",
             "kind = \"flo\"",
-            "t.toml, line 11, key model.0.kind: found \"flo\"; allowed: diffusion, jump, autoregressive, energy, energy-flow-network, flow, vae, annealing, langevin, controlled, gaussian, mixture, constrain, annealed-flow, dequantise, standardise, logit; did you mean \"flow\"?",
+            "t.toml, line 11, key model.0.kind: found \"flo\"; allowed: diffusion, jump, autoregressive, energy, energy-flow-network, flow, vae, annealing, langevin, controlled, gaussian, mixture, constrain, annealed-flow, dequantise, standardise, whiten, logit; did you mean \"flow\"?",
         ),
         (
             "kind = \"flow\"",
             "",
-            "t.toml, line 10, key model.0.kind: found nothing; allowed: diffusion, jump, autoregressive, energy, energy-flow-network, flow, vae, annealing, langevin, controlled, gaussian, mixture, constrain, annealed-flow, dequantise, standardise, logit",
+            "t.toml, line 10, key model.0.kind: found nothing; allowed: diffusion, jump, autoregressive, energy, energy-flow-network, flow, vae, annealing, langevin, controlled, gaussian, mixture, constrain, annealed-flow, dequantise, standardise, whiten, logit",
         ),
         (
             "name = \"moons\"",
@@ -178,8 +178,8 @@ fn contradictions_between_keys_are_found_before_training() {
             "--set model, key model.1.kind: found \"dequantise\" on continuous data; allowed: ",
         ),
         (
-            "model=[{kind='vae'}]",
-            "--set model, key model.0.observation: found \"discretised-logistic\" on continuous data; allowed: ",
+            "model=[{kind='vae', observation='bernoulli'}]",
+            "--set model, key model.0.observation: found \"bernoulli\" on continuous data; allowed: ",
         ),
         (
             "model=[{kind='standardise'}]",
@@ -369,13 +369,12 @@ fn a_comparison_is_planned_before_it_begins() {
         "wrong.toml",
         TINY.replace("\"tiny\"", "\"wrong\"")
             .replace("\"flow\"", "\"vae\"")
-            .replace("layers = 1", "")
+            .replace("layers = 1", "observation = \"bernoulli\"")
             .replace("bins = 3", ""),
     );
     let message = place.run("compare tiny.toml wrong.toml --out both").refused(2);
     assert!(
-        message
-            .starts_with("wrong.toml, line 10, key model.0.observation: found \"discretised-logistic\" on"),
+        message.starts_with("wrong.toml, line 12, key model.0.observation: found \"bernoulli\" on"),
         "{message}"
     );
     assert!(!place.path("both").exists());

@@ -114,7 +114,7 @@ fn a_comparison_is_one_object_of_runs() {
     let place = Place::tiny();
     place.write("wide.toml", TINY.replace("\"tiny\"", "\"wide\"").replace("hidden = [3]", "hidden = [5]"));
     let result = place.run("compare tiny.toml wide.toml --out both --json").json();
-    assert_eq!(keys(&result), ["runs", "out"]);
+    assert_eq!(keys(&result), ["runs", "variants", "out"]);
     let runs = result["runs"].as_array().expect("a list");
     runs.iter().for_each(|run| drop(checked(run)));
     let names: Vec<&Value> = runs.iter().map(|run| &run["recipe"]).collect();

@@ -96,14 +96,15 @@ fn share(rows: &[Vec<f64>], columns: usize) -> f64 {
         let inside = |index: usize| index % FOLDS == fold;
         let kept = rows.iter().enumerate().filter(|(index, _)| !inside(*index)).map(|(_, row)| row);
         let moments = second_moments(kept, columns);
+        let deviation = |i: usize| moments[i * (columns + 1)].sqrt().max(f64::MIN_POSITIVE);
         for (score, share) in scores.iter_mut().zip(SHARES) {
-            let mut matrix = moments.clone();
-            for (at, value) in matrix.iter_mut().enumerate() {
-                match at % (columns + 1) {
-                    // The variances of all rows, which the model has, whatever the fold's are.
-                    0 => *value = 1.0,
-                    _ => *value *= 1.0 - share,
+            let mut matrix = vec![0.0; columns * columns];
+            for i in 0..columns {
+                for j in 0..i {
+                    let found = moments[i * columns + j] / (deviation(i) * deviation(j));
+                    matrix[i * columns + j] = (1.0 - share) * found.clamp(-1.0, 1.0);
                 }
+                matrix[i * columns + i] = 1.0;
             }
             let Ok(lower) = cholesky(&matrix, columns) else {
                 *score = f64::INFINITY;

@@ -12,6 +12,7 @@ mod evaluation;
 pub mod gflownet;
 mod inference_data;
 mod library;
+mod memory;
 pub mod objects;
 mod prior;
 mod read;

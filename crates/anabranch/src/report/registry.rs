@@ -149,6 +149,13 @@ const KNOWN: &[Known] = &[
         "The same of the likelihood along the probability-flow ODE.",
     ),
     (
+        "bits_per_dim_importance",
+        "Bits per dimension, importance-weighted",
+        "bits",
+        Lower,
+        "The same of the tighter bound from several paths per row.",
+    ),
+    (
         "bits_per_dim_gaussian",
         "Gaussian baseline",
         "bits",

@@ -12,7 +12,7 @@ use super::surrounded;
 use crate::error::{Problem, Result};
 use crate::model::state_flow::EMBEDDING;
 use crate::objective::Drawn;
-use crate::recipe::Recipe;
+use crate::recipe::{Recipe, memory};
 use crate::rng::Counted;
 
 /// Coordinates of the target's space.
@@ -90,6 +90,9 @@ pub(super) fn check(recipe: &Recipe, [dimension, condition]: [usize; 2]) -> Resu
             .into())
     };
     most(numbers * paths as f64, "training.batch", training.batch, training.batch as f64)?;
+    memory::fits("model", weights * memory::PER_WEIGHT)?;
+    let tape = numbers * paths as f64 * training.batch as f64 * memory::PER_NUMBER;
+    memory::fits("training.batch", weights * memory::PER_WEIGHT + tape)?;
     let evaluation = &recipe.evaluation;
     if recipe.target.energy().is_some() {
         most(dimension as f64, "evaluation.paths", evaluation.paths, evaluation.paths as f64)?;

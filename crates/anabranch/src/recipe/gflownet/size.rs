@@ -9,7 +9,7 @@ use crate::error::{Problem, Result};
 use crate::network::NetworkRecipe;
 use crate::network::recipe::stack;
 use crate::policy::Policy;
-use crate::recipe::Recipe;
+use crate::recipe::{Recipe, memory};
 
 /// Weights of a network.
 const MOST_WEIGHTS: f64 = (1u64 << 28) as f64;
@@ -51,6 +51,7 @@ pub(super) fn check(recipe: &Recipe, policy: &impl Policy) -> Result<()> {
             .allowed(format!("at most {} on this target", (MOST_NUMBERS / trajectory) as u64))
             .into());
     }
+    memory::fits("training.batch", batch * trajectory * memory::PER_NUMBER)?;
     let evaluation = &recipe.evaluation;
     let most = (1u64 << 30) as f64 / policy.cells() as f64;
     for (key, found) in [("evaluation.samples", evaluation.samples), ("evaluation.paths", evaluation.paths)] {
@@ -69,5 +70,5 @@ fn few_weights(weights: f64) -> Result<()> {
             .allowed(format!("at most {MOST_WEIGHTS}"))
             .into());
     }
-    Ok(())
+    memory::fits("policy.network", weights * memory::PER_WEIGHT)
 }

@@ -18,6 +18,7 @@ use crate::math::Estimate;
 use crate::model::Model;
 use crate::recipe::{ChainPlan, Condition, TargetData};
 use crate::run::{Observer, insert, watched};
+use crate::sampler::Sampler;
 use crate::train::Trained;
 
 /// How likely each row is, one way, under the name of the metric that is its mean.
@@ -87,15 +88,15 @@ pub(super) fn likelihoods(
     let importance = (evaluation.importance_samples > 0).then_some(evaluation.importance_samples);
     let count = rows.len() / plan.dimension();
     let ways = [
-        ("nll", Some("bits_per_dim"), Some(plan.bound(model, count)), "likelihood"),
+        ("nll", "bits_per_dim", Some(plan.bound(model, count)), "likelihood"),
         (
             "nll_continuous",
-            Some("bits_per_dim_continuous"),
+            "bits_per_dim_continuous",
             plan.continuous_bound(model, count),
             "likelihood in continuous time",
         ),
-        ("nll_ode", Some("bits_per_dim_ode"), evaluation.ode(), "ODE likelihood"),
-        ("nll_importance", None, importance.map(Bound::Importance), "importance"),
+        ("nll_ode", "bits_per_dim_ode", evaluation.ode(), "ODE likelihood"),
+        ("nll_importance", "bits_per_dim_importance", importance.map(Bound::Importance), "importance"),
     ];
     let mut found = Vec::new();
     for (name, bits, bound, task) in ways {
@@ -103,10 +104,18 @@ pub(super) fn likelihoods(
         let scores = scores(plan, model, (rows, given), bound, observer, task)?;
         let mean = Estimate::mean(&values(&scores));
         insert(metrics, name, mean);
-        if let (Some(bits), true) = (bits, plan.recipe.target.levels() > 0) {
+        if plan.recipe.target.levels() > 0 {
             insert(metrics, bits, bits_per_dim(mean, plan.dimension()));
         }
         found.push(Scores { name, rows: scores });
+    }
+    if let sampler @ Sampler::Discrete(_) = plan.recipe.sampler {
+        // Of the chain that draws, where that is another one on the same weights.
+        let model = sampler.model(model);
+        let bound = plan.bound(&model, count);
+        let rows = scores(plan, &model, (rows, given), bound, observer, "likelihood of the sampler")?;
+        insert(metrics, "nll_sampler", Estimate::mean(&values(&rows)));
+        found.push(Scores { name: "nll_sampler", rows });
     }
     if let Some(each) = plan.recipe.target.rows().and_then(|target| target.characters(rows)) {
         let bits = 1.0 / (each * std::f64::consts::LN_2);

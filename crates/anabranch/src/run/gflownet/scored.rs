@@ -24,6 +24,9 @@ use crate::run::{Observer, Scored, Scores, insert, watched};
 use crate::target::checked;
 use crate::train::Trained;
 
+/// What stands beside `nll` of each object: of all together it is no estimate of anything.
+const LOG_REWARD: &str = "log_reward";
+
 /// Ways back from each object.
 const WAYS: usize = 128;
 
@@ -95,6 +98,6 @@ impl GFlowNetPlan {
             let alone = |value| Estimate { value, error: f64::NAN };
             Scores { name, rows: values.into_iter().map(alone).collect() }
         };
-        Ok(Scored { metrics, rows: vec![rows("nll", negative), rows("log_reward", log_rewards)] })
+        Ok(Scored { metrics, rows: vec![rows("nll", negative), rows(LOG_REWARD, log_rewards)] })
     }
 }
