@@ -134,7 +134,6 @@ pub fn bijections([dimension, context]: [usize; 2]) -> Vec<(&'static str, Box<dy
     let row = |offset: f32| (0..dimension).map(|i| offset + 0.3 * i as f32).collect::<Vec<f32>>();
     let mut list: Vec<(&'static str, Box<dyn Bijection>)> = vec![
         ("standardise", Box::new(Standardise::new(row(-1.0), row(0.4)))),
-        ("correlate", Box::new(Correlate::new(&lower(dimension), dimension))),
         ("actnorm", Box::new(ActNorm::new("a", dimension))),
         ("logit", Box::new(Logit::new(0.05))),
         ("permutation", Box::new(Permutation::random(dimension, 3, 1))),
@@ -162,6 +161,7 @@ pub fn bijections([dimension, context]: [usize; 2]) -> Vec<(&'static str, Box<dy
         ("iaf-affine", masked(Direction::Iaf, affine)),
         ("unit-lower", Box::new(UnitLower::new("lower", dimension))),
         ("low-rank", Box::new(LowRank::new("directions", [2, dimension], 3, 0))),
+        ("correlate", Box::new(Correlate::new(&lower(dimension), dimension))),
     ];
     for ((name, body), split) in bodies().into_iter().zip([Split::Odd, Split::FirstHalf]) {
         let (pass, change) = split.counts(dimension);
