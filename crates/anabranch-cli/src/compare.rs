@@ -13,7 +13,7 @@ use anabranch::report::{
 };
 use anabranch::run::{Observer, Run, trust};
 use rustix::process::{Pid, Signal, kill_process};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::commands::{complete, unused, warned};
 use crate::output::say;
@@ -370,19 +370,25 @@ fn many(variants: &[Variant]) -> String {
 
 /// What a run came to, as its directory has it.
 fn result(directory: &Path) -> Result<Value> {
-    let path = directory.join("result.json");
-    let text = std::fs::read_to_string(&path).map_err(|error| match error.kind() {
-        std::io::ErrorKind::NotFound => {
-            let problem = Problem::new(directory.display().to_string(), "a run that is not done");
-            Error::from(
-                problem.allowed(format!("one that is; `anabranch resume {}` goes on", directory.display())),
-            )
-        }
-        _ => Error::io("read", &path, error),
-    })?;
-    let damaged =
-        || Problem::new(path.display().to_string(), "a damaged file").allowed("it as the run wrote it");
-    serde_json::from_str(&text).ok().filter(Value::is_object).ok_or_else(|| damaged().into())
+    let read = |name: &str| -> Result<Option<Map<String, Value>>> {
+        let path = directory.join(name);
+        let text = match std::fs::read_to_string(&path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(Error::io("read", &path, error)),
+        };
+        let damaged =
+            || Problem::new(path.display().to_string(), "a damaged file").allowed("it as the run wrote it");
+        serde_json::from_str(&text).map(Some).map_err(|_| damaged().into())
+    };
+    let Some(mut result) = read("result.json")? else {
+        let problem = Problem::new(directory.display().to_string(), "a run that is not done");
+        let allowed = format!("one that is; `anabranch resume {}` goes on", directory.display());
+        return Err(problem.allowed(allowed).into());
+    };
+    result.extend(read("timings.json")?.unwrap_or_default());
+    result.insert("out".to_owned(), json!(directory.display().to_string()));
+    Ok(Value::Object(result))
 }
 
 #[cfg(test)]
