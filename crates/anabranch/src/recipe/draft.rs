@@ -303,16 +303,19 @@ fn model(shape: &Shape<'_>, family: &str) -> String {
                 "# Learned bijections from a Gaussian: exact likelihoods, samples in one pass.\n[[model]]\nkind = \"flow\"\n\
                  layers = {layers}\nbins = {bins}\n{sized}\nhidden = [{width}, {width}]\n\n"
             );
-            (own, if discrete { vec!["standardise", "dequantise"] } else { vec!["standardise"] })
+            (own, if discrete { vec!["standardise", "dequantise"] } else { vec!["whiten"] })
         }
         "diffusion" => {
-            let fitted = if discrete { "prediction = \"levels\"\n" } else { "" };
+            let fitted = match discrete {
+                true => "prediction = \"levels\"\n",
+                false => "prediction = \"velocity\"\nschedule = \"log-linear\"\n",
+            };
             let own = format!(
                 "# A chain of Gaussian kernels from noise: a bound on likelihoods, samples in many steps.\n[[model]]\n\
                  kind = \"diffusion\"\nweighting = \"bound\"\n{fitted}{sized}\nhidden = [{0}, {0}]\n\n",
                 2 * width
             );
-            (own, if discrete { Vec::new() } else { vec!["standardise"] })
+            (own, if discrete { Vec::new() } else { vec!["whiten"] })
         }
         _ => {
             let observation = if discrete { "discretised-logistic" } else { "gaussian" };
@@ -322,7 +325,7 @@ fn model(shape: &Shape<'_>, family: &str) -> String {
                  latent = [{latent}]\nobservation = \"{observation}\"\n{sized}\nhidden = [{0}, {0}]\n\n",
                 2 * width
             );
-            (own, if discrete { Vec::new() } else { vec!["standardise"] })
+            (own, if discrete { Vec::new() } else { vec!["whiten"] })
         }
     };
     own + &behind.into_iter().map(segment).collect::<String>()
@@ -330,10 +333,10 @@ fn model(shape: &Shape<'_>, family: &str) -> String {
 
 fn training(shape: &Shape<'_>) -> String {
     format!(
-        "[optimizer]\nkind = \"adamw\"\nlearning_rate = 1e-3\nweight_decay = 1e-2\n\n\
-         [training]\nsteps = 3000\nbatch = {}\n\
-         # The weights that score best on the validation rows are kept; training ends when twenty scores were no better.\n\
-         evaluate_every = 50\npatience = 20\n",
+        "[optimizer]\nkind = \"adamw\"\nlearning_rate = 3e-4\nweight_decay = 0.1\n\n\
+         [training]\nsteps = 10000\nbatch = {}\n\
+         # The weights that score best on the validation rows are kept; training ends when forty scores were no better.\n\
+         evaluate_every = 25\npatience = 40\n",
         shape.batch()
     )
 }
@@ -361,7 +364,7 @@ mod tests {
         let whole: String = (0..60).map(|i| format!("{},{},1\n", i % 4, i % 3)).collect();
         for family in FAMILIES {
             let text = drafted("real.csv", &format!("wave,square\n{real}"), family).text;
-            assert!(!text.contains("levels =") && text.contains("standardise"), "{text}");
+            assert!(!text.contains("levels =") && text.contains("whiten"), "{text}");
             assert!(text.contains("#  wave   real ") && text.contains("#  square whole "), "{text}");
             let draft = drafted("4 whole.csv", &whole, family);
             assert!(
