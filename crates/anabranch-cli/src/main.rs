@@ -234,7 +234,14 @@ enum Command {
 impl Command {
     /// Whether it reckons anything, for which threads are worth their start.
     fn computes(&self) -> bool {
-        !matches!(self, Self::List { .. } | Self::Cite { .. } | Self::Schema)
+        !matches!(
+            self,
+            Self::List { .. }
+                | Self::Cite { .. }
+                | Self::Schema
+                | Self::Completions { .. }
+                | Self::Man { .. }
+        )
     }
 }
 

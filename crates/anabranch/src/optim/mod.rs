@@ -41,7 +41,7 @@ pub enum RateSchedule {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 #[schemars(extend(
-    "if" = {"not": {"properties": {"kind": {"const": "adamw"}}, "required": ["kind"]}},
+    "if" = {"properties": {"kind": {"const": "adam"}}, "required": ["kind"]},
     "then" = {"properties": {"weight_decay": {"const": 0}}}
 ))]
 pub struct OptimizerRecipe {

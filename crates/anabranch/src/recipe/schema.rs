@@ -7,7 +7,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::shape::{alternatives, readers, root, tags};
+use super::shape::{MEASUREMENTS, alternatives, readers, root, tags};
 
 /// Where the schema is to be found; also its name.
 const ID: &str = concat!(env!("CARGO_PKG_REPOSITORY"), "/blob/main/recipe.schema.json");
@@ -16,7 +16,8 @@ const ID: &str = concat!(env!("CARGO_PKG_REPOSITORY"), "/blob/main/recipe.schema
 pub fn schema() -> Value {
     let root = root();
     let mut published = root.clone();
-    let by_target: Vec<Value> = ["data", "energies", "objects"].map(|task| of_target(&root, task)).into();
+    let mut by_target: Vec<Value> = ["data", "energies", "objects"].map(|task| of_target(&root, task)).into();
+    by_target.push(of_measurements(&root));
     publish(&root, &mut published);
     let mut all =
         Map::from_iter([("$schema".to_owned(), published["$schema"].clone()), ("$id".to_owned(), json!(ID))]);
@@ -39,7 +40,7 @@ fn of_target(root: &Value, task: &str) -> Value {
     let reads = |target: &Value| readers(target).is_some_and(|readers| readers.contains(&task));
     let kinds: Vec<&str> =
         words.into_iter().zip(&targets).filter(|(_, target)| reads(target)).map(|(word, _)| word).collect();
-    let mut then = json!({ "properties": special(root, root, task) });
+    let mut then = json!({ "properties": special(root, root, task, true) });
     if task == "data" {
         then["required"] = json!(["model"]);
     }
@@ -52,18 +53,27 @@ fn of_target(root: &Value, task: &str) -> Value {
     })
 }
 
-/// The keys that `task` does not read, or for which it has another default.
-fn special(root: &Value, schema: &Value, task: &str) -> Map<String, Value> {
+/// What holds of a table of real numbers.
+fn of_measurements(root: &Value) -> Value {
+    let table = json!({ "kind": { "const": "table" }, "levels": { "const": 0 }, "threshold": { "not": {} } });
+    json!({
+        "if": { "properties": { "target": { "properties": table, "required": ["kind"] } }, "required": ["target"] },
+        "then": { "properties": special(root, root, MEASUREMENTS, false) },
+    })
+}
+
+/// The keys for which `task` has another default, or which, where that is asked, it does not read.
+fn special(root: &Value, schema: &Value, task: &str, refuses: bool) -> Map<String, Value> {
     let mut found = Map::new();
     for (name, property) in schema["properties"].as_object().into_iter().flatten() {
         let below = resolved(root, property);
-        if readers(property).is_some_and(|readers| !readers.contains(&task)) {
+        if refuses && readers(property).is_some_and(|readers| !readers.contains(&task)) {
             // As good as `false`, of which not every validator says where it stood.
             found.insert(name.clone(), json!({ "not": {} }));
         } else if let Some(default) = property["x-default"].get(task) {
             found.insert(name.clone(), json!({ "default": default }));
         } else if alternatives(below).is_none() {
-            let own = special(root, below, task);
+            let own = special(root, below, task, refuses);
             if !own.is_empty() {
                 found.insert(name.clone(), json!({ "properties": own }));
             }
@@ -84,8 +94,7 @@ fn publish(root: &Value, schema: &mut Value) {
                 object.remove(keyword);
                 object.extend(told);
             }
-            object.remove("x-of");
-            object.remove("x-default");
+            object.retain(|keyword, _| !keyword.starts_with("x-"));
             bounded(object);
             empty_lists(object);
             for (keyword, part) in object {

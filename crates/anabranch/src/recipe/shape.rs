@@ -40,7 +40,7 @@ pub(super) fn root() -> Schema {
 }
 
 /// Whose defaults are those of a table of real numbers from a file, which mostly has few rows, before those of data.
-const MEASUREMENTS: &str = "measurements";
+pub(super) const MEASUREMENTS: &str = "measurements";
 
 struct Walk<'a> {
     root: &'a Schema,
