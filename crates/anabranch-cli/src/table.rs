@@ -38,11 +38,14 @@ pub fn table(runs: &[(&str, &Value)]) -> String {
     aligned(&rows[usize::from(runs.len() == 1)..])
 }
 
+/// A value, and what stands behind its sign.
+pub type Cell = (f64, Option<f64>);
+
 /// Metrics `names` in rows below columns of these labels; `found` answers the value in a column, and what stands behind its sign.
 pub fn table_of(
     labels: &[&str],
     names: &[String],
-    found: &dyn Fn(&str, usize) -> Option<(f64, Option<f64>)>,
+    found: &dyn Fn(&str, usize) -> Option<Cell>,
 ) -> String {
     let mut rows = vec![heading(labels)];
     for name in names {
@@ -56,7 +59,7 @@ fn heading(labels: &[&str]) -> Vec<String> {
     std::iter::once(String::new()).chain(labels.iter().map(|label| (*label).to_owned())).collect()
 }
 
-fn cell(found: Option<(f64, Option<f64>)>) -> String {
+fn cell(found: Option<Cell>) -> String {
     match found {
         Some((value, _)) if !value.is_finite() => "not finite".to_owned(),
         Some((value, Some(error))) => format!("{} +- {}", number(value), number(error)),
