@@ -42,11 +42,7 @@ pub fn table(runs: &[(&str, &Value)]) -> String {
 pub type Cell = (f64, Option<f64>);
 
 /// Metrics `names` in rows below columns of these labels; `found` answers the value in a column, and what stands behind its sign.
-pub fn table_of(
-    labels: &[&str],
-    names: &[String],
-    found: &dyn Fn(&str, usize) -> Option<Cell>,
-) -> String {
+pub fn table_of(labels: &[&str], names: &[String], found: &dyn Fn(&str, usize) -> Option<Cell>) -> String {
     let mut rows = vec![heading(labels)];
     for name in names {
         let cells = (0..labels.len()).map(|column| cell(found(name, column)));

@@ -31,7 +31,7 @@ use crate::rng::{Address, Noise, Purpose};
 use crate::sampler::Sampler;
 use crate::train::Trained;
 use conditional::{at_conditions, class_accuracy};
-use rows::{baselines, likelihoods};
+use rows::baselines;
 
 /// Measures trained weights of a plan; writes `samples.npy`, of data `scores.csv`, and `given.npy` where samples have conditions.
 pub(super) fn evaluate(

@@ -300,7 +300,7 @@ fn lattices_keep_their_law() {
 /// An energy with its flow network over few states, its weights stirred.
 fn pair(keys: &str, [sites, values]: [usize; 2]) -> FlowNetwork {
     let recipe: SegmentRecipe = toml::from_str(keys).expect("a segment");
-    let place = Place { index: 0, before: vec![], after: vec![] };
+    let place = Place { index: 0, before: vec![], after: vec![], learned_after: false };
     let around = Surroundings {
         place,
         dimension: sites,

@@ -3,6 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::super::{Observer, insert, insert_weights, watched};
+use super::Scores;
 use crate::error::{Error, Failure, Result};
 use crate::estimate::likelihood::bits_per_dim;
 use crate::estimate::{annealed, evidence, forward_ess, upper_bound};
@@ -20,7 +21,7 @@ pub(super) fn evaluate(
     rows: &[f32],
     observer: &dyn Observer,
     metrics: &mut Map<String, Value>,
-) -> Result<()> {
+) -> Result<Vec<Scores>> {
     let energy = energy_model.energy();
     let (paths, noise) = (energy_model.paths, plan.evaluation_noise());
     let seen = watched(observer, "forward paths", paths);
@@ -32,7 +33,12 @@ pub(super) fn evaluate(
     let states: Vec<u8> = rows.iter().map(|value| *value as u8).collect();
     let mut log_r = vec![0.0; states.len() / energy.sites()];
     energy.log_density(&states, &mut log_r);
-    let against = |log_z: f64| Estimate::mean(&log_r.iter().map(|log_r| log_z - log_r).collect::<Vec<f64>>());
+    let against = |log_z: f64| -> Vec<f64> { log_r.iter().map(|log_r| log_z - log_r).collect() };
+    let alone = |name, rows: Vec<f64>| {
+        let estimate = |value| Estimate { value, error: f64::NAN };
+        Scores { name, rows: rows.into_iter().map(estimate).collect() }
+    };
+    let mut scores = Vec::new();
     let dimension = plan.dimension();
     if let Some(exact) = energy.exact() {
         metrics.insert("log_z_exact".to_owned(), json!(exact.log_z()));
@@ -42,11 +48,15 @@ pub(super) fn evaluate(
         let backward = backward.map_err(Failure::into_error)?.ok_or(Error::Interrupted)?;
         insert(metrics, "eubo", upper_bound(&backward));
         metrics.insert("forward_ess".to_owned(), json!(forward_ess(&backward)));
-        let nll = against(exact.log_z());
+        let rows = against(exact.log_z());
+        let nll = Estimate::mean(&rows);
         insert(metrics, "nll", nll);
+        scores.push(alone("nll", rows));
         insert(metrics, "bits_per_dim", bits_per_dim(nll, dimension));
     } else {
-        let lower = against(found.elbo.value);
+        let rows = against(found.elbo.value);
+        let lower = Estimate::mean(&rows);
+        scores.push(alone("nll_lower", rows));
         let error = lower.error.hypot(found.elbo.error);
         insert(metrics, "nll_lower", Estimate { value: lower.value, error });
         let seen = watched(observer, "paths back from rows", log_r.len());
@@ -54,9 +64,10 @@ pub(super) fn evaluate(
         let backward = backward.ok_or(Error::Interrupted)?;
         let upper: Vec<f64> = backward.iter().zip(&log_r).map(|(log_w, log_r)| log_w - log_r).collect();
         insert(metrics, "nll_upper", Estimate::mean(&upper));
+        scores.push(alone("nll_upper", upper));
     }
     couplings(plan, energy_model, metrics);
-    Ok(())
+    Ok(scores)
 }
 
 /// How far learned couplings are from those of the data's law, where both are known.

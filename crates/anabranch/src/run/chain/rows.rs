@@ -77,7 +77,7 @@ pub(super) type Rows<'a> = (&'a [f32], &'a Given);
 const TRAINED: usize = 1000;
 
 /// How likely rows are, each way that there is, in nats and, of integers, in bits per dimension.
-pub(super) fn likelihoods(
+fn likelihoods(
     plan: &ChainPlan,
     model: &Model,
     (rows, given): Rows<'_>,
@@ -137,13 +137,27 @@ fn scores(
     found.map_err(Failure::into_error)?.ok_or(Error::Interrupted)
 }
 
+/// How likely rows are to a model of any kind: by the law of an energy where the model is one, else by its paths.
+pub(super) fn scored(
+    plan: &ChainPlan,
+    model: &Model,
+    rows: Rows<'_>,
+    observer: &dyn Observer,
+    metrics: &mut Map<String, Value>,
+) -> Result<Vec<Scores>> {
+    match model.segments()[0].as_energy() {
+        Some(annealed) => super::energy::evaluate(plan, model, annealed, rows.0, observer, metrics),
+        None => likelihoods(plan, model, rows, observer, metrics),
+    }
+}
+
 /// What the model, whose `scores` on held-out `rows` are known, is to beat on them, and how likely it finds rows that it learned from.
 pub(super) fn baselines(
     plan: &ChainPlan,
     model: &Model,
     data: &Dataset,
     (rows, given): Rows<'_>,
-    scores: &[Estimate],
+    scores: &[Scores],
     observer: &dyn Observer,
     metrics: &mut Map<String, Value>,
 ) -> Result<()> {
@@ -169,11 +183,13 @@ pub(super) fn baselines(
             (best, baseline) = (mean, histogram);
         }
     }
-    if best.value.is_finite() {
-        let gains: Vec<f64> = baseline.iter().zip(scores).map(|(other, own)| other - own.value).collect();
+    // Of a bracket the upper end, by which the model is not better than it is.
+    let own = scores.iter().find(|scores| matches!(scores.name, "nll" | "nll_upper"));
+    if let Some(own) = own.filter(|_| best.value.is_finite()) {
+        let gains: Vec<f64> = baseline.iter().zip(&own.rows).map(|(other, own)| other - own.value).collect();
         insert(metrics, "nll_gain", Estimate::mean(&gains));
     }
-    if !data.test.is_empty() {
+    if !data.test.is_empty() && model.segments()[0].as_energy().is_none() {
         let count = (data.train.len() / dimension).min(rows.len() / dimension).min(TRAINED);
         let (trained, given) =
             (&data.train[..count * dimension], plan.condition.of_training().range(0, count));
@@ -202,11 +218,11 @@ impl ChainPlan {
         let rows = match (path, &self.data) {
             (Some(path), _) => {
                 let (table, given) = self.read(path)?;
-                likelihoods(self, &model, (&table.values, &given), observer, &mut metrics)?
+                scored(self, &model, (&table.values, &given), observer, &mut metrics)?
             }
             (None, TargetData::Rows(data)) => {
                 let test = if data.test.is_empty() { &data.train } else { &data.test };
-                likelihoods(self, &model, (test, self.condition.of_test()), observer, &mut metrics)?
+                scored(self, &model, (test, self.condition.of_test()), observer, &mut metrics)?
             }
             (None, TargetData::Energy(_)) => {
                 return Err(Problem::new("--rows", "a file for rows of a target that has none")
