@@ -381,12 +381,16 @@ fn result(directory: &Path) -> Result<Value> {
             || Problem::new(path.display().to_string(), "a damaged file").allowed("it as the run wrote it");
         serde_json::from_str(&text).map(Some).map_err(|_| damaged().into())
     };
-    let Some(mut result) = read("result.json")? else {
+    let Some(result) = read("result.json")? else {
         let problem = Problem::new(directory.display().to_string(), "a run that is not done");
         let allowed = format!("one that is; `anabranch resume {}` goes on", directory.display());
         return Err(problem.allowed(allowed).into());
     };
-    result.extend(read("timings.json")?.unwrap_or_default());
+    let timings = read("timings.json")?.unwrap_or_default();
+    // In the order in which a run says it.
+    let names = ["recipe", "seed", "steps", "seconds", "parameters", "metrics", "timings"];
+    let found = |name: &str| Some((name.to_owned(), result.get(name).or_else(|| timings.get(name))?.clone()));
+    let mut result: Map<String, Value> = names.into_iter().filter_map(found).collect();
     result.insert("out".to_owned(), json!(directory.display().to_string()));
     Ok(Value::Object(result))
 }

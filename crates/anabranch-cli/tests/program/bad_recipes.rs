@@ -178,7 +178,7 @@ fn contradictions_between_keys_are_found_before_training() {
             "--set model, key model.1.kind: found \"dequantise\" on continuous data; allowed: ",
         ),
         (
-            "model=[{kind='vae', observation='bernoulli'}]",
+            "model=[{kind='vae',observation='bernoulli'}]",
             "--set model, key model.0.observation: found \"bernoulli\" on continuous data; allowed: ",
         ),
         (
