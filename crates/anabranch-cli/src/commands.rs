@@ -252,7 +252,7 @@ fn evaluate(
 /// What the metrics of `result` say of the model in words, a line each.
 fn judged(result: &Value) -> String {
     let metrics = result["metrics"].as_object().map(verdict).unwrap_or_default();
-    metrics.iter().map(|line| format!("{line}\n")).collect()
+    metrics.iter().map(|line| format!("verdict: {line}\n")).collect()
 }
 
 /// What a reader of the metrics of `result` is to be warned of, a line each.

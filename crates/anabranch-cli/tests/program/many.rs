@@ -198,4 +198,10 @@ fn tables_need_three_lines() {
         let kept = String::from_utf8(place.read(&format!("{kind}-adam/recipe.toml"))).expect("UTF-8");
         assert!(kept.contains("weight_decay = 0.0") && kept.contains("patience = 3"), "{kept}");
     }
+    // What is of categories is refused as such, and not for a map that nobody named.
+    for kind in ["jump", "autoregressive", "energy"] {
+        place.write("own.toml", format!("name = \"own\"\ntarget = {{ kind = \"table\", file = \"own.csv\" }}\nmodel = [{{ kind = \"{kind}\" }}]\n"));
+        let message = place.run("explain own.toml").refused(2);
+        assert!(message.contains("model.0") && !message.contains("other segments"), "{message}");
+    }
 }

@@ -165,7 +165,12 @@ impl Recipe {
     /// then begins at their Gaussian.
     fn whiten(&mut self) {
         let measured = matches!(&self.target, TargetRecipe::Table(table) if table.levels == 0 && table.threshold.is_none());
-        if measured && self.model.last().is_some_and(|last| last.part().learns()) {
+        let last = self.model.last();
+        let real = matches!(
+            last,
+            Some(SegmentRecipe::Flow(_) | SegmentRecipe::Diffusion(_) | SegmentRecipe::Vae(_))
+        );
+        if measured && real {
             self.model.push(SegmentRecipe::Whiten(WhitenRecipe {}));
         }
     }

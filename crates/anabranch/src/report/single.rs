@@ -15,7 +15,7 @@ pub fn run_page(run: &Summary) -> String {
     let heading = if run.title.is_empty() { &run.name } else { &run.title };
     let mut body = format!("<header>\n<h1>{}</h1>\n{}</header>\n", escape(heading), note(&about(run)));
     body.push_str(&headline(run));
-    body.extend(verdict(&run.metrics).iter().map(|text| note(text)));
+    body.extend(verdict(&run.metrics).iter().map(|text| note(&format!("Verdict: {text}."))));
     body.extend(warnings(&run.metrics).iter().map(|text| warning(text)));
     body.extend(sandwich(run));
     body.push_str(&match &run.flow {
