@@ -239,7 +239,7 @@ fn train(
                 .allowed("runs that end; its message stands above")
                 .into());
         }
-        if running.is_empty() {
+        if running.is_empty() && waiting.len() == 0 {
             break Ok(());
         }
         std::thread::sleep(Duration::from_millis(50));
