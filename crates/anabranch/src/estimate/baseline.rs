@@ -1,7 +1,7 @@
 //! What a model must beat: simple densities fitted to the training split, scored on the test split.
 //!
 //! ```text
-//! full Gaussian   N(mean, covariance + jitter), of uniformly dequantised levels
+//! full Gaussian   N(mean, covariance + 1e-6 variances), of uniformly dequantised levels
 //! histogram       per coordinate, (count_k + 1) / (n + K): Laplace's rule
 //! ```
 
@@ -38,9 +38,13 @@ pub fn gaussian_nlls(train: &[f32], test: &[f32], dimension: usize, dequantise: 
         }
     }
     let trace = (0..dimension).map(|i| covariance[i * dimension + i]).sum::<f64>();
-    // The jitter keeps constant columns and fewer rows than columns from making the matrix singular.
-    let jitter = 1e-6 * (trace / dimension as f64).max(1e-12);
-    (0..dimension).for_each(|i| covariance[i * dimension + i] += jitter);
+    // The jitter keeps constant columns and fewer rows than columns from making the matrix singular; each column has its own, whatever
+    // its units are.
+    let least = 1e-12 * (trace / dimension as f64).max(1e-12);
+    for i in 0..dimension {
+        let variance = covariance[i * dimension + i];
+        covariance[i * dimension + i] += 1e-6 * variance.max(least);
+    }
     let lower = cholesky(&covariance, dimension).expect("the jitter makes it positive definite");
     let log_det = 2.0 * (0..dimension).map(|i| lower[i * dimension + i].ln()).sum::<f64>();
     let nll = |row: &[f64]| {
@@ -102,6 +106,18 @@ mod tests {
         let nll = Estimate::mean(&gaussian_nlls(&rows[..2 * n], &rows[2 * n..], 2, None));
         let entropy = std::f64::consts::TAU.ln() + 1.0 + (2.0f64 * 0.1).ln();
         assert!((nll.value - entropy).abs() < 5.0 * nll.error + 1e-3, "{nll:?} against {entropy}");
+    }
+
+    /// The units of one column move the score by their logarithm, and by nothing else.
+    #[test]
+    fn a_gaussian_is_the_same_in_any_units() {
+        let eps = Noise::new(4, Purpose::Target).normal(4000, 2);
+        let rows: Vec<f32> = eps.chunks_exact(2).flat_map(|e| [e[0], 0.6 * e[0] + 0.8 * e[1]]).collect();
+        let wide: Vec<f32> =
+            rows.iter().enumerate().map(|(at, v)| if at % 2 == 0 { 1e5 * v } else { *v }).collect();
+        let score =
+            |rows: &[f32]| Estimate::mean(&gaussian_nlls(&rows[..4000], &rows[4000..], 2, None)).value;
+        assert!((score(&wide) - score(&rows) - 1e5f64.ln()).abs() < 1e-4);
     }
 
     /// Of `y = 3 g + noise` what is left to tell of `y` is the noise, whatever `g` is.
