@@ -17,6 +17,7 @@ pub mod math;
 pub mod matmul;
 pub mod network;
 pub mod noising;
+pub mod rowwise;
 pub(crate) mod scratch;
 pub mod shape;
 mod spline;

@@ -10,9 +10,8 @@
 use std::sync::Arc;
 
 use burn::tensor::{Device, Tensor};
-use rayon::prelude::*;
 
-use crate::array::bridge::{Fused, Saved, fused_of_one};
+use crate::array::rowwise::{RowFunction, of_rows};
 use crate::array::weights::{matrix, to_vec};
 use crate::chain::{LogWeight, State};
 
@@ -60,7 +59,7 @@ pub fn softmax(logits: &[f32], masses: &mut [f64]) {
 pub fn log_masses(logits: Tensor<2>, asked: Arc<[u16]>, [columns, states, values]: [usize; 3]) -> LogWeight {
     let [rows, width] = logits.dims();
     assert_eq!((width, asked.len()), (columns * states, rows * columns), "the shapes");
-    fused_of_one(Arc::new(LogMasses { asked, columns, states, values }), logits).squeeze_dim(1)
+    of_rows(LogMasses { asked, columns, states, values }, logits)
 }
 
 #[derive(Debug)]
@@ -71,8 +70,11 @@ struct LogMasses {
     values: usize,
 }
 
-impl LogMasses {
-    /// The sum over a row; writes its slopes by the row's logits.
+impl RowFunction for LogMasses {
+    fn width(&self) -> usize {
+        self.columns * self.states
+    }
+
     fn row(&self, row: usize, logits: &[f32], mut slopes: Option<&mut [f32]>) -> f32 {
         let asked = &self.asked[row * self.columns..][..self.columns];
         let mut sum = 0.0;
@@ -92,39 +94,6 @@ impl LogMasses {
             }
         }
         sum as f32
-    }
-}
-
-impl Fused for LogMasses {
-    fn shape(&self, [logits, ..]: [&[f32]; 3]) -> [usize; 2] {
-        [logits.len() / (self.columns * self.states), 1]
-    }
-
-    fn forward(&self, [logits, ..]: [&[f32]; 3]) -> Vec<f32> {
-        let rows = logits.par_chunks(self.columns * self.states).enumerate();
-        rows.map(|(row, logits)| self.row(row, logits, None)).collect()
-    }
-
-    fn forward_saving(&self, [logits, ..]: [&[f32]; 3]) -> (Vec<f32>, Saved) {
-        let width = self.columns * self.states;
-        let mut slopes = vec![0.0; logits.len()];
-        let rows = logits.par_chunks(width).zip(slopes.par_chunks_mut(width)).enumerate();
-        let values = rows.map(|(row, (logits, slopes))| self.row(row, logits, Some(slopes))).collect();
-        (values, Arc::new(slopes))
-    }
-
-    fn backward(
-        &self,
-        _: [&[f32]; 3],
-        saved: &Saved,
-        grad: &[f32],
-        wanted: [bool; 3],
-    ) -> [Option<Vec<f32>>; 3] {
-        let slopes = saved.downcast_ref::<Vec<f32>>().expect("this operation's own slopes");
-        let rows = slopes.chunks_exact(self.columns * self.states).zip(grad);
-        let pulled =
-            wanted[0].then(|| rows.flat_map(|(row, grad)| row.iter().map(move |s| s * grad)).collect());
-        [pulled, None, None]
     }
 }
 

@@ -22,15 +22,15 @@ use crate::optim::OptimizerRecipe;
 use crate::rng::{Address, Counted, Noise, Purpose, Stream};
 use crate::target::learned::Energy;
 
-/// An energy with all that its training needs.
+/// An energy, alone or with a flow network, with all that its training needs.
 pub struct EnergyTask<'a> {
-    /// The model, one annealed energy, with its first weights.
+    /// The model, one segment, with its first weights.
     pub model: Model,
     /// The training split, `[rows, sites]`.
     pub rows: Vec<u8>,
     /// The validation score.
     pub score: Score<'a>,
-    /// How long, and how many rows a step has.
+    /// How long, and how many rows, or trajectories, a step has.
     pub training: TrainingRecipe,
     /// How weights are updated.
     pub optimizer: OptimizerRecipe,

@@ -9,7 +9,7 @@
 
 use std::sync::Arc;
 
-use super::chain::Score;
+use super::energy::EnergyTask;
 use super::epochs::Epochs;
 use super::gflownet::exploration::{DataSettings, Exploration};
 use super::gflownet::{FlowLearner, Settings};
@@ -18,38 +18,20 @@ use super::{Trainer, TrainingRecipe};
 use crate::array::weights::Weights;
 use crate::environment::Cell;
 use crate::error::{Failure, Result};
-use crate::model::Model;
 use crate::model::energy::Annealed;
 use crate::model::energy::flow_network::{AcceptanceRule, FlowNetwork};
 use crate::model::gflownet::GFlowNet;
 use crate::objective::energy::contrast;
 use crate::objective::{Objective, TrajectoryBalance};
-use crate::optim::OptimizerRecipe;
 use crate::policy::Actions;
 use crate::rng::{Address, Counted, Noise, Purpose};
 use crate::sampler::back_and_forth::{Acceptance, BackAndForth, Particles, Removals};
 use crate::target::Target;
 use crate::target::learned::Energy;
 
-/// An energy and a flow network with all that their training needs.
-pub struct EnergyFlowTask<'a> {
-    /// The model, one energy with its flow network, with its first weights.
-    pub model: Model,
-    /// The training split, `[rows, sites]`.
-    pub rows: Vec<u8>,
-    /// The validation score.
-    pub score: Score<'a>,
-    /// How long, and how many trajectories a step has.
-    pub training: TrainingRecipe,
-    /// How weights are updated.
-    pub optimizer: OptimizerRecipe,
-    /// The seed of every random stream.
-    pub seed: u64,
-}
-
 /// The two in training.
 pub struct EnergyFlowLearner<'a> {
-    task: EnergyFlowTask<'a>,
+    task: EnergyTask<'a>,
     pair: FlowNetwork,
     flow: GFlowNet<Actions>,
     learner: FlowLearner<Actions>,
@@ -92,7 +74,7 @@ impl<'a> Trainer<EnergyFlowLearner<'a>> {
     ///
     /// # Panics
     /// If the model is no energy with a flow network.
-    pub fn of_energy_flow(task: EnergyFlowTask<'a>) -> Result<Self> {
+    pub fn of_energy_flow(task: EnergyTask<'a>) -> Result<Self> {
         let pair = task.model.segments()[0].as_flow_network().expect("an energy with a flow network").clone();
         let (training, optimizer, seed) = (task.training.clone(), task.optimizer.clone(), task.seed);
         let back = (pair.settings.back_ratio * training.batch as f64).round() as usize;

@@ -18,11 +18,10 @@
 use std::sync::Arc;
 
 use burn::tensor::Tensor;
-use rayon::prelude::*;
 
 use super::reverse::Marginals;
 use super::{Answer, Process, Reverse, Scheme, Step};
-use crate::array::bridge::{Fused, Saved, fused_of_one};
+use crate::array::rowwise::{RowFunction, of_rows};
 
 /// A term, with the states that it needs beside `x_t`, `[rows, columns]` each.
 #[derive(Debug, Clone)]
@@ -67,7 +66,7 @@ pub fn terms(job: Job, logits: Tensor<2>) -> Tensor<1> {
         (job.columns * job.process.states(), rows * job.columns),
         "the shapes"
     );
-    fused_of_one(Arc::new(job), logits).squeeze_dim(1)
+    of_rows(job, logits)
 }
 
 impl Job {
@@ -175,8 +174,13 @@ impl Job {
         }
         sum
     }
+}
 
-    /// The term of a row; writes its slopes by the row's logits.
+impl RowFunction for Job {
+    fn width(&self) -> usize {
+        self.columns * self.process.states()
+    }
+
     fn row(&self, row: usize, logits: &[f32], mut slopes: Option<&mut [f32]>) -> f32 {
         let (states, values) = (self.process.states(), self.process.values());
         let (mut sum, mut own, mut room) = (0.0, vec![0.0; values], Room::default());
@@ -203,40 +207,6 @@ struct Room {
     marginals: Marginals,
     weights: Vec<f64>,
     by_log: Vec<f64>,
-}
-
-impl Fused for Job {
-    fn shape(&self, [logits, ..]: [&[f32]; 3]) -> [usize; 2] {
-        [logits.len() / (self.columns * self.process.states()), 1]
-    }
-
-    fn forward(&self, [logits, ..]: [&[f32]; 3]) -> Vec<f32> {
-        let rows = logits.par_chunks(self.columns * self.process.states()).enumerate();
-        rows.map(|(row, logits)| self.row(row, logits, None)).collect()
-    }
-
-    fn forward_saving(&self, [logits, ..]: [&[f32]; 3]) -> (Vec<f32>, Saved) {
-        let width = self.columns * self.process.states();
-        let mut slopes = vec![0.0; logits.len()];
-        let rows = logits.par_chunks(width).zip(slopes.par_chunks_mut(width)).enumerate();
-        let values = rows.map(|(row, (logits, slopes))| self.row(row, logits, Some(slopes))).collect();
-        (values, Arc::new(slopes))
-    }
-
-    fn backward(
-        &self,
-        _: [&[f32]; 3],
-        saved: &Saved,
-        grad: &[f32],
-        wanted: [bool; 3],
-    ) -> [Option<Vec<f32>>; 3] {
-        let slopes = saved.downcast_ref::<Vec<f32>>().expect("this operation's own slopes");
-        let width = self.columns * self.process.states();
-        let rows = slopes.chunks_exact(width).zip(grad);
-        let pulled =
-            wanted[0].then(|| rows.flat_map(|(row, grad)| row.iter().map(move |s| s * grad)).collect());
-        [pulled, None, None]
-    }
 }
 
 #[cfg(test)]

@@ -10,7 +10,6 @@ use crate::recipe::Recipe;
 use crate::target::Target;
 use crate::train::craft::CraftTask;
 use crate::train::energy::EnergyTask;
-use crate::train::energy_flow::EnergyFlowTask;
 use crate::train::fab::FabTask;
 use crate::train::{Trainer, Training};
 
@@ -65,29 +64,22 @@ impl ChainPlan {
     /// # Errors
     /// If a kernel fails.
     pub fn training(&self) -> Result<Box<dyn Training + '_>> {
+        let first = &self.model.segments()[0];
         let energy = match &self.data {
             TargetData::Energy(energy) => energy,
-            TargetData::Rows(data) if self.model.segments()[0].as_energy().is_some() => {
-                let recipe = &self.recipe;
-                return Ok(Box::new(Trainer::of_energy(EnergyTask {
+            TargetData::Rows(data) if first.as_energy().is_some() || first.as_flow_network().is_some() => {
+                let task = EnergyTask {
                     model: self.model.clone(),
                     rows: data.train.iter().map(|value| *value as u8).collect(),
                     score: Box::new(|model: &Model| self.validation_score(model)),
-                    training: recipe.training.clone(),
-                    optimizer: recipe.optimizer.clone(),
-                    seed: recipe.seed,
-                })));
-            }
-            TargetData::Rows(data) if self.model.segments()[0].as_flow_network().is_some() => {
-                let recipe = &self.recipe;
-                return Ok(Box::new(Trainer::of_energy_flow(EnergyFlowTask {
-                    model: self.model.clone(),
-                    rows: data.train.iter().map(|value| *value as u8).collect(),
-                    score: Box::new(|model: &Model| self.validation_score(model)),
-                    training: recipe.training.clone(),
-                    optimizer: recipe.optimizer.clone(),
-                    seed: recipe.seed,
-                })?));
+                    training: self.recipe.training.clone(),
+                    optimizer: self.recipe.optimizer.clone(),
+                    seed: self.recipe.seed,
+                };
+                return Ok(match first.as_energy() {
+                    Some(_) => Box::new(Trainer::of_energy(task)),
+                    None => Box::new(Trainer::of_energy_flow(task)?),
+                });
             }
             TargetData::Rows(_) => return Ok(Box::new(self.start()?)),
         };
