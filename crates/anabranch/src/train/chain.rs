@@ -19,6 +19,9 @@ use crate::array::scratch;
 use crate::array::weights::{Weights, matrix, to_vec_f64};
 use crate::chain::{Given, Paths, Reference, Slopes, State};
 use crate::error::{Failure, Result};
+use crate::estimate::evidence;
+use crate::estimate::likelihood::{Bound, nll};
+use crate::estimate::paths::forward_weights;
 use crate::model::path::{Path, States};
 use crate::model::state_flow::StateFlow;
 use crate::model::{Goal, Model};
@@ -29,6 +32,8 @@ use crate::target::{Conditions, Target, log_density};
 
 /// States that are on their way through the model while it is tuned.
 pub(super) const WARM_UP: usize = 500;
+/// Paths of a validation score.
+const SCORED: usize = 1000;
 
 /// Where a chain's paths end.
 #[derive(Debug, Clone, Copy)]
@@ -74,6 +79,38 @@ pub struct ChainTask<'a> {
     /// The seed of every random stream.
     pub seed: u64,
 }
+
+impl<'a> ChainTask<'a> {
+    /// A model without conditions, prior or state flows, for [`TrainingRecipe::default`] and [`OptimizerRecipe::default`]. Its
+    /// validation score is [`nll`] of the training rows where there are no others, or `-ELBO` over 1000 paths: give
+    /// [`ChainTask::score`] rows that it has not seen.
+    pub fn new(model: Model, ends: Ends<'a>, objective: Arc<dyn PathObjective>) -> Self {
+        let noise = Noise::of_validation(0, Purpose::Backward);
+        Self {
+            model,
+            ends,
+            objective,
+            flow: None,
+            conditions: None,
+            log_z: None,
+            prior: None,
+            score: Box::new(move |model| match ends {
+                Ends::Rows { rows, given, .. } => Ok(nll(model, rows, given, Bound::Lower(1), &noise)?.value),
+                Ends::Target(target) => {
+                    let none = Given::nothing();
+                    let weights = forward_weights(model, target, SCORED, &none, &noise, &|_| true)?;
+                    Ok(-evidence(&weights.unwrap_or_default()).elbo.value)
+                }
+            }),
+            training: TrainingRecipe::default(),
+            optimizer: OptimizerRecipe::default(),
+            seed: 0,
+        }
+    }
+}
+
+/// A chain being trained.
+pub type ChainTrainer<'a> = Trainer<ChainLearner<'a>>;
 
 /// A chain in training.
 pub struct ChainLearner<'a> {

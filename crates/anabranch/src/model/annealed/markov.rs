@@ -44,6 +44,24 @@ pub struct Annealing {
 }
 
 impl Annealing {
+    /// Hamiltonian Monte Carlo along the geometric path from a base to an energy, through so many densities; step sizes and ladder
+    /// are found by [`Model::warm_up`](crate::model::Model::warm_up).
+    pub fn new(target: Arc<dyn Target>, base: Base, levels: usize) -> Self {
+        let dimension = base.dimension();
+        Self {
+            target,
+            base,
+            draws_base: true,
+            stretch: [0.0, 1.0],
+            path: PathKind::Geometric,
+            ladder: Ladder::new("ladder", levels, false),
+            kernel: KernelRecipe::default(),
+            moves: 1,
+            strides: Strides::new("strides", levels, dimension, 0.1),
+            warm_up: Some(WarmUp { rounds: 20, ladder: true, strides: true }),
+        }
+    }
+
     /// The places of its levels.
     pub(super) fn places(&self) -> Vec<f64> {
         let [from, to] = self.stretch;

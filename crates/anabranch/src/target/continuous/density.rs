@@ -53,7 +53,9 @@ pub trait Density: Debug + Send + Sync {
     }
 
     /// As [`Target::log_z_tempered`].
-    fn log_z_tempered(&self, beta: f64) -> Option<f64>;
+    fn log_z_tempered(&self, _beta: f64) -> Option<f64> {
+        None
+    }
 
     /// As [`Target::reference_log_z`].
     fn reference_log_z(&self) -> Option<Estimate> {
@@ -71,7 +73,9 @@ pub trait Density: Debug + Send + Sync {
     }
 
     /// As [`Target::draw`].
-    fn draw(&self, count: usize, noise: &Noise) -> Option<Vec<f32>>;
+    fn draw(&self, _count: usize, _noise: &Noise) -> Option<Vec<f32>> {
+        None
+    }
 
     /// How many modes there are; 0 where that is not told.
     fn modes(&self) -> usize {

@@ -56,6 +56,20 @@ pub struct Settings<P: Policy> {
 }
 
 impl<P: Policy> Settings<P> {
+    /// On-policy, from the source alone, without conditions or prior, for [`TrainingRecipe::default`] and
+    /// [`OptimizerRecipe::default`].
+    pub fn new(objective: Objective) -> Self {
+        Self {
+            training: TrainingRecipe::default(),
+            optimizer: OptimizerRecipe::default(),
+            objective,
+            exploration: Exploration::default(),
+            conditions: None,
+            sources: None,
+            prior: None,
+        }
+    }
+
     /// Whether `log Z` is the flow at the start.
     pub(super) fn log_z_is_flow(&self) -> bool {
         self.conditions.is_some() || self.sources.is_some()
