@@ -7,6 +7,7 @@
 mod chain;
 mod conditions;
 pub(crate) mod gflownet;
+mod kept;
 mod log;
 mod measures;
 mod observed;
@@ -33,6 +34,7 @@ use crate::recipe::{Override, Plan, Recipe, saved};
 use crate::train::checkpoint::Checkpoints;
 use crate::train::tensorboard::EventLog;
 use crate::train::{StepInfo, Trained, Training};
+use kept::Kept;
 use log::MetricsLog;
 
 /// Watches a run; every method does nothing unless overridden.
@@ -257,7 +259,7 @@ impl Run {
     /// # Errors
     /// If there is no whole checkpoint of that step.
     pub fn weights_at(&self, step: u64) -> Result<Trained> {
-        let mut trainer = self.plan.start()?;
+        let mut trainer = self.plan.blank()?;
         Checkpoints::of(&self.directory).restore_step(step, trainer.as_mut())?;
         Ok(Trained { names: trainer.names(), vectors: trainer.scored().to_vec() })
     }
@@ -342,21 +344,30 @@ impl Run {
         Ok(Ending::Finished)
     }
 
-    /// Measures what was trained; writes `samples.npy`.
+    /// Measures what was trained; writes `samples.npy`. What takes long is kept in the run's directory until all is measured, and the next
+    /// call goes on from there.
     ///
     /// # Errors
     /// If no checkpoint is whole, a file cannot be written, or the observer asked to stop.
     pub fn evaluate(&self, observer: &dyn Observer) -> Result<Map<String, Value>> {
-        self.evaluate_weights(&self.trained(observer)?, observer)
+        let trained = self.trained(observer)?;
+        let kept = Kept::of(&self.directory, &trained);
+        let metrics = self.measure(&trained, &kept, observer)?;
+        kept.close();
+        Ok(metrics)
     }
 
-    /// [`Run::evaluate`] of weights of one's choice.
+    /// [`Run::evaluate`] of weights of one's choice, from the beginning.
     ///
     /// # Errors
     /// As [`Run::evaluate`].
     pub fn evaluate_weights(&self, trained: &Trained, observer: &dyn Observer) -> Result<Map<String, Value>> {
+        self.measure(trained, &Kept::nothing(), observer)
+    }
+
+    fn measure(&self, trained: &Trained, kept: &Kept, observer: &dyn Observer) -> Result<Map<String, Value>> {
         match &self.plan {
-            Plan::Chain(plan) => chain::evaluate(plan, trained, &self.directory, observer),
+            Plan::Chain(plan) => chain::evaluate(plan, trained, &self.directory, kept, observer),
             Plan::GFlowNet(plan) => gflownet::evaluate(plan, trained, &self.directory, observer),
         }
     }

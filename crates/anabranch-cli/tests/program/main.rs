@@ -11,6 +11,7 @@ mod json;
 mod many;
 mod memory;
 mod outputs;
+mod particles;
 mod progress;
 mod runs;
 mod schema;

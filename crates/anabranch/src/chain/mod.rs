@@ -31,7 +31,7 @@ pub use flows::{QuantileFlowSlopes, QuantileFlows, StateFlowSlopes, StateFlows};
 pub(crate) use paths::Scratch;
 pub use paths::{Paths, Reference, Slopes};
 pub use resample::Resampling;
-pub use step::{Densities, Info, LogWeight, Score, Source, State, Step, Transition};
+pub use step::{Between, Densities, Info, LogWeight, Score, Source, State, Step, Transition};
 
 /// A source and the transitions that lead from it to the target.
 pub struct Chain<'a, S = State> {

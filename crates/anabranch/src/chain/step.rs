@@ -110,6 +110,23 @@ pub trait Transition<S = State>: Send + Sync {
     fn leaves_invariant(&self) -> bool {
         false
     }
+
+    /// [`Transition::level`] as one of the densities between two others, where it is one.
+    fn between(&self) -> Option<&dyn Between<S>> {
+        None
+    }
+}
+
+/// A density on the way from one to another, known at a state from the two there.
+pub trait Between<S = State>: Send + Sync {
+    /// `log q` and `log R` of states, `[batch]` each, nats.
+    ///
+    /// # Errors
+    /// If a density does not answer.
+    fn ends(&self, states: &S, given: &Given) -> Result<[Vec<f64>; 2], Failure>;
+
+    /// `log gamma` where these two are known.
+    fn log_density(&self, ends: [f64; 2]) -> f64;
 }
 
 /// The law of `s_0`, `given` a condition.

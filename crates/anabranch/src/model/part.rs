@@ -74,6 +74,11 @@ pub trait Part {
         false
     }
 
+    /// Whether all its kernels leave densities between one base and the target invariant, by which particles persist.
+    fn persists(&self) -> bool {
+        false
+    }
+
     /// Whether a probability-flow ODE can take the place of its steps.
     fn has_ode(&self) -> bool {
         false

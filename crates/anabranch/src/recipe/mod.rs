@@ -278,10 +278,22 @@ impl Plan {
     /// # Errors
     /// If the objective does not fit the rest of the recipe.
     pub fn start(&self) -> Result<Box<dyn Training + '_>> {
+        self.trainer(false)
+    }
+
+    /// [`Plan::start`] for what a checkpoint is to be restored into: kernels that particles tune are left as they are.
+    ///
+    /// # Errors
+    /// As [`Plan::start`].
+    pub fn blank(&self) -> Result<Box<dyn Training + '_>> {
+        self.trainer(true)
+    }
+
+    fn trainer(&self, restored: bool) -> Result<Box<dyn Training + '_>> {
         Ok(match self {
             Self::Chain(plan) => match plan.ascent()? {
                 Some(ascent) => Box::new(ascent),
-                None => plan.training()?,
+                None => plan.training(restored)?,
             },
             Self::GFlowNet(plan) => match &plan.task {
                 Task::Discrete(task) => Box::new(task.start(plan.recipe.seed)?),

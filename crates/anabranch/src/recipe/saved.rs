@@ -22,8 +22,9 @@ fn is_whole(text: &str) -> bool {
 }
 
 /// What a run writes beside its recipe: a directory that holds some of it is none for a new run.
-pub const OWNED: [&str; 9] = [
+pub const OWNED: [&str; 10] = [
     "checkpoints",
+    MEASURED,
     "metrics.jsonl",
     "tensorboard",
     "samples.npy",
@@ -33,6 +34,9 @@ pub const OWNED: [&str; 9] = [
     "timings.json",
     "report.html",
 ];
+
+/// What is known already of a run that is being measured, in its directory.
+pub const MEASURED: &str = "measured.safetensors";
 
 /// How likely each row is that a run reports on, in its directory.
 pub const SCORES: &str = "scores.csv";
@@ -179,7 +183,7 @@ fn read<T>(
 /// # Errors
 /// If no checkpoint is whole.
 pub fn newest<'a>(plan: &'a Plan, directory: &Path, note: &dyn Fn(&str)) -> Result<Box<dyn Training + 'a>> {
-    let mut trainer = plan.start()?;
+    let mut trainer = plan.blank()?;
     let passed = Checkpoints::of(directory).restore(trainer.as_mut())?;
     passed.iter().for_each(|message| note(&format!("passed over {message}")));
     Ok(trainer)

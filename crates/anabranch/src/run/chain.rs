@@ -12,6 +12,7 @@ use std::time::Instant;
 
 use serde_json::{Map, Value, json};
 
+use super::kept::{Kept, Spent};
 use super::measures::{PATHS, insert_bound, insert_classes, insert_evidence, insert_modes};
 use super::{Observer, insert, insert_weights, observed, posterior, smc, watched};
 use crate::chain::Given;
@@ -25,10 +26,12 @@ use crate::metric::mmd::{Kernel, KernelShape, mmd, mmd_root};
 use crate::metric::pairs::Pairs;
 use crate::metric::sinkhorn::sinkhorn;
 use crate::metric::{MetricOptions, Points, sample_metrics_in};
+use crate::model::Model;
 use crate::recipe::saved::SCORES;
 use crate::recipe::{ChainPlan, Condition, TargetData};
 use crate::rng::{Address, Noise, Purpose};
 use crate::sampler::Sampler;
+use crate::target::Target;
 use crate::train::Trained;
 use conditional::{at_conditions, class_accuracy};
 use rows::baselines;
@@ -38,6 +41,7 @@ pub(super) fn evaluate(
     plan: &ChainPlan,
     trained: &Trained,
     directory: &Path,
+    kept: &Kept,
     observer: &dyn Observer,
 ) -> Result<Map<String, Value>> {
     let (recipe, model) = (&plan.recipe, &plan.model.with_weights(&trained.vectors));
@@ -78,7 +82,7 @@ pub(super) fn evaluate(
             if let Condition::Law(law) = &plan.condition {
                 let law = (energy.as_ref(), law);
                 metrics = at_conditions(plan, (model, trained), law, directory, observer)?;
-                return samples(plan, trained, directory, observer, metrics);
+                return samples(plan, trained, directory, kept, observer, metrics);
             }
             // Weights are those of the chain that draws.
             let frozen = match recipe.sampler {
@@ -86,16 +90,14 @@ pub(super) fn evaluate(
                 _ => model.frozen(),
             };
             let paths = recipe.evaluation.paths;
-            let seen = watched(observer, "forward paths", paths);
             let none = Given::nothing();
-            let before = energy.cost();
-            let weights = forward_weights(&frozen, energy.as_ref(), paths, &none, &noise, &seen)
-                .map_err(Failure::into_error)?;
-            let found = evidence(&weights.ok_or(Error::Interrupted)?);
+            let cost = Spent::since(energy.as_ref(), kept, "forward cost");
+            let weights = paths_forward(&frozen, energy.as_ref(), paths, &noise, (kept, &cost), observer)?;
+            let found = evidence(&weights);
             insert(&mut metrics, "elbo", found.elbo);
             insert(&mut metrics, "log_z", found.log_z);
             insert_weights(&mut metrics, &found);
-            if let Some(cost) = energy.cost().zip(before).map(|(after, before)| after - before) {
+            if let Some(cost) = cost.so_far() {
                 metrics.insert("evaluations".to_owned(), json!(cost.values as f64 / paths as f64));
                 metrics.insert("gradients".to_owned(), json!(cost.gradients as f64 / paths as f64));
             }
@@ -115,11 +117,42 @@ pub(super) fn evaluate(
             }
             if let Some(smc) = &recipe.smc {
                 let guided = smc::Guided::new(plan, energy.as_ref(), trained);
-                smc::evaluate(plan, smc, &guided, directory, observer, &mut metrics)?;
+                smc::evaluate(plan, smc, &guided, directory, kept, observer, &mut metrics)?;
             }
         }
     }
-    samples(plan, trained, directory, observer, metrics)
+    samples(plan, trained, directory, kept, observer, metrics)
+}
+
+/// Forward paths between two states of what is kept, at least.
+const BLOCK: usize = 4096;
+
+/// `log w` of forward paths, block by block, from where they were left.
+fn paths_forward(
+    model: &Model,
+    energy: &dyn Target,
+    paths: usize,
+    noise: &Noise,
+    (kept, cost): (&Kept, &Spent<'_>),
+    observer: &dyn Observer,
+) -> Result<Vec<f64>> {
+    let mut found = kept.numbers("forward log_w").unwrap_or_default();
+    observer.begin("forward paths", found.len() as u64, paths as u64);
+    let seen = |rows: usize| {
+        observer.advance(rows as u64);
+        !observer.stop()
+    };
+    let block = BLOCK.max(paths.div_ceil(16)).next_multiple_of(BLOCK);
+    while found.len() < paths {
+        let (first, none) = (found.len(), Given::nothing());
+        let rows = block.min(paths - first);
+        let weights = forward_weights(model, energy, rows, &none, &noise.from_row(first), &seen);
+        found.extend(weights.map_err(Failure::into_error)?.ok_or(Error::Interrupted)?);
+        kept.put("forward log_w", &found);
+        cost.put();
+        kept.save()?;
+    }
+    Ok(found)
 }
 
 /// Draws samples, writes them and measures how far they are from the target.
@@ -127,6 +160,7 @@ fn samples(
     plan: &ChainPlan,
     trained: &Trained,
     directory: &Path,
+    kept: &Kept,
     observer: &dyn Observer,
     mut metrics: Map<String, Value>,
 ) -> Result<Map<String, Value>> {
@@ -135,7 +169,13 @@ fn samples(
     let start = Instant::now();
     let seen = watched(observer, "samples", recipe.evaluation.samples);
     let given = plan.condition.of_samples(recipe.evaluation.samples, &address);
-    let samples = plan.draw(trained, recipe.sampler, recipe.evaluation.samples, &given, &address, &seen)?;
+    let samples = match (&recipe.smc, &plan.data) {
+        (Some(smc), TargetData::Energy(energy)) => {
+            let guided = smc::Guided::new(plan, energy.as_ref(), trained);
+            smc::samples(smc, &guided, recipe.evaluation.samples, &address, kept, &seen)?
+        }
+        _ => plan.draw(trained, recipe.sampler, recipe.evaluation.samples, &given, &address, &seen)?,
+    };
     let seconds = start.elapsed().as_secs_f64();
     metrics.insert("seconds_per_sample".to_owned(), json!(seconds / recipe.evaluation.samples as f64));
     if let (TargetData::Energy(energy), 0) = (&plan.data, plan.condition.width()) {
@@ -226,7 +266,7 @@ impl ChainPlan {
         match (&self.recipe.smc, &self.data) {
             (Some(found), TargetData::Energy(energy)) => {
                 let guided = smc::Guided::new(self, energy.as_ref(), trained);
-                smc::samples(found, &guided, count, noise, seen)
+                smc::samples(found, &guided, count, noise, &Kept::nothing(), seen)
             }
             _ => {
                 let model = self.model.with_weights(&trained.vectors);

@@ -4,7 +4,8 @@ use std::path::Path;
 
 use serde_json::{Map, Value, json};
 
-use super::{Observer, insert, watched};
+use super::kept::{Kept, Spent};
+use super::{Observer, insert};
 use crate::array::weights::to_vec;
 use crate::chain::{Batch, Chain, Given, Resampling, State};
 use crate::data::atomic::atomic_write;
@@ -14,7 +15,7 @@ use crate::model::Model;
 use crate::model::state_flow::StateFlow;
 use crate::recipe::ChainPlan;
 use crate::rng::{Address, Noise, Purpose};
-use crate::sampler::smc::{Population, Smc, Stage};
+use crate::sampler::smc::{Levels, Population, Reward, Smc, Stage};
 use crate::target::{Target, log_density};
 use crate::train::Trained;
 
@@ -35,24 +36,68 @@ impl<'a> Guided<'a> {
         Self { model, energy, flow }
     }
 
-    /// One run of so many particles.
-    fn run(&self, smc: &Smc, particles: usize, noise: &Noise) -> Result<Population<State>, Failure> {
+    /// One run of so many particles, from where it was left if `kept` knows of it, by `task`'s name.
+    fn run(&self, smc: &Smc, particles: usize, noise: &Noise, task: &Task<'_>) -> Result<Population<State>> {
         let chain = self.model.chain();
-        let none = Given::nothing();
         let log_reward = |x: &State, given: &Given| log_density(self.energy, x, given);
         let Some(flow) = &self.flow else {
             let levels = |index: usize, x: &State, given: &Given| chain.transitions[index].level(x, given);
-            return smc.run(&chain, &log_reward, &levels, particles, &none, noise);
+            return task.walk(smc, &chain, &log_reward, &levels, particles, noise);
         };
         // A flow is that of states before a kernel with densities.
-        let kernels = kernels(&chain, noise)?;
+        let kernels = kernels(&chain, noise).map_err(Failure::into_error)?;
         let count = kernels.iter().filter(|kernel| **kernel).count();
         let levels = |index: usize, x: &State, given: &Given| {
             let next = kernels.get(index + 1).copied().unwrap_or(false);
             let passed = kernels[..=index].iter().filter(|kernel| **kernel).count();
             Ok(next.then(|| flow.log_flow(x, passed, count, given)))
         };
-        smc.run(&chain, &log_reward, &levels, particles, &none, noise)
+        task.walk(smc, &chain, &log_reward, &levels, particles, noise)
+    }
+}
+
+/// A run as one of several pieces of work that are kept when they are interrupted.
+struct Task<'a> {
+    kept: &'a Kept,
+    /// What it is called there.
+    name: &'a str,
+    /// Puts what else is to be kept with the particles.
+    beside: &'a dyn Fn(),
+    /// Whether to go on.
+    seen: &'a (dyn Fn(usize) -> bool + Sync),
+}
+
+impl Task<'_> {
+    fn walk(
+        &self,
+        smc: &Smc,
+        chain: &Chain<'_>,
+        log_reward: &Reward<'_, State>,
+        levels: &Levels<'_, State>,
+        particles: usize,
+        noise: &Noise,
+    ) -> Result<Population<State>> {
+        let none = Given::nothing();
+        let fresh = || smc.begin(chain, particles, &none, noise).map_err(Failure::into_error);
+        let mut walk = match self.kept.walk(self.name) {
+            Some(walk) => walk,
+            None => fresh()?,
+        };
+        while walk.steps() < chain.transitions.len() {
+            smc.step(&mut walk, chain, levels, noise).map_err(Failure::into_error)?;
+            let stopped = !(self.seen)(0);
+            let due = smc.checkpoint_every > 0 && walk.steps().is_multiple_of(smc.checkpoint_every);
+            if stopped || due {
+                self.kept.put_walk(self.name, &walk);
+                (self.beside)();
+                self.kept.save()?;
+            }
+            if stopped {
+                return Err(Error::Interrupted);
+            }
+        }
+        self.kept.forget(self.name);
+        smc.end(walk, log_reward).map_err(Failure::into_error)
     }
 }
 
@@ -75,26 +120,39 @@ pub(super) fn evaluate(
     smc: &Smc,
     guided: &Guided<'_>,
     directory: &Path,
+    kept: &Kept,
     observer: &dyn Observer,
     metrics: &mut Map<String, Value>,
 ) -> Result<()> {
-    let seen = watched(observer, "particles", smc.particles * smc.repeats);
-    let (mut log_z, mut ess, before) = (Vec::new(), 0.0, guided.energy.cost());
-    for repeat in 0..smc.repeats {
+    let mut log_z = kept.numbers("smc log_z").unwrap_or_default();
+    let mut ess = kept.numbers("smc ess").unwrap_or_default();
+    observer.begin("particles", (smc.particles * log_z.len()) as u64, (smc.particles * smc.repeats) as u64);
+    let seen = |rows: usize| {
+        observer.advance(rows as u64);
+        !observer.stop()
+    };
+    let cost = Spent::since(guided.energy, kept, "smc cost");
+    while log_z.len() < smc.repeats {
+        let repeat = log_z.len();
         let noise = plan.evaluation_noise().at(Address::of_draw(repeat, 0));
-        let found = guided.run(smc, smc.particles, &noise).map_err(Failure::into_error)?;
+        let task = Task { kept, name: "smc particles", beside: &|| cost.put(), seen: &seen };
+        let found = guided.run(smc, smc.particles, &noise, &task)?;
         if repeat == 0 {
             write(&directory.join("smc.csv"), &guided.model, &found.stages)?;
         }
-        ess += evidence(&found.log_weights).ess / smc.repeats as f64;
+        ess.push(evidence(&found.log_weights).ess);
         log_z.push(found.log_z);
+        kept.put("smc log_z", &log_z);
+        kept.put("smc ess", &ess);
+        cost.put();
+        kept.save()?;
         if !seen(smc.particles) {
             return Err(Error::Interrupted);
         }
     }
     insert(metrics, "log_z_smc", evidence(&log_z).log_z);
-    metrics.insert("ess_smc".to_owned(), json!(ess));
-    if let Some(cost) = guided.energy.cost().zip(before).map(|(after, before)| after - before) {
+    metrics.insert("ess_smc".to_owned(), json!(ess.iter().sum::<f64>() / smc.repeats as f64));
+    if let Some(cost) = cost.so_far() {
         let particles = (smc.repeats * smc.particles) as f64;
         metrics.insert("evaluations_smc".to_owned(), json!(cost.values as f64 / particles));
         metrics.insert("gradients_smc".to_owned(), json!(cost.gradients as f64 / particles));
@@ -108,10 +166,12 @@ pub(super) fn samples(
     guided: &Guided<'_>,
     count: usize,
     noise: &Noise,
+    kept: &Kept,
     seen: &(dyn Fn(usize) -> bool + Sync),
 ) -> Result<Vec<f32>> {
     let particles = count.max(smc.particles).next_multiple_of(smc.waste_free);
-    let found = guided.run(smc, particles, noise).map_err(Failure::into_error)?;
+    let task = Task { kept, name: "sampled particles", beside: &|| (), seen };
+    let found = guided.run(smc, particles, noise, &task)?;
     let places = Resampling::Systematic.places(&found.log_weights, count, &noise.purpose(Purpose::Target));
     let places = places.expect("some have weight");
     let chosen = Batch::select(&found.states, &places);
@@ -124,7 +184,7 @@ fn write(path: &Path, model: &Model, stages: &[Stage]) -> Result<()> {
         .iter()
         .map(|stage| &stage.info)
         .max_by_key(|info| info.len())
-        .map_or_else(Vec::new, |info| info.iter().map(|(name, _)| *name).collect());
+        .map_or_else(Vec::new, |info| info.iter().map(|(name, _)| name.as_str()).collect());
     let places = model.segments().iter().flat_map(|segment| {
         let ladder = segment.ladder();
         if ladder.is_empty() { vec![None; segment.steps()] } else { ladder.into_iter().map(Some).collect() }
@@ -133,7 +193,7 @@ fn write(path: &Path, model: &Model, stages: &[Stage]) -> Result<()> {
     let mut text = header.collect::<Vec<_>>().join(",") + "\n";
     for (step, (stage, place)) in stages.iter().zip(places).enumerate() {
         let told = |name: &&str| {
-            let found = stage.info.iter().find(|(known, _)| known == name);
+            let found = stage.info.iter().find(|(known, _)| known == *name);
             found.map_or_else(String::new, |(_, value)| value.to_string())
         };
         let resampled = u8::from(stage.resampled);

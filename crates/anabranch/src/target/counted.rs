@@ -17,6 +17,14 @@ pub struct Cost {
     pub gradients: u64,
 }
 
+impl std::ops::Add for Cost {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self { values: self.values + other.values, gradients: self.gradients + other.gradients }
+    }
+}
+
 impl std::ops::Sub for Cost {
     type Output = Self;
 

@@ -78,6 +78,8 @@ pub struct ChainTask<'a> {
     pub optimizer: OptimizerRecipe,
     /// The seed of every random stream.
     pub seed: u64,
+    /// Whether the weights are a checkpoint's, which has them tuned already.
+    pub restored: bool,
 }
 
 impl<'a> ChainTask<'a> {
@@ -150,7 +152,7 @@ impl<'a> Trainer<ChainLearner<'a>> {
                 let x = matrix(first, *columns, &task.model.device());
                 task.model.initialise(x, &given.range(0, count), &noise)?;
             }
-        } else {
+        } else if !task.restored {
             let given = task.conditions.as_ref().map_or_else(Given::nothing, |conditions| {
                 let noise = Noise::new(task.seed, Purpose::Condition).at(Address::WARM_UP);
                 Given::rows(conditions.width(), conditions.draw(WARM_UP, &noise))

@@ -178,7 +178,7 @@ fn groups(state: &State) -> Vec<Group<'_>> {
     groups
 }
 
-fn checksum<'a>(counters: &str, tensors: impl Iterator<Item = (String, &'a [u8])>) -> String {
+pub(crate) fn checksum<'a>(counters: &str, tensors: impl Iterator<Item = (String, &'a [u8])>) -> String {
     let mut crc = flate2::Crc::new();
     crc.update(counters.as_bytes());
     for (name, bytes) in tensors {

@@ -38,6 +38,8 @@ pub struct CraftTask<'a> {
     pub optimizer: OptimizerRecipe,
     /// The seed of every random stream.
     pub seed: u64,
+    /// Whether the weights are a checkpoint's, which has the kernels tuned already.
+    pub restored: bool,
 }
 
 /// A model of flows between Markov kernels in training.
@@ -80,7 +82,6 @@ impl Front {
     /// As [`Smc::run`].
     pub fn all(
         model: &Model,
-        target: &dyn Target,
         objective: Craft,
         particles: usize,
         noise: &Noise,
@@ -89,27 +90,22 @@ impl Front {
         let smc = Smc { particles, resampling, threshold, ..Smc::default() };
         let chain = model.chain();
         let maps = maps(&chain);
-        let log_reward = |x: &State, given: &Given| log_density(target, x, given);
         let levels = |index: usize, x: &State, given: &Given| chain.transitions[index].level(x, given);
         let mut fronts = Vec::new();
-        smc.run_observed(
-            &chain,
-            &log_reward,
-            &levels,
-            particles,
-            &Given::nothing(),
-            noise,
-            &mut |step, population, log_densities| {
-                let Some(map) = maps.iter().find(|map| map.start == step) else { return };
-                let sum = log_sum_exp(&population.log_weights);
+        let mut walk = smc.begin(&chain, particles, &Given::nothing(), noise)?;
+        while fronts.len() < maps.len() {
+            if let Some(map) = maps.iter().find(|map| map.start == walk.steps()) {
+                let log_weights = &walk.particles.log_weights;
+                let sum = log_sum_exp(log_weights);
                 fronts.push(Self {
                     steps: map.clone(),
-                    states: population.states.clone(),
-                    weights: population.log_weights.iter().map(|weight| (weight - sum).exp()).collect(),
-                    log_densities: log_densities.to_vec(),
+                    states: walk.particles.states.clone(),
+                    weights: log_weights.iter().map(|weight| (weight - sum).exp()).collect(),
+                    log_densities: walk.known[0].clone(),
                 });
-            },
-        )?;
+            }
+            smc.step(&mut walk, &chain, &levels, noise)?;
+        }
         Ok(fronts)
     }
 
@@ -160,7 +156,9 @@ impl<'a> Trainer<CraftLearner<'a>> {
     /// # Errors
     /// If a kernel fails.
     pub fn of_maps(mut task: CraftTask<'a>) -> Result<Self, Failure> {
-        task.model.warm_up(WARM_UP, &Given::nothing(), &Noise::new(task.seed, Purpose::Weights))?;
+        if !task.restored {
+            task.model.warm_up(WARM_UP, &Given::nothing(), &Noise::new(task.seed, Purpose::Weights))?;
+        }
         task.model.track();
         let (training, optimizer, seed) = (task.training.clone(), task.optimizer.clone(), task.seed);
         let learner = CraftLearner { task, detail: String::new() };
@@ -173,7 +171,7 @@ impl CraftLearner<'_> {
         let CraftTask { model, target, objective, training, seed, .. } = &self.task;
         let noise = Noise::new(*seed, Purpose::Source);
         let noise = noise.at(Address::of_step(Counted::Rows, step, training.batch));
-        let fronts = Front::all(&model.frozen(), *target, *objective, training.batch, &noise)?;
+        let fronts = Front::all(&model.frozen(), *objective, training.batch, &noise)?;
         let fixed = model.stopped();
         let (chain, fixed, device) = (model.chain(), fixed.chain(), model.device());
         let losses = fronts.iter().map(|front| front.loss(&chain, &fixed, *target, &device));

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use anabranch::chain::{LogWeight, Resampling};
 use anabranch::kernel::mcmc::Metropolis;
 use anabranch::model::annealed::{Annealing, KernelRecipe, Level, Strides, WarmUp};
-use anabranch::sampler::smc::Smc;
+use anabranch::sampler::smc::{Population, Smc};
 use anabranch::target::Mixture;
 
 use super::instances::*;
@@ -160,7 +160,7 @@ fn law_2_sequential_monte_carlo() {
             .enumerate()
     {
         for (threshold, waste_free) in [(0.0, 1), (0.7, 1), (1.0, 1), (0.5, 3)] {
-            let smc = Smc { particles: 12, repeats: 1, resampling, threshold, waste_free };
+            let smc = Smc { particles: 12, repeats: 1, resampling, threshold, waste_free, ..Smc::default() };
             let kernel = KERNELS[index];
             let model = Model::new(vec![Box::new(annealing(target.clone(), kernel, PathKind::Geometric, 4))]);
             let log_z: Vec<f64> =
@@ -173,6 +173,54 @@ fn law_2_sequential_monte_carlo() {
             assert!(found.elbo.value < exact, "{smc:?}: {found:?}");
         }
     }
+}
+
+/// Persistent particles estimate log Z with no bias beyond the order of their number, and all of them together have the target's law:
+/// means by them spread less than by the same particles without their past.
+#[test]
+fn law_2_persistent_particles() {
+    let ((target, exact), repeats) = (weighed(), 200);
+    for (index, resampling) in [Resampling::Multinomial, Resampling::Systematic].into_iter().enumerate() {
+        for path in PATHS {
+            let model = Model::new(vec![Box::new(annealing(target.clone(), KERNELS[index], path, 6))]);
+            // log Z of every run, and its mean of a square.
+            let run = |smc: &Smc| -> [Estimate; 2] {
+                let found = (0..repeats).map(|seed| {
+                    let found = persisted(smc, &model, target.as_ref(), 5000 + seed);
+                    let squares = to_vec(found.states).chunks(2).map(|x| f64::from(x[0]).powi(2)).collect();
+                    (found.log_z, mean(squares, &found.log_weights))
+                });
+                let (log_z, squares): (Vec<f64>, Vec<f64>) = found.unzip();
+                [log_z, squares].map(|values| Estimate::mean(&values))
+            };
+            let smc = Smc { particles: 200, resampling, persistent: true, ..Smc::default() };
+            let [found, squares] = run(&smc);
+            // The bias of the logarithm of a mean is half its variance; that of the mixtures is of the same order, 1 / N.
+            let variance = found.error.powi(2) * repeats as f64;
+            let name = format!("{smc:?}, {path:?}: {found:?}, exactly {exact}");
+            assert!((found.value - exact).abs() < 4.0 * found.error + 2.0 * variance, "{name}");
+            // Of a Gaussian with mean .8 and standard deviation .5.
+            let bias = squares.error.powi(2) * repeats as f64;
+            assert!((squares.value - 0.89).abs() < 4.0 * squares.error + 2.0 * bias, "{name}: {squares:?}");
+            let [_, plain] = run(&Smc { persistent: false, ..smc });
+            assert!(squares.error < 0.9 * plain.error, "{name}: {squares:?}, without the past {plain:?}");
+        }
+    }
+}
+
+/// The mean of numbers with log-weights.
+fn mean(values: Vec<f64>, log_weights: &[f64]) -> f64 {
+    let weights: Vec<f64> = log_weights.iter().map(|weight| weight.exp()).collect();
+    values.iter().zip(&weights).map(|(value, weight)| value * weight).sum::<f64>()
+        / weights.iter().sum::<f64>()
+}
+
+fn persisted(smc: &Smc, model: &Model, target: &dyn Target, seed: u64) -> Population<State> {
+    let chain = model.chain();
+    let log_reward = |x: &State, given: &Given| log_density(target, x, given);
+    let levels = |index: usize, x: &State, given: &Given| chain.transitions[index].level(x, given);
+    let noise = Noise::new(seed, Purpose::Source);
+    smc.run(&chain, &log_reward, &levels, smc.particles, NOTHING, &noise).expect("a density")
 }
 
 /// Resampling is worth something: with the same kernels the estimates spread less, and particles end where the target is.

@@ -148,7 +148,7 @@ fn maps_learn_each_from_the_particles_in_front_of_it() {
     let target = lopsided();
     let model = alternating(target.clone(), KernelRecipe::Hmc { leapfrogs: 3, keep: 0.0 }, 3);
     let craft = Craft { threshold: 0.5, resampling: Resampling::Systematic };
-    let fronts = Front::all(&model, target.as_ref(), craft, 400, &noise(831)).unwrap();
+    let fronts = Front::all(&model, craft, 400, &noise(831)).unwrap();
     assert_eq!(fronts.len(), 3);
     let loss = |front: &Front, model: &Model| {
         let (chain, fixed) = (model.chain(), model.stopped());

@@ -4,7 +4,7 @@ use burn::tensor::{DType, Tensor, TensorData};
 
 use super::{Evaluated, LogDensity, Proposal, Stride, normals};
 use crate::array::weights::{matrix, to_vec};
-use crate::chain::{Given, Info, LogWeight, Score, State, Step, Transition};
+use crate::chain::{Between, Given, Info, LogWeight, Score, State, Step, Transition};
 use crate::error::{Failure, Problem};
 use crate::rng::{Noise, Purpose};
 
@@ -182,5 +182,9 @@ impl<D: LogDensity> Transition for Metropolis<D> {
 
     fn leaves_invariant(&self) -> bool {
         true
+    }
+
+    fn between(&self) -> Option<&dyn Between> {
+        self.density.between()
     }
 }

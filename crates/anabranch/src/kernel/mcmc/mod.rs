@@ -35,7 +35,7 @@ pub use mala::Mala;
 pub use metropolis::Metropolis;
 pub use random_walk::RandomWalk;
 
-use crate::chain::{Given, LogWeight, State};
+use crate::chain::{Between, Given, LogWeight, State};
 use crate::error::Failure;
 use crate::rng::Noise;
 
@@ -65,6 +65,11 @@ pub trait LogDensity: Send + Sync {
     /// # Errors
     /// As [`LogDensity::evaluate`]; if `x` is on a tape and the density has no second derivatives.
     fn with_score(&self, x: &State, given: &Given) -> Result<(LogWeight, State), Failure>;
+
+    /// The density as one of those between two others, where it is one.
+    fn between(&self) -> Option<&dyn Between> {
+        None
+    }
 }
 
 /// Points with what the density says of them.

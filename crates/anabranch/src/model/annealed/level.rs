@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use super::base::{Base, Numbers};
 use crate::array::weights::to_vec;
-use crate::chain::{Given, LogWeight, State, double};
+use crate::chain::{Between, Given, LogWeight, State, double};
 use crate::error::Failure;
 use crate::kernel::mcmc::LogDensity;
 use crate::target::{Target, log_density, score};
@@ -143,6 +143,24 @@ impl LogDensity for Level<'_> {
         let (r, of_target) = score(self.target, x, given)?;
         let (log_density, score) = self.joined([q, r], Some([of_base, of_target]));
         Ok((log_density, score.expect("they were given")))
+    }
+
+    fn between(&self) -> Option<&dyn Between> {
+        Some(self)
+    }
+}
+
+impl Between for Level<'_> {
+    fn ends(&self, x: &State, given: &Given) -> Result<[Vec<f64>; 2], Failure> {
+        let (rows, points) = (x.dims()[0], to_vec(x.clone()));
+        let (mut of_base, mut of_target) = (vec![0.0; rows], vec![0.0; rows]);
+        self.numbers.log_densities(&points, |row, log_q| of_base[row] = log_q);
+        self.target.log_rewards(&points, &given.each(rows), &mut of_target)?;
+        Ok([of_base, of_target])
+    }
+
+    fn log_density(&self, [log_q, log_r]: [f64; 2]) -> f64 {
+        self.mixed(log_q, log_r).0
     }
 }
 

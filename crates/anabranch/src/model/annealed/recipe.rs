@@ -186,6 +186,10 @@ impl Part for AnnealingRecipe {
         true
     }
 
+    fn persists(&self) -> bool {
+        true
+    }
+
     fn size(&self, around: &Surroundings<'_>) -> Size {
         let d = around.dimension as f64;
         let weights = 2.0 * d + self.steps as f64 * (2.0 + 2.0 * d);

@@ -150,11 +150,11 @@ impl ChainPlan {
         Ok(Self { recipe, data, model, condition, flow, log_z, prior })
     }
 
-    /// A run at its first step.
+    /// A run at its first step; kernels are tuned unless it is there to be `restored`.
     ///
     /// # Errors
     /// If a kernel fails.
-    pub fn start(&self) -> Result<Trainer<ChainLearner<'_>>> {
+    pub fn start(&self, restored: bool) -> Result<Trainer<ChainLearner<'_>>> {
         let recipe = &self.recipe;
         let Ok(Objective::Paths(objective)) = recipe.objective.check("objective", recipe.backward) else {
             unreachable!("the recipe was checked");
@@ -181,6 +181,7 @@ impl ChainPlan {
             training: recipe.training.clone(),
             optimizer: recipe.optimizer.clone(),
             seed: recipe.seed,
+            restored,
         });
         trainer.map_err(Failure::into_error)
     }

@@ -3,7 +3,7 @@
 use crate::model::jump::sampling::{Sampling, SamplingOrder};
 use crate::model::recipe::SegmentRecipe;
 use crate::objective::ObjectiveRecipe;
-use crate::papers::{ADAM, ANY_ORDER, CONFIDENCE, DDIM, HUTCHINSON, SCORE_SDE, SMC, WASTE_FREE};
+use crate::papers::{ADAM, ANY_ORDER, CONFIDENCE, DDIM, HUTCHINSON, PERSISTENT, SCORE_SDE, SMC, WASTE_FREE};
 use crate::recipe::Recipe;
 use crate::sampler::Sampler;
 
@@ -27,6 +27,7 @@ pub(in crate::recipe) fn citations(recipe: &Recipe) -> Vec<&'static str> {
     if let Some(smc) = &recipe.smc {
         entries.push(SMC);
         entries.extend((smc.waste_free > 1).then_some(WASTE_FREE));
+        entries.extend(smc.persistent.then_some(PERSISTENT));
     }
     let ode = matches!(recipe.sampler, Sampler::Ode { .. }) || recipe.evaluation.ode_steps > 0;
     entries.extend(ode.then_some(SCORE_SDE));

@@ -59,11 +59,11 @@ pub(super) fn check_bootstrap(recipe: &Recipe) -> Result<()> {
 }
 
 impl ChainPlan {
-    /// A run at its first step, by the learner that the objective asks for.
+    /// A run at its first step, by the learner that the objective asks for; kernels are tuned unless it is there to be `restored`.
     ///
     /// # Errors
     /// If a kernel fails.
-    pub fn training(&self) -> Result<Box<dyn Training + '_>> {
+    pub fn training(&self, restored: bool) -> Result<Box<dyn Training + '_>> {
         let first = &self.model.segments()[0];
         let energy = match &self.data {
             TargetData::Energy(energy) => energy,
@@ -81,7 +81,7 @@ impl ChainPlan {
                     None => Box::new(Trainer::of_energy_flow(task)?),
                 });
             }
-            TargetData::Rows(_) => return Ok(Box::new(self.start()?)),
+            TargetData::Rows(_) => return Ok(Box::new(self.start(restored)?)),
         };
         let (recipe, target): (_, &dyn Target) = (&self.recipe, energy.as_ref());
         let (model, training, optimizer, seed) =
@@ -89,14 +89,14 @@ impl ChainPlan {
         let score = Box::new(|model: &Model| self.validation_score(model));
         Ok(match recipe.objective {
             ObjectiveRecipe::Craft(objective) if super::learns(recipe) => {
-                let task = CraftTask { model, target, objective, score, training, optimizer, seed };
+                let task = CraftTask { model, target, objective, score, training, optimizer, seed, restored };
                 Box::new(Trainer::of_maps(task).map_err(Failure::into_error)?)
             }
             ObjectiveRecipe::Fab(objective) if super::learns(recipe) => {
                 let task = FabTask { model, target, objective, score, training, optimizer, seed };
                 Box::new(Trainer::of_flow(task))
             }
-            _ => Box::new(self.start()?),
+            _ => Box::new(self.start(restored)?),
         })
     }
 }

@@ -76,6 +76,12 @@ pub(super) fn check(recipe: &Recipe) -> Result<()> {
             .allowed("it for a model with an \"annealing\" or another segment that knows them, or for an objective that learns state flows; or no smc")
             .into());
         }
+        let persists = matches!(&recipe.model[..], [only] if only.part().persists());
+        if smc.persistent && !persists {
+            return Err(Problem::new("smc.persistent", "it of a chain whose densities do not all lie on one path from a base")
+                .allowed("it for a model of one \"annealing\" segment; or waste_free, which any kernels have that leave their densities invariant")
+                .into());
+        }
         if !recipe.conditions.is_empty() {
             return Err(Problem::new("smc", "it of a target under conditions, each with a Z of its own")
                 .allowed("a target without conditions; or no smc")

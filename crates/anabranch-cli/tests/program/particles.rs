@@ -1,0 +1,105 @@
+//! Sequential Monte Carlo from outside: a run that is killed among its stages goes on from the last one that was written, and measures
+//! what it would have measured.
+
+use std::time::Duration;
+
+use crate::support::{Ended, Place, signal, wait_for};
+
+/// A chain of kernels that has nothing to train; enough of it to be killed in.
+const PARTICLES: &str = r#"name = "particles"
+seed = 3
+
+[target]
+kind = "energy"
+energy = { kind = "many-well", dimension = 8 }
+
+[[model]]
+kind = "annealing"
+steps = 10
+kernel = { kind = "hmc", leapfrogs = 3 }
+warm_up = 4
+
+[smc]
+particles = 1200
+repeats = 3
+checkpoint_every = 1
+
+[evaluation]
+paths = 1000
+samples = 2000
+sample_metrics = false
+"#;
+
+/// What must be as if nothing had happened.
+const RESULTS: [&str; 3] = ["result.json", "smc.csv", "samples.npy"];
+
+const MEASURED: &str = "run/measured.safetensors";
+
+#[test]
+fn killed_among_its_stages_a_run_measures_the_same() {
+    for how in ["threshold = 0.5", "waste_free = 4", "persistent = true"] {
+        let place = Place::new();
+        place.write("t.toml", PARTICLES.replace("repeats = 3", &format!("repeats = 3\n{how}")));
+        place.run("run t.toml --out whole --json").json();
+        assert!(!place.path("whole/measured.safetensors").exists(), "it was for resuming alone");
+        let (mut kills, mut among) = (0, 0);
+        loop {
+            let begun = place.path("run/recipe.toml").exists();
+            let before = place.path(MEASURED).exists().then(|| place.read(MEASURED));
+            let mut child =
+                place.spawn(if begun { "resume run --json" } else { "run t.toml --out run --json" });
+            // Longer and longer, so that it ends on any machine.
+            let limit = Duration::from_millis(20 * (kills + 1));
+            std::thread::sleep(limit);
+            if kills == 40 || child.try_wait().expect("a child").is_some() {
+                let ended: Ended = child.wait_with_output().expect("a child").into();
+                ended.json();
+                break;
+            }
+            signal(&child, "KILL");
+            child.wait().expect("a child");
+            kills += 1;
+            let after = place.path(MEASURED).exists().then(|| place.read(MEASURED));
+            among += u32::from(after.is_some() && after != before);
+        }
+        assert!(among >= 2, "{how}: {among} of {kills} kills came after a stage that was written");
+        for name in RESULTS {
+            let (own, whole) = (place.read(&format!("run/{name}")), place.read(&format!("whole/{name}")));
+            assert!(own == whole, "{how}: another {name} after {kills} kills");
+        }
+        assert!(!place.path(MEASURED).exists());
+    }
+}
+
+#[test]
+fn a_stop_writes_the_particles_and_damage_to_them_counts_for_nothing() {
+    let place = Place::new();
+    place.write("t.toml", PARTICLES.replace("checkpoint_every = 1", "checkpoint_every = 0"));
+    place.run("run t.toml --out whole --json").json();
+    // Long enough for the signal to come in time.
+    let long = "--set smc.repeats=100000";
+    let mut child = place.spawn(&format!("run t.toml --out run {long}"));
+    wait_for(&mut child, || place.path("run/smc.csv").exists());
+    signal(&child, "INT");
+    let ended: Ended = child.wait_with_output().expect("a child").into();
+    assert_eq!(
+        (ended.code, ended.stderr.lines().last()),
+        (Some(130), Some("stopped; go on with: anabranch resume run"))
+    );
+    let first = place.read(MEASURED);
+    let mut child = place.spawn("resume run");
+    wait_for(&mut child, || place.read(MEASURED) != first);
+    signal(&child, "INT");
+    child.wait().expect("a child");
+    assert!(place.read(MEASURED).len() >= first.len(), "it went on from there");
+    // Of another run, torn, or flipped in a bit: the whole is measured again.
+    let foreign = place.read(MEASURED);
+    let torn = foreign[..foreign.len() / 2].to_vec();
+    for content in [foreign, torn, b"nothing".to_vec()] {
+        place.write("whole/measured.safetensors", content);
+        let before = RESULTS.map(|name| place.read(&format!("whole/{name}")));
+        place.run("resume whole --json").json();
+        assert!(RESULTS.map(|name| place.read(&format!("whole/{name}"))) == before);
+        assert!(!place.path("whole/measured.safetensors").exists());
+    }
+}
