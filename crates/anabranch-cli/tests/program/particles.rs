@@ -21,7 +21,7 @@ warm_up = 4
 
 [smc]
 particles = 1200
-repeats = 3
+repeats = 4
 checkpoint_every = 1
 
 [evaluation]
@@ -39,33 +39,30 @@ const MEASURED: &str = "run/measured.safetensors";
 fn killed_among_its_stages_a_run_measures_the_same() {
     for how in ["threshold = 0.5", "waste_free = 4", "persistent = true"] {
         let place = Place::new();
-        place.write("t.toml", PARTICLES.replace("repeats = 3", &format!("repeats = 3\n{how}")));
+        place.write("t.toml", PARTICLES.replace("repeats = 4", &format!("repeats = 4\n{how}")));
         place.run("run t.toml --out whole --json").json();
         assert!(!place.path("whole/measured.safetensors").exists(), "it was for resuming alone");
-        let (mut kills, mut among) = (0, 0);
-        loop {
-            let begun = place.path("run/recipe.toml").exists();
-            let before = place.path(MEASURED).exists().then(|| place.read(MEASURED));
-            let mut child =
-                place.spawn(if begun { "resume run --json" } else { "run t.toml --out run --json" });
-            // Longer and longer, so that it ends on any machine.
-            let limit = Duration::from_millis(20 * (kills + 1));
-            std::thread::sleep(limit);
-            if kills == 40 || child.try_wait().expect("a child").is_some() {
-                let ended: Ended = child.wait_with_output().expect("a child").into();
-                ended.json();
-                break;
+        let kept = || place.path(MEASURED).exists().then(|| place.read(MEASURED));
+        let mut child = place.spawn("run t.toml --out run --json");
+        for kill in 0..6 {
+            let before = kept();
+            let mut ended = false;
+            while kept() == before && !ended {
+                std::thread::sleep(Duration::from_millis(1));
+                ended = child.try_wait().expect("a child").is_some();
             }
+            assert!(!ended, "{how}: it ended before kill {kill}");
+            // Now and then in the midst of a file.
+            std::thread::sleep(Duration::from_micros(1700 * kill));
             signal(&child, "KILL");
             child.wait().expect("a child");
-            kills += 1;
-            let after = place.path(MEASURED).exists().then(|| place.read(MEASURED));
-            among += u32::from(after.is_some() && after != before);
+            child = place.spawn("resume run --json");
         }
-        assert!(among >= 2, "{how}: {among} of {kills} kills came after a stage that was written");
+        let ended: Ended = child.wait_with_output().expect("a child").into();
+        ended.json();
         for name in RESULTS {
             let (own, whole) = (place.read(&format!("run/{name}")), place.read(&format!("whole/{name}")));
-            assert!(own == whole, "{how}: another {name} after {kills} kills");
+            assert!(own == whole, "{how}: another {name}");
         }
         assert!(!place.path(MEASURED).exists());
     }

@@ -190,20 +190,23 @@ impl<'a> Spent<'a> {
     }
 }
 
+/// The name of the file's metadata.
+const ENTRY: &str = "anabranch";
+
 fn encode(entries: &Entries, owner: &str) -> Vec<u8> {
     let sum = checksum(owner, entries.iter().map(|(name, bytes)| (name.clone(), &bytes[..])));
     let views = entries.iter().map(|(name, bytes)| {
         let view = TensorView::new(Dtype::U8, vec![bytes.len()], bytes).expect("bytes are of size 1");
         (name.clone(), view)
     });
-    let metadata = HashMap::from([("anabranch".to_owned(), format!("{sum} {owner}"))]);
+    let metadata = HashMap::from([(ENTRY.into(), format!("{sum} {owner}"))]);
     safetensors::serialize(views, Some(metadata)).expect("names are unique")
 }
 
 fn decode(bytes: &[u8], owner: &str) -> Option<Entries> {
     let (_, header) = SafeTensors::read_metadata(bytes).ok()?;
     let tensors = SafeTensors::deserialize(bytes).ok()?;
-    let entry = header.metadata().as_ref()?.get("anabranch")?.clone();
+    let entry = header.metadata().as_ref()?.get(ENTRY)?.clone();
     let entries: Entries =
         tensors.iter().map(|(name, tensor)| (name.to_owned(), tensor.data().to_vec())).collect();
     let sum = checksum(owner, entries.iter().map(|(name, bytes)| (name.clone(), &bytes[..])));
