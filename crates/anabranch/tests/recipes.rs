@@ -404,7 +404,7 @@ fn what_passes_the_checks_trains_scores_and_samples() {
             };
             built.set(built.get() + 1);
             // States of chance may leave where an energy has numbers: that is said, too.
-            let mut trainer = match plan.start(false) {
+            let mut trainer = match plan.start() {
                 Ok(trainer) => trainer,
                 Err(error) => return is_message(&error),
             };
@@ -487,7 +487,7 @@ fn any_network_serves_any_family() {
         let sets: Vec<&str> =
             sets.iter().copied().chain([network, "training.steps=300", "training.batch=64"]).collect();
         let Plan::Chain(plan) = with_network(recipe, &sets).unwrap() else { panic!("{recipe} is a chain's") };
-        let mut trainer = plan.start(false).unwrap();
+        let mut trainer = plan.start().unwrap();
         let score = |trained: &[Vec<f32>]| plan.validation_score(&plan.model.with_weights(trained)).unwrap();
         let before = score(trainer.trained());
         while !trainer.finished() {

@@ -126,7 +126,7 @@ fn measure(blocks: usize, inner: usize, mut call: impl FnMut()) -> Vec<f64> {
 
 fn train(text: &str, batch: usize, blocks: usize, inner: usize) -> (Vec<f64>, f64) {
     let plan = plan(text, batch);
-    let mut trainer = plan.start(false).expect("it starts");
+    let mut trainer = plan.start().expect("it starts");
     let mut loss = f64::NAN;
     let times = measure(blocks, inner, || loss = trainer.step().expect("a finite step").loss);
     (times, loss)
@@ -134,7 +134,7 @@ fn train(text: &str, batch: usize, blocks: usize, inner: usize) -> (Vec<f64>, f6
 
 fn sample(text: &str, rows: usize, blocks: usize, inner: usize) -> (Vec<f64>, f64) {
     let plan = plan(text, 16);
-    let mut trainer = plan.start(false).expect("it starts");
+    let mut trainer = plan.start().expect("it starts");
     // A few steps away from the start, where a flow is the identity.
     for _ in 0..20 {
         trainer.step().expect("a finite step");

@@ -124,7 +124,7 @@ pub struct Walk<S> {
     /// The particles; a stage for each step that is behind them.
     pub particles: Population<S>,
     /// What is known of each, `[numbers][particles]`: the density that its weight counts already, less what its steps since added
-    /// (`log gamma` where that is known); of a [persistent](super::persistent) run what its mixtures need.
+    /// (`log gamma` where that is known); of a [`persistent`] run what its mixtures need.
     pub known: Vec<Vec<f64>>,
 }
 

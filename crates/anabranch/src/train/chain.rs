@@ -107,6 +107,7 @@ impl<'a> ChainTask<'a> {
             training: TrainingRecipe::default(),
             optimizer: OptimizerRecipe::default(),
             seed: 0,
+            restored: false,
         }
     }
 }

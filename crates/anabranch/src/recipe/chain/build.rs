@@ -150,11 +150,16 @@ impl ChainPlan {
         Ok(Self { recipe, data, model, condition, flow, log_z, prior })
     }
 
-    /// A run at its first step; kernels are tuned unless it is there to be `restored`.
+    /// A run at its first step.
     ///
     /// # Errors
     /// If a kernel fails.
-    pub fn start(&self, restored: bool) -> Result<Trainer<ChainLearner<'_>>> {
+    pub fn start(&self) -> Result<Trainer<ChainLearner<'_>>> {
+        self.trainer(false)
+    }
+
+    /// [`ChainPlan::start`], kernels tuned unless it is there to be `restored`.
+    pub(super) fn trainer(&self, restored: bool) -> Result<Trainer<ChainLearner<'_>>> {
         let recipe = &self.recipe;
         let Ok(Objective::Paths(objective)) = recipe.objective.check("objective", recipe.backward) else {
             unreachable!("the recipe was checked");

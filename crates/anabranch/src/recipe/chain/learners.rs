@@ -81,7 +81,7 @@ impl ChainPlan {
                     None => Box::new(Trainer::of_energy_flow(task)?),
                 });
             }
-            TargetData::Rows(_) => return Ok(Box::new(self.start(restored)?)),
+            TargetData::Rows(_) => return Ok(Box::new(self.trainer(restored)?)),
         };
         let (recipe, target): (_, &dyn Target) = (&self.recipe, energy.as_ref());
         let (model, training, optimizer, seed) =
@@ -96,7 +96,7 @@ impl ChainPlan {
                 let task = FabTask { model, target, objective, score, training, optimizer, seed };
                 Box::new(Trainer::of_flow(task))
             }
-            _ => Box::new(self.start(restored)?),
+            _ => Box::new(self.trainer(restored)?),
         })
     }
 }
