@@ -37,9 +37,6 @@
 //!     print(json.dumps({"log_rewards": [score(x) for x in objects]}), flush=True)
 //! ```
 
-mod child;
-
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -47,8 +44,8 @@ use serde_json::Value;
 
 use super::{Describe, Failure, Target, no_scores};
 use crate::environment::Number;
-use crate::error::{Problem, quoted, reason};
-use child::{Child, Lost};
+use crate::error::{Problem, quoted};
+use crate::program::{self, Call, Program};
 
 /// How a program is run.
 #[derive(Debug, Clone, PartialEq)]
@@ -79,17 +76,7 @@ pub struct Process<C> {
     settings: ProcessSettings,
     /// Without one, objects are written as numbers.
     describe: Option<Describe<C>>,
-    state: Mutex<State>,
-}
-
-#[derive(Debug)]
-struct State {
-    child: Option<Child>,
-    /// How often it was started.
-    starts: usize,
-    /// Why it was ended last.
-    last: String,
-    batch: u64,
+    program: Program,
 }
 
 #[derive(Serialize)]
@@ -113,15 +100,18 @@ struct Answer {
     error: Option<String>,
 }
 
-/// What an answer is worth.
-enum Verdict {
-    /// The log-rewards, and the gradients if they were asked for, which are as many.
-    Good(Vec<Option<f64>>, Vec<Option<Vec<f64>>>),
-    /// This batch has no rewards, for this reason.
-    Bad(String),
-    /// It is no answer to this question: nothing that the program writes can be trusted any more.
-    OutOfStep(String),
+impl program::Answer for Answer {
+    fn batch(&self) -> Option<u64> {
+        self.batch
+    }
+
+    fn error(&self) -> Option<&str> {
+        self.error.as_deref()
+    }
 }
+
+/// Log-rewards, and the gradients if they were asked for, which are as many.
+type Answered = (Vec<Option<f64>>, Vec<Option<Vec<f64>>>);
 
 impl<C: Number> Process<C> {
     /// A program that is started when the first batch comes, and reads objects as `describe` writes them; without that, points as
@@ -130,106 +120,39 @@ impl<C: Number> Process<C> {
     /// # Errors
     /// If there is no command, or the timeout is zero.
     pub fn new(settings: ProcessSettings, describe: Option<Describe<C>>) -> Result<Self, Problem> {
-        if settings.command.first().is_none_or(String::is_empty) {
-            return Err(Problem::new("command", "no program").allowed("a program and its arguments"));
-        }
-        if settings.timeout.is_zero() {
-            return Err(Problem::new("timeout", "0 s").allowed("a positive number of seconds"));
-        }
-        let state = Mutex::new(State { child: None, starts: 0, last: String::new(), batch: 0 });
-        Ok(Self { settings, describe, state })
-    }
-
-    fn name(&self) -> String {
-        format!("the reward program {}", quoted(&self.settings.command[0]))
-    }
-
-    /// The running program; starts it if there is none and it may be.
-    fn running<'a>(&self, state: &'a mut State) -> Result<&'a mut Child, Failure> {
-        if state.child.is_none() {
-            if state.starts > self.settings.restarts {
-                let found = format!("a program that was started {} times; {}", state.starts, state.last);
-                return Err(Problem::new(format!("{}.command", self.settings.place), found)
-                    .allowed("a program that keeps running")
-                    .into());
-            }
-            let child = Child::start(&self.settings.command).map_err(|error| {
-                let found = format!("{}: {}", quoted(&self.settings.command[0]), reason(&error));
-                let place = format!("{}.command", self.settings.place);
-                Problem::new(place, found).allowed("a program that can be run")
-            })?;
-            state.starts += 1;
-            state.child = Some(child);
-        }
-        Ok(state.child.as_mut().expect("it was just started"))
-    }
-
-    fn lost(&self, lost: &Lost) -> String {
-        match lost {
-            Lost::Died => "it ended".to_owned(),
-            Lost::Late => format!("no answer within {} s", self.settings.timeout.as_secs_f64()),
-            Lost::Unasked => "it wrote a line that was not asked for".to_owned(),
-            Lost::TooLong => "its answer is longer than any could be".to_owned(),
-        }
-    }
-
-    fn judge(&self, line: &[u8], question: &Question<'_>, cells: usize) -> Verdict {
-        let (batch, count) = (question.batch, question.objects.len());
-        let text = String::from_utf8_lossy(line);
-        let text = text.trim();
-        if !(text.starts_with('{') && text.ends_with('}')) {
-            return Verdict::OutOfStep(format!("it answered {}, no JSON object", quoted(text)));
-        }
-        let answer: Answer = match serde_json::from_str(text) {
-            Ok(answer) => answer,
-            Err(_) if ["NaN", "Infinity"].iter().any(|word| text.contains(word)) => {
-                let why = "NaN and Infinity are no JSON numbers; null stands for an object that failed";
-                return Verdict::Bad(format!("it answered {}: {why}", quoted(text)));
-            }
-            Err(error) => return Verdict::Bad(format!("it answered {}: {error}", quoted(text))),
+        let call = Call {
+            command: settings.command.clone(),
+            timeout: settings.timeout,
+            restarts: settings.restarts,
+            role: "the reward program",
+            place: format!("{}.command", settings.place),
         };
-        match answer {
-            Answer { batch: Some(other), .. } if other != batch => {
-                Verdict::OutOfStep(format!("it answered batch {other}, asked for batch {batch}"))
+        Ok(Self { program: Program::new(call)?, settings, describe })
+    }
+
+    fn judge(answer: Answer, text: &str, count: usize, cells: Option<usize>) -> Result<Answered, String> {
+        match (answer, cells) {
+            (Answer { log_rewards: Some(values), .. }, _) if values.len() != count => {
+                Err(format!("it answered {} log_rewards for {count} objects", values.len()))
             }
-            Answer { error: Some(words), .. } => Verdict::Bad(format!("it says {}", quoted(&words))),
-            Answer { log_rewards: Some(values), .. } if values.len() != count => {
-                Verdict::Bad(format!("it answered {} log_rewards for {count} objects", values.len()))
-            }
-            Answer { log_rewards: Some(values), .. } if !question.gradients => {
-                Verdict::Good(values, Vec::new())
-            }
-            Answer { log_rewards: Some(values), gradients: Some(gradients), .. } => {
+            (Answer { log_rewards: Some(values), .. }, None) => Ok((values, Vec::new())),
+            (Answer { log_rewards: Some(values), gradients: Some(gradients), .. }, Some(cells)) => {
                 let fits = |(value, gradient): (&Option<f64>, &Option<Vec<f64>>)| match gradient {
                     Some(gradient) => gradient.len() == cells,
                     None => value.is_none(),
                 };
                 if gradients.len() == count && values.iter().zip(&gradients).all(fits) {
-                    Verdict::Good(values, gradients)
+                    Ok((values, gradients))
                 } else {
                     let found = "its gradients are not one list per object";
-                    Verdict::Bad(format!("{found}, of {cells} numbers each, for {count} objects"))
+                    Err(format!("{found}, of {cells} numbers each, for {count} objects"))
                 }
             }
-            Answer { log_rewards: Some(_), .. } => Verdict::Bad(format!(
-                "it answered {} without gradients, which it was asked for",
-                quoted(text)
-            )),
-            Answer { .. } => Verdict::Bad(format!("it answered {} without log_rewards", quoted(text))),
+            (Answer { log_rewards: Some(_), .. }, Some(_)) => {
+                Err(format!("it answered {} without gradients, which it was asked for", quoted(text)))
+            }
+            (Answer { .. }, _) => Err(format!("it answered {} without log_rewards", quoted(text))),
         }
-    }
-
-    /// Ends the program, remembers why, and says so.
-    fn give_up(&self, state: &mut State, why: &str) -> Failure {
-        let words = state.child.take().map(Child::end).unwrap_or_default();
-        state.last = format!("last, {why}{words}");
-        let restarts = self.settings.restarts;
-        let more = if state.starts > restarts {
-            "it was started as often as it may be".to_owned()
-        } else {
-            format!("it is started again ({} of {restarts})", state.starts)
-        };
-        Failure::Skip(format!("{}: {why}{words}; {more}", self.name()))
     }
 
     fn written(&self, object: &[C]) -> Value {
@@ -257,33 +180,27 @@ impl<C: Number> Process<C> {
             return Ok(());
         }
         let cells = objects.len() / out.len();
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        state.batch += 1;
-        let question = Question {
-            batch: state.batch,
+        let mut question = Question {
+            batch: 0,
             objects: objects.chunks_exact(cells).map(|object| self.written(object)).collect(),
             conditions: conditions.chunks_exact(self.settings.conditions.max(1)).collect(),
             gradients: !scores.is_empty(),
             partial,
         };
-        let mut line = serde_json::to_vec(&question)
-            .map_err(|error| Failure::Skip(format!("{}: the batch is no JSON: {error}", self.name())))?;
-        line.push(b'\n');
-        let answer = match self.running(&mut state)?.ask(line, self.settings.timeout) {
-            Ok(answer) => answer,
-            Err(lost) => return Err(self.give_up(&mut state, &self.lost(&lost))),
-        };
-        let (values, gradients) = match self.judge(&answer, &question, cells) {
-            Verdict::Good(values, gradients) => (values, gradients),
-            Verdict::Bad(why) => return Err(Failure::Skip(format!("{}: {why}", self.name()))),
-            Verdict::OutOfStep(why) => return Err(self.give_up(&mut state, &why)),
-        };
+        let (count, slopes) = (question.objects.len(), question.gradients.then_some(cells));
+        let (values, gradients) = self.program.ask(
+            |batch| {
+                question.batch = batch;
+                serde_json::to_vec(&question)
+            },
+            |answer, text| Self::judge(answer, text, count, slopes),
+        )?;
         for (row, (out, value)) in out.iter_mut().zip(values).enumerate() {
             *out = value.or(self.settings.failed).ok_or_else(|| {
                 let object = &question.objects[row];
                 let object = object.as_str().map_or_else(|| object.to_string(), str::to_owned);
                 let why = "without a `failed` log-reward for such objects their batch is skipped";
-                Failure::Skip(format!("{}: it has none (null) for {object}; {why}", self.name()))
+                Failure::Skip(format!("{}: it has none (null) for {object}; {why}", self.program.name()))
             })?;
         }
         for (score, gradient) in scores.chunks_exact_mut(cells).zip(gradients) {

@@ -64,7 +64,7 @@ impl Child {
         let (speaking, silent) = sync_channel(1);
         let words = Arc::new(Mutex::new(VecDeque::new()));
         let heard = Arc::clone(&words);
-        let thread = |name: &str| Builder::new().name(format!("reward-{name}"));
+        let thread = |name: &str| Builder::new().name(format!("program-{name}"));
         thread("write").spawn(move || write(stdin, &to_write))?;
         thread("read").spawn(move || read(stdout, &answered))?;
         thread("words").spawn(move || {
