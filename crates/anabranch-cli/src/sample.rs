@@ -92,6 +92,7 @@ pub fn sample(
         (None, Some(path)) => Format::of(path)?,
         (None, None) => Format::Npy,
     };
+    trust::check_environment(directory, allow_command)?;
     let run = match condition.is_some() || conditions.is_some() {
         true => Run::open_without_data(directory)?,
         false => Run::open_to_draw(directory)?,

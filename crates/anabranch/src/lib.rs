@@ -347,7 +347,7 @@ mod papers;
 pub mod parallel;
 pub mod plot;
 pub mod policy;
-mod program;
+pub mod program;
 pub mod recipe;
 pub mod report;
 pub mod rng;

@@ -432,8 +432,8 @@ impl Run {
 
 /// Takes what a clock decides out of what was measured.
 pub fn timings(metrics: &mut Map<String, Value>) -> Map<String, Value> {
-    let name = "seconds_per_sample";
-    metrics.shift_remove(name).map(|seconds| (name.to_owned(), seconds)).into_iter().collect()
+    let names = ["seconds_per_sample", "environment_calls", "seconds_per_call"];
+    names.iter().filter_map(|name| metrics.shift_remove_entry(*name)).collect()
 }
 
 /// Puts the ESS of importance weights and the shape of their tail, with the largest at which they are to be trusted.

@@ -7,6 +7,7 @@ mod book;
 mod checkpoints;
 mod disk_full;
 mod door;
+mod environment;
 mod json;
 mod many;
 mod memory;

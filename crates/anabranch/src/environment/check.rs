@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::{Cell, Environment, States};
+use super::{Ahead, Cell, Environment, States};
 use crate::math::log_sum_exp;
 use crate::rng::Noise;
 
@@ -28,6 +28,33 @@ pub fn exhaustively_from(
     limit: usize,
 ) -> Result<usize, String> {
     check_ahead_of(environment, source, limit).map(|states| states.len())
+}
+
+/// Checks every state that moves reach from the source, but nothing that is said of all of them together; and that no walk has more
+/// moves than [`Environment::longest`] says. Answers how many states there are; none where there are more than `limit`.
+///
+/// # Errors
+/// The first disagreement, in words.
+pub fn bounded(environment: &dyn Environment, limit: usize) -> Result<Option<usize>, String> {
+    let source = source(environment);
+    if States::ahead_of(environment, &source, limit).is_err() {
+        return Ok(None);
+    }
+    let states = check_ahead_of(environment, &source, limit)?;
+    let mut depths = vec![0; states.len()];
+    for i in 1..states.len() {
+        depths[i] =
+            states.parents(i).iter().map(|(parent, _)| depths[*parent as usize] + 1).max().unwrap_or(0);
+        if depths[i] > environment.longest() {
+            let name = environment.describe(states.state(i));
+            return Err(format!(
+                "a walk of {} moves leads to {name}, but it says {}",
+                depths[i],
+                environment.longest()
+            ));
+        }
+    }
+    Ok(Some(states.len()))
 }
 
 /// Checks the states along `walks` uniform random walks there and back: for environments too large to enumerate.
@@ -188,6 +215,7 @@ fn encoded_once(
 /// Both directions at one state; answers how many removals it has.
 fn at_state(environment: &dyn Environment, source: &[Cell], state: &[Cell]) -> Result<usize, String> {
     let name = || environment.describe(state);
+    environment.foresee(state, Ahead::Around);
     // What a mask held before does not matter.
     let mut mask = vec![true; environment.moves()];
     let mut back = vec![true; environment.removals()];

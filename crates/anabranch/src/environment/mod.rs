@@ -26,6 +26,7 @@ mod hypergrid;
 mod multisets;
 mod number;
 mod permutations;
+mod process;
 mod rooted;
 mod sets;
 mod states;
@@ -35,6 +36,9 @@ mod text;
 mod trees;
 
 use std::fmt::Debug;
+use std::time::Duration;
+
+use crate::error::Problem;
 
 pub use cyclic::CyclicGrid;
 pub use dags::LabelledDags;
@@ -43,6 +47,7 @@ pub use hypergrid::Hypergrid;
 pub use multisets::Multisets;
 pub use number::Number;
 pub use permutations::Permutations;
+pub use process::ProcessEnvironment;
 pub use rooted::Rooted;
 pub use sets::Sets;
 pub use states::{Distinct, States, TooMany};
@@ -60,6 +65,23 @@ pub struct Edge {
     pub action: u32,
     /// The removal's number, below [`Environment::removals`].
     pub removal: u32,
+}
+
+/// What is going to be asked about some states, `[count, cells]`.
+#[derive(Debug, Clone, Copy)]
+pub enum Ahead<'a> {
+    /// What they are.
+    Here,
+    /// The move of that number from each, `[count]`, and the state behind it.
+    Moves(&'a [u32]),
+    /// The removal of that number from each, `[count]`, and the state before it.
+    Removals(&'a [u32]),
+    /// All moves from each, and the states behind them.
+    AllMoves,
+    /// All removals from each, and the states before them.
+    AllRemovals,
+    /// All moves and all removals from each, and what undoes them.
+    Around,
 }
 
 /// A space of objects built move by move.
@@ -145,6 +167,25 @@ pub trait Environment: Send + Sync + Debug {
     /// For other states it may set any that are possible: none of them in a row ends at `root`.
     fn removable_above(&self, root: &[Cell], state: &[Cell], mask: &mut [bool]) {
         rooted::search(self, root, state, mask);
+    }
+
+    /// Whether a question is dear, so that those who ask many say so beforehand ([`Environment::foresee`]).
+    fn foresees(&self) -> bool {
+        false
+    }
+
+    /// Hears what is going to be asked, all of which may be found out at once.
+    fn foresee(&self, _states: &[Cell], _ahead: Ahead<'_>) {}
+
+    /// Why the environment can answer no more, where it is another program; what it has said since means nothing, and whoever
+    /// asked fails with this.
+    fn failure(&self) -> Option<Problem> {
+        None
+    }
+
+    /// How many questions another program was asked so far, and how long it was waited for in all, where one answers.
+    fn asked(&self) -> Option<(u64, Duration)> {
+        None
     }
 
     /// `log n(s)`, the logarithm of the number of ways from the source to the state, where a closed form is known

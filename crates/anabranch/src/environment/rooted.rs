@@ -13,9 +13,10 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::text::refused;
-use super::{Cell, Environment};
+use super::{Ahead, Cell, Environment};
 use crate::error::{Problem, quoted};
 
 /// Stands between a root and a state that it leads to.
@@ -203,6 +204,24 @@ impl<E: Environment + ?Sized> Environment for Rooted<E> {
 
     fn stochastic(&self) -> bool {
         self.inner.stochastic()
+    }
+
+    fn foresees(&self) -> bool {
+        self.inner.foresees()
+    }
+
+    fn foresee(&self, states: &[Cell], ahead: Ahead<'_>) {
+        let current = |both| self.split(both).1;
+        let states: Vec<Cell> = states.chunks_exact(self.cells()).flat_map(current).copied().collect();
+        self.inner.foresee(&states, ahead);
+    }
+
+    fn failure(&self) -> Option<Problem> {
+        self.inner.failure()
+    }
+
+    fn asked(&self) -> Option<(u64, Duration)> {
+        self.inner.asked()
     }
 }
 

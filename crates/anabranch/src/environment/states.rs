@@ -2,7 +2,7 @@
 
 mod distinct;
 
-use super::{Cell, Edge, Environment};
+use super::{Ahead, Cell, Edge, Environment};
 
 pub use distinct::Distinct;
 
@@ -21,6 +21,9 @@ pub struct States {
     child_starts: Vec<usize>,
     acyclic: bool,
 }
+
+/// States whose moves are foreseen together.
+const WAVE: usize = 256;
 
 /// There are more states than were asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,7 +53,14 @@ impl States {
         // By parent, in the order of discovery.
         let mut edges: Vec<(u32, Edge)> = Vec::new();
         let mut edge_starts = vec![0];
+        let mut foreseen = 0;
         while edge_starts.len() <= found.len() {
+            if environment.foresees() && edge_starts.len() > foreseen {
+                let wave = foreseen..found.len().min(foreseen + WAVE);
+                let states: Vec<Cell> = wave.clone().flat_map(|i| found.state(i).to_vec()).collect();
+                environment.foresee(&states, Ahead::AllMoves);
+                foreseen = wave.end;
+            }
             state.copy_from_slice(found.state(edge_starts.len() - 1));
             environment.allowed(&state, &mut mask);
             for action in (0..mask.len()).filter(|action| mask[*action]) {

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use super::softmax::{choose, log_softmax, spread, weigh};
 use super::{Behaviour, LogProbabilities, LogProbabilitySlopes, NoLaw, Policy, Visit, unit};
 use crate::array::math::exp;
-use crate::environment::{Cell, Edge, Environment, States};
+use crate::environment::{Ahead, Cell, Edge, Environment, States};
 use crate::error::{Problem, Result};
 use crate::math::Risk;
 use crate::network::taped::Inputs;
@@ -166,6 +166,69 @@ impl Actions {
         self.environment.chance(state, &mut work.weights)
     }
 
+    /// Draws an action; the one behind all moves is stopping.
+    fn choose_action(
+        &self,
+        state: &[Cell],
+        row: &[f32],
+        behaviour: Behaviour,
+        stream: &mut Stream<'_>,
+        work: &mut Work,
+    ) -> Result<usize, NoLaw> {
+        let row = &row[self.forward_range()];
+        let (place, exploration) = (unit(stream.word()), unit(stream.word()));
+        // Exploration does not change what the environment itself does.
+        let inverse = match self.chance(state, work) {
+            true => 1.0,
+            false if exploration < f64::from(behaviour.epsilon) => 0.0,
+            false => 1.0 / behaviour.temperature,
+        };
+        work.weights.resize(row.len(), 0.0);
+        weigh(row, inverse, &mut work.weights);
+        choose(&work.weights, place)
+    }
+
+    /// Draws a removal; none is at the source.
+    fn choose_removal(
+        &self,
+        state: &[Cell],
+        row: &[f32],
+        stream: &mut Stream<'_>,
+        work: &mut Work,
+    ) -> Result<Option<usize>, NoLaw> {
+        self.mask_backward(state, work);
+        if !work.mask.contains(&true) {
+            return Ok(None);
+        }
+        work.weights.resize(work.mask.len(), 0.0);
+        match &self.backward {
+            BackwardPolicy::Learned => {
+                weigh(&row[self.backward_range()], 1.0, &mut work.weights);
+            }
+            BackwardPolicy::Implied => weigh(row, 1.0, &mut work.weights),
+            BackwardPolicy::Uniform => {
+                work.weights
+                    .iter_mut()
+                    .zip(&work.mask)
+                    .for_each(|(w, may)| *w = if *may { 1.0 } else { 0.0 });
+            }
+            BackwardPolicy::MaximumEntropy(ways) => {
+                let environment = self.environment.as_ref();
+                let here = ways.at(environment, state);
+                work.state.resize(state.len(), 0);
+                for removal in 0..work.mask.len() {
+                    work.weights[removal] = 0.0;
+                    if work.mask[removal] {
+                        work.state.copy_from_slice(state);
+                        environment.undo(&mut work.state, removal);
+                        work.weights[removal] = (ways.at(environment, &work.state) - here).exp() as f32;
+                    }
+                }
+            }
+        }
+        choose(&work.weights, unit(stream.word())).map(Some)
+    }
+
     /// `log P_B` of the removal at a state.
     fn log_backward(&self, state: &[Cell], edge: Edge, before: &[Cell], row: &[f32], work: &mut Work) -> f64 {
         match &self.backward {
@@ -270,17 +333,7 @@ impl Policy for Actions {
         stream: &mut Stream<'_>,
         work: &mut Work,
     ) -> Result<Option<Edge>, NoLaw> {
-        let row = &row[self.forward_range()];
-        let (place, exploration) = (unit(stream.word()), unit(stream.word()));
-        // Exploration does not change what the environment itself does.
-        let inverse = match self.chance(state, work) {
-            true => 1.0,
-            false if exploration < f64::from(behaviour.epsilon) => 0.0,
-            false => 1.0 / behaviour.temperature,
-        };
-        work.weights.resize(row.len(), 0.0);
-        weigh(row, inverse, &mut work.weights);
-        let action = choose(&work.weights, place)?;
+        let action = self.choose_action(state, row, behaviour, stream, work)?;
         Ok((action < self.environment.moves()).then(|| {
             let removal = self.environment.apply(state, action) as u32;
             Edge { action: action as u32, removal }
@@ -294,39 +347,48 @@ impl Policy for Actions {
         stream: &mut Stream<'_>,
         work: &mut Work,
     ) -> Result<Option<Edge>, NoLaw> {
-        self.mask_backward(state, work);
-        if !work.mask.contains(&true) {
-            return Ok(None);
-        }
-        work.weights.resize(work.mask.len(), 0.0);
-        match &self.backward {
-            BackwardPolicy::Learned => {
-                weigh(&row[self.backward_range()], 1.0, &mut work.weights);
-            }
-            BackwardPolicy::Implied => weigh(row, 1.0, &mut work.weights),
-            BackwardPolicy::Uniform => {
-                work.weights
-                    .iter_mut()
-                    .zip(&work.mask)
-                    .for_each(|(w, may)| *w = if *may { 1.0 } else { 0.0 });
-            }
-            BackwardPolicy::MaximumEntropy(ways) => {
-                let environment = self.environment.as_ref();
-                let here = ways.at(environment, state);
-                work.state.resize(state.len(), 0);
-                for removal in 0..work.mask.len() {
-                    work.weights[removal] = 0.0;
-                    if work.mask[removal] {
-                        work.state.copy_from_slice(state);
-                        environment.undo(&mut work.state, removal);
-                        work.weights[removal] = (ways.at(environment, &work.state) - here).exp() as f32;
-                    }
-                }
-            }
-        }
-        let removal = choose(&work.weights, unit(stream.word()))?;
+        let Some(removal) = self.choose_removal(state, row, stream, work)? else { return Ok(None) };
         let action = self.environment.undo(state, removal) as u32;
         Ok(Some(Edge { action, removal: removal as u32 }))
+    }
+
+    fn foresees(&self) -> bool {
+        self.environment.foresees()
+    }
+
+    fn foresee(&self, states: &[Cell], ahead: Ahead<'_>) {
+        // Removals are then weighed by what stands before each of them.
+        let ahead = match (&self.backward, ahead) {
+            (BackwardPolicy::MaximumEntropy(_), Ahead::Here) => Ahead::AllRemovals,
+            (_, ahead) => ahead,
+        };
+        self.environment.foresee(states, ahead);
+    }
+
+    fn next_move(
+        &self,
+        state: &[Cell],
+        row: &[f32],
+        behaviour: Behaviour,
+        stream: &mut Stream<'_>,
+        work: &mut Work,
+    ) -> Option<u32> {
+        let action = self.choose_action(state, row, behaviour, stream, work).ok()?;
+        (action < self.environment.moves()).then_some(action as u32)
+    }
+
+    fn next_removal(
+        &self,
+        state: &[Cell],
+        row: &[f32],
+        stream: &mut Stream<'_>,
+        work: &mut Work,
+    ) -> Option<u32> {
+        self.choose_removal(state, row, stream, work).ok()?.map(|removal| removal as u32)
+    }
+
+    fn failure(&self) -> Option<Problem> {
+        self.environment.failure()
     }
 
     fn log_probabilities(&self, visit: Visit<'_, Cell>, row: &[f32], work: &mut Work) -> LogProbabilities {

@@ -19,8 +19,9 @@ mod softmax;
 use std::fmt::Debug;
 use std::ops::Range;
 
-use crate::environment::Edge;
 pub use crate::environment::Number;
+use crate::environment::{Ahead, Edge};
+use crate::error::Problem;
 use crate::network::taped::Inputs;
 use crate::rng::Stream;
 
@@ -170,6 +171,42 @@ pub trait Policy: Send + Sync + Debug {
         stream: &mut Stream<'_>,
         work: &mut Self::Work,
     ) -> Result<Option<Edge>, NoLaw>;
+
+    /// Whether asking about states is dear ([`Environment::foresees`](crate::environment::Environment::foresees)).
+    fn foresees(&self) -> bool {
+        false
+    }
+
+    /// Hears what is going to be asked about some states, `[count, cells]`.
+    fn foresee(&self, _states: &[Self::Cell], _ahead: Ahead<'_>) {}
+
+    /// The move that [`Policy::draw_forward`] will make with the same numbers, if it makes one and it is known beforehand.
+    fn next_move(
+        &self,
+        _state: &[Self::Cell],
+        _row: &[f32],
+        _behaviour: Behaviour,
+        _stream: &mut Stream<'_>,
+        _work: &mut Self::Work,
+    ) -> Option<u32> {
+        None
+    }
+
+    /// The removal that [`Policy::draw_backward`] will make with the same numbers, if it makes one and it is known beforehand.
+    fn next_removal(
+        &self,
+        _state: &[Self::Cell],
+        _row: &[f32],
+        _stream: &mut Stream<'_>,
+        _work: &mut Self::Work,
+    ) -> Option<u32> {
+        None
+    }
+
+    /// Why states can be asked about no more, where another program answers for them.
+    fn failure(&self) -> Option<Problem> {
+        None
+    }
 
     /// The log-probabilities at a visit.
     fn log_probabilities(

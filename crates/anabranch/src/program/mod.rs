@@ -65,10 +65,15 @@ pub trait Answer: DeserializeOwned {
 pub enum Unanswered {
     /// What it answered is none, in these words; another question may do better.
     Bad(String),
-    /// It ended; it is started again for the next question, if it may be.
-    Died(String),
-    /// It was late, or wrote what was not asked for, and was ended; it is started again for the next question, if it may be.
-    Ended(String),
+    /// It died, was late, or wrote what was not asked for, and was ended.
+    Lost {
+        /// What happened, and its last words.
+        why: String,
+        /// Whether it is started again for the next question.
+        then: String,
+        /// Whether it ended by itself.
+        died: bool,
+    },
     /// It cannot be started, or not again.
     Never(Problem),
 }
@@ -76,7 +81,8 @@ pub enum Unanswered {
 impl From<Unanswered> for Failure {
     fn from(why: Unanswered) -> Self {
         match why {
-            Unanswered::Bad(words) | Unanswered::Died(words) | Unanswered::Ended(words) => Self::Skip(words),
+            Unanswered::Bad(words) => Self::Skip(words),
+            Unanswered::Lost { why, then, .. } => Self::Skip(format!("{why}; {then}")),
             Unanswered::Never(problem) => problem.into(),
         }
     }
@@ -132,24 +138,20 @@ impl Program {
         let start = Instant::now();
         let answered = self.running(&mut state)?.ask(line, self.call.timeout);
         state.waited += start.elapsed();
-        let line = answered.map_err(|lost| match lost {
-            Lost::Died => Unanswered::Died(self.give_up(&mut state, "it ended")),
-            Lost::Late => {
-                let why = format!("no answer within {} s", self.call.timeout.as_secs_f64());
-                Unanswered::Ended(self.give_up(&mut state, &why))
-            }
-            Lost::Unasked => {
-                Unanswered::Ended(self.give_up(&mut state, "it wrote a line that was not asked for"))
-            }
-            Lost::TooLong => {
-                Unanswered::Ended(self.give_up(&mut state, "its answer is longer than any could be"))
-            }
+        let line = answered.map_err(|lost| {
+            let why = match lost {
+                Lost::Died => "it ended".to_owned(),
+                Lost::Late => format!("no answer within {} s", self.call.timeout.as_secs_f64()),
+                Lost::Unasked => "it wrote a line that was not asked for".to_owned(),
+                Lost::TooLong => "its answer is longer than any could be".to_owned(),
+            };
+            self.give_up(&mut state, &why, matches!(lost, Lost::Died))
         })?;
         let text = String::from_utf8_lossy(&line);
         let text = text.trim();
         if !(text.starts_with('{') && text.ends_with('}')) {
             let why = format!("it answered {}, no JSON object", quoted(text));
-            return Err(Unanswered::Ended(self.give_up(&mut state, &why)));
+            return Err(self.give_up(&mut state, &why, false));
         }
         let answer: A = match serde_json::from_str(text) {
             Ok(answer) => answer,
@@ -161,7 +163,7 @@ impl Program {
         };
         if let Some(other) = answer.batch().filter(|other| *other != batch) {
             let why = format!("it answered batch {other}, asked for batch {batch}");
-            return Err(Unanswered::Ended(self.give_up(&mut state, &why)));
+            return Err(self.give_up(&mut state, &why, false));
         }
         if let Some(words) = answer.error() {
             return Err(bad(format!("it says {}", quoted(words))));
@@ -173,7 +175,8 @@ impl Program {
     fn running<'a>(&self, state: &'a mut State) -> Result<&'a mut Child, Unanswered> {
         if state.child.is_none() {
             if state.starts > self.call.restarts {
-                let times = if state.starts == 1 { "once".to_owned() } else { format!("{} times", state.starts) };
+                let times =
+                    if state.starts == 1 { "once".to_owned() } else { format!("{} times", state.starts) };
                 let found = format!("a program that was started {times}; {}", state.last);
                 let problem = Problem::new(&*self.call.place, found);
                 return Err(Unanswered::Never(problem.allowed("a program that keeps running")));
@@ -190,15 +193,15 @@ impl Program {
     }
 
     /// Ends the program, remembers why, and says so.
-    fn give_up(&self, state: &mut State, why: &str) -> String {
+    fn give_up(&self, state: &mut State, why: &str, died: bool) -> Unanswered {
         let words = state.child.take().map(Child::end).unwrap_or_default();
         state.last = format!("last, {why}{words}");
         let restarts = self.call.restarts;
-        let more = if state.starts > restarts {
+        let then = if state.starts > restarts {
             "it was started as often as it may be".to_owned()
         } else {
             format!("it is started again ({} of {restarts})", state.starts)
         };
-        format!("{}: {why}{words}; {more}", self.name())
+        Unanswered::Lost { why: format!("{}: {why}{words}", self.name()), then, died }
     }
 }

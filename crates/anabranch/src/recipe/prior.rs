@@ -6,7 +6,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{Plan, saved};
+use super::{Plan, TargetRecipe, saved};
 use crate::error::{Problem, Result, quoted};
 use crate::train::Trained;
 
@@ -37,6 +37,10 @@ impl Prior {
         }
         lead_to_an_end(&place, directory)?;
         let directory = PathBuf::from(directory);
+        if matches!(saved::recipe(&directory)?.target, TargetRecipe::Process(_)) {
+            let found = "a run whose environment is another program";
+            return Err(Problem::new(place, found).allowed("one whose environment is built in").into());
+        }
         let plan = saved::remembered(&directory)?;
         Ok(Self { place, directory, plan })
     }

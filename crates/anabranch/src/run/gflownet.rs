@@ -65,6 +65,12 @@ pub(super) fn evaluate(
         plan.sample(trained, count, &Given::nothing(), &noise, &watched(observer, "samples", count))?;
     let seconds = start.elapsed().as_secs_f64();
     metrics.insert("seconds_per_sample".to_owned(), json!(seconds / count as f64));
+    if let Task::Discrete(task) = &plan.task
+        && let Some((calls, waited)) = task.objects().asked()
+    {
+        metrics.insert("environment_calls".to_owned(), json!(calls));
+        metrics.insert("seconds_per_call".to_owned(), json!(waited.as_secs_f64() / calls as f64));
+    }
     write_samples(&directory.join("samples.npy"), Format::Npy, &found, &Layout::of(plan.task.columns()))?;
     Ok(metrics)
 }

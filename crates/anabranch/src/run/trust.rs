@@ -9,7 +9,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use crate::error::{Problem, Result, listed, quoted};
-use crate::recipe::{Recipe, saved};
+use crate::recipe::{Recipe, TargetRecipe, saved};
 
 /// The file of a run's token, in its directory.
 const TOKEN: &str = "origin";
@@ -19,15 +19,31 @@ const TOKEN: &str = "origin";
 /// # Errors
 /// If the directory holds no run, or its program must not start.
 pub fn check(directory: &Path, allowed: bool) -> Result<()> {
-    let programs = saved::recipe(directory)?.programs();
+    let recipe = saved::recipe(directory)?;
+    let programs = recipe.programs();
     if programs.is_empty() || allowed || made_here(directory) {
         return Ok(());
     }
     let programs: Vec<String> = programs.iter().map(|command| quoted(&command.join(" "))).collect();
     let found = format!("a run that was not made here, whose recipe starts {}", listed(&programs, "and"));
+    let without = match recipe.target {
+        TargetRecipe::Process(_) => "nothing can be drawn without it",
+        _ => "`anabranch sample` without --refine starts none",
+    };
     Err(Problem::new(directory.display().to_string(), found)
-        .allowed("it with --allow-command, if you trust that program; `anabranch sample` without --refine starts none")
+        .allowed(format!("it with --allow-command, if you trust that program; {without}"))
         .into())
+}
+
+/// The same where the environment itself is a program, which nothing can be drawn without.
+///
+/// # Errors
+/// As [`check`].
+pub fn check_environment(directory: &Path, allowed: bool) -> Result<()> {
+    match saved::recipe(directory)?.target {
+        TargetRecipe::Process(_) => check(directory, allowed),
+        _ => Ok(()),
+    }
 }
 
 /// Signs a new run, where its recipe names a program. A list that cannot be written only means that it is not trusted later.

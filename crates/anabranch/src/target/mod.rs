@@ -16,6 +16,7 @@
 //! | [`TableReward`] | any that can be written in a file | the sum of all rows |
 //! | [`Expression`] | any | |
 //! | [`Process`] | any | |
+//! | [`EnvironmentReward`] | those of another program | |
 //! | [`Classifier`] | words | |
 //! | [`RowClassifier`] | rows of numbers | |
 //! | [`Ahead`] | states of a rooted environment | |
@@ -37,6 +38,7 @@ mod conditions;
 pub mod continuous;
 mod counted;
 mod entropic;
+mod environment;
 mod expression;
 mod fitting;
 mod gamble;
@@ -73,6 +75,7 @@ pub use continuous::{
 };
 pub use counted::{Cost, Counted};
 pub use entropic::Entropic;
+pub use environment::EnvironmentReward;
 pub use expression::Expression;
 pub use gamble::Gamble;
 pub use graph::GraphReward;

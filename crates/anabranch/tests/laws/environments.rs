@@ -2,17 +2,31 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anabranch::environment::check::{along_walks, along_walks_from, exhaustively, exhaustively_from};
 use anabranch::environment::{
-    CyclicGrid, Environment, ExplicitGraph, Growth, Hypergrid, LabelledDags, Multisets, Permutations, Rooted,
-    Sets, SlipperyGrid, States, Strings, Trees,
+    CyclicGrid, Environment, ExplicitGraph, Growth, Hypergrid, LabelledDags, Multisets, Permutations,
+    ProcessEnvironment, Rooted, Sets, SlipperyGrid, States, Strings, Trees,
 };
 use anabranch::error::Problem;
+use anabranch::program::Call;
 use anabranch::rng::{Noise, Purpose};
 
 fn boxed(environment: Result<impl Environment + 'static, Problem>) -> Arc<dyn Environment> {
     Arc::new(environment.unwrap())
+}
+
+/// The book's example of an environment by another program, a grid of another side.
+fn by_a_program(side: usize) -> Result<ProcessEnvironment, Problem> {
+    let text = include_str!("../../../../docs/src/hypergrid.py").replacen("2, 8,", &format!("2, {side},"), 1);
+    ProcessEnvironment::start(Call {
+        command: vec!["python3".to_owned(), "-c".to_owned(), text],
+        timeout: Duration::from_secs(60),
+        restarts: 0,
+        role: "the environment program",
+        place: "target.command".to_owned(),
+    })
 }
 
 /// Every kind of environment in sizes that can be enumerated, with its number of states.
@@ -90,6 +104,7 @@ pub(crate) fn environments() -> Vec<(Arc<dyn Environment>, usize)> {
         (boxed(SlipperyGrid::new(1, 4, 1.0)), 4 + 3),
         (boxed(SlipperyGrid::new(2, 3, 0.1)), 9 + 2 * 2 * 3),
         (boxed(SlipperyGrid::new(3, 3, 0.25)), 27 + 3 * 2 * 9),
+        (boxed(by_a_program(4)), 16),
         (boxed(CyclicGrid::new(1, 2, 2)), 3),
         (boxed(CyclicGrid::new(2, 5, 100)), 26),
         (boxed(CyclicGrid::new(3, 3, 20)), 28),
@@ -112,6 +127,7 @@ fn large_environments() -> Vec<Arc<dyn Environment>> {
         boxed(LabelledDags::new(20).and_then(|dags| dags.with_most_parents(3))),
         boxed(Trees::new(64)),
         boxed(SlipperyGrid::new(4, 10, 0.2)),
+        boxed(by_a_program(40)),
         boxed(CyclicGrid::new(4, 10, 60)),
     ]
 }

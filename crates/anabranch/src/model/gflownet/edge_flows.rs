@@ -10,7 +10,7 @@
 use super::lane::{Lane, Parent, encode};
 use crate::array::matmul::row_stride;
 use crate::chain::{QuantileFlows, StateFlows};
-use crate::environment::Edge;
+use crate::environment::{Ahead, Edge};
 use crate::math::Risk;
 use crate::network::taped::{Evaluator, NONE, Tape};
 use crate::policy::{LogProbabilitySlopes, Policy, Visit};
@@ -165,6 +165,11 @@ impl<P: Policy> Lane<P> {
         self.parent_states.clear();
         self.parent_counts.clear();
         let (cells, before) = (policy.cells(), tape.rows());
+        if policy.foresees() {
+            let state = |node: &u32| &self.states[*node as usize * cells..][..cells];
+            let states: Vec<P::Cell> = nodes.iter().flat_map(state).copied().collect();
+            policy.foresee(&states, Ahead::AllRemovals);
+        }
         for node in nodes {
             let known = self.parents.len();
             let state = &self.states[*node as usize * cells..][..cells];

@@ -6,7 +6,7 @@
 
 use crate::array::matmul::row_stride;
 use crate::chain::{Paths, Reference, Slopes};
-use crate::environment::Edge;
+use crate::environment::{Ahead, Edge};
 use crate::error::{Error, Result};
 use crate::network::taped::{Evaluator, NONE, Tape};
 use crate::policy::{Behaviour, LogProbabilities, LogProbabilitySlopes, NoLaw, Policy, Visit};
@@ -125,8 +125,22 @@ impl<P: Policy> Lane<P> {
         behaviour: Behaviour,
         noise: &Noise,
     ) -> Result<()> {
+        let walked = self.walk_forward(policy, evaluator, sources, conditions, behaviour, noise);
+        policy.failure().map_or(walked, |problem| Err(problem.into()))
+    }
+
+    fn walk_forward(
+        &mut self,
+        policy: &P,
+        evaluator: &dyn Evaluator,
+        sources: &[P::Cell],
+        conditions: &[f32],
+        behaviour: Behaviour,
+        noise: &Noise,
+    ) -> Result<()> {
         let cells = policy.cells();
         let count = sources.len() / cells;
+        policy.foresee(sources, Ahead::Here);
         self.begin(count, conditions, Direction::Forward);
         let alike =
             conditions.is_empty() && sources.chunks_exact(cells).all(|source| *source == sources[..cells]);
@@ -143,6 +157,9 @@ impl<P: Policy> Lane<P> {
                 break;
             }
             let noise = noise.step(time);
+            if policy.foresees() && !spent {
+                self.foresee_moves(policy, behaviour, &noise);
+            }
             self.moved.clear();
             for at in 0..self.alive.len() {
                 let last = self.alive[at];
@@ -196,8 +213,22 @@ impl<P: Policy> Lane<P> {
         most: &[u32],
         noise: &Noise,
     ) -> Result<()> {
+        let walked = self.walk_backward(policy, evaluator, objects, conditions, most, noise);
+        policy.failure().map_or(walked, |problem| Err(problem.into()))
+    }
+
+    fn walk_backward(
+        &mut self,
+        policy: &P,
+        evaluator: &dyn Evaluator,
+        objects: &[P::Cell],
+        conditions: &[f32],
+        most: &[u32],
+        noise: &Noise,
+    ) -> Result<()> {
         let cells = policy.cells();
         let count = objects.len() / cells;
+        policy.foresee(objects, Ahead::Here);
         self.begin(count, conditions, Direction::Backward);
         for (i, object) in objects.chunks_exact(cells).enumerate() {
             let silent = policy.must_stop(object) && !policy.reads_last();
@@ -220,6 +251,9 @@ impl<P: Policy> Lane<P> {
             if let Some(removals) = policy.implied() {
                 self.weigh_removals(policy, evaluator, removals);
             }
+            if policy.foresees() {
+                self.foresee_removals(policy, most, time, &noise);
+            }
             for at in 0..self.alive.len() {
                 let last = self.alive[at];
                 let Node { trajectory, row, .. } = self.nodes[last as usize];
@@ -228,11 +262,7 @@ impl<P: Policy> Lane<P> {
                 }
                 let start = self.states.len();
                 self.states.extend_from_within(last as usize * cells..(last as usize + 1) * cells);
-                let outputs: &[f32] = match (policy.learns_backward(), policy.implied()) {
-                    (true, _) => self.tape.output(row as usize, policy.outputs()),
-                    (false, Some(removals)) => &self.log_backward[at * removals..][..removals],
-                    (false, None) => &[],
-                };
+                let outputs = removal_row(policy, &self.tape, &self.log_backward, at, row);
                 let mut stream = noise.stream(trajectory as usize);
                 let state = &mut self.states[start..];
                 let drawn = policy.draw_backward(state, outputs, &mut stream, &mut self.work);
@@ -255,6 +285,43 @@ impl<P: Policy> Lane<P> {
         self.answer(policy, evaluator, first);
         self.finish(count);
         Ok(())
+    }
+
+    /// Tells the policy which moves this step of the walk is going to make.
+    fn foresee_moves(&mut self, policy: &P, behaviour: Behaviour, noise: &Noise) {
+        let (cells, mut states, mut moves) = (policy.cells(), Vec::new(), Vec::new());
+        for last in &self.alive {
+            let Node { trajectory, row, .. } = self.nodes[*last as usize];
+            let state = &self.states[*last as usize * cells..][..cells];
+            let mut stream = noise.stream(trajectory as usize);
+            if policy.must_stop(state) {
+                continue;
+            }
+            let outputs = self.tape.output(row as usize, policy.outputs());
+            if let Some(action) = policy.next_move(state, outputs, behaviour, &mut stream, &mut self.work) {
+                states.extend_from_slice(state);
+                moves.push(action);
+            }
+        }
+        policy.foresee(&states, Ahead::Moves(&moves));
+    }
+
+    /// Tells the policy which removals this step of the walk is going to make; see [`Lane::backward`] for `most`.
+    fn foresee_removals(&mut self, policy: &P, most: &[u32], time: u32, noise: &Noise) {
+        let (cells, mut states, mut removals) = (policy.cells(), Vec::new(), Vec::new());
+        for (at, last) in self.alive.iter().enumerate() {
+            let Node { trajectory, row, .. } = self.nodes[*last as usize];
+            let state = &self.states[*last as usize * cells..][..cells];
+            let outputs = removal_row(policy, &self.tape, &self.log_backward, at, row);
+            let mut stream = noise.stream(trajectory as usize);
+            if most.get(trajectory as usize).is_none_or(|most| time < *most)
+                && let Some(removal) = policy.next_removal(state, outputs, &mut stream, &mut self.work)
+            {
+                states.extend_from_slice(state);
+                removals.push(removal);
+            }
+        }
+        policy.foresee(&states, Ahead::Removals(&removals));
     }
 
     /// Asks other weights about the same trajectories.
@@ -492,6 +559,21 @@ impl<P: Policy> Lane<P> {
         self.reference = reference;
         evaluator.backward(&mut self.tape, &out, gradient);
         self.slopes = out;
+    }
+}
+
+/// What a removal is drawn by at the node at place `at` among the living ones.
+fn removal_row<'a, P: Policy>(
+    policy: &P,
+    tape: &'a Tape,
+    log_backward: &'a [f32],
+    at: usize,
+    row: u32,
+) -> &'a [f32] {
+    match (policy.learns_backward(), policy.implied()) {
+        (true, _) => tape.output(row as usize, policy.outputs()),
+        (false, Some(removals)) => &log_backward[at * removals..][..removals],
+        (false, None) => &[],
     }
 }
 

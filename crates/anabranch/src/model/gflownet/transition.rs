@@ -211,7 +211,7 @@ impl<P: Policy> PolicyStep<'_, P> {
             };
             (to.came[row], to.stopped[row]) = (edge, edge.is_none());
         }
-        Ok(to)
+        policy.failure().map_or(Ok(to), |problem| Err(problem.into()))
     }
 }
 
@@ -246,6 +246,9 @@ impl<P: Policy> Transition<Objects<P::Cell>> for PolicyStep<'_, P> {
             let output = if policy.learns_backward() { answers.output(at, policy.outputs()) } else { &[] };
             let drawn = policy.draw_backward(state, output, &mut noise.stream(row), &mut work);
             after.came[row] = drawn.map_err(|NoLaw| no_law(*policy, "backward", state))?;
+        }
+        if let Some(problem) = policy.failure() {
+            return Err(problem.into());
         }
         before.came.fill(None);
         before.stopped.fill(false);

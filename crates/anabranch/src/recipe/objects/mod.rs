@@ -3,6 +3,7 @@
 mod graphs;
 mod grids;
 mod points;
+mod programs;
 mod sets;
 mod words;
 
@@ -11,6 +12,7 @@ pub use grids::{CyclicGridRecipe, HypergridRecipe, SlipperyGridRecipe};
 pub use points::{
     BoxRecipe, BoxSteps, ChartRecipe, DomainName, HybridRecipe, LineRecipe, Points, TorusRecipe,
 };
+pub use programs::ProgramRecipe;
 pub use sets::{MultisetsRecipe, PermutationsRecipe, SetsRecipe};
 pub use words::{Alphabet, BitsRecipe, GrowthName, SpinsRecipe, StringsRecipe};
 

@@ -19,8 +19,8 @@ use serde::{Deserialize, Serialize};
 
 use super::objects::{
     BitsRecipe, BoxRecipe, CyclicGridRecipe, GraphRecipe, HybridRecipe, HypergridRecipe, LabelledDagsRecipe,
-    LineRecipe, MultisetsRecipe, Objects, PermutationsRecipe, SetsRecipe, SlipperyGridRecipe, SpinsRecipe,
-    StringsRecipe, TorusRecipe, TreesRecipe,
+    LineRecipe, MultisetsRecipe, Objects, PermutationsRecipe, ProgramRecipe, SetsRecipe, SlipperyGridRecipe,
+    SpinsRecipe, StringsRecipe, TorusRecipe, TreesRecipe,
 };
 use crate::data::Table;
 use crate::error::Result;
@@ -116,6 +116,8 @@ targets! {
         LabelledDags(LabelledDagsRecipe),
         /// Rooted binary trees over labelled leaves, built by joining two trees.
         Trees(TreesRecipe),
+        /// Objects that another program builds, in any language.
+        Process(ProgramRecipe),
         /// Points of the unit box, built by steps away from the origin.
         Box(BoxRecipe),
         /// Points of the line, or of a space of more dimensions, reached by a walk.

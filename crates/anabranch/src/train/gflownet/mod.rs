@@ -450,6 +450,9 @@ impl<P: Policy> Learner for FlowLearner<P> {
         let log_z = self.places.log_z.map_or(0.0, |place| f64::from(weights[place][0]));
         let gradient = gradients[0].get_or_insert_with(|| vec![0.0; weights[0].len()]);
         let (loss, log_z_slope) = self.compare(evaluator.as_ref(), log_z, gradient);
+        if let Some(problem) = self.model.policy.failure() {
+            return Err(problem.into());
+        }
         if let Some(place) = self.places.log_z {
             gradients[place].get_or_insert_with(|| vec![0.0])[0] = log_z_slope as f32;
         }
