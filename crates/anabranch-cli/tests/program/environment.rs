@@ -75,14 +75,20 @@ fn other_objectives_and_rewards_work_on_it() {
         "--set objective.kind=\"detailed-balance\" --set policy.backward=\"maximum-entropy\"",
         "--set objective.kind=\"sub-trajectory-balance\" --set policy.backward=\"uniform\"",
         "--set policy.network={kind=\"table\"}",
-        "--set roots={}",
+        "--set exploration.replay={kind=\"uniform\"}",
+        "--set roots={kind=\"listed\"}",
     ] {
         let run = format!("--json --quiet --set training.trajectories=160 {formula} {set}");
         let theirs = place.run(&format!("run grid.toml --out theirs {run}")).json();
         let own = place.run(&format!("run built-in.toml --out own {run}")).json();
-        let (theirs, own) = (&theirs["metrics"], &own["metrics"]);
-        assert_eq!(theirs["elbo"], own["elbo"], "{set}");
-        assert_eq!(theirs["tv"], own["tv"], "{set}");
+        for (name, value) in own["metrics"].as_object().expect("metrics") {
+            // The numbers of an empty list of modes apart, all are the same but for the rounding of a closed form.
+            if let (Some(own), Some(theirs)) = (value.as_f64(), theirs["metrics"][name].as_f64()) {
+                assert!((own - theirs).abs() <= 1e-9 * (1.0 + own.abs()), "{set}, {name}: {own}, {theirs}");
+            } else {
+                assert!(!theirs["metrics"][name].is_number() || value.is_number(), "{set}, {name}");
+            }
+        }
         std::fs::remove_dir_all(place.path("theirs")).unwrap();
         std::fs::remove_dir_all(place.path("own")).unwrap();
     }
@@ -91,48 +97,56 @@ fn other_objectives_and_rewards_work_on_it() {
 #[test]
 fn wrong_programs_are_refused_before_there_is_a_directory() {
     let late = "    import time; time.sleep(60 * ('apply' in question['ask']))\n    answer = {";
-    let wrong = "target.command: found the environment program \"python3\": ";
-    let disagree = "target.command: found an environment that does not agree with itself: ";
-    for (part, by, start, words) in [
+    let wrong = "found the environment program \"python3\": ";
+    let disagree = "found an environment that does not agree with itself: ";
+    let back = "[(moved(s, d, -1), d)";
+    let wraps = [
+        ("if s[d] + 1 < SIDE]", "if d == 0 or s[d] + 1 < SIDE]"),
+        ("(moved(s, d, 1), d) for", "([(s[0] + (d == 0)) % SIDE, s[1] + (d == 1)], d) for"),
+        ("if s[d] > 0]", "if d == 0 or s[d] > 0]"),
+        (back, "[([(s[0] - (d == 0)) % SIDE, s[1] - (d == 1)], d)"),
+    ];
+    let large = ("= 2, 8,", "= 2, 2000,");
+    let object = "\"object\": lambda q: [s == [7, 7] for s in q[\"states\"]], \"undo\": ";
+    let cases: [(&[(&str, &str)], &str, &str); 12] = [
         (
-            "for line in sys.stdin:",
-            "sys.exit('no grid today')\nfor line in sys.stdin:",
-            "target.command: found a program that was started 4 times; last, it ended (exit code 1)",
+            &[("for line in sys.stdin:", "sys.exit('no grid today')\nfor line in sys.stdin:")],
+            "found a program that was started 4 times; last, it ended (exit code 1)",
             "no grid today",
         ),
-        ("    answer = {", late, wrong, "no answer within 0.5 s (asked for apply of (0, 0) and 1 others)"),
-        ("print(json", "print('hello') or print(json", wrong, "it answered \"hello\", no JSON object"),
+        (&[("    answer = {", late)], wrong, "no answer within 8 s (asked for apply of (0, 0) and 1 others)"),
+        (&[("print(json", "print('hello') or print(json")], wrong, "it answered \"hello\", no JSON object"),
         (
-            "[d * SIDE + x for",
-            "[d * SIDE + x + 1 for",
+            &[("[d * SIDE + x for", "[d * SIDE + x + 1 for")],
             wrong,
             "for (0, 7) it answered feature 16 in features",
         ),
         (
-            "[d for d in range(DIM) if s[d] > 0]",
-            "[d for d in range(1) if s[d] > 0]",
+            &[("[d for d in range(DIM) if s[d] > 0]", "[0 for d in range(1) if s[0] > 0]")],
             disagree,
-            "move 1 from (6, 7) cannot be undone by removal 1",
+            "(7, 7) has 1 removals, but 2 moves lead to it",
         ),
-        ("(moved(s, d, -1), d)", "(moved(s, d, -1), 0)", disagree, "removal 1 does not undo move 1 from"),
-        ("(moved(s, d, 1), d)", "([(s[0] + (d == 0)) % SIDE, s[1] + (d == 1)], d)", disagree, "(0, 0)"),
-        ("DIM * (SIDE - 1)", "9", disagree, "a walk of 10 moves leads to"),
+        (&[(back, "[(moved(s, d, -1), 0)")], disagree, "removal 1 of (7, 7) undoes an impossible move 0"),
+        (&[large, (back, "[(moved(s, d, -1), 0)")], disagree, "removal 1 does not undo move 1 from"),
+        (&wraps, disagree, "(0, 7) is on a cycle"),
+        (&[("DIM * (SIDE - 1)", "9")], disagree, "a walk of 10 moves leads to"),
+        (&[large, ("DIM * (SIDE - 1)", "9")], disagree, "a walk made more than 9 moves"),
         (
-            "(moved(s, d, 1), d)",
-            "(s[d:], d)",
+            &[("\"all\"", "\"some\""), ("\"undo\": ", object), ("SIDE]", "SIDE and s != [3, 4]]")],
+            disagree,
+            "no object is ahead of (3, 4)",
+        ),
+        (
+            &[("[(moved(s, d, 1), d)", "[(s[d:], d)")],
             wrong,
             "for move 1 at (0, 0) it answered [0], where states are lists of 2 integers",
         ),
-    ] {
-        // A first coordinate that comes round has no end otherwise.
-        let edits = match by.contains("% SIDE") {
-            true => vec![(part, by), ("if s[d] + 1 < SIDE]", "if d == 0 or s[d] + 1 < SIDE]")],
-            false => vec![(part, by)],
-        };
-        let place = place(&edits);
-        let message = place.run("run grid.toml --out run --set target.timeout=0.5").refused(2);
-        let message = message.strip_prefix("grid.toml, line 5: ").unwrap_or(&message);
-        assert!(message.starts_with(start) && message.contains(words), "{message}");
+    ];
+    for (edits, start, words) in cases {
+        let place = place(edits);
+        let message = place.run("run grid.toml --out run --set target.timeout=8").refused(2);
+        let found = message.split("target.command: ").nth(1).unwrap_or_default();
+        assert!(found.starts_with(start) && found.contains(words), "{message}");
         assert!(!place.path("run").exists(), "{words}");
     }
 }

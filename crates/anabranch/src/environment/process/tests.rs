@@ -208,56 +208,14 @@ fn one_that_hangs_is_late() {
         "    answer = {",
         "    import time; time.sleep(60 * ('undo' in question['ask']))\n    answer = {",
     );
-    let call = Call { timeout: Duration::from_millis(800), ..call(&text) };
+    let call = Call { timeout: Duration::from_secs(8), ..call(&text) };
     let theirs = ProcessEnvironment::start(call).unwrap();
     let _ = check::bounded(&theirs, 100);
     let message = theirs.failure().unwrap().to_string();
-    let expected = "found the environment program \"python3\": no answer within 0.8 s (asked for undo of (";
+    let expected = "found the environment program \"python3\": no answer within 8 s (asked for undo of (";
     assert!(message.contains(expected), "{message}");
     // From now on walks end at once.
     let (mut state, mut mask) = ([1, 1], [true; 2]);
     theirs.allowed(&state, &mut mask);
     assert_eq!((mask, theirs.is_object(&state), theirs.apply(&mut state, 0)), ([false; 2], true, 0));
-}
-
-/// What the two directions say of each other.
-#[test]
-fn directions_that_disagree_are_refused() {
-    let removable = "[d for d in range(DIM) if s[d] > 0]";
-    for (part, by, words) in [
-        (removable, "[0 for d in range(1) if s[0] > 0]", "move 1 from (6, 7) cannot be undone by removal 1"),
-        (
-            "[(moved(s, d, -1), d)",
-            "[(moved(s, 0 if s[0] else d, -1), d)",
-            "removal 1 does not undo move 1 from",
-        ),
-        ("if s[d] + 1 < SIDE]", "if s[d] + 1 < SIDE and s != [3, 4]]", "is a dead end"),
-        (
-            "\"longest\": DIM * (SIDE - 1)",
-            "\"longest\": 13",
-            "a walk of 14 moves leads to (7, 7), but it says 13",
-        ),
-        ("[d * SIDE + x for d, x in enumerate(s)]", "[sum(s)]", "is encoded as another state is"),
-        (
-            "moved(s, d, 1), d) for",
-            "[(s[0] + (d == 0)) % SIDE, s[1] + (d == 1)], d) for",
-            "(0, 0) should have removals, or is the source and has some",
-        ),
-        ("s[d] + 1 < SIDE]", "s[d] + 1 < SIDE or d == 0]", ""),
-    ] {
-        let mut text = edited(part, by);
-        if words == "is a dead end" {
-            text = text.replace("\"objects\": \"all\"", "\"objects\": \"some\"").replace(
-                "\"undo\": ",
-                "\"object\": lambda q: [s == [7, 7] for s in q[\"states\"]], \"undo\": ",
-            );
-        }
-        let theirs = start(&text);
-        match check::bounded(&theirs, 100) {
-            Err(message) => assert!(message.contains(words), "{message}"),
-            Ok(found) => {
-                assert!(words.is_empty() && found.is_none() || theirs.failure().is_some(), "{words}")
-            }
-        }
-    }
 }
