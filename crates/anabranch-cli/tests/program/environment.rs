@@ -6,8 +6,11 @@ use crate::support::Place;
 const GRID: &str = include_str!("../../../../docs/src/hypergrid.py");
 const RECIPE: &str = include_str!("../../../../docs/src/own-grid.toml");
 
+/// A part of the example, and what stands in its place.
+type Edit = (&'static str, &'static str);
+
 /// The example with edits, each of a part that must be there, and fewer trajectories.
-fn place(edits: &[(&str, &str)]) -> Place {
+fn place(edits: &[Edit]) -> Place {
     let mut text = GRID.to_owned();
     for (part, by) in edits {
         assert!(text.contains(part), "{part}");
@@ -108,7 +111,7 @@ fn wrong_programs_are_refused_before_there_is_a_directory() {
     ];
     let large = ("= 2, 8,", "= 2, 2000,");
     let object = "\"object\": lambda q: [s == [7, 7] for s in q[\"states\"]], \"undo\": ";
-    let cases: [(&[(&str, &str)], &str, &str); 12] = [
+    let cases: [(&[Edit], &str, &str); 12] = [
         (
             &[("for line in sys.stdin:", "sys.exit('no grid today')\nfor line in sys.stdin:")],
             "found a program that was started 4 times; last, it ended (exit code 1)",
