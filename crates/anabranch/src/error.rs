@@ -26,6 +26,9 @@ pub enum Error {
         /// The values around it.
         detail: String,
     },
+    /// There are no rewards where none can be done without: what whoever was asked for them said.
+    #[error("the reward failed: {0}")]
+    Reward(String),
     /// A signal, or whoever watches, asked the work to stop.
     #[error("stopped")]
     Interrupted,
@@ -207,7 +210,7 @@ impl Failure {
     pub fn into_error(self) -> Error {
         match self {
             Self::Stop(error) => error,
-            Self::Skip(detail) => Error::Numeric { step: 0, term: "the reward".to_owned(), detail },
+            Self::Skip(words) => Error::Reward(words),
         }
     }
 }

@@ -161,6 +161,39 @@ fn room(module: &str) -> &str {
     module.split("::").next().unwrap_or_default()
 }
 
+/// Every file below a directory, at any depth.
+fn files(directory: &Path) -> Vec<PathBuf> {
+    let entries =
+        std::fs::read_dir(directory).expect("a directory").map(|entry| entry.expect("an entry").path());
+    entries.flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] }).collect()
+}
+
+/// A file that nobody declares is compiled by nobody, and its tests never run.
+#[test]
+fn every_file_is_declared() {
+    let mut seen = 0;
+    for root in ["src", "tests", "../anabranch-cli/src", "../anabranch-cli/tests"] {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join(root);
+        for path in files(&root).into_iter().filter(|path| path.extension().is_some_and(|end| end == "rs")) {
+            let stem = |path: &Path| path.file_stem().map(|stem| stem.to_string_lossy().into_owned());
+            let file =
+                if stem(&path).is_some_and(|stem| stem == "mod") { path.parent().unwrap() } else { &path };
+            let name = stem(file).expect("a file has a name");
+            let above = file.parent().expect("it is in a directory");
+            // The roots of crates.
+            if ["lib", "main"].contains(&&*name) || above.ends_with("tests") && above == root {
+                continue;
+            }
+            let parents = ["mod.rs", "lib.rs", "main.rs"].map(|name| above.join(name));
+            let parents = parents.into_iter().chain([above.with_extension("rs")]);
+            let text: String = parents.filter_map(|parent| std::fs::read_to_string(parent).ok()).collect();
+            assert!(text.contains(&format!("mod {name};")), "{} is part of no crate", path.display());
+            seen += 1;
+        }
+    }
+    assert!(seen > 300, "{seen} files were looked at");
+}
+
 #[test]
 fn imports_point_down_the_list_of_rooms() {
     let imports = imports();

@@ -153,6 +153,19 @@ fn listen(stderr: ChildStderr, words: &Mutex<VecDeque<String>>) {
     }
 }
 
+/// Makes the kernel kill what is started when the thread that starts it ends, as it does however the program ends: rewards are asked for
+/// by the main thread and by those of the pool, which end with it.
+#[cfg(target_os = "linux")]
+fn end_with_parent(command: &mut Command) {
+    use rustix::process::{Signal, set_parent_process_death_signal};
+    // SAFETY: between fork and exec the closure makes one system call, which neither allocates nor takes locks.
+    unsafe {
+        std::os::unix::process::CommandExt::pre_exec(command, || {
+            Ok(set_parent_process_death_signal(Some(Signal::KILL))?)
+        });
+    }
+}
+
 /// A process and its descendants. They are killed when this is dropped.
 #[derive(Debug)]
 struct Group {
@@ -164,6 +177,8 @@ impl Group {
     fn lead(command: &mut Command) -> io::Result<Self> {
         #[cfg(unix)]
         std::os::unix::process::CommandExt::process_group(command, 0);
+        #[cfg(target_os = "linux")]
+        end_with_parent(command);
         Ok(Self { leader: command.spawn()?, ended: None })
     }
 

@@ -3,7 +3,7 @@
 //! A program is started when the first question comes and reads its standard input line by line. Every question has a number,
 //! `batch`, which the answer may leave out; if there, it must be the question's. Instead of what was asked for, `"error": "why"`
 //! says that there is nothing. What the program writes to its standard error is kept for when it is needed. It should end when its
-//! standard input does.
+//! standard input does, and is killed when this program ends, however that is.
 //!
 //! A program that died, was late, or wrote what was not asked for, is ended with all its children and started again for the next
 //! question, a bounded number of times.
@@ -73,6 +73,8 @@ pub enum Unanswered {
         then: String,
         /// Whether it ended by itself.
         died: bool,
+        /// Whether its answer was waited for in vain.
+        late: bool,
     },
     /// It cannot be started, or not again.
     Never(Problem),
@@ -145,13 +147,13 @@ impl Program {
                 Lost::Unasked => "it wrote a line that was not asked for".to_owned(),
                 Lost::TooLong => "its answer is longer than any could be".to_owned(),
             };
-            self.give_up(&mut state, &why, matches!(lost, Lost::Died))
+            self.give_up(&mut state, &why, Some(lost))
         })?;
         let text = String::from_utf8_lossy(&line);
         let text = text.trim();
         if !(text.starts_with('{') && text.ends_with('}')) {
             let why = format!("it answered {}, no JSON object", quoted(text));
-            return Err(self.give_up(&mut state, &why, false));
+            return Err(self.give_up(&mut state, &why, None));
         }
         let answer: A = match serde_json::from_str(text) {
             Ok(answer) => answer,
@@ -163,7 +165,7 @@ impl Program {
         };
         if let Some(other) = answer.batch().filter(|other| *other != batch) {
             let why = format!("it answered batch {other}, asked for batch {batch}");
-            return Err(self.give_up(&mut state, &why, false));
+            return Err(self.give_up(&mut state, &why, None));
         }
         if let Some(words) = answer.error() {
             return Err(bad(format!("it says {}", quoted(words))));
@@ -193,7 +195,7 @@ impl Program {
     }
 
     /// Ends the program, remembers why, and says so.
-    fn give_up(&self, state: &mut State, why: &str, died: bool) -> Unanswered {
+    fn give_up(&self, state: &mut State, why: &str, lost: Option<Lost>) -> Unanswered {
         let words = state.child.take().map(Child::end).unwrap_or_default();
         state.last = format!("last, {why}{words}");
         let restarts = self.call.restarts;
@@ -202,6 +204,7 @@ impl Program {
         } else {
             format!("it is started again ({} of {restarts})", state.starts)
         };
-        Unanswered::Lost { why: format!("{}: {why}{words}", self.name()), then, died }
+        let (died, late) = (matches!(lost, Some(Lost::Died)), matches!(lost, Some(Lost::Late)));
+        Unanswered::Lost { why: format!("{}: {why}{words}", self.name()), then, died, late }
     }
 }

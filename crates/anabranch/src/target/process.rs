@@ -24,9 +24,9 @@
 //! {"batch": 9, "log_rewards": [-0.5]}
 //! ```
 //!
-//! What goes wrong with one batch skips that batch: an error, a wrong number of numbers, no answer in time. A program that
-//! died, was late, or wrote what was not asked for, is ended with all its children and started again for the next batch, a
-//! bounded number of times.
+//! Questions have at most 512 objects. What goes wrong with one is asked once more, but for an answer that did not come in time, and then
+//! skips its batch: an error, a wrong number of numbers. A program that died, was late, or wrote what was not asked for, is ended with all
+//! its children and started again for the next question, a bounded number of times.
 //!
 //! A program in Python:
 //!
@@ -45,7 +45,10 @@ use serde_json::Value;
 use super::{Describe, Failure, Target, no_scores};
 use crate::environment::Number;
 use crate::error::{Problem, quoted};
-use crate::program::{self, Call, Program};
+use crate::program::{self, Call, Program, Unanswered};
+
+/// The most objects of a question.
+const MOST: usize = 512;
 
 /// How a program is run.
 #[derive(Debug, Clone, PartialEq)]
@@ -179,6 +182,25 @@ impl<C: Number> Process<C> {
             scores.fill(f64::NAN);
             return Ok(());
         }
+        let (cells, width, slopes) =
+            (objects.len() / out.len(), conditions.len() / out.len(), scores.len() / out.len());
+        for (index, out) in out.chunks_mut(MOST).enumerate() {
+            let rows = index * MOST..index * MOST + out.len();
+            let of = |width: usize| rows.start * width..rows.end * width;
+            let asked = (&objects[of(cells)], &conditions[of(width)]);
+            self.ask_some(asked, partial, out, &mut scores[of(slopes)])?;
+        }
+        Ok(())
+    }
+
+    /// [`Process::ask`] for as many objects as a question has.
+    fn ask_some(
+        &self,
+        (objects, conditions): (&[C], &[f32]),
+        partial: bool,
+        out: &mut [f64],
+        scores: &mut [f64],
+    ) -> Result<(), Failure> {
         let cells = objects.len() / out.len();
         let mut question = Question {
             batch: 0,
@@ -188,13 +210,19 @@ impl<C: Number> Process<C> {
             partial,
         };
         let (count, slopes) = (question.objects.len(), question.gradients.then_some(cells));
-        let (values, gradients) = self.program.ask(
-            |batch| {
-                question.batch = batch;
-                serde_json::to_vec(&question)
-            },
-            |answer, text| Self::judge(answer, text, count, slopes),
-        )?;
+        let mut ask = || {
+            self.program.ask(
+                |batch| {
+                    question.batch = batch;
+                    serde_json::to_vec(&question)
+                },
+                |answer, text| Self::judge(answer, text, count, slopes),
+            )
+        };
+        let (values, gradients) = match ask() {
+            Err(Unanswered::Bad(_) | Unanswered::Lost { late: false, .. }) => ask(),
+            found => found,
+        }?;
         for (row, (out, value)) in out.iter_mut().zip(values).enumerate() {
             *out = value.or(self.settings.failed).ok_or_else(|| {
                 let object = &question.objects[row];
@@ -251,3 +279,6 @@ impl<C: Number> Target<C> for Process<C> {
         self.settings.log_z.filter(|_| beta == 1.0)
     }
 }
+
+#[cfg(test)]
+mod tests;
