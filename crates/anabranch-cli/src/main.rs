@@ -3,6 +3,7 @@
 mod commands;
 mod compare;
 mod draft;
+mod memory;
 mod output;
 mod pages;
 mod progress;
@@ -17,7 +18,7 @@ use anabranch::error::Error;
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueHint};
 
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: memory::OrEnd = memory::OrEnd(mimalloc::MiMalloc);
 
 /// One engine for every generative model that is a Markovian trajectory.
 #[derive(Debug, Parser)]

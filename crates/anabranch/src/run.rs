@@ -109,12 +109,14 @@ impl Run {
         let place = format!("--out {}", directory.display());
         let path = directory.join("recipe.toml");
         let taken = || -> Result<()> {
-            if path.exists() {
+            if path.symlink_metadata().is_ok() {
                 return Err(Problem::new(&*place, "a directory that holds a run already")
                     .allowed("a new directory; or `anabranch resume` to go on with that run")
                     .into());
             }
-            match saved::OWNED.into_iter().find(|name| directory.join(name).exists()) {
+            // A link that leads nowhere would be followed, too.
+            let there = |name: &&str| directory.join(name).symlink_metadata().is_ok();
+            match saved::OWNED.into_iter().find(there) {
                 Some(name) => {
                     let found = format!("a directory that holds {name}, which a run would write over");
                     Err(Problem::new(&*place, found).allowed("a new directory").into())

@@ -1,5 +1,7 @@
-//! Training needs no more memory at its ten-thousandth step than at its two-thousandth.
+//! Training needs no more memory at its ten-thousandth step than at its two-thousandth; memory that is not there is said to be missing.
 #![cfg(target_os = "linux")]
+
+use std::process::Stdio;
 
 use crate::support::{KINDS, Place, signal, wait_for};
 
@@ -34,4 +36,28 @@ fn is_flat(recipe: &str) {
     signal(&child, "INT");
     assert_eq!(child.wait().expect("a child").code(), Some(130));
     assert!(late < early + 3000, "{early} kB at step 2000, {late} kB at step 10000");
+}
+
+/// From far too little on to enough.
+#[test]
+fn memory_that_is_not_there_is_said_to_be_missing() {
+    let place = Place::new();
+    let program = env!("CARGO_BIN_EXE_anabranch");
+    let mut missing = 0;
+    for megabytes in (100..).step_by(25) {
+        let run = format!(
+            "ulimit -v {}; exec {program} run digits-vae --out run-{megabytes} --set training.steps=2 --set evaluation.draws=1",
+            1024 * megabytes
+        );
+        let mut command = place.through("sh", ["-c", &run]);
+        let ended = command.env("RAYON_NUM_THREADS", "2").stdout(Stdio::null()).output().expect("it starts");
+        let message = String::from_utf8_lossy(&ended.stderr);
+        match ended.status.code() {
+            Some(0) => break,
+            Some(1 | 2) => missing += usize::from(message.contains("no memory for")),
+            other => panic!("{other:?} with {megabytes} MB: {message}"),
+        }
+        assert!(megabytes < 2000, "{message}");
+    }
+    assert!(missing > 0);
 }

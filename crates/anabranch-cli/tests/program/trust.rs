@@ -60,3 +60,52 @@ fn ones_own_runs_ask_for_nothing_until_they_are_moved() {
     std::fs::rename(place.path("run"), place.path("moved")).unwrap();
     assert_eq!(ended(&place, "state", "evaluate moved").0, Some(2));
 }
+
+/// Whoever made a directory decides what lies in it: nothing in it is waited for, and nothing is written through it.
+#[test]
+#[cfg(unix)]
+fn links_and_pipes_in_a_run_are_refused() {
+    use std::os::unix::fs::symlink;
+
+    let place = trained();
+    place.write("outside.txt", "mine");
+    let outside = place.path("outside.txt");
+    let replaced = [
+        "report.html",
+        "metrics.jsonl",
+        "result.json",
+        "recipe.toml",
+        "checkpoints/step-0000000001.safetensors",
+    ];
+    for name in replaced {
+        let (path, kept) = (place.path("run").join(name), place.path("kept"));
+        let there = std::fs::rename(&path, &kept).is_ok();
+        for pipe in [false, true] {
+            if pipe {
+                assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
+            } else {
+                symlink(&outside, &path).unwrap();
+            }
+            for command in
+                ["evaluate run", "resume run", "sample run --count 4 --out drawn.npy", "compare run run"]
+            {
+                let (code, message) = ended(&place, "state", command);
+                let kind = if pipe { "a pipe" } else { "a link" };
+                let expected = format!("run/{name}: found {kind}");
+                assert_eq!(code, Some(2), "{command}: {message}");
+                assert!(message.contains(&expected), "{command}: {message}");
+            }
+            std::fs::remove_file(&path).unwrap();
+        }
+        if there {
+            std::fs::rename(&kept, &path).unwrap();
+        }
+    }
+    assert_eq!(std::fs::read_to_string(outside).unwrap(), "mine");
+    // Nor does a new run write through what leads nowhere yet.
+    std::fs::create_dir(place.path("new")).unwrap();
+    symlink(place.path("nowhere"), place.path("new/report.html")).unwrap();
+    let (code, message) = ended(&place, "state", "run grid.toml --out new");
+    assert_eq!(code, Some(2), "{message}");
+    assert!(message.contains("holds report.html") && !place.path("nowhere").exists(), "{message}");
+}

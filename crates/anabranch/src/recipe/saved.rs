@@ -148,12 +148,31 @@ pub fn recipe(directory: &Path) -> Result<Recipe> {
     read(directory, &[], |_, recipe| Ok(recipe))
 }
 
+/// Refuses a run's directory that somebody else could have made a trap of: a pipe in it would be waited for without end, and what is
+/// written through a link lies outside.
+fn check_plain(directory: &Path) -> Result<()> {
+    for part in [directory.to_owned(), directory.join("checkpoints"), directory.join("tensorboard")] {
+        for entry in std::fs::read_dir(&part).into_iter().flatten().flatten() {
+            let Ok(kind) = entry.file_type() else { continue };
+            if !kind.is_file() && !kind.is_dir() {
+                let found = if kind.is_symlink() { "a link" } else { "a pipe, a socket or a device" };
+                let place = entry.path().display().to_string();
+                return Err(Problem::new(place, found)
+                    .allowed("files and directories: a run's are its own")
+                    .into());
+            }
+        }
+    }
+    Ok(())
+}
+
 /// What `make` makes of the recipe of an existing run, with changes, and of the text in which it stands.
 fn read<T>(
     directory: &Path,
     overrides: &[Override],
     make: impl FnOnce(&Source<'_>, Recipe) -> Result<T>,
 ) -> Result<T> {
+    check_plain(directory)?;
     let path = directory.join("recipe.toml");
     let origin = path.display().to_string();
     let text = std::fs::read(&path).map_err(|error| {

@@ -159,7 +159,8 @@ pub fn write_report(run: &Run, result: &Value) -> Result<Summary> {
     let summary = gather(run, result)?;
     let grid = pictures::sample_grid(&summary);
     let step = summary.log.last().map_or(summary.steps, |line| line.step);
-    write_evaluation(&run.directory, step, &summary.metrics, grid.as_ref())?;
+    let recipe = serde_json::to_value(run.plan.recipe()).unwrap_or_default();
+    write_evaluation(&run.directory, step, &recipe, &summary.metrics, grid.as_ref())?;
     let page = run_page(&summary);
     atomic_write(&run.directory.join("report.html"), |out| out.write_all(page.as_bytes()))?;
     Ok(summary)

@@ -35,6 +35,10 @@ pub enum Entry<'a> {
         /// The file's bytes.
         png: &'a [u8],
     },
+    /// What the session's hyper-parameters are: numbers, words and truths.
+    Hyperparameters(&'a [(String, Value)]),
+    /// The session came to its end.
+    Done,
 }
 
 /// What an event says.
@@ -78,6 +82,9 @@ pub fn event(wall_time: f64, step: u64, what: What<'_>) -> Vec<u8> {
                         image.bytes(4, png);
                         value.bytes(4, &image.0);
                     }
+                    Entry::Hyperparameters(all) => value.hparams(3, &session_start(all)),
+                    // Its status: success.
+                    Entry::Done => value.hparams(4, &Message(vec![1 << 3, 1])),
                 }
                 summary.bytes(1, &value.0);
             }
@@ -85,6 +92,30 @@ pub fn event(wall_time: f64, step: u64, what: What<'_>) -> Vec<u8> {
         }
     }
     message.0
+}
+
+/// A `SessionStartInfo` message of the plug-in of hyper-parameters; what is neither number, word nor truth is written as JSON.
+fn session_start(all: &[(String, Value)]) -> Message {
+    let mut start = Message::default();
+    for (name, found) in all {
+        let mut value = Message::default();
+        match found {
+            Value::Bool(truth) => {
+                value.key(4, 0);
+                value.varint(u64::from(*truth));
+            }
+            Value::String(word) => value.bytes(3, word.as_bytes()),
+            other => match other.as_f64() {
+                Some(number) => value.double(2, number),
+                None => value.bytes(3, other.to_string().as_bytes()),
+            },
+        }
+        let mut entry = Message::default();
+        entry.bytes(1, name.as_bytes());
+        entry.bytes(2, &value.0);
+        start.bytes(1, &entry.0);
+    }
+    start
 }
 
 /// A TFRecord around some bytes.
@@ -137,6 +168,17 @@ impl Message {
     fn float(&mut self, field: u64, value: f32) {
         self.key(field, 5);
         self.0.extend_from_slice(&value.to_le_bytes());
+    }
+
+    /// What makes a summary's value one of the plug-in of hyper-parameters: an empty tensor of one number's kind, and the message.
+    fn hparams(&mut self, field: u64, message: &Message) {
+        self.bytes(8, b"\x08\x01\x12\x02\x12\x00");
+        let [mut content, mut plugin, mut metadata] = [0; 3].map(|_| Message::default());
+        content.bytes(field, &message.0);
+        plugin.bytes(1, b"hparams");
+        plugin.bytes(2, &content.0);
+        metadata.bytes(1, &plugin.0);
+        self.bytes(9, &metadata.0);
     }
 
     fn bytes(&mut self, field: u64, value: &[u8]) {
@@ -253,13 +295,15 @@ impl EventLog {
 }
 
 /// Writes what an evaluation after `step` steps found, in place of what an earlier one did: metrics as
-/// `evaluation/NAME`, and the sample grid as `samples` where samples are images.
+/// `evaluation/NAME`, the recipe's values by their keys as hyper-parameters, by which TensorBoard lists and compares runs, and the sample
+/// grid as `samples` where samples are images.
 ///
 /// # Errors
 /// If a file cannot be written or removed.
 pub fn write_evaluation(
     run: &Path,
     step: u64,
+    recipe: &Value,
     metrics: &Map<String, Value>,
     samples: Option<&ImageGrid>,
 ) -> Result<()> {
@@ -280,7 +324,29 @@ pub fn write_evaluation(
         let (width, height) = grid.size();
         entries.push(("samples", Entry::Image { height, width, png }));
     }
+    let mut parameters = Vec::new();
+    leaves("", recipe, &mut parameters);
+    entries.push(("_hparams_/session_start_info", Entry::Hyperparameters(&parameters)));
+    entries.push(("_hparams_/session_end_info", Entry::Done));
     EventFile::create(&directory, EVALUATION)?.write(step, What::Summary(&entries))
+}
+
+/// The values of a recipe by their dotted keys; lists of tables by their places, what only names the run left out.
+fn leaves(key: &str, value: &Value, out: &mut Vec<(String, Value)>) {
+    let below = |name: &str| if key.is_empty() { name.to_owned() } else { format!("{key}.{name}") };
+    match value {
+        Value::Object(table) => {
+            let named = table
+                .iter()
+                .filter(|(name, _)| !key.is_empty() || !["name", "title"].contains(&name.as_str()));
+            named.for_each(|(name, value)| leaves(&below(name), value, out));
+        }
+        Value::Array(items) if items.iter().any(Value::is_object) => {
+            items.iter().enumerate().for_each(|(place, item)| leaves(&below(&place.to_string()), item, out));
+        }
+        Value::Null => {}
+        other => out.push((key.to_owned(), other.clone())),
+    }
 }
 
 #[cfg(test)]
@@ -312,6 +378,38 @@ mod tests {
         ];
         let written: Vec<u8> = events.iter().flat_map(|event| record(event)).collect();
         assert_eq!(written, GOLDEN);
+    }
+
+    /// Written by the same TensorBoard's plug-in of hyper-parameters.
+    #[test]
+    fn hyperparameters_are_those_that_tensorboard_writes() {
+        let golden = include_bytes!("../../tests/data/events.out.tfevents.hparams");
+        let recipe = serde_json::json!({
+            "name": "left-out",
+            "optimizer": {"learning_rate": 1e-3},
+            "objective": {"kind": "forward-kl"},
+            "residual": true,
+        });
+        let mut all = Vec::new();
+        leaves("", &recipe, &mut all);
+        all.sort_by(|a, b| b.0.cmp(&a.0));
+        let order = [1, 2, 0].map(|place| vec![all[place].clone()]);
+        let mut written = Vec::new();
+        for all in &order {
+            let entry = [("_hparams_/session_start_info", Entry::Hyperparameters(all))];
+            written.extend(record(&event(1e9, 7, What::Summary(&entry))));
+        }
+        let done = What::Summary(&[("_hparams_/session_end_info", Entry::Done)]);
+        written.extend(record(&event(1e9, 7, done)));
+        assert_eq!(written, golden);
+        let mut nested = Vec::new();
+        leaves(
+            "",
+            &serde_json::json!({"model": [{"kind": "flow", "hidden": [8, 8], "none": null}]}),
+            &mut nested,
+        );
+        let keys: Vec<String> = nested.iter().map(|(key, value)| format!("{key}={value}")).collect();
+        assert_eq!(keys, ["model.0.hidden=[8,8]", "model.0.kind=\"flow\""]);
     }
 
     /// The vectors of RFC 3720, B.4 (8A9136AA, 62A8AB43 and 46DD794E), through the mask of TFRecord.
@@ -449,12 +547,15 @@ mod tests {
         let run = scratch("evaluation");
         let grid = ImageGrid { height: 1, width: 1, columns: 1, tiles: vec![vec![7]] };
         for nll in [3.0, 2.0] {
-            write_evaluation(&run, 40, &line(serde_json::json!({ "nll": nll })), Some(&grid)).unwrap();
+            let metrics = line(serde_json::json!({ "nll": nll }));
+            write_evaluation(&run, 40, &Value::Null, &metrics, Some(&grid)).unwrap();
         }
         let files = names(&run.join("tensorboard")).unwrap();
         assert_eq!(files.len(), 1);
         let events = read(&std::fs::read(run.join("tensorboard").join(&files[0])).unwrap());
-        assert_eq!(events[1], (40, vec![("evaluation/nll".to_owned(), 2.0), ("samples".to_owned(), 0.0)]));
+        let parameters = ["_hparams_/session_start_info", "_hparams_/session_end_info"];
+        let tags = [("evaluation/nll", 2.0), ("samples", 0.0), (parameters[0], 0.0), (parameters[1], 0.0)];
+        assert_eq!(events[1], (40, tags.map(|(tag, number)| (tag.to_owned(), number)).to_vec()));
         std::fs::remove_dir_all(run).unwrap();
     }
 

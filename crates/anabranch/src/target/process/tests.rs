@@ -138,8 +138,10 @@ fn bad_answers_skip_their_batch_alone() {
         ("json.dumps({'log_rewards': [0.5, None]})", "it has none (null) for (3, 4)"),
     ] {
         // The second batch is answered well, by the same process.
+        // What is no object's reward is asked for once.
+        let asked = if answer.contains("None") { 1 } else { 2 };
         let text = answering(&format!(
-            "{answer} if q['batch'] <= 2 else json.dumps({{'log_rewards': [os.getpid()] * 2}})"
+            "{answer} if q['batch'] <= {asked} else json.dumps({{'log_rewards': [os.getpid()] * 2}})"
         ));
         let reward = python(&text, ProcessSettings { restarts: 0, ..settings() });
         let found = skipped(ask(&reward, &[1, 2, 3, 4]));
