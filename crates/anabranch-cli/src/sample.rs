@@ -5,11 +5,12 @@ use std::path::{Path, PathBuf};
 use anabranch::chain::Given;
 use anabranch::data::atomic::check_writable;
 use anabranch::data::zarr::{check_zarr, write_zarr};
-use anabranch::data::{Format, Layout, write_lines, write_samples};
+use anabranch::data::{Format, Layout, write_lines, write_objects, write_samples};
 use anabranch::error::{Error, Failure, Problem, Result, quoted};
 use anabranch::estimate::paths::weighted_paths;
 use anabranch::model::jump::sampling::Sampling;
-use anabranch::recipe::{Known, Plan, TargetData, inference_data};
+use anabranch::recipe::gflownet::Task;
+use anabranch::recipe::{GFlowNetPlan, Known, Plan, TargetData, inference_data};
 use anabranch::rng::{Noise, Purpose};
 use anabranch::run::{Observer, Refine, Refined, Run, trust, watched};
 use anabranch::sampler::Sampler;
@@ -102,7 +103,7 @@ pub fn sample(
         trust::check(directory, allow_command)?;
     }
     let image = run.plan.recipe().target.image();
-    format.check(image, matches!(run.plan, Plan::GFlowNet(_)))?;
+    format.check(image, has_words(&run.plan))?;
     let sampler = chosen(&run.plan, name, steps)?;
     let refine = refine.map(|refine| refining(&run.plan, refine, name)).transpose()?;
     let given = given(&run.plan, condition, conditions)?;
@@ -168,7 +169,7 @@ pub fn sample(
     };
     let written = match format {
         Format::Zarr => write_zarr(&out, &inference_data(&run.plan, &samples, seed, &known)),
-        _ => write(&run.plan, &out, format, &samples),
+        _ => write(&run.plan, &out, format, &samples, &known.conditions),
     };
     written.map_err(|error| at_output(&place, error))?;
     say(&format!("{}\n", out.display()))
@@ -186,9 +187,22 @@ fn given(plan: &Plan, condition: Option<&str>, conditions: Option<&Path>) -> Res
     found.map(Some)
 }
 
-/// Writes samples of a plan, `[count, columns]`.
-fn write(plan: &Plan, out: &Path, format: Format, samples: &[f32]) -> Result<()> {
+/// Whether samples are written as words.
+fn has_words(plan: &Plan) -> bool {
+    match plan {
+        Plan::Chain(plan) => plan.recipe.target.rows().is_some_and(|rows| rows.text(&[]).is_some()),
+        Plan::GFlowNet(_) => true,
+    }
+}
+
+/// Writes samples of a plan, `[count, columns]`, each under its condition. Discrete objects come in words with their log-rewards, unless
+/// these are another program's, which drawing does not start.
+fn write(plan: &Plan, out: &Path, format: Format, samples: &[f32], conditions: &[f32]) -> Result<()> {
     match (plan, format) {
+        (Plan::Chain(plan), Format::Txt) => {
+            let text = plan.recipe.target.rows().and_then(|rows| rows.text(samples)).unwrap_or_default();
+            write_lines(out, text.lines().map(str::to_owned))
+        }
         (Plan::Chain(plan), _) => {
             let (target, names) = (&plan.recipe.target, plan.names());
             let (image, levels) = (target.image(), target.levels());
@@ -196,6 +210,16 @@ fn write(plan: &Plan, out: &Path, format: Format, samples: &[f32]) -> Result<()>
             write_samples(out, format, samples, &layout)
         }
         (Plan::GFlowNet(plan), Format::Txt) => write_lines(out, plan.task.texts(samples).into_iter()),
+        (
+            Plan::GFlowNet(GFlowNetPlan { recipe, task: task @ Task::Discrete(_) }),
+            Format::Csv | Format::Parquet,
+        ) => {
+            let log_rewards = match recipe.programs().is_empty() && recipe.roots.is_none() {
+                true => task.log_rewards(samples, conditions).map_err(Failure::into_error)?,
+                false => None,
+            };
+            write_objects(out, format, &task.texts(samples), log_rewards.as_deref())
+        }
         (Plan::GFlowNet(plan), _) => write_samples(out, format, samples, &Layout::of(plan.task.columns())),
     }
 }

@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::process::Stdio;
 
-use crate::support::{Place, TINY};
+use crate::support::{GRID, Place, TINY};
 
 #[test]
 fn unwritable_run_directories_are_the_users_to_mend() {
@@ -54,6 +54,36 @@ fn samples_go_nowhere_else() {
     // Row by row the same, whatever their number.
     place.run("sample run --count 200 --format csv --out more.csv").done();
     assert!(String::from_utf8(place.read("more.csv")).expect("UTF-8").starts_with(&text));
+}
+
+/// Objects come back as they are written in tables, with what they are worth; text as text.
+#[test]
+fn samples_of_objects_are_words() {
+    let place = Place::with(GRID);
+    place.run("run tiny.toml --out run --quiet").done();
+    place.run("sample run --count 5 --out s.csv").done();
+    let text = String::from_utf8(place.read("s.csv")).expect("UTF-8");
+    let lines: Vec<&str> = text.lines().collect();
+    assert_eq!((lines[0], lines.len()), ("object,log_reward", 6), "{text}");
+    place.run("sample run --count 5 --out s.txt").done();
+    let objects = String::from_utf8(place.read("s.txt")).expect("UTF-8");
+    for (line, object) in lines[1..].iter().zip(objects.lines()) {
+        let log_reward = line.strip_prefix(&format!("\"{object}\",")).expect("the object, quoted");
+        assert!(log_reward.parse::<f64>().is_ok_and(f64::is_finite), "{line}");
+    }
+    place.run("sample run --count 5 --out s.parquet").done();
+    let parquet = place.read("s.parquet");
+    let names = |name: &str| parquet.windows(name.len()).any(|window| window == name.as_bytes());
+    assert!(names("object") && names("log_reward"));
+    place.write("words.txt", "cat\ndog\nhorse\nbird\nmouse\n".repeat(20));
+    let recipe = "name = \"w\"\n[target]\nkind = \"characters\"\nfile = \"words.txt\"\nwords = true\nlength = 6\n\
+                  [[model]]\nkind = \"autoregressive\"\n[training]\nsteps = 5\n";
+    place.write("w.toml", recipe);
+    place.run("run w.toml --out w --quiet").done();
+    place.run("sample w --count 7 --out w.txt").done();
+    let text = String::from_utf8(place.read("w.txt")).expect("UTF-8");
+    let fits = |line: &str| line.len() <= 6 && line.chars().all(|c| c == ' ' || c.is_ascii_lowercase());
+    assert!(text.lines().count() == 7 && text.lines().all(fits), "{text}");
 }
 
 #[test]

@@ -125,6 +125,21 @@ pub(super) fn write(
     Ok(())
 }
 
+/// A column `object` of words and, where it is known, one of log-rewards.
+pub(super) fn write_objects(
+    out: &mut dyn Write,
+    texts: &[String],
+    log_rewards: Option<&[f64]>,
+) -> std::io::Result<()> {
+    let mut lines = ::csv::Writer::from_writer(out);
+    lines.write_record(["object"].into_iter().chain(log_rewards.map(|_| "log_reward")))?;
+    for (row, text) in texts.iter().enumerate() {
+        let log_reward = log_rewards.map(|all| all[row].to_string());
+        lines.write_record([text.as_str()].into_iter().chain(log_reward.as_deref()))?;
+    }
+    lines.flush()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -33,7 +33,7 @@ pub use labelled::{Labelled, TWO_CLASSES, embedded_labelled, embedded_two_classe
 pub use read::{names, parse, parse_text, read, read_text};
 pub use split::{Classes, Dataset, split, split_conditioned, split_labelled};
 pub use summary::{GivenSummary, Summary};
-pub use write::{Format, Layout, write_lines, write_samples};
+pub use write::{Format, Layout, write_lines, write_objects, write_samples};
 
 use crate::error::{Problem, Result};
 

@@ -11,7 +11,7 @@ use std::sync::{Arc, Once};
 use ::parquet::basic::{Compression, ConvertedType, LogicalType, Repetition, Type as Physical};
 use ::parquet::column::page::{Page, PageMetadata, PageReader};
 use ::parquet::column::reader::{ColumnReader, ColumnReaderImpl, get_column_reader};
-use ::parquet::data_type::{AsBytes, DataType, FloatType};
+use ::parquet::data_type::{AsBytes, ByteArray, ByteArrayType, DataType, DoubleType, FloatType};
 use ::parquet::errors::ParquetError;
 use ::parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaDataReader};
 use ::parquet::file::properties::WriterProperties;
@@ -417,6 +417,34 @@ pub(super) fn write(
         }
         group.close()?;
     }
+    writer.into_inner()
+}
+
+/// A file with a column `object` of words and, where it is known, one of log-rewards in double precision.
+pub(super) fn write_objects(texts: &[String], log_rewards: Option<&[f64]>) -> Result<Vec<u8>, ParquetError> {
+    let text = Type::primitive_type_builder("object", Physical::BYTE_ARRAY)
+        .with_repetition(Repetition::REQUIRED)
+        .with_logical_type(Some(LogicalType::String))
+        .build()?;
+    let mut fields = vec![Arc::new(text)];
+    if log_rewards.is_some() {
+        let number = Type::primitive_type_builder("log_reward", Physical::DOUBLE);
+        fields.push(Arc::new(number.with_repetition(Repetition::REQUIRED).build()?));
+    }
+    let schema = Type::group_type_builder("samples").with_fields(fields).build()?;
+    let properties = WriterProperties::builder().set_compression(Compression::SNAPPY).build();
+    let mut writer = SerializedFileWriter::new(Vec::new(), Arc::new(schema), Arc::new(properties))?;
+    let mut group = writer.next_row_group()?;
+    if let Some(mut column) = group.next_column()? {
+        let texts: Vec<ByteArray> = texts.iter().map(|text| text.as_str().into()).collect();
+        column.typed::<ByteArrayType>().write_batch(&texts, None, None)?;
+        column.close()?;
+    }
+    if let (Some(log_rewards), Some(mut column)) = (log_rewards, group.next_column()?) {
+        column.typed::<DoubleType>().write_batch(log_rewards, None, None)?;
+        column.close()?;
+    }
+    group.close()?;
     writer.into_inner()
 }
 

@@ -67,7 +67,7 @@ impl Format {
     pub fn check(self, image: Option<[usize; 2]>, text: bool) -> Result<()> {
         if self == Self::Txt && !text {
             return Err(Problem::new("txt", "samples that are numbers")
-                .allowed("npy, csv, parquet or zarr; or a run of a flow network")
+                .allowed("npy, csv, parquet or zarr; or a run of a flow network, or of characters")
                 .into());
         }
         if self == Self::Png && image.is_none() {
@@ -153,6 +153,31 @@ pub fn write_samples(path: &Path, format: Format, values: &[f32], layout: &Layou
             let size = grid.size()?;
             atomic_write(path, |out| grid.write(out, size, values, low, high))
         }
+    }
+}
+
+/// Writes objects in words to `path`, which is replaced only when all of them are on disk: as a column `object` and, where it is known, one of
+/// log-rewards, nats; or, as `txt`, as lines.
+///
+/// # Errors
+/// If the file cannot be written.
+///
+/// # Panics
+/// If the format is one of numbers, or there is not one log-reward for each.
+pub fn write_objects(
+    path: &Path,
+    format: Format,
+    texts: &[String],
+    log_rewards: Option<&[f64]>,
+) -> Result<()> {
+    assert!(log_rewards.is_none_or(|all| all.len() == texts.len()), "a log-reward for each object");
+    match format {
+        Format::Csv => atomic_write(path, |out| csv::write_objects(out, texts, log_rewards)),
+        Format::Parquet => atomic_write(path, |out| {
+            out.write_all(&parquet::write_objects(texts, log_rewards).map_err(std::io::Error::other)?)
+        }),
+        Format::Txt => write_lines(path, texts.iter().cloned()),
+        Format::Npy | Format::Png | Format::Zarr => unreachable!("{} has no words", format.name()),
     }
 }
 

@@ -179,8 +179,8 @@ impl Layers {
 /// The height of a number on an edge, pixels.
 const NUMBER: f64 = 11.0;
 
-/// Where on a curve a text of some width is clear of those that are written, first tried where edges seldom cross; the place
-/// farthest from them where none is.
+/// Where on a curve a text of some width is clear of those that are written, first tried in the middle, where edges that leave or enter
+/// one node are apart; the place farthest from them where none is.
 fn free_place(points: &[Point], width: f64, written: &[(Point, f64)]) -> Point {
     // How far apart, in units of their own size, the nearest text is; from 1 on it is clear.
     let room = |at: Point| {
@@ -190,7 +190,7 @@ fn free_place(points: &[Point], width: f64, written: &[(Point, f64)]) -> Point {
         written.iter().map(apart).fold(f64::INFINITY, f64::min)
     };
     let last = (points.len() - 1) as f64;
-    let places = [0.33, 0.5, 0.25, 0.62, 0.42, 0.7].map(|share| points[(share * last).round() as usize]);
+    let places = [0.5, 0.6, 0.4, 0.68, 0.32, 0.25].map(|share| points[(share * last).round() as usize]);
     let clear = places.into_iter().find(|at| room(*at) >= 1.0);
     clear.unwrap_or_else(|| places.into_iter().max_by(|a, b| room(*a).total_cmp(&room(*b))).expect("some"))
 }

@@ -1,11 +1,11 @@
 //! The report of several runs side by side.
 
 use super::metric::{count, duration, estimate, names, text, with_error};
-use super::page::{facts, figure, folded, note, page, row, section};
+use super::page::{facts, figure, fold, folded, note, page, row, section};
 use super::published::tables;
-use super::registry::{Better, describe};
+use super::registry::{Better, describe, group};
 use super::repeats::{Variant, repeats_section};
-use super::single::about;
+use super::single::{HEADLINES, about};
 use super::{Summary, curves, flow, pictures};
 use crate::plot::{Interval, Intervals, Mark, escape};
 
@@ -50,10 +50,7 @@ pub fn comparison_page(runs: &[Summary], variants: &[Variant]) -> String {
 
 /// The sections on runs that share a target.
 fn compared(runs: &[&Summary], suffix: &str) -> String {
-    let mut out = section(
-        &format!("Numbers{suffix}"),
-        &format!("{}{}", table(runs), headline(runs).unwrap_or_default()),
-    );
+    let mut out = section(&format!("Numbers{suffix}"), &numbers(runs));
     let papers = tables(runs);
     if !papers.is_empty() {
         out.push_str(&section(&format!("Papers{suffix}"), &papers));
@@ -79,6 +76,7 @@ fn compared(runs: &[&Summary], suffix: &str) -> String {
         let words = "The same paths at several places of the chain, from the source (0) to the target (1).";
         out.push_str(&section(&format!("Trajectories{suffix}"), &format!("{}{paths}", note(words))));
     }
+    out.push_str(&section(&format!("All estimates{suffix}"), &estimates(runs)));
     out
 }
 
@@ -97,53 +95,88 @@ fn samples(runs: &[&Summary]) -> String {
     shown
 }
 
-/// Metrics in rows, runs in columns, the best of each row in bold.
-fn table(runs: &[&Summary]) -> String {
-    let mut rows: Vec<&str> = Vec::new();
+/// A row of a table: what a metric is called and means, and its value of each run, with whether that is among the best.
+struct Measure {
+    label: String,
+    meaning: &'static str,
+    cells: Vec<(String, bool)>,
+}
+
+/// What matters most of what was measured, as a picture and beside what it is to be read with; what it took.
+fn numbers(runs: &[&Summary]) -> String {
+    let measured = |name: &str| {
+        runs.iter().any(|run| estimate(&run.metrics, name).is_some_and(|(value, _)| value.is_finite()))
+    };
+    let chosen = HEADLINES.into_iter().find(|(name, _)| measured(name));
+    let mut out = chosen.and_then(|(name, beside)| headline(runs, name, beside)).unwrap_or_default();
+    let mut rows: Vec<Measure> = chosen
+        .into_iter()
+        .flat_map(|(name, beside)| [name].into_iter().chain(beside.iter().copied()))
+        .filter(|name| measured(name))
+        .map(|name| measure(runs, name))
+        .collect();
+    let mut all = |label: &str, hint: &'static str, of: &dyn Fn(&Summary) -> String| {
+        let cells = runs.iter().map(|run| (of(run), false)).collect();
+        rows.push(Measure { label: label.to_owned(), meaning: hint, cells });
+    };
+    all("Parameters", "Trainable numbers.", &|run| count(run.parameters));
+    all("Training steps", "Optimiser steps.", &|run| count(run.steps));
+    all("Time to train", "Wall-clock time.", &|run| duration(run.seconds));
+    out.push_str(&table(runs, rows));
+    let legend = match runs.len() {
+        1 => "Value \u{b1} standard error.",
+        _ => {
+            "Value \u{b1} standard error. Bold: the best of a row and what two standard errors do not tell from it, where better and worse \
+             are defined and not all are alike."
+        }
+    };
+    out + &note(legend)
+}
+
+/// All that was measured of any of the runs, by group.
+fn estimates(runs: &[&Summary]) -> String {
+    let mut seen: Vec<&str> = Vec::new();
+    let mut groups: Vec<(&str, Vec<Measure>)> = Vec::new();
     for name in runs.iter().flat_map(|run| names(&run.metrics)) {
-        if !rows.contains(&name) {
-            rows.push(name);
+        if seen.contains(&name) {
+            continue;
+        }
+        seen.push(name);
+        let row = measure(runs, name);
+        match groups.iter_mut().find(|(heading, _)| *heading == group(name)) {
+            Some((_, rows)) => rows.push(row),
+            None => groups.push((group(name), vec![row])),
         }
     }
+    groups.into_iter().map(|(heading, rows)| fold(heading, &table(runs, rows))).collect()
+}
+
+/// The row of a metric.
+fn measure(runs: &[&Summary], name: &str) -> Measure {
+    let described = describe(name);
+    let best = best(runs, name, described.better);
+    let cell = |(index, run): (usize, &&Summary)| {
+        (text(&run.metrics, name).unwrap_or_else(|| "\u{2013}".to_owned()), best.contains(&index))
+    };
+    let unit = if described.unit.is_empty() { String::new() } else { format!(" ({})", described.unit) };
+    let cells = runs.iter().enumerate().map(cell).collect();
+    Measure { label: format!("{}{unit}", described.label), meaning: described.meaning, cells }
+}
+
+/// Metrics in rows, runs in columns, the best of each row in bold.
+fn table(runs: &[&Summary], rows: Vec<Measure>) -> String {
     let mut out = String::from("<div class=\"wide\"><table><thead><tr><th></th>");
     runs.iter().for_each(|run| out.push_str(&format!("<th class=\"number\">{}</th>", escape(&run.name))));
     out.push_str("</tr></thead>\n<tbody>\n");
-    let mut line = |label: &str, hint: &str, cells: Vec<(String, bool)>| {
-        out.push_str(&format!("<tr><th title=\"{}\">{}</th>", escape(hint), escape(label)));
+    for Measure { label, meaning, cells } in rows {
+        out.push_str(&format!("<tr><th title=\"{}\">{}</th>", escape(meaning), escape(&label)));
         for (cell, best) in cells {
             let class = if best { "number best" } else { "number" };
             out.push_str(&format!("<td class=\"{class}\">{}</td>", escape(&cell)));
         }
         out.push_str("</tr>\n");
-    };
-    for name in rows {
-        let described = describe(name);
-        let best = best(runs, name, described.better);
-        let cell = |(index, run): (usize, &&Summary)| {
-            (text(&run.metrics, name).unwrap_or_else(|| "\u{2013}".to_owned()), best.contains(&index))
-        };
-        let unit = if described.unit.is_empty() { String::new() } else { format!(" ({})", described.unit) };
-        line(
-            &format!("{}{unit}", described.label),
-            described.meaning,
-            runs.iter().enumerate().map(cell).collect(),
-        );
     }
-    line("Parameters", "Trainable numbers.", runs.iter().map(|run| (count(run.parameters), false)).collect());
-    line("Training steps", "Optimiser steps.", runs.iter().map(|run| (count(run.steps), false)).collect());
-    line(
-        "Time to train",
-        "Wall-clock time.",
-        runs.iter().map(|run| (duration(run.seconds), false)).collect(),
-    );
-    out.push_str("</tbody></table></div>\n");
-    if runs.len() == 1 {
-        return out + &note("Value \u{b1} standard error.");
-    }
-    out + &note(
-        "Value \u{b1} standard error. Bold: the best of a row and what two standard errors do not tell from it, where better and worse are \
-         defined and not all are alike.",
-    )
+    out + "</tbody></table></div>\n"
 }
 
 /// Which runs have the best value of a metric, or one that two standard errors do not tell from it, if at least two have one and not all are
@@ -167,21 +200,14 @@ fn best(runs: &[&Summary], name: &str, better: Better) -> Vec<usize> {
     if best.len() < values.len() { best } else { Vec::new() }
 }
 
-/// The metric by which the runs are ranked, as a chart with the baselines as lines.
-fn headline(runs: &[&Summary]) -> Option<String> {
-    let has = |name: &&str| runs.iter().any(|run| estimate(&run.metrics, name).is_some());
-    let name = ["bits_per_dim", "nll", "elbo"].into_iter().find(has)?;
+/// The metric by which the runs are ranked, as a chart with what it is to be read beside as lines.
+fn headline(runs: &[&Summary], name: &str, baselines: &[&str]) -> Option<String> {
     let described = describe(name);
     let rows = runs.iter().enumerate().filter_map(|(colour, run)| {
         let (value, error) = estimate(&run.metrics, name)?;
         let text = with_error(value, error);
         Some(Interval { label: run.name.clone(), value, error: error.unwrap_or(0.0), colour, text })
     });
-    let baselines: &[&str] = match name {
-        "bits_per_dim" => &["bits_per_dim_gaussian", "bits_per_dim_histogram"],
-        "nll" => &["nll_exact"],
-        _ => &["log_z_exact"],
-    };
     let rules = baselines.iter().filter_map(|baseline| {
         let value = runs.iter().find_map(|run| estimate(&run.metrics, baseline))?.0;
         value.is_finite().then(|| (describe(baseline).label, value))

@@ -21,6 +21,13 @@ fn lowest(points: &[Point]) -> Option<Point> {
 
 const STEPS: &str = "optimiser steps";
 
+/// The logged values of `key` over the trajectories drawn until then, where these were counted.
+fn over_trajectories(log: &[Logged], key: &str) -> Option<Vec<Point>> {
+    let number = |line: &Logged, key: &str| line.fields.get(key).and_then(serde_json::Value::as_f64);
+    let point = |line: &&Logged| Some((number(line, "trajectories")?, number(line, key).unwrap_or(f64::NAN)));
+    log.iter().filter(|line| line.fields.contains_key(key)).map(|line| point(&line)).collect()
+}
+
 /// The measures of a task that are drawn while it trains: title, key, label, caption.
 const MEASURES: [(&str, &str, &str, &str); 7] = [
     ("Bits per dimension", "bits_per_dim", "bits/dim", "Of the validation split; lower is better."),
@@ -60,56 +67,90 @@ fn others(log: &[Logged]) -> Vec<&str> {
     found
 }
 
-fn chart(title: &str, y_label: &str, series: Vec<Series>, size: (f64, f64)) -> String {
+fn chart(title: &str, [x_label, y_label]: [&str; 2], series: Vec<Series>, size: (f64, f64)) -> String {
     let scale = Axis::scale_for(series.iter().flat_map(|s| s.points.iter().map(|point| point.1)));
-    LineChart::fitting(title, STEPS, y_label, scale, series).svg(size.0, size.1)
+    LineChart::fitting(title, x_label, y_label, scale, series).svg(size.0, size.1)
 }
 
 /// Learning rates are read off against zero.
-fn rate_chart(title: &str, y_label: &str, series: Vec<Series>, size: (f64, f64)) -> String {
+fn rate_chart(title: &str, [x_label, y_label]: [&str; 2], series: Vec<Series>, size: (f64, f64)) -> String {
     let rates = series.iter().flat_map(|s| s.points.iter().map(|point| point.1)).chain([0.0]);
     let y = Axis { low: 0.0, ..Axis::fit(y_label, Scale::Linear, rates) };
-    let chart = LineChart::fitting(title, STEPS, y_label, Scale::Linear, series);
+    let chart = LineChart::fitting(title, x_label, y_label, Scale::Linear, series);
     LineChart { y, remark: String::new(), ..chart }.svg(size.0, size.1)
 }
 
-/// Loss, validation score, gradient norm and learning rate of one run, as far as they were logged.
+/// The size of a curve, pixels.
+const SIZE: (f64, f64) = (440.0, 190.0);
+
+/// A curve that is condensed where it is long, and what is to be said of it: of its band, and of its lowest point if that is to be marked.
+fn condensed(name: &str, colour: usize, points: &[Point], caption: &str, mark: bool) -> (Series, String) {
+    let mut series = Series::condensed(name, colour, points, STRETCHES);
+    let mut caption = caption.to_owned();
+    if !series.band.is_empty() {
+        caption.push_str(" Line: the mean over short stretches of steps; band: their range.");
+    }
+    if let Some(best) = lowest(points).filter(|_| mark) {
+        series.marked = Some(best);
+        caption.push_str(&format!(" Dot: the lowest, after {} steps.", best.0));
+    }
+    (series, caption)
+}
+
+/// Loss and validation score of one run, as far as they were logged: on one axis where they are the same quantity.
+fn scores(run: &Summary) -> Vec<String> {
+    let (loss, validation) = (curve(&run.log, "loss"), curve(&run.log, "validation"));
+    let scored = "Of the averaged weights; lower is better.";
+    if run.same_loss && !loss.is_empty() && !validation.is_empty() {
+        let (loss, _) = condensed("training: rows or paths of a step", 0, &loss, "", false);
+        let (validation, caption) = condensed("validation", 1, &validation, scored, true);
+        let chart = chart("Training and validation", [STEPS, &run.validation], vec![loss, validation], SIZE);
+        return vec![figure(&chart, &format!("Validation: {}{}", scored[..1].to_lowercase(), &caption[1..]))];
+    }
+    let both = [
+        ("Training loss", "loss", loss, ("", false), 0),
+        ("Validation score", run.validation.as_str(), validation, (scored, true), 1),
+    ];
+    let drawn = both.into_iter().filter(|(_, _, points, ..)| !points.is_empty());
+    drawn
+        .map(|(title, label, points, (caption, mark), colour)| {
+            let (series, caption) = condensed("", colour, &points, caption, mark);
+            figure(&chart(title, [STEPS, label], vec![series], SIZE), caption.trim())
+        })
+        .collect()
+}
+
+/// Loss, validation score, measures of the task, gradient norm and learning rate of one run, as far as they were logged. Measures are
+/// drawn over the trajectories that they took, where these were counted.
 pub(super) fn training(run: &Summary) -> Vec<String> {
-    let size = (440.0, 190.0);
-    let mut figures = Vec::new();
-    let mut add = |title: &str, key: &str, y_label: &str, colour: usize, caption: &str| {
-        let points = curve(&run.log, key);
-        if points.is_empty() {
-            return;
+    let mut figures = scores(run);
+    let mut measure = |title: &str, key: &str, y_label: &str, colour: usize, caption: &str| {
+        let by_steps = || (STEPS, curve(&run.log, key));
+        let (x_label, points) =
+            over_trajectories(&run.log, key).map_or_else(by_steps, |points| ("trajectories", points));
+        if !points.is_empty() {
+            let (series, caption) = condensed("", colour, &points, caption, false);
+            figures.push(figure(&chart(title, [x_label, y_label], vec![series], SIZE), caption.trim()));
         }
-        let mut series = Series::condensed("", colour, &points, STRETCHES);
-        let mut caption = caption.to_owned();
-        if key == "learning_rate" {
-            series.band.clear();
-        }
-        if !series.band.is_empty() {
-            caption.push_str(" Line: the mean over short stretches of steps; band: their range.");
-        }
-        if key == "validation"
-            && let Some(best) = lowest(&points)
-        {
-            series.marked = Some(best);
-            caption.push_str(&format!(" Dot: the lowest, after {} steps.", best.0));
-        }
-        let draw = if key == "learning_rate" { rate_chart } else { chart };
-        figures.push(figure(&draw(title, y_label, vec![series], size), caption.trim()));
     };
-    add("Training loss", "loss", "loss", 0, "");
-    add("Validation score", "validation", &run.validation, 1, "Of the averaged weights; lower is better.");
     for (title, key, y_label, caption) in MEASURES {
-        add(title, key, y_label, 4, caption);
+        measure(title, key, y_label, 4, caption);
     }
     for key in others(&run.log) {
         let described = describe(key);
-        add(&described.label, key, described.unit, 5, described.meaning);
+        measure(&described.label, key, described.unit, 5, described.meaning);
     }
-    add("Gradient norm", "gradient_norm", "norm", 2, "Of the whole gradient, before clipping.");
-    add("Learning rate", "learning_rate", "rate", 3, "");
+    let norm = curve(&run.log, "gradient_norm");
+    if !norm.is_empty() {
+        let (series, caption) = condensed("", 2, &norm, "Of the whole gradient, before clipping.", false);
+        figures.push(figure(&chart("Gradient norm", [STEPS, "norm"], vec![series], SIZE), &caption));
+    }
+    let rate = curve(&run.log, "learning_rate");
+    if !rate.is_empty() {
+        let mut series = Series::condensed("", 3, &rate, STRETCHES);
+        series.band.clear();
+        figures.push(figure(&rate_chart("Learning rate", [STEPS, "rate"], vec![series], SIZE), ""));
+    }
     figures
 }
 
@@ -127,12 +168,12 @@ pub(super) fn together(runs: &[&Summary]) -> Vec<String> {
     if !validation.is_empty() {
         let label = runs.first().map_or("", |run| &run.validation);
         let caption = "Of the averaged weights; lower is better.";
-        figures.push(figure(&chart("Validation score", label, validation, size), caption));
+        figures.push(figure(&chart("Validation score", [STEPS, label], validation, size), caption));
     }
     if !loss.is_empty() {
         let caption =
             "Objectives differ in what they add up: only the shapes of these curves can be compared.";
-        figures.push(figure(&chart("Training loss", "loss", loss, size), caption));
+        figures.push(figure(&chart("Training loss", [STEPS, "loss"], loss, size), caption));
     }
     figures
 }
@@ -165,6 +206,17 @@ mod tests {
         assert_eq!(training(&run).len(), 1);
         assert_eq!(training(&Summary::default()).len(), 0);
         assert_eq!(together(&[&run, &Summary::default()]).len(), 1);
+        let mut scored = run.clone();
+        scored.log[0].fields.insert("validation".to_owned(), 3.0.into());
+        assert_eq!(training(&scored).len(), 2);
+        scored.same_loss = true;
+        let drawn = training(&scored);
+        assert!(drawn.len() == 1 && drawn[0].contains("Training and validation"), "{drawn:?}");
+        let mut counted = run.clone();
+        counted.log[0].fields.insert("tv".to_owned(), 0.5.into());
+        assert!(!training(&counted)[1].contains(">trajectories<"));
+        counted.log[0].fields.insert("trajectories".to_owned(), 64.into());
+        assert!(training(&counted)[1].contains(">trajectories<"));
         let mut more = run.clone();
         more.log[0].fields.insert("free_energy_rmse".to_owned(), 0.5.into());
         let drawn = training(&more);

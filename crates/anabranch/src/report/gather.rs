@@ -8,10 +8,12 @@ use super::pictures::square;
 use super::{Density, Frame, ImageShape, Logged, Reference, Stages, Summary, flow, particles};
 use crate::array::weights::to_vec;
 use crate::error::{Error, Failure, Problem, Result};
+use crate::model::Segment;
+use crate::objective::ForwardKl;
 use crate::plot::Point;
 use crate::policy::ContinuousActions;
 use crate::recipe::gflownet::{FlowTask, Task};
-use crate::recipe::{ChainPlan, Condition, GFlowNetPlan, Plan, TargetData};
+use crate::recipe::{ChainPlan, Condition, GFlowNetPlan, ObjectiveRecipe, Plan, TargetData};
 use crate::rng::{Address, Noise, Purpose};
 use crate::run::{Run, Silent};
 use crate::target::Target;
@@ -103,6 +105,23 @@ fn points(plan: &GFlowNetPlan, task: &FlowTask<ContinuousActions>, summary: Summ
     Ok(Summary { dimension, samples, reference, density, ..summary })
 }
 
+/// Whether the loss of a step is what the validation score is, of other rows or paths.
+fn same_loss(plan: &ChainPlan) -> bool {
+    let segments = plan.model.segments();
+    let own = |segment: &dyn Segment| {
+        segment.is_local() && !segment.is_exact()
+            || segment.as_energy().is_some()
+            || segment.as_flow_network().is_some()
+    };
+    match plan.recipe.objective {
+        ObjectiveRecipe::ForwardKl(objective) => {
+            objective == ForwardKl::default() && !segments.iter().any(|segment| own(segment.as_ref()))
+        }
+        ObjectiveRecipe::ReverseKl(_) => true,
+        _ => false,
+    }
+}
+
 fn chain(run: &Run, plan: &ChainPlan, result: &Value) -> Result<Summary> {
     let recipe = &plan.recipe;
     let dimension = plan.dimension();
@@ -189,6 +208,7 @@ fn chain(run: &Run, plan: &ChainPlan, result: &Value) -> Result<Summary> {
         density,
         trajectory,
         stages: stages(&run.directory.join("smc.csv"))?,
+        same_loss: same_loss(plan),
         ..common(run, result)?
     })
 }

@@ -69,6 +69,8 @@ pub struct Summary {
     pub log: Vec<Logged>,
     /// What the validation score is, with its unit.
     pub validation: String,
+    /// Whether the training loss is the same quantity, of the rows or paths of a step.
+    pub same_loss: bool,
     /// What the columns of states are called; empty where they have no names.
     pub columns: Vec<String>,
     /// The dimension of the target's space.

@@ -63,7 +63,7 @@ fn samples(run: &Summary) -> String {
 }
 
 /// What matters most of what was measured, with what it is to be read beside.
-const HEADLINES: [(&str, &[&str]); 5] = [
+pub(super) const HEADLINES: [(&str, &[&str]); 5] = [
     ("bits_per_dim", &["bits_per_dim_gaussian", "bits_per_dim_histogram"]),
     ("nll", &["nll_gaussian", "nll_exact"]),
     ("tv", &[]),

@@ -35,6 +35,7 @@ fn summary(name: &str) -> Summary {
         timings: Map::from_iter([("steps_per_second".to_owned(), json!(6.5))]),
         log: log.collect(),
         validation: "nats per row".to_owned(),
+        same_loss: false,
         columns: Vec::new(),
         dimension: 6,
         image: Some(ImageShape { height: 2, width: 3, low: 0.0, high: 10.0 }),

@@ -6,7 +6,7 @@ use super::settings::{objects, settings};
 use super::{BackwardName, Trunk, size};
 use crate::environment::continuous::Continuous;
 use crate::environment::{Cell, Environment, States};
-use crate::error::{Problem, Result};
+use crate::error::{Failure, Problem, Result};
 use crate::model::gflownet::GFlowNet;
 use crate::network::NetworkRecipe;
 use crate::network::recipe::perceptron;
@@ -303,6 +303,22 @@ impl Task {
             }
             Self::Continuous(task) => rows.map(|row| task.model.policy.describe(row)).collect(),
         }
+    }
+
+    /// The log-rewards of objects that [`GFlowNetPlan::sample`] drew, `[count, columns]`, each under its condition; none of points, under
+    /// conditions that are not known, or where a reward is no number.
+    ///
+    /// # Errors
+    /// If the reward fails.
+    pub fn log_rewards(&self, objects: &[f32], conditions: &[f32]) -> Result<Option<Vec<f64>>, Failure> {
+        let Self::Discrete(task) = self else { return Ok(None) };
+        let cells: Vec<Cell> = objects.iter().map(|cell| *cell as Cell).collect();
+        let mut out = vec![0.0; objects.len() / self.columns()];
+        if conditions.len() != out.len() * task.reward.condition_width() {
+            return Ok(None);
+        }
+        task.reward.log_rewards(&cells, conditions, &mut out)?;
+        Ok(out.iter().all(|value| value.is_finite()).then_some(out))
     }
 
     /// How many numbers an object has.
