@@ -10,7 +10,7 @@ use anabranch::error::{Error, Failure, Problem, Result, quoted};
 use anabranch::estimate::paths::weighted_paths;
 use anabranch::model::jump::sampling::Sampling;
 use anabranch::recipe::gflownet::Task;
-use anabranch::recipe::{GFlowNetPlan, Known, Plan, TargetData, inference_data};
+use anabranch::recipe::{Known, Plan, TargetData, inference_data};
 use anabranch::rng::{Noise, Purpose};
 use anabranch::run::{Observer, Refine, Refined, Run, trust, watched};
 use anabranch::sampler::Sampler;
@@ -210,15 +210,12 @@ fn write(plan: &Plan, out: &Path, format: Format, samples: &[f32], conditions: &
             write_samples(out, format, samples, &layout)
         }
         (Plan::GFlowNet(plan), Format::Txt) => write_lines(out, plan.task.texts(samples).into_iter()),
-        (
-            Plan::GFlowNet(GFlowNetPlan { recipe, task: task @ Task::Discrete(_) }),
-            Format::Csv | Format::Parquet,
-        ) => {
-            let log_rewards = match recipe.programs().is_empty() && recipe.roots.is_none() {
-                true => task.log_rewards(samples, conditions).map_err(Failure::into_error)?,
+        (Plan::GFlowNet(plan), Format::Csv | Format::Parquet) if matches!(plan.task, Task::Discrete(_)) => {
+            let log_rewards = match plan.recipe.programs().is_empty() && plan.recipe.roots.is_none() {
+                true => plan.task.log_rewards(samples, conditions).map_err(Failure::into_error)?,
                 false => None,
             };
-            write_objects(out, format, &task.texts(samples), log_rewards.as_deref())
+            write_objects(out, format, &plan.task.texts(samples), log_rewards.as_deref())
         }
         (Plan::GFlowNet(plan), _) => write_samples(out, format, samples, &Layout::of(plan.task.columns())),
     }
