@@ -409,7 +409,7 @@ mod tests {
             &mut nested,
         );
         let keys: Vec<String> = nested.iter().map(|(key, value)| format!("{key}={value}")).collect();
-        assert_eq!(keys, ["model.0.hidden=[8,8]", "model.0.kind=\"flow\""]);
+        assert_eq!(keys, ["model.0.kind=\"flow\"", "model.0.hidden=[8,8]"]);
     }
 
     /// The vectors of RFC 3720, B.4 (8A9136AA, 62A8AB43 and 46DD794E), through the mask of TFRecord.
