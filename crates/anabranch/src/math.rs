@@ -1,13 +1,14 @@
 //! Sums in log space, estimates with their standard errors, triangular systems, eigenpairs, quadrature, interpolation, dual numbers,
-//! the normal law.
+//! the normal law, correlations.
 
+pub mod correlation;
 pub mod eigen;
 mod normal;
 mod real;
 mod risk;
 pub mod special;
 
-pub use normal::{normal_cdf, normal_quantile};
+pub use normal::{log_improvement, normal_cdf, normal_quantile};
 pub use real::{Dual, Real, product_or_zero};
 pub use risk::Risk;
 

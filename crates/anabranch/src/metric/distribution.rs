@@ -18,7 +18,7 @@
 //! Lin, "Divergence measures based on the Shannon entropy" (1991), with weights 1/2; de Moivre's mean absolute deviation
 //! in Diaconis and Zabell, "Closed form summation for classical distributions" (1991).
 
-use super::correlation::{pearson, spearman};
+use crate::math::correlation::{pearson, spearman};
 use crate::math::{ln_factorial, log_sum_exp};
 
 /// The distances between two laws. Nats where they are logarithms.

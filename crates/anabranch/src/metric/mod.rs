@@ -21,7 +21,6 @@
 //! | module | value |
 //! |---|---|
 //! | [`distribution`] | TV, L1, JSD, KL and chi-square of a learned law from its target; the floor of a perfect sampler |
-//! | [`correlation`] | Pearson's and Spearman's, as of log-probability and log-reward |
 //! | [`coverage`] | entropy of the modes that samples hit |
 //! | [`empirical`] | the empirical law of the last samples, the best objects, the modes found |
 //! | [`pareto`] | dominance, hypervolume, IGD, R2, entropy of Pareto clusters |
@@ -33,7 +32,6 @@
 pub mod assignment;
 pub mod c2st;
 pub mod classifier;
-pub mod correlation;
 pub mod coverage;
 pub mod cross_validation;
 pub mod distribution;

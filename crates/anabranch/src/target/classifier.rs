@@ -12,7 +12,7 @@
 
 use std::path::Path;
 
-use super::fitting::Fit;
+use super::fitting::{EPOCHS, Fit};
 use super::{Describe, Failure, Shape, Space, Target, fill_rows, within};
 use crate::data::{parse_text, read_text, records};
 use crate::environment::Cell;
@@ -59,14 +59,23 @@ pub struct Classifier {
 
 /// What the network reads of a word.
 #[derive(Debug, Clone, Copy)]
-struct Features {
-    letters: usize,
-    slots: usize,
+pub(super) struct Features {
+    /// How many letters there are.
+    pub letters: usize,
+    /// The length of the longest word.
+    pub slots: usize,
 }
 
 impl Features {
-    fn count(self) -> usize {
+    /// How many there are.
+    pub fn count(self) -> usize {
         self.letters * (self.letters + 1) + 1
+    }
+
+    /// Appends the features of a word of a space, whose letters count from 1 and stand before empty slots, or between them.
+    pub fn of_cells(self, cells: &[Cell], out: &mut Vec<f32>) {
+        let letters = cells.iter().filter(|cell| **cell > 0).map(|cell| usize::from(*cell) - 1);
+        self.of(&letters.collect::<Vec<usize>>(), out);
     }
 
     /// Appends the features of a word, whose letters count from 0.
@@ -112,8 +121,9 @@ impl Classifier {
         let shuffled: Vec<&Example> = order.iter().map(|i| &examples[*i]).collect();
         let (held_out, rest) = shuffled.split_at(examples.len() / 5);
         let (validation, training) = rest.split_at(examples.len() / 10);
-        let encode = |example: &&Example, dense: &mut Vec<f32>| features.of(&example.0, dense);
-        let fit = Fit { network: &network, encode: &encode, loss: &loss };
+        let encode =
+            |example: &&Example, _: &mut Vec<u32>, dense: &mut Vec<f32>| features.of(&example.0, dense);
+        let fit = Fit { network: &network, encode: &encode, loss: &loss, epochs: EPOCHS };
         let weights = fit.weights(training, validation, settings.seed);
         let logits = features.logits(&network, &weights, held_out);
         let labels: Vec<bool> = held_out.iter().map(|example| example.1).collect();
@@ -213,9 +223,9 @@ fn loss(example: &&Example, outputs: &[f32], slopes: &mut [f64]) -> f64 {
 impl Features {
     /// The logits of examples.
     fn logits(self, network: &Mlp, weights: &[f32], examples: &[&Example]) -> Vec<f64> {
-        let encode = |example: &&Example, dense: &mut Vec<f32>| self.of(&example.0, dense);
+        let encode = |example: &&Example, _: &mut Vec<u32>, dense: &mut Vec<f32>| self.of(&example.0, dense);
         let mut found = Vec::with_capacity(examples.len());
-        let fit = Fit { network, encode: &encode, loss: &loss };
+        let fit = Fit { network, encode: &encode, loss: &loss, epochs: EPOCHS };
         fit.outputs(weights, examples.iter(), |_, outputs| found.push(f64::from(outputs[0])));
         found
     }

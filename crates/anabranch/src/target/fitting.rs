@@ -1,7 +1,7 @@
-//! Fitting the networks of classifiers to labelled examples.
+//! Fitting the networks of classifiers and regressors to examples.
 //!
 //! ```text
-//! minimise   mean over a batch of  -log p(label | f(example)),     by Adam with decoupled weight decay
+//! minimise   mean over a batch of a loss,  -log p(label | f(example)) or (f(example) - score)^2 / 2,     by Adam with decoupled weight decay
 //! kept       the weights of the epoch with the least sum of it over other examples
 //! ```
 //!
@@ -16,20 +16,26 @@ use crate::rng::{Noise, Purpose};
 /// Examples that are evaluated at a time.
 pub(super) const BLOCK: usize = 256;
 /// Examples of a training step.
-const BATCH: usize = 64;
-const EPOCHS: usize = 30;
+pub(super) const BATCH: usize = 64;
+/// Passes over the examples, where there are thousands of them.
+pub(super) const EPOCHS: usize = 30;
+
+/// Appends the binary features that are on in an example, and its real inputs.
+type Encode<'a, E> = dyn Fn(&E, &mut Vec<u32>, &mut Vec<f32>) + 'a;
 
 /// The loss of an example at a network's outputs, nats; writes its slopes by these.
 type Loss<E> = dyn Fn(&E, &[f32], &mut [f64]) -> f64;
 
-/// A network over the real inputs of examples `E`, with the loss that it is fitted by.
+/// A network over examples `E`, with the loss that it is fitted by.
 pub(super) struct Fit<'a, E> {
     /// The network.
     pub network: &'a Mlp,
-    /// Appends the inputs of an example.
-    pub encode: &'a dyn Fn(&E, &mut Vec<f32>),
+    /// What it reads of an example.
+    pub encode: &'a Encode<'a, E>,
     /// What it costs.
     pub loss: &'a Loss<E>,
+    /// How often all examples are passed.
+    pub epochs: usize,
 }
 
 impl<E> Fit<'_, E> {
@@ -49,7 +55,7 @@ impl<E> Fit<'_, E> {
             let block = rest.clone().take(BLOCK);
             tape.clear();
             block.clone().for_each(|example| {
-                tape.push(NONE, |_, dense| (self.encode)(example, dense));
+                tape.push(NONE, |on, dense| (self.encode)(example, on, dense));
             });
             if tape.rows() == 0 {
                 return;
@@ -70,12 +76,12 @@ impl<E> Fit<'_, E> {
         let mut tape = Tape::default();
         let mut slope = vec![0.0; outputs];
         let (mut best, mut kept, mut time) = (f64::INFINITY, weights.clone(), 0);
-        for epoch in 0..EPOCHS {
+        for epoch in 0..self.epochs {
             let order = Noise::new(seed, Purpose::Network).step(1 + epoch as u32).permutation(training.len());
             for batch in order.chunks(BATCH) {
                 tape.clear();
                 for i in batch {
-                    tape.push(NONE, |_, dense| (self.encode)(&training[*i], dense));
+                    tape.push(NONE, |on, dense| (self.encode)(&training[*i], on, dense));
                 }
                 let evaluator = network.with(&weights);
                 evaluator.evaluate(&mut tape, 0);

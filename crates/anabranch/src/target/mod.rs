@@ -12,6 +12,7 @@
 //! | [`GridReward`] | points of a grid | closed form |
 //! | [`Ising`] | spins | ring, torus: transfer matrices |
 //! | [`PlantedModes`] | bit sequences | of one mode |
+//! | [`Landscape`] | words of one length | by transfer matrices |
 //! | [`Items`], [`AdditiveEnergies`] | sets, multisets, bits | closed form, at any condition |
 //! | [`TableReward`] | any that can be written in a file | the sum of all rows |
 //! | [`Expression`] | any | |
@@ -19,6 +20,7 @@
 //! | [`EnvironmentReward`] | those of another program | |
 //! | [`Classifier`] | words | |
 //! | [`RowClassifier`] | rows of numbers | |
+//! | [`Regressor`] | any that can be written in a file | |
 //! | [`Ahead`] | states of a rooted environment | |
 //! | [`Leading`] | states whose first numbers are an object | where the object's says it |
 //! | [`Gamble`], [`AtRisk`] | any; random, and as a risk measure sees it | |
@@ -37,6 +39,7 @@ mod classifier;
 mod conditions;
 pub mod continuous;
 mod counted;
+mod distance;
 mod entropic;
 mod environment;
 mod expression;
@@ -46,6 +49,7 @@ mod graph;
 mod hypergrid;
 mod ising;
 mod items;
+mod landscape;
 mod leading;
 pub mod learned;
 mod modes;
@@ -53,6 +57,7 @@ mod multi;
 mod of_cells;
 mod process;
 mod recipe;
+mod regressor;
 mod row_classifier;
 pub mod simulator;
 mod space;
@@ -74,6 +79,7 @@ pub use continuous::{
     PointTargetRecipe, Toy, toy,
 };
 pub use counted::{Cost, Counted};
+pub use distance::{mean_distance, spread_out};
 pub use entropic::Entropic;
 pub use environment::EnvironmentReward;
 pub use expression::Expression;
@@ -82,6 +88,7 @@ pub use graph::GraphReward;
 pub use hypergrid::GridReward;
 pub use ising::Ising;
 pub use items::{AdditiveEnergies, Counting, Items};
+pub use landscape::Landscape;
 pub use leading::Leading;
 pub use modes::PlantedModes;
 pub use multi::{Beta, Combination, Preference, Tempered};
@@ -89,6 +96,10 @@ pub use of_cells::OfCells;
 pub use process::{Process, ProcessSettings};
 pub(crate) use recipe::inside;
 pub use recipe::{BetaRecipe, ByCondition, LatticeName, ProcessRecipe, RewardRecipe};
+pub use regressor::{
+    Acquisition, Direction, HeldOutFit, Missing, Prediction, Regressor, RegressorRecipe, RegressorSettings,
+    ScoreTable,
+};
 pub use row_classifier::{RowClassifier, RowClassifierSettings};
 pub use space::{Describe, Parse, Shape, Space};
 pub use table::{TableReward, Transform};
@@ -256,6 +267,14 @@ pub trait Target<C = f32>: Send + Sync + Debug {
     /// The Bayesian mixture that it is the posterior of, where it is one: coordinate ascent knows what to do with it.
     fn bayesian_mixture(&self) -> Option<&BayesianMixture> {
         None
+    }
+
+    /// The regressor that the reward is made of, where it is one that was fitted to scores.
+    fn regressor<'a>(&'a self) -> Option<&'a Regressor>
+    where
+        C: 'a,
+    {
+        self.made_of()?.regressor()
     }
 
     /// What it was asked so far, where it counts that.

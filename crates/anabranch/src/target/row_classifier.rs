@@ -12,7 +12,7 @@
 
 use rayon::prelude::*;
 
-use super::fitting::{BLOCK, Fit};
+use super::fitting::{BLOCK, EPOCHS, Fit};
 use super::{Classified, Failure, Target, within};
 use crate::array::matmul::row_stride;
 use crate::data::Labelled;
@@ -136,8 +136,9 @@ impl RowClassifier {
         let scaling = Scaling::of(training, columns);
         let inputs = Inputs { features: 0, dense: columns };
         let network = Mlp::new(inputs, &[settings.width], count, Activation::Relu);
-        let encode = |(row, _): &Example<'_>, dense: &mut Vec<f32>| scaling.apply(row, dense);
-        let fit = Fit { network: &network, encode: &encode, loss: &loss };
+        let encode =
+            |(row, _): &Example<'_>, _: &mut Vec<u32>, dense: &mut Vec<f32>| scaling.apply(row, dense);
+        let fit = Fit { network: &network, encode: &encode, loss: &loss, epochs: EPOCHS };
         let weights = fit.weights(training, validation, settings.seed);
         let mut right = 0;
         fit.outputs(&weights, held_out.iter(), |(_, class), outputs| {

@@ -20,7 +20,7 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use crate::environment::{Cell, Environment, States};
-use crate::error::{Error, Problem, Result};
+use crate::error::{Error, Problem, Result, quoted};
 use crate::network::taped;
 use crate::target::{Describe, RewardRecipe, Shape, Space, Target};
 
@@ -133,7 +133,13 @@ fn reward(
     let space = Space {
         shape,
         describe: Describe::new(move |object| describes.describe(object)),
-        parse: &|text, object| environment.parse(text, object),
+        parse: &|text, object| {
+            environment.parse(text, object)?;
+            let there = environment.is_object(object);
+            let found =
+                || format!("{}, which is no object; allowed: one at which one can stop", quoted(text));
+            if there { Ok(()) } else { Err(found()) }
+        },
         objects: objects.as_deref(),
     };
     recipe.build(&space).map_err(|error| match error {

@@ -1,7 +1,7 @@
 //! Laws, flows and trajectories of a flow network as pictures.
 
 use super::{Flow, Form, Graph, LawShown, Object, Walk};
-use crate::metric::correlation::{pearson, spearman};
+use crate::math::correlation::{pearson, spearman};
 use crate::plot::{
     Axis, Bar, Bars, Colours, HeatMap, ImageGrid, Layers, LineChart, Link, Node, Point, Scale, Scatter,
     Series, escape, share,

@@ -15,7 +15,7 @@ use crate::environment::Cell;
 use crate::error::{Failure, Problem, Result};
 use crate::estimate::trajectories::{Found, log_likelihoods};
 use crate::math::Estimate;
-use crate::metric::correlation::{pearson, spearman};
+use crate::math::correlation::{pearson, spearman};
 use crate::policy::{Actions, Policy};
 use crate::recipe::GFlowNetPlan;
 use crate::recipe::gflownet::{FlowTask, Task, objects};

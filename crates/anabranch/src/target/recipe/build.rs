@@ -11,8 +11,8 @@ use crate::error::{Error, Problem, Result, quoted};
 use crate::rng::{Noise, Purpose};
 use crate::target::{
     AdditiveEnergies, Classifier, ClassifierSettings, Counting, Describe, Entropic, Expression, Gamble,
-    GridReward, Ising, Items, LARGEST, LEAST, PlantedModes, Preference, Process, ProcessSettings, Shape,
-    Space, TableReward, Target, Tempered, Transform, within,
+    GridReward, Ising, Items, LARGEST, LEAST, Landscape, PlantedModes, Preference, Process, ProcessSettings,
+    Shape, Space, TableReward, Target, Tempered, Transform, within,
 };
 
 /// The keys of a classifier.
@@ -46,6 +46,7 @@ impl RewardRecipe {
             }
             Self::Ising { .. } => self.ising(shape),
             Self::PlantedModes { .. } => self.planted_modes(shape),
+            Self::Landscape { neighbours, beta, seed } => landscape(*neighbours, *beta, *seed, shape),
             Self::Items { weights, log_weights } => items(weights, log_weights, shape),
             Self::AdditiveEnergies { energies, beta } => additive(energies, *beta, shape),
             Self::Table { file, floor, exponent, scale, least } => {
@@ -75,6 +76,7 @@ impl RewardRecipe {
                     Err(other) => Err(other),
                 };
             }
+            Self::Regressor(regressor) => return Ok(Arc::new(regressor.build(place, space)?)),
             Self::Preference { rewards, combination, beta } => {
                 let part =
                     |(k, reward): (usize, &Self)| reward.build_at(&format!("{place}.rewards.{k}"), space);
@@ -258,6 +260,15 @@ fn grid(shape: &Shape) -> Result<(usize, usize), Problem> {
     match shape {
         Shape::Grid { dim, side } => Ok((*dim, *side)),
         _ => Err(misfit(shape, "points of a grid")),
+    }
+}
+
+fn landscape(neighbours: usize, beta: f64, seed: u64, shape: &Shape) -> Built {
+    match shape {
+        Shape::Strings { letters, lengths } if lengths.start() == lengths.end() => {
+            shared(Landscape::draw(*letters, *lengths.end(), neighbours, beta, seed))
+        }
+        _ => Err(misfit(shape, "words of one length")),
     }
 }
 

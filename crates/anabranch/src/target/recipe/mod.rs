@@ -5,7 +5,7 @@ mod build;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Beta, Combination};
+use super::{Beta, Combination, RegressorRecipe};
 pub(crate) use build::inside;
 pub(super) use build::{formula, known_log_z};
 
@@ -115,6 +115,18 @@ pub enum RewardRecipe {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         near: Option<usize>,
     },
+    /// A planted landscape of words, all of one length: what every stretch of neighbouring letters adds to `log R` is drawn once.
+    Landscape {
+        /// How many letters a stretch has besides its first: the more, the more rugged.
+        #[serde(default = "one_neighbour")]
+        neighbours: usize,
+        /// The factor of `log R`, whose standard deviation over all words is about 1 without.
+        #[serde(default = "one")]
+        beta: f64,
+        /// What it is drawn by.
+        #[serde(default)]
+        seed: u64,
+    },
     /// A product of weights: of the items in a set or multiset, or of the bits that are 1.
     Items {
         /// The weights, one per item.
@@ -179,6 +191,8 @@ pub enum RewardRecipe {
         #[serde(default)]
         seed: u64,
     },
+    /// What an ensemble of networks predicts, fitted to a table of scores.
+    Regressor(RegressorRecipe),
     /// Several rewards, weighed by the condition.
     Preference {
         /// The rewards.
@@ -355,6 +369,10 @@ pub(super) fn sixty_four() -> usize {
     64
 }
 
+fn one_neighbour() -> usize {
+    1
+}
+
 fn sixty() -> usize {
     60
 }
@@ -418,6 +436,9 @@ impl RewardRecipe {
             Self::PlantedModes { beta, .. } => {
                 format!("planted modes: exp(-{} min_m d(x, m) / n)", beta.unwrap_or(DEFAULT_BETA))
             }
+            Self::Landscape { neighbours, beta, .. } => {
+                format!("landscape: exp({beta} y), y of stretches of {} letters", neighbours + 1)
+            }
             Self::Items { .. } => "items: prod_i w_i^{n_i(x)}".to_owned(),
             Self::AdditiveEnergies { energies, beta } => {
                 format!(
@@ -432,6 +453,7 @@ impl RewardRecipe {
                 let data = file.as_deref().unwrap_or("peptides");
                 format!("classifier: max(P(label 1), {least})^{beta}, trained on {data}")
             }
+            Self::Regressor(regressor) => regressor.formula(),
             Self::Preference { rewards, combination, .. } => {
                 preference(*combination, rewards.iter().map(Self::formula))
             }
