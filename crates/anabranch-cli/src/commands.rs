@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use crate::compare::{Comparison, compare};
 use crate::output::{say, tell};
 use crate::progress::{Progress, Stop};
+use crate::propose::propose;
 use crate::sample::{How, sample};
 use crate::table::table;
 use crate::{Command, Output, RecipeArgs, draft, pages};
@@ -33,6 +34,9 @@ pub fn execute(command: Command) -> Result<()> {
             let stop = Stop::listen();
             let run = Run::lengthen(&directory, &overrides(&set)?)?;
             report(&complete(&run, &output, &stop, &resume(&directory))?.0, &output)
+        }
+        Command::Propose { recipe, scores, out, trust: allowed, output } => {
+            propose(&recipe, scores.as_deref(), out, allowed.allow_command, &output)
         }
         Command::Sample {
             directory,
@@ -116,7 +120,7 @@ fn overrides(set: &[String]) -> Result<Vec<Override>> {
 
 impl RecipeArgs {
     /// The recipe that is named, with what was set.
-    fn resolve(&self) -> Result<Recipe> {
+    pub fn resolve(&self) -> Result<Recipe> {
         let mut recipe = named(&self.recipe, &overrides(&self.set)?)?;
         if let Some(seed) = self.seed {
             recipe.seed = seed;

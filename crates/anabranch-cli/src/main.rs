@@ -7,6 +7,7 @@ mod memory;
 mod output;
 mod pages;
 mod progress;
+mod propose;
 mod sample;
 mod table;
 mod usage;
@@ -88,6 +89,21 @@ enum Command {
         /// Another length of the training, training.steps=N: nothing else of a run can be changed.
         #[arg(long = "set", value_name = "KEY.PATH=VALUE")]
         set: Vec<String>,
+        #[command(flatten)]
+        trust: Trust,
+        #[command(flatten)]
+        output: Output,
+    },
+    /// Proposes objects to be scored, learns from their scores, and again.
+    Propose {
+        #[command(flatten)]
+        recipe: RecipeArgs,
+        /// Scores of the last batch, a CSV file with the columns object and score; with a recipe, its table of scores.
+        #[arg(long, value_name = "FILE")]
+        scores: Option<PathBuf>,
+        /// The directory of all rounds [default: a new one, runs/RECIPE-SEED].
+        #[arg(long)]
+        out: Option<PathBuf>,
         #[command(flatten)]
         trust: Trust,
         #[command(flatten)]

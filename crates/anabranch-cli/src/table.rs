@@ -27,7 +27,9 @@ pub fn table(runs: &[(&str, &Value)]) -> String {
         });
         rows.push(std::iter::once(name.clone()).chain(cells).collect());
     }
-    for key in ["parameters", "seconds"] {
+    // Rounds of several runs have no such numbers of their own.
+    let there = |key: &&str| runs.iter().any(|(_, value)| value.get(key).is_some());
+    for key in ["parameters", "seconds"].into_iter().filter(there) {
         let cells = runs.iter().map(|(_, value)| number(value[key].as_f64().unwrap_or(f64::NAN)));
         rows.push(
             std::iter::once(key.to_owned())

@@ -13,12 +13,14 @@ mod measures;
 mod observed;
 mod posterior;
 mod refine;
+mod rounds;
 mod smc;
 pub mod trust;
 
 pub use chain::{Scored, Scores, write_scores};
 pub use gflownet::Questions;
 pub use refine::{Refine, Refined};
+pub use rounds::{Next, RoundMeasures, Rounds};
 
 use std::path::{Path, PathBuf};
 use std::time::Instant;

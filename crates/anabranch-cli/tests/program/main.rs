@@ -14,6 +14,7 @@ mod memory;
 mod outputs;
 mod particles;
 mod progress;
+mod propose;
 mod runs;
 mod schema;
 mod signals;

@@ -3,7 +3,9 @@
 //! The first line is a header if no cell of it is a number.
 
 use std::io::Write;
+use std::path::Path;
 
+use super::atomic::atomic_write;
 use super::columns::{Columns, FINITE, no_rows};
 use super::{Column, Table};
 use crate::error::{Problem, Result, quoted};
@@ -138,6 +140,21 @@ pub(super) fn write_objects(
         lines.write_record([text.as_str()].into_iter().chain(log_reward.as_deref()))?;
     }
     lines.flush()
+}
+
+/// Writes a table of text whose header is `header`, whole or not at all; cells are put in quotation marks where they need them.
+///
+/// # Errors
+/// If it cannot be written.
+pub fn write_records(path: &Path, header: &str, rows: impl Iterator<Item = Vec<String>>) -> Result<()> {
+    atomic_write(path, |out| {
+        writeln!(out, "{header}")?;
+        let mut writer = ::csv::Writer::from_writer(out);
+        for row in rows {
+            writer.write_record(row)?;
+        }
+        writer.flush()
+    })
 }
 
 #[cfg(test)]

@@ -28,7 +28,7 @@ pub mod zarr;
 pub use columns::{Column, by_name, name_of};
 pub use conditioned::{Conditioned, Numbers, read_conditioned};
 pub use correlation::{Correlation, MOST_COLUMNS};
-pub(crate) use csv::records;
+pub(crate) use csv::{records, write_records};
 pub use labelled::{Labelled, TWO_CLASSES, embedded_labelled, embedded_two_classes, read_labelled};
 pub use read::{names, parse, parse_text, read, read_text};
 pub use split::{Classes, Dataset, split, split_conditioned, split_labelled};

@@ -9,7 +9,7 @@
 //! Brunswic et al., "A theory of non-acyclic generative flow networks" (2024); Morozov et al. (2025), whose
 //! walks enter at a uniform point.
 
-use super::{Cell, Environment, text};
+use super::{Cell, Environment, distance, text};
 use crate::error::Problem;
 
 /// A hypergrid with moves back. Move `d` adds 1 to coordinate d, move `dim + d` takes 1 away, move `2 * dim` enters; a
@@ -115,6 +115,10 @@ impl Environment for CyclicGrid {
         if !self.outside(state) {
             on.extend(state.iter().enumerate().map(|(d, cell)| (d * self.side) as u32 + u32::from(*cell)));
         }
+    }
+
+    fn distance(&self, a: &[Cell], b: &[Cell]) -> usize {
+        distance::differences(a, b)
     }
 
     /// `(1, 0)`, or `outside`.

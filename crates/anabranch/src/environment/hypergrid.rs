@@ -4,7 +4,7 @@
 //!
 //! Bengio et al. (2021), section 4.1.
 
-use super::{Cell, Environment, text};
+use super::{Cell, Environment, distance, text};
 use crate::error::Problem;
 use crate::math::ln_factorial;
 
@@ -86,6 +86,10 @@ impl Environment for Hypergrid {
 
     fn encode(&self, state: &[Cell], on: &mut Vec<u32>) {
         on.extend(state.iter().enumerate().map(|(d, x)| (d * self.side) as u32 + u32::from(*x)));
+    }
+
+    fn distance(&self, a: &[Cell], b: &[Cell]) -> usize {
+        distance::differences(a, b)
     }
 
     fn describe(&self, state: &[Cell]) -> String {

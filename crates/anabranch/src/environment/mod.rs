@@ -21,6 +21,7 @@ pub mod check;
 pub mod continuous;
 mod cyclic;
 mod dags;
+mod distance;
 mod explicit;
 mod hypergrid;
 mod multisets;
@@ -42,6 +43,7 @@ use crate::error::Problem;
 
 pub use cyclic::CyclicGrid;
 pub use dags::LabelledDags;
+pub use distance::{mean_distance, spread_out};
 pub use explicit::ExplicitGraph;
 pub use hypergrid::Hypergrid;
 pub use multisets::Multisets;
@@ -192,6 +194,11 @@ pub trait Environment: Send + Sync + Debug {
     /// (Mohammadpour et al. 2024).
     fn log_paths(&self, _state: &[Cell]) -> Option<f64> {
         None
+    }
+
+    /// How far two objects are from each other, 0 for the same one alone: cells that differ, unless there is more to say.
+    fn distance(&self, a: &[Cell], b: &[Cell]) -> usize {
+        a.iter().zip(b).filter(|(a, b)| a != b).count()
     }
 
     /// The number of objects as a floating-point number, infinite where it does not fit, where a closed form is known.

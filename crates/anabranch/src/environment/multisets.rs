@@ -8,7 +8,7 @@
 use std::ops::RangeInclusive;
 
 use super::sets::binomial;
-use super::{Cell, Environment, text};
+use super::{Cell, Environment, distance, text};
 use crate::error::Problem;
 use crate::math::ln_factorial;
 
@@ -94,6 +94,10 @@ impl Environment for Multisets {
     fn encode(&self, state: &[Cell], on: &mut Vec<u32>) {
         let counts = state.iter().enumerate().filter(|(_, count)| **count > 0);
         on.extend(counts.map(|(kind, count)| (kind * self.longest()) as u32 + u32::from(*count) - 1));
+    }
+
+    fn distance(&self, a: &[Cell], b: &[Cell]) -> usize {
+        distance::differences(a, b)
     }
 
     fn describe(&self, state: &[Cell]) -> String {

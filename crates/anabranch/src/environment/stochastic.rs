@@ -14,7 +14,7 @@
 //!
 //! Pan et al., "Stochastic Generative Flow Networks" (2023).
 
-use super::{Cell, Environment, Hypergrid, text};
+use super::{Cell, Environment, Hypergrid, distance, text};
 use crate::error::{Problem, quoted};
 
 /// A hypergrid whose moves go astray. Move `d` chooses coordinate d, move `dim + k` is the environment's, which grows
@@ -134,6 +134,10 @@ impl Environment for SlipperyGrid {
         let (point, chosen) = self.split(state);
         self.grid.encode(point, on);
         on.extend(chosen.map(|d| (self.grid.features() + d) as u32));
+    }
+
+    fn distance(&self, a: &[Cell], b: &[Cell]) -> usize {
+        distance::differences(a, b)
     }
 
     /// `(1, 0)`, or `(1, 0) + 1` where coordinate 1 is chosen.

@@ -18,7 +18,7 @@
 use std::ops::RangeInclusive;
 
 use super::text::{Names, refused, size, sizes};
-use super::{Cell, Environment};
+use super::{Cell, Environment, distance};
 use crate::error::{Problem, quoted};
 use crate::math::ln_factorial;
 
@@ -298,6 +298,10 @@ impl Environment for Strings {
     fn encode(&self, state: &[Cell], on: &mut Vec<u32>) {
         let there = state.iter().enumerate().filter(|(_, cell)| **cell > 0);
         on.extend(there.map(|(place, cell)| (place * self.letters) as u32 + u32::from(*cell) - 1));
+    }
+
+    fn distance(&self, a: &[Cell], b: &[Cell]) -> usize {
+        distance::edits(a, b)
     }
 
     fn describe(&self, state: &[Cell]) -> String {

@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::gflownet::CandidatesRecipe;
 use crate::error::{Problem, Result, positive, within};
 use crate::estimate::likelihood::Bound;
 use crate::model::ode::Divergence;
@@ -38,6 +39,10 @@ pub struct EvaluationRecipe {
     /// the exact one; 0 leaves that out.
     #[schemars(range(min = 0, max = 100_000_000), extend("x-of" = ["objects"]))]
     pub exact_states: usize,
+    /// What is proposed to be measured next, where the reward is a regressor.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("x-of" = ["objects"]))]
+    pub candidates: Option<CandidatesRecipe>,
 }
 
 impl Default for EvaluationRecipe {
@@ -51,6 +56,7 @@ impl Default for EvaluationRecipe {
             paths: 10_000,
             sample_metrics: true,
             exact_states: 250_000,
+            candidates: None,
         }
     }
 }
@@ -75,6 +81,7 @@ impl EvaluationRecipe {
         within("evaluation.paths", self.paths as f64, 1.0, 1e8)?;
         within("evaluation.ode_steps", self.ode_steps as f64, 0.0, 1e5)?;
         within("evaluation.exact_states", self.exact_states as f64, 0.0, 1e8)?;
+        self.candidates.map_or(Ok(()), |candidates| candidates.check())?;
         if self.ode_probes > 0 && self.ode_steps == 0 {
             let found = format!("{} without an ODE", self.ode_probes);
             return Err(Problem::new("evaluation.ode_probes", found)

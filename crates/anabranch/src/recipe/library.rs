@@ -86,6 +86,7 @@ const LIBRARY: &[Entry] = &[
     Entry { name: "torus", text: include_str!("../../../../recipes/torus.toml") },
     Entry { name: "tfbind8", text: include_str!("../../../../recipes/tfbind8.toml") },
     Entry { name: "qm9-blocks", text: include_str!("../../../../recipes/qm9-blocks.toml") },
+    Entry { name: "landscape", text: include_str!("../../../../recipes/landscape.toml") },
     Entry { name: "peptides", text: include_str!("../../../../recipes/peptides.toml") },
     Entry { name: "multi-objective", text: include_str!("../../../../recipes/multi-objective.toml") },
     Entry { name: "funnel-mean-field", text: include_str!("../../../../recipes/funnel-mean-field.toml") },

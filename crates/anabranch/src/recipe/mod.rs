@@ -18,6 +18,7 @@ mod prior;
 mod read;
 pub mod saved;
 mod schema;
+mod scores;
 mod shape;
 mod target;
 
@@ -51,7 +52,7 @@ use crate::sampler::Sampler;
 use crate::sampler::smc::Smc;
 use crate::target::ConditionLaw;
 use crate::train::Training;
-use gflownet::{ExplorationRecipe, PolicyRecipe, RootsRecipe, Task};
+use gflownet::{ExplorationRecipe, PolicyRecipe, RootsRecipe, RoundsRecipe, Task};
 
 /// A whole recipe.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -121,6 +122,11 @@ pub struct Recipe {
     /// What is measured at the end.
     #[serde(default)]
     pub evaluation: EvaluationRecipe,
+    /// How objects are proposed, scored and learned from, round by round, where the reward is a regressor: read by `anabranch propose`
+    /// alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("x-of" = ["objects"]))]
+    pub rounds: Option<RoundsRecipe>,
 }
 
 impl Recipe {

@@ -5,7 +5,7 @@ use std::path::Path;
 use serde_json::{Map, Value};
 
 use super::pictures::square;
-use super::{Density, Frame, ImageShape, Logged, Reference, Stages, Summary, flow, particles};
+use super::{Density, Frame, ImageShape, Logged, Reference, Stages, Summary, candidates, flow, particles};
 use crate::array::weights::to_vec;
 use crate::error::{Error, Failure, Problem, Result};
 use crate::model::Segment;
@@ -68,8 +68,10 @@ fn gflownet(run: &Run, plan: &GFlowNetPlan, result: &Value) -> Result<Summary> {
     let summary = Summary { target, dimension: columns, samples, ..common(run, result)? };
     match &plan.task {
         Task::Discrete(task) => {
-            let flow = flow::gather(plan, task, &run.trained(&Silent)?, &summary.samples)?;
-            Ok(Summary { flow: Some(flow), ..summary })
+            let trained = run.trained(&Silent)?;
+            let flow = flow::gather(plan, task, &trained, &summary.samples)?;
+            let proposals = candidates::gather(plan, task, &trained)?;
+            Ok(Summary { flow: Some(flow), proposals, ..summary })
         }
         Task::Continuous(task) => points(plan, task, summary),
     }

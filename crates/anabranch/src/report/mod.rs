@@ -4,6 +4,7 @@
 //! dark mode. [`gather`] collects what a page shows into a [`Summary`], and [`run_page`] and [`comparison_page`] are
 //! pure functions from there to text.
 
+mod candidates;
 mod columns;
 mod comparison;
 mod curves;
@@ -16,6 +17,7 @@ mod pictures;
 mod published;
 mod registry;
 mod repeats;
+mod rounds;
 mod single;
 mod trust;
 mod verdict;
@@ -24,6 +26,7 @@ use std::path::Path;
 
 use serde_json::{Map, Value};
 
+pub use candidates::{Proposal, Proposals};
 pub use comparison::comparison_page;
 pub use flow::{Flow, Form, Graph, LawShown, Object, Walk};
 pub use gather::gather;
@@ -31,6 +34,7 @@ pub use metric::with_error;
 pub use published::published;
 pub use registry::{Better, Description, describe, known_metrics};
 pub use repeats::{Repeat, Variant, difference, differences, repeats_csv, repeats_json, spread};
+pub use rounds::{RoundsSummary, rounds_page};
 pub use single::run_page;
 pub use trust::warnings;
 pub use verdict::verdict;
@@ -39,7 +43,7 @@ use crate::data::atomic::atomic_write;
 use crate::error::Result;
 pub use particles::Stages;
 
-use crate::run::Run;
+use crate::run::{Rounds, Run};
 use crate::train::tensorboard::write_evaluation;
 
 /// All that a report shows of one run.
@@ -91,6 +95,8 @@ pub struct Summary {
     pub stages: Stages,
     /// What is known of a flow network's objects, where the model is one.
     pub flow: Option<Flow>,
+    /// What is proposed to be measured next, where the reward is a regressor.
+    pub proposals: Option<Proposals>,
     /// The resolved recipe, TOML.
     pub recipe: String,
     /// The papers behind the recipe, BibTeX.
@@ -166,6 +172,15 @@ pub fn write_report(run: &Run, result: &Value) -> Result<Summary> {
     let page = run_page(&summary);
     atomic_write(&run.directory.join("report.html"), |out| out.write_all(page.as_bytes()))?;
     Ok(summary)
+}
+
+/// Writes `report.html` into a directory of rounds, with `result` as [`Rounds::result`] answers it.
+///
+/// # Errors
+/// If a table cannot be read, or the report cannot be written.
+pub fn write_rounds(rounds: &Rounds, result: &Value) -> Result<()> {
+    let page = rounds_page(&rounds.summary(result)?);
+    atomic_write(&rounds.directory().join("report.html"), |out| out.write_all(page.as_bytes()))
 }
 
 /// Writes `report.html` into `directory`: several runs side by side, as [`write_report`] answered them, and what is known of each over

@@ -7,7 +7,7 @@ use super::page::{facts, figure, fold, folded, note, page, row, section, warning
 use super::registry::{Description, describe, group};
 use super::trust::warnings;
 use super::verdict::verdict;
-use super::{Summary, columns, curves, flow, particles, pictures};
+use super::{Summary, candidates, columns, curves, flow, particles, pictures};
 use crate::plot::{Interval, Intervals, Mark, escape};
 
 /// The report of one run as HTML.
@@ -18,6 +18,9 @@ pub fn run_page(run: &Summary) -> String {
     body.extend(verdict(&run.metrics).iter().map(|text| note(&format!("Verdict: {text}."))));
     body.extend(warnings(&run.metrics).iter().map(|text| warning(text)));
     body.extend(sandwich(run));
+    if let Some(proposals) = &run.proposals {
+        body.push_str(&section("Candidates", &candidates::shown(proposals)));
+    }
     body.push_str(&match &run.flow {
         Some(flow) => flow::sections(flow),
         None => section("Samples", &samples(run)),

@@ -46,6 +46,7 @@ fn summary(name: &str) -> Summary {
         stages: Default::default(),
         trajectory: frames.to_vec(),
         flow: None,
+        proposals: None,
         recipe: "name = \"a\" # <&>\n".to_owned(),
         citations: vec!["@article{x, title={A & B}}".to_owned()],
     }

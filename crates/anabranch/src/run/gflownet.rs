@@ -1,6 +1,7 @@
 //! Measuring a flow network: bounds on log Z by paths, and where all states can be listed the learned distribution of
 //! objects itself beside the exact one.
 
+pub(crate) mod candidates;
 pub(crate) mod conditional;
 pub(crate) mod exact;
 mod points;
@@ -45,6 +46,7 @@ pub(super) fn evaluate(
         Task::Discrete(task) if plan.recipe.conditions.is_empty() => {
             let mut metrics = objects(plan, task, trained, observer)?;
             rooted::evaluate(plan, task, trained, directory, observer, &mut metrics)?;
+            candidates::evaluate(plan, task, trained, directory, observer, &mut metrics)?;
             metrics
         }
         Task::Discrete(task) => conditional::evaluate(plan, task, trained, directory, observer)?,

@@ -39,7 +39,6 @@ mod classifier;
 mod conditions;
 pub mod continuous;
 mod counted;
-mod distance;
 mod entropic;
 mod environment;
 mod expression;
@@ -79,7 +78,6 @@ pub use continuous::{
     PointTargetRecipe, Toy, toy,
 };
 pub use counted::{Cost, Counted};
-pub use distance::{mean_distance, spread_out};
 pub use entropic::Entropic;
 pub use environment::EnvironmentReward;
 pub use expression::Expression;

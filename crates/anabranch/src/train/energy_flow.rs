@@ -88,6 +88,7 @@ impl<'a> Trainer<EnergyFlowLearner<'a>> {
             conditions: None,
             sources: None,
             prior: None,
+            start: None,
         };
         let flow = pair.flow();
         let reward = Arc::new(EnergyReward(pair.energy.energy()));

@@ -1,6 +1,12 @@
 //! What a run must keep to go on, whatever it trains.
 
+use std::path::Path;
+
+use safetensors::{Dtype, SafeTensors, tensor::TensorView};
+
 use super::TrainingRecipe;
+use crate::data::atomic::atomic_write;
+use crate::error::{Problem, Result, reason};
 use crate::optim::adam;
 
 /// All numbers that a run needs to go on, but for what its family keeps besides ([`super::Training::memory`]).
@@ -54,6 +60,50 @@ impl Trained {
     pub fn get(&self, name: &str) -> Option<&[f32]> {
         let place = self.names.iter().position(|known| known == name)?;
         Some(&self.vectors[place])
+    }
+}
+
+impl Trained {
+    /// Writes them as a safetensors file, a tensor of one dimension for each.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub fn write(&self, path: &Path) -> Result<()> {
+        let bytes: Vec<Vec<u8>> = self
+            .vectors
+            .iter()
+            .map(|vector| vector.iter().flat_map(|value| value.to_le_bytes()).collect())
+            .collect();
+        let views = self.names.iter().zip(&bytes).map(|(name, bytes)| {
+            let view = TensorView::new(Dtype::F32, vec![bytes.len() / 4], bytes);
+            (name.clone(), view.expect("as many bytes as numbers need"))
+        });
+        let file = safetensors::serialize(views, None).expect("names are unique");
+        atomic_write(path, |out| out.write_all(&file))
+    }
+
+    /// Reads what [`Trained::write`] wrote, in the order of the names.
+    ///
+    /// # Errors
+    /// If it cannot be read, or is something else.
+    pub fn read(path: &Path) -> Result<Self> {
+        let place = path.display().to_string();
+        let wrong =
+            |found: String| Problem::new(&*place, found).allowed("a safetensors file of 32-bit numbers");
+        let bytes = std::fs::read(path).map_err(|error| wrong(reason(&error)))?;
+        let file = SafeTensors::deserialize(&bytes).map_err(|error| wrong(error.to_string()))?;
+        let mut found = Self { names: Vec::new(), vectors: Vec::new() };
+        let mut tensors = file.tensors();
+        tensors.sort_by(|a, b| a.0.cmp(&b.0));
+        for (name, tensor) in tensors {
+            if tensor.dtype() != Dtype::F32 {
+                return Err(wrong(format!("{name} of another type")).into());
+            }
+            let (numbers, _) = tensor.data().as_chunks::<4>();
+            found.vectors.push(numbers.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect());
+            found.names.push(name);
+        }
+        Ok(found)
     }
 }
 

@@ -230,3 +230,25 @@ fn law_5_what_is_read_is_a_state() {
         assert!(accepted > 0, "{environment:?}");
     }
 }
+
+/// Distances are 0 for the same object alone, the same both ways, and no way round is shorter.
+#[test]
+fn distances_are_metrics() {
+    for (environment, count) in environments() {
+        let states = States::of(environment.as_ref(), count).unwrap();
+        let objects: Vec<&[u16]> =
+            states.objects().iter().map(|i| states.state(*i as usize)).take(40).collect();
+        for a in &objects {
+            for b in &objects {
+                let distance = environment.distance(a, b);
+                assert_eq!(
+                    (distance == 0, distance),
+                    (a == b, environment.distance(b, a)),
+                    "{environment:?}"
+                );
+                let round = objects.iter().map(|c| environment.distance(a, c) + environment.distance(c, b));
+                assert!(round.min().unwrap_or(0) >= distance, "{environment:?}: {a:?}, {b:?}");
+            }
+        }
+    }
+}

@@ -146,6 +146,7 @@ fn a_network_learns_all_roots() {
         conditions: None,
         sources: Some(Arc::new(Roots::new(roots, case.sets.cells()))),
         prior: None,
+        start: None,
     };
     let model = GFlowNet { policy: case.policy.clone(), network: case.network.clone() };
     let mut trainer = FlowTrainer::new(model, case.reward.clone(), settings, 5).unwrap();

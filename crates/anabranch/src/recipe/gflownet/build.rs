@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::settings::{objects, settings};
-use super::{BackwardName, Trunk, size};
+use super::{BackwardName, CandidatesRecipe, Trunk, size};
 use crate::environment::continuous::Continuous;
 use crate::environment::{Cell, Environment, States};
 use crate::error::{Failure, Problem, Result};
@@ -91,6 +91,11 @@ impl GFlowNetPlan {
             }
         };
         Ok(Self { recipe, task })
+    }
+
+    /// What candidates are, where the reward is a regressor.
+    pub fn candidates(&self) -> CandidatesRecipe {
+        self.recipe.evaluation.candidates.unwrap_or_default()
     }
 
     /// The noise of evaluations.

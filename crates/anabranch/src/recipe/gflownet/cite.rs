@@ -2,16 +2,26 @@
 
 use super::{BackwardName, ExplorationRecipe, ReplayRecipe};
 use crate::papers::{
-    ADAM, AUGMENTED, DISTILLATION, FOUNDATIONS, LOCAL_SEARCH, MAXIMUM_ENTROPY, MULTI_OBJECTIVE, PRIORITISED,
-    REPLAY, TRAJECTORY_LIKELIHOOD,
+    ADAM, AUGMENTED, BAGGING, DISTILLATION, ENSEMBLES, EXPECTED_IMPROVEMENT, FOUNDATIONS, LOCAL_SEARCH,
+    MAXIMUM_ENTROPY, MULTI_OBJECTIVE, PRIORITISED, REPLAY, SEQUENCES, TRAJECTORY_LIKELIHOOD,
+    UPPER_CONFIDENCE,
 };
 use crate::recipe::Recipe;
 use crate::recipe::objects::Objects;
+use crate::target::Acquisition;
 
 /// The BibTeX entries of the target and the methods a recipe uses.
 pub(in crate::recipe) fn citations(recipe: &Recipe, objects: &dyn Objects) -> Vec<&'static str> {
     let mut entries = objects.papers();
     entries.extend((!recipe.conditions.is_empty()).then_some(MULTI_OBJECTIVE));
+    if let Some(regressor) = recipe.regressor() {
+        entries.extend([SEQUENCES, BAGGING, ENSEMBLES]);
+        entries.extend(match regressor.acquisition {
+            Acquisition::Mean {} => None,
+            Acquisition::UpperConfidence { .. } => Some(UPPER_CONFIDENCE),
+            Acquisition::ExpectedImprovement {} => Some(EXPECTED_IMPROVEMENT),
+        });
+    }
     entries.extend(recipe.policy.network.paper());
     entries.push(FOUNDATIONS);
     entries.extend(recipe.objective.papers());

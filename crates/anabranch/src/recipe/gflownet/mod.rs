@@ -2,12 +2,14 @@
 //! objective.
 
 mod build;
+mod candidates;
 mod cite;
 mod explain;
 mod exploration;
 mod policy;
 mod prior;
 mod roots;
+mod rounds;
 mod settings;
 mod size;
 
@@ -17,11 +19,13 @@ use crate::error::{Problem, Result};
 use crate::objective::{Objective, ObjectiveRecipe, QuantileFlowMatching, ReferenceKind};
 use crate::policy::FlowHead;
 pub use build::{FlowTask, GFlowNetPlan, Task};
+pub use candidates::CandidatesRecipe;
 pub(super) use cite::citations;
 pub(super) use explain::facts;
 pub use exploration::{Annealing, DataRecipe, ExplorationRecipe, LocalSearchRecipe, ReplayRecipe};
 pub use policy::{BackwardName, PolicyRecipe, Trunk};
 pub use roots::RootsRecipe;
+pub use rounds::{Proposer, RoundsRecipe};
 pub(crate) use settings::objects;
 
 impl Recipe {
@@ -67,6 +71,12 @@ impl Recipe {
 pub(super) fn check(recipe: &Recipe) -> Result<()> {
     recipe.exploration.check()?;
     recipe.policy.check()?;
+    recipe.rounds.as_ref().map_or(Ok(()), RoundsRecipe::check)?;
+    if recipe.evaluation.candidates.is_some() && recipe.regressor().is_none() {
+        return Err(Problem::new("evaluation.candidates", "candidates of a reward that predicts no scores")
+            .allowed("none; or `target.reward.kind = \"regressor\"`")
+            .into());
+    }
     if recipe.policy.prior.is_some() && !recipe.conditions.is_empty() {
         return Err(Problem::new("policy.prior", "a prior beside conditions").allowed("one of them").into());
     }

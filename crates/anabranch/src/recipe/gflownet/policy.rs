@@ -29,6 +29,10 @@ pub struct PolicyRecipe {
     /// where training starts. Of a chain the target's R is then the likelihood, over the prior's space.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub prior: Option<String>,
+    /// A file of weights to start training from, as `anabranch propose` writes it: of the same objects, policy and objective.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("x-of" = ["objects"]))]
+    pub start: Option<String>,
 }
 
 impl Default for PolicyRecipe {
@@ -39,6 +43,7 @@ impl Default for PolicyRecipe {
             trunk: Trunk::Shared,
             components: None,
             prior: None,
+            start: None,
         }
     }
 }

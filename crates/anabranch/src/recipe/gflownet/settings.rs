@@ -10,6 +10,7 @@ use crate::policy::Policy;
 use crate::recipe::Recipe;
 use crate::sampler::back_and_forth::Removals;
 use crate::target::{Conditions, Target};
+use crate::train::Trained;
 use crate::train::gflownet::Settings;
 use crate::train::gflownet::exploration::{DataSettings, Exploration, ReplaySettings, SearchSettings};
 
@@ -62,6 +63,7 @@ pub(super) fn settings<P: Policy>(
         conditions: (conditions.width() > 0).then(|| Arc::new(conditions) as _),
         sources: None,
         prior: prior::weights(recipe, parameters)?,
+        start: start(recipe, parameters)?,
     };
     settings.check(policy)?;
     if settings.objective.needs().partial && !known_on_the_way(policy, reward) {
@@ -70,6 +72,29 @@ pub(super) fn settings<P: Policy>(
             .into());
     }
     Ok(settings)
+}
+
+/// What training starts from, where the recipe names a file of weights.
+fn start(recipe: &Recipe, parameters: usize) -> Result<Option<Arc<Trained>>> {
+    let Some(file) = &recipe.policy.start else { return Ok(None) };
+    let wrong = |found: String, allowed: String| {
+        Err(Problem::new(format!("policy.start, {file}"), found).allowed(allowed).into())
+    };
+    if recipe.policy.prior.is_some() {
+        return wrong("weights to start from, beside a prior".to_owned(), "one of them".to_owned());
+    }
+    let start = Trained::read(Path::new(file))?;
+    match start.get("policy") {
+        Some(weights) if weights.len() == parameters => {}
+        found => {
+            let found = format!("a policy of {} weights", found.map_or(0, <[f32]>::len));
+            return wrong(found, format!("one of {parameters}: of the same objects, policy and objective"));
+        }
+    }
+    match start.get("log_z") {
+        Some([_]) | None => Ok(Some(Arc::new(start))),
+        Some(found) => wrong(format!("{} numbers for log Z", found.len()), "one".to_owned()),
+    }
 }
 
 /// Whether the reward says something of the source, as it does where that is an object.

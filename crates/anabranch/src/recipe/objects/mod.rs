@@ -22,6 +22,7 @@ use std::sync::Arc;
 use crate::environment::{Cell, Environment, States};
 use crate::error::{Error, Problem, Result, quoted};
 use crate::network::taped;
+use crate::recipe::Recipe;
 use crate::target::{Describe, RewardRecipe, Shape, Space, Target};
 
 /// The most states that are listed to find out whether a table of rewards has a row for every object.
@@ -116,6 +117,30 @@ fn rewarded<E: Environment + 'static>(
     Ok(Built::Discrete((environment, reward)))
 }
 
+/// Reads objects as `environment` writes them, and refuses states at which one cannot stop.
+pub(crate) fn parse_object(
+    environment: &dyn Environment,
+) -> impl Fn(&str, &mut [Cell]) -> Result<(), String> {
+    |text, object| {
+        environment.parse(text, object)?;
+        match environment.is_object(object) {
+            true => Ok(()),
+            false => Err(format!("{}, which is no object; allowed: one at which one can stop", quoted(text))),
+        }
+    }
+}
+
+/// The objects of a recipe with another reward, in place of its own.
+pub(crate) fn rewarded_by(recipe: &Recipe, reward: &RewardRecipe) -> Result<Rewarded> {
+    let recipe = recipe.with_reward(reward)?;
+    match recipe.objects().build()? {
+        Built::Discrete(rewarded) => Ok(rewarded),
+        Built::Continuous(_) => Err(Problem::new("target.kind", "points, with scores of objects")
+            .allowed("objects of integers, such as words")
+            .into()),
+    }
+}
+
 /// The reward of an environment's objects.
 fn reward(
     environment: Arc<dyn Environment>,
@@ -133,13 +158,7 @@ fn reward(
     let space = Space {
         shape,
         describe: Describe::new(move |object| describes.describe(object)),
-        parse: &|text, object| {
-            environment.parse(text, object)?;
-            let there = environment.is_object(object);
-            let found =
-                || format!("{}, which is no object; allowed: one at which one can stop", quoted(text));
-            if there { Ok(()) } else { Err(found()) }
-        },
+        parse: &parse_object(environment.as_ref()),
         objects: objects.as_deref(),
     };
     recipe.build(&space).map_err(|error| match error {

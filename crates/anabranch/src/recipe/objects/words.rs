@@ -7,7 +7,7 @@ use super::{Built, Objects, between, rewarded, sizes};
 use crate::environment::{Growth, Strings};
 use crate::error::Result;
 use crate::network::taped;
-use crate::papers::SEQUENCES;
+use crate::papers::{RUGGED, SEQUENCES};
 use crate::target::{LatticeName, RewardRecipe, Shape};
 
 /// Words over an alphabet.
@@ -127,6 +127,7 @@ impl Objects for StringsRecipe {
     fn papers(&self) -> Vec<&'static str> {
         match self.reward {
             RewardRecipe::Classifier { .. } => vec![SEQUENCES],
+            RewardRecipe::Landscape { .. } => vec![RUGGED],
             _ => Vec::new(),
         }
     }

@@ -6,8 +6,13 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Acquisition, Missing, Regressor, RegressorSettings, ScoreTable};
+use crate::data::parse_text;
 use crate::error::{Problem, Result, quoted};
-use crate::target::{Space, inside};
+use crate::target::{Parse, Space, inside};
+
+/// The words that come with the program: `data/landscape.csv` is what they are and how they were made.
+const SCORES: &[u8] = include_bytes!("../../../../../data/landscape.csv");
+const LANDSCAPE: &str = "landscape";
 
 /// Which scores are good.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
@@ -24,8 +29,9 @@ pub enum Direction {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RegressorRecipe {
-    /// A CSV file, plain or gzipped, with a header.
-    pub file: String,
+    /// A CSV file, plain or gzipped, with a header; 500 words of DNA with their heights in a planted landscape unless given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file: Option<String>,
     /// The name of the column of objects, written as `anabranch sample` writes them.
     #[serde(default = "object")]
     pub object: String,
@@ -88,7 +94,8 @@ fn two_layers() -> Vec<usize> {
 impl RegressorRecipe {
     /// Its name and formula in one line.
     pub fn formula(&self) -> String {
-        let Self { exponent, file, members, .. } = self;
+        let Self { exponent, members, .. } = self;
+        let file = self.source();
         let r = match self.acquisition {
             Acquisition::ExpectedImprovement {} => "a",
             _ => "exp(a)",
@@ -103,9 +110,8 @@ impl RegressorRecipe {
     /// # Errors
     /// If a value is not allowed, or the table is wrong.
     pub fn build(&self, place: &str, space: &Space<'_>) -> Result<Regressor> {
-        let file = Path::new(&self.file);
-        if !file.exists() {
-            let problem = Problem::new("file", format!("{}, which is not there", quoted(&self.file)));
+        if let Some(file) = self.file.as_ref().filter(|file| !Path::new(file).exists()) {
+            let problem = Problem::new("file", format!("{}, which is not there", quoted(file)));
             let allowed = format!("a CSV file with the columns {} and {}", self.object, self.score);
             return Err(inside(place, problem.allowed(allowed)).into());
         }
@@ -119,8 +125,28 @@ impl RegressorRecipe {
             seed: self.seed,
         };
         settings.check().map_err(|problem| inside(place, problem))?;
-        let table = ScoreTable::read(file, [&self.object, &self.score], self.missing, space)?;
+        let table = self.table(space.shape.cells(), space.parse)?;
         // What is wrong now is wrong with the table.
-        Ok(Regressor::fit(&self.file, table, &settings, space)?)
+        Ok(Regressor::fit(self.source(), table, &settings, space)?)
+    }
+
+    /// The table of scores, of objects of `cells` cells.
+    ///
+    /// # Errors
+    /// If it cannot be read, or is wrong.
+    pub fn table(&self, cells: usize, parse: &Parse<'_>) -> Result<ScoreTable> {
+        let names = [&*self.object, &*self.score];
+        match &self.file {
+            Some(file) => ScoreTable::read(Path::new(file), names, self.missing, cells, parse),
+            None => {
+                let text = parse_text(LANDSCAPE, SCORES.to_vec())?;
+                ScoreTable::parse(LANDSCAPE, &text, names, self.missing, cells, parse)
+            }
+        }
+    }
+
+    /// What the table is called.
+    fn source(&self) -> &str {
+        self.file.as_deref().unwrap_or(LANDSCAPE)
     }
 }

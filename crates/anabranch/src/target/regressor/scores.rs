@@ -11,10 +11,11 @@ use std::path::Path;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::Direction;
 use crate::data::{read_text, records};
 use crate::environment::Cell;
 use crate::error::{Problem, Result, listed, nearest, quoted};
-use crate::target::Space;
+use crate::target::Parse;
 
 /// What is done with a row that has no score.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
@@ -32,7 +33,7 @@ pub enum Missing {
 pub struct ScoreTable {
     /// How many cells an object has.
     pub cells: usize,
-    /// `[objects, cells]`.
+    /// The different ones, `[objects, cells]`.
     pub objects: Vec<Cell>,
     /// The mean score of each.
     pub scores: Vec<f64>,
@@ -42,22 +43,31 @@ pub struct ScoreTable {
     pub noise: Option<f64>,
     /// Rows without a score that were left out.
     pub dropped: usize,
+    /// Every measurement, in the order of the rows: the place of its object, and the score.
+    rows: Vec<(usize, f64)>,
 }
 
 /// Words that stand for no score.
 const NONE: [&str; 5] = ["", "na", "n/a", "none", "null"];
 
 impl ScoreTable {
-    /// Reads a CSV file, plain or gzipped, whose header names the column of objects and that of scores; other columns are passed over.
+    /// Reads a CSV file, plain or gzipped, whose header names the column of objects, of `cells` cells each, and that of scores; other
+    /// columns are passed over.
     ///
     /// # Errors
     /// If the file cannot be read, lacks one of the columns or has no scores; if an object is unknown, or a score is missing (unless such
     /// rows are dropped) or no finite number, with the line.
-    pub fn read(path: &Path, names: [&str; 2], missing: Missing, space: &Space<'_>) -> Result<Self> {
-        Self::parse(&path.display().to_string(), &read_text(path)?, names, missing, space)
+    pub fn read(
+        path: &Path,
+        names: [&str; 2],
+        missing: Missing,
+        cells: usize,
+        parse: &Parse<'_>,
+    ) -> Result<Self> {
+        Self::parse(&path.display().to_string(), &read_text(path)?, names, missing, cells, parse)
     }
 
-    /// [`ScoreTable::read`] of a text.
+    /// [`ScoreTable::read`] of a text that `place` names.
     ///
     /// # Errors
     /// As there.
@@ -66,12 +76,12 @@ impl ScoreTable {
         text: &str,
         names: [&str; 2],
         missing: Missing,
-        space: &Space<'_>,
+        cells: usize,
+        parse: &Parse<'_>,
     ) -> Result<Self> {
-        let cells = space.shape.cells();
         let mut columns: Option<[usize; 2]> = None;
+        let (mut objects, mut rows, mut dropped) = (Vec::new(), Vec::new(), 0);
         let mut known: HashMap<Box<[Cell]>, usize> = HashMap::new();
-        let (mut objects, mut measured, mut dropped) = (Vec::new(), Vec::<Vec<f64>>::new(), 0);
         records(place, text, |line, record| {
             let at = format!("{place}, line {line}");
             let Some([object, score]) = columns else {
@@ -81,51 +91,65 @@ impl ScoreTable {
             };
             let (name, cell) = (&record[object], &record[score]);
             let mut found: Box<[Cell]> = vec![0; cells].into();
-            if let Err(message) = (space.parse)(name, &mut found) {
+            if let Err(message) = parse(name, &mut found) {
                 let (found, allowed) = message.split_once("; allowed: ").unwrap_or((&message, "an object"));
                 let found = format!("{} as an object: {found}", quoted(name));
                 return Err(Problem::new(at, found).allowed(allowed).into());
             }
-            let value = match cell.parse::<f64>() {
-                Ok(value) if value.is_finite() => value,
-                found => {
-                    let none = NONE.contains(&cell.to_lowercase().as_str())
-                        || found.is_ok_and(|value| value.is_nan());
-                    if none && missing == Missing::Drop {
-                        dropped += 1;
-                        return Ok(());
-                    }
-                    let allowed = match none {
-                        true => "a finite number; or `missing = \"drop\"`, which leaves such rows out",
-                        false => "a finite number",
-                    };
-                    let found = format!("{} as the score of {}", quoted(cell), quoted(name));
-                    return Err(Problem::new(at, found).allowed(allowed).into());
-                }
+            let Some(value) = value(at, name, cell, missing)? else {
+                dropped += 1;
+                return Ok(());
             };
-            let place = *known.entry(found.clone()).or_insert_with(|| {
-                objects.extend_from_slice(&found);
-                measured.push(Vec::new());
-                measured.len() - 1
+            let count = known.len();
+            let place = *known.entry(found).or_insert_with_key(|found| {
+                objects.extend_from_slice(found);
+                count
             });
-            measured[place].push(value);
+            rows.push((place, value));
             Ok(())
         })?;
-        if measured.is_empty() {
+        if rows.is_empty() {
             return Err(Problem::new(place, "no scores")
                 .allowed("a row for each object that is known")
                 .into());
         }
-        let mean = |values: &Vec<f64>| values.iter().sum::<f64>() / values.len() as f64;
-        let scores: Vec<f64> = measured.iter().map(mean).collect();
-        let spread = |(values, mean): (&Vec<f64>, &f64)| {
-            values.iter().map(|value| (value - mean).powi(2)).sum::<f64>()
-        };
-        let counts: Vec<usize> = measured.iter().map(Vec::len).collect();
-        let repeats: usize = counts.iter().map(|count| count - 1).sum();
-        let squares: f64 = measured.iter().zip(&scores).map(spread).sum();
+        Ok(Self { dropped, ..Self::of(cells, objects, rows) })
+    }
+
+    /// Of different objects, `[objects, cells]`, each of which has one of the measurements at least: the place of its object, and the
+    /// score.
+    pub(super) fn of(cells: usize, objects: Vec<Cell>, rows: Vec<(usize, f64)>) -> Self {
+        let count = objects.len() / cells;
+        let (mut scores, mut counts) = (vec![0.0; count], vec![0; count]);
+        for (place, score) in &rows {
+            scores[*place] += score;
+            counts[*place] += 1;
+        }
+        scores.iter_mut().zip(&counts).for_each(|(sum, count)| *sum /= *count as f64);
+        let squares: f64 = rows.iter().map(|(place, score)| (score - scores[*place]).powi(2)).sum();
+        let repeats = rows.len() - count;
         let noise = (repeats > 0).then(|| squares / repeats as f64);
-        Ok(Self { cells, objects, scores, counts, noise, dropped })
+        Self { cells, objects, scores, counts, noise, dropped: 0, rows }
+    }
+
+    /// How many measurements there are.
+    pub fn measured(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// Every measurement, in the order of the rows.
+    pub fn measurements(&self) -> impl Iterator<Item = (&[Cell], f64)> {
+        self.rows.iter().map(|(place, score)| (self.object(*place), *score))
+    }
+
+    /// The places of all objects from the best score to the worst; of equal ones the first row comes first.
+    pub fn order(&self, direction: Direction) -> Vec<usize> {
+        let mut order: Vec<usize> = (0..self.len()).collect();
+        order.sort_by(|a, b| match direction {
+            Direction::Maximise => self.scores[*b].total_cmp(&self.scores[*a]),
+            Direction::Minimise => self.scores[*a].total_cmp(&self.scores[*b]),
+        });
+        order
     }
 
     /// How many different objects there are.
@@ -149,6 +173,26 @@ impl ScoreTable {
     }
 }
 
+/// A score; none where it is missing and may be.
+fn value(place: String, object: &str, cell: &str, missing: Missing) -> Result<Option<f64>> {
+    let number = cell.parse::<f64>();
+    if let Ok(value) = number
+        && value.is_finite()
+    {
+        return Ok(Some(value));
+    }
+    let none = NONE.contains(&cell.to_lowercase().as_str()) || number.is_ok_and(f64::is_nan);
+    if none && missing == Missing::Drop {
+        return Ok(None);
+    }
+    let allowed = match none {
+        true => "a finite number; or `missing = \"drop\"`, which leaves such rows out",
+        false => "a finite number",
+    };
+    let found = format!("{} as the score of {}", quoted(cell), quoted(object));
+    Err(Problem::new(place, found).allowed(allowed).into())
+}
+
 /// The place of a column.
 fn column(place: &str, header: &[&str], name: &str) -> Result<usize> {
     let found: Vec<usize> = (0..header.len()).filter(|column| header[*column] == name).collect();
@@ -170,24 +214,18 @@ fn column(place: &str, header: &[&str], name: &str) -> Result<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::target::{Describe, Shape};
 
     /// Words of two letters a, b, c.
     fn parse(text: &str, missing: Missing) -> Result<ScoreTable> {
-        let space = Space {
-            shape: Shape::Strings { letters: 3, lengths: 2..=2 },
-            describe: Describe::new(|_| String::new()),
-            parse: &|text, word| {
-                let letters = text.bytes().all(|c| (b'a'..=b'c').contains(&c));
-                if !letters || text.len() != 2 {
-                    return Err("another word; allowed: two of a, b, c".to_owned());
-                }
-                word.iter_mut().zip(text.bytes()).for_each(|(cell, c)| *cell = Cell::from(c - b'a') + 1);
-                Ok(())
-            },
-            objects: None,
+        let word = |text: &str, word: &mut [Cell]| {
+            let letters = text.bytes().all(|c| (b'a'..=b'c').contains(&c));
+            if !letters || text.len() != 2 {
+                return Err("another word; allowed: two of a, b, c".to_owned());
+            }
+            word.iter_mut().zip(text.bytes()).for_each(|(cell, c)| *cell = Cell::from(c - b'a') + 1);
+            Ok(())
         };
-        ScoreTable::parse("t.csv", text, ["word", "score"], missing, &space)
+        ScoreTable::parse("t.csv", text, ["word", "score"], missing, 2, &word)
     }
 
     /// Repeated objects have the mean of their scores, and their spread is the variance of a measurement.
@@ -200,7 +238,11 @@ mod tests {
         assert_eq!(table.counts, [3, 2, 1]);
         // (2.25 + 4 + 0.25 + 1 + 1) / (2 + 1).
         assert!((table.noise.unwrap() - 8.5 / 3.0).abs() < 1e-12);
-        assert_eq!(table.places()[&[3, 1][..]], 1);
+        assert_eq!((table.places()[&[3, 1][..]], table.measured()), (1, 6));
+        assert_eq!(table.order(Direction::Maximise), [2, 1, 0]);
+        assert_eq!(table.order(Direction::Minimise), [0, 1, 2]);
+        let rows: Vec<(&[Cell], f64)> = table.measurements().collect();
+        assert_eq!((rows[1], rows[4]), ((&[3, 1][..], 4.0), (&[3, 1][..], 6.0)));
         let alone = parse("word,score\nab,1\nca,2\n", Missing::Refuse).unwrap();
         assert_eq!((alone.noise, alone.len(), alone.dropped), (None, 2, 0));
     }

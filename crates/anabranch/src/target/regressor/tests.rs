@@ -15,8 +15,7 @@ fn words(letters: usize, length: usize) -> Space<'static> {
 }
 
 fn table(cells: usize, objects: Vec<Cell>, scores: Vec<f64>) -> ScoreTable {
-    let counts = vec![1; scores.len()];
-    ScoreTable { cells, objects, scores, counts, noise: None, dropped: 0 }
+    ScoreTable::of(cells, objects, scores.into_iter().enumerate().collect())
 }
 
 fn settings() -> RegressorSettings {
@@ -123,7 +122,8 @@ fn uncertainty_is_calibrated() {
     let noise = Noise::new(9, Purpose::Target);
     let errors = (0..500).map(|row| 0.3 * noise.stream(row).normal());
     let scores = objects.chunks(12).zip(errors).map(|(x, error)| landscape.height(x) + error).collect();
-    let scored = ScoreTable { noise: Some(0.09), ..table(12, objects, scores) };
+    let mut scored = table(12, objects, scores);
+    scored.noise = Some(0.09);
     let regressor = Regressor::fit("t", scored, &settings(), &words(4, 12)).unwrap();
     let fit = regressor.held_out();
     assert!(fit.r2 > 0.3, "{fit:?}");
@@ -156,4 +156,22 @@ fn wrong_tables_are_refused() {
     assert!(key(RegressorSettings { members: 1, ..settings() }).starts_with("members: found 1"));
     assert!(key(RegressorSettings { hidden: Vec::new(), ..settings() }).starts_with("hidden: found 0"));
     assert!(key(RegressorSettings { exponent: 0.0, ..settings() }).starts_with("exponent: found 0"));
+}
+
+/// The words that come with the program are 500 different ones, and their scores are their heights.
+#[test]
+fn the_table_that_comes_along_is_of_the_landscape() {
+    let landscape = Landscape::draw(4, 20, 1, 1.0, 1).unwrap();
+    let letter = |letter: char| "ACGT".find(letter).map(|at| at as Cell + 1);
+    let parse = |text: &str, word: &mut [Cell]| {
+        let letters: Option<Vec<Cell>> = text.chars().map(letter).collect();
+        letters.map(|letters| word.copy_from_slice(&letters)).ok_or_else(|| text.to_owned())
+    };
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../data/landscape.csv");
+    let read = ScoreTable::read(std::path::Path::new(path), ["object", "score"], Missing::Refuse, 20, &parse)
+        .unwrap();
+    assert_eq!((read.len(), read.measured()), (500, 500));
+    for (word, score) in read.measurements() {
+        assert!((landscape.height(word) - score).abs() < 0.51e-4, "{word:?}: {score}");
+    }
 }

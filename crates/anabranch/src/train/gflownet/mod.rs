@@ -406,12 +406,15 @@ fn noise_of(seed: u64, purpose: Purpose, counted: Counted, step: u64, rows: usiz
 impl<P: Policy> Learner for FlowLearner<P> {
     fn players(&self) -> Vec<Player> {
         let network = self.model.network.as_ref();
-        let first = || network.initial(&Noise::new(self.seed, Purpose::Weights));
+        let start = |name: &str| self.settings.start.as_ref()?.get(name).map(<[f32]>::to_vec);
+        let initial = || network.initial(&Noise::new(self.seed, Purpose::Weights));
+        let first = || start("policy").unwrap_or_else(initial);
         let policy = self.settings.prior.as_ref().map_or_else(first, |prior| prior.to_vec());
         let mut players = vec![Player::model("policy", policy, &network.layout())];
         if self.places.log_z.is_some() {
             let optimizer = &self.settings.optimizer;
-            players.push(Player::log_z(optimizer.log_z_rate / optimizer.learning_rate));
+            let log_z = Player::log_z(optimizer.log_z_rate / optimizer.learning_rate);
+            players.push(Player { values: start("log_z").unwrap_or_else(|| vec![0.0]), ..log_z });
         }
         if let ReferenceKind::Target { rate, every } = self.needs.reference {
             let rule = Rule::Follow { player: 0, rate, every };

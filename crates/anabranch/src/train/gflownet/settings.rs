@@ -9,6 +9,7 @@ use crate::optim::OptimizerRecipe;
 use crate::policy::Policy;
 use crate::rng::{Counted, Noise};
 use crate::target;
+use crate::train::Trained;
 use crate::train::TrainingRecipe;
 
 /// Where conditions come from.
@@ -53,6 +54,8 @@ pub struct Settings<P: Policy> {
     pub sources: Option<Arc<dyn Sources<P::Cell>>>,
     /// The weights of the prior policy, where the objective needs one; training starts from them.
     pub prior: Option<Arc<Vec<f32>>>,
+    /// What training starts from, where it goes on from what another run has learned.
+    pub start: Option<Arc<Trained>>,
 }
 
 impl<P: Policy> Settings<P> {

@@ -92,7 +92,32 @@ pub fn objects() -> Vec<Objects> {
     std::fs::write(&table, format!("object,reward\n{lines}")).expect("the file is written");
     let table_text =
         format!("kind = \"table\"\nfile = '{}'\nexponent = 2\nscale = 5\nleast = 0.01", table.display());
+    let scores = table.with_extension("scores.csv");
+    // Some objects have two scores, some none.
+    let lines: String = (0..20)
+        .map(|i| format!("{}-{}-{},{}\n", i % 3, i / 3 % 2, i % 2, (i * i % 11) as f64 - 4.0))
+        .collect();
+    std::fs::write(&scores, format!("object,score\n{lines}")).expect("the file is written");
+    let regressor = |more: &str| {
+        let file = scores.display();
+        format!("kind = \"regressor\"\nfile = '{file}'\nmembers = 3\nhidden = [8]\n{more}")
+    };
     let list = vec![
+        instance("regressor", grid(3, 3), none, (false, false), &regressor("exponent = 2")),
+        instance(
+            "expected improvement",
+            grid(3, 3),
+            none,
+            (false, false),
+            &regressor("acquisition = { kind = \"expected-improvement\" }\nexponent = 1\nleast = 0.01"),
+        ),
+        instance(
+            "landscape",
+            Shape::Strings { letters: 3, lengths: 5..=5 },
+            none,
+            both,
+            "kind = \"landscape\"\nneighbours = 2\nbeta = 1.4\nseed = 3",
+        ),
         instance("band", grid(3, 10), none, both, "kind = \"hard\""),
         instance("band without modes", grid(2, 5), none, both, "kind = \"easy\""),
         instance("band, one coordinate", grid(1, 32), none, both, "kind = \"original\"\nr1 = 0.7"),
@@ -197,6 +222,7 @@ pub fn objects() -> Vec<Objects> {
         ),
     ];
     std::fs::remove_file(&table).expect("it was there");
+    std::fs::remove_file(&scores).expect("it was there");
     list
 }
 

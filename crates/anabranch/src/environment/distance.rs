@@ -1,29 +1,14 @@
-//! How far apart two objects are.
-//!
-//! ```text
-//! words                    insertions, deletions and exchanges of letters (Levenshtein 1966)
-//! grids, sets, multisets   sum of absolute differences of the cells
-//! others                   cells that differ
-//! ```
+//! How far apart objects are, and choosing some that are far from each other.
 
-use super::Shape;
-use crate::environment::Cell;
+use super::{Cell, Environment};
 
-impl Shape {
-    /// The distance between two objects, 0 for the same one alone.
-    pub fn distance(&self, a: &[Cell], b: &[Cell]) -> usize {
-        match self {
-            Self::Strings { .. } => edits(a, b),
-            Self::Grid { .. } | Self::Sets { .. } | Self::Multisets { .. } => {
-                a.iter().zip(b).map(|(a, b)| usize::from(a.abs_diff(*b))).sum()
-            }
-            Self::Other { .. } => a.iter().zip(b).filter(|(a, b)| a != b).count(),
-        }
-    }
+/// The sum of absolute differences of the cells.
+pub(super) fn differences(a: &[Cell], b: &[Cell]) -> usize {
+    a.iter().zip(b).map(|(a, b)| usize::from(a.abs_diff(*b))).sum()
 }
 
-/// Levenshtein's distance between the letters of two words, whose empty slots are 0.
-fn edits(a: &[Cell], b: &[Cell]) -> usize {
+/// The fewest insertions, deletions and exchanges of letters between two words, whose empty slots are 0 (Levenshtein 1966).
+pub(super) fn edits(a: &[Cell], b: &[Cell]) -> usize {
     let letters = |word: &[Cell]| word.iter().copied().filter(|cell| *cell > 0).collect::<Vec<Cell>>();
     let (a, b) = (letters(a), letters(b));
     let mut row: Vec<usize> = (0..=b.len()).collect();
@@ -39,17 +24,18 @@ fn edits(a: &[Cell], b: &[Cell]) -> usize {
 }
 
 /// The mean distance of all pairs of objects; 0 where there is none.
-pub fn mean_distance(shape: &Shape, objects: &[&[Cell]]) -> f64 {
+pub fn mean_distance(environment: &dyn Environment, objects: &[&[Cell]]) -> f64 {
     let pairs = objects.len() * objects.len().saturating_sub(1) / 2;
-    let of_row =
-        |(i, a): (usize, &&[Cell])| -> usize { objects[i + 1..].iter().map(|b| shape.distance(a, b)).sum() };
+    let of_row = |(i, a): (usize, &&[Cell])| -> usize {
+        objects[i + 1..].iter().map(|b| environment.distance(a, b)).sum()
+    };
     let sum: usize = objects.iter().enumerate().map(of_row).sum();
     sum as f64 / pairs.max(1) as f64
 }
 
-/// Places of `order`, at most `count`, of objects that are at least `least` from each other: the first that are, one after the other.
+/// Places of `order`, at most `count`, of objects that are at least `least` from each other: one after the other, each that is.
 pub fn spread_out(
-    shape: &Shape,
+    environment: &dyn Environment,
     objects: &[&[Cell]],
     order: &[usize],
     count: usize,
@@ -60,7 +46,7 @@ pub fn spread_out(
         if chosen.len() == count {
             break;
         }
-        if chosen.iter().all(|other| shape.distance(objects[*place], objects[*other]) >= least) {
+        if chosen.iter().all(|other| environment.distance(objects[*place], objects[*other]) >= least) {
             chosen.push(*place);
         }
     }
@@ -70,35 +56,36 @@ pub fn spread_out(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::environment::{Growth, Hypergrid, Permutations, Strings};
 
     #[test]
     fn distances_by_hand() {
-        let words = Shape::Strings { letters: 9, lengths: 0..=7 };
+        let words = Strings::of_chars("abcdefghi", 0..=7, Growth::Append).unwrap();
         // kitten and sitting, abc and bc.
         assert_eq!(words.distance(&[1, 2, 3, 3, 4, 5, 0], &[6, 2, 3, 3, 2, 5, 7]), 3);
         assert_eq!(words.distance(&[1, 2, 3, 0, 0, 0, 0], &[2, 3, 0, 0, 0, 0, 0]), 1);
         assert_eq!(words.distance(&[0; 7], &[1, 1, 0, 0, 0, 0, 0]), 2);
-        assert_eq!(Shape::Grid { dim: 2, side: 9 }.distance(&[1, 8], &[4, 0]), 11);
-        assert_eq!(Shape::Other { cells: 3 }.distance(&[1, 8, 2], &[4, 8, 9]), 2);
+        assert_eq!(Hypergrid::new(2, 9).unwrap().distance(&[1, 8], &[4, 0]), 11);
+        assert_eq!(Permutations::new(3).unwrap().distance(&[1, 3, 2], &[2, 3, 1]), 2);
     }
 
     /// No two that are chosen are nearer than the least distance, and whatever is left out is near to a better one.
     #[test]
     fn what_is_spread_out_is_the_best_of_its_neighbourhood() {
-        let shape = Shape::Grid { dim: 1, side: 40 };
+        let line = Hypergrid::new(1, 40).unwrap();
         let cells: Vec<[Cell; 1]> = (0..40).map(|i| [i * 7 % 40]).collect();
         let objects: Vec<&[Cell]> = cells.iter().map(|cell| &cell[..]).collect();
         let order: Vec<usize> = (0..40).collect();
-        let chosen = spread_out(&shape, &objects, &order, 100, 3);
+        let chosen = spread_out(&line, &objects, &order, 100, 3);
         for place in &order {
-            let near = |other: &&usize| shape.distance(objects[*place], objects[**other]) < 3;
+            let near = |other: &&usize| line.distance(objects[*place], objects[**other]) < 3;
             let nearest: Vec<&usize> = chosen.iter().filter(near).collect();
             match chosen.contains(place) {
                 true => assert_eq!(nearest, [place]),
                 false => assert!(nearest.iter().any(|other| *other < place), "{place}"),
             }
         }
-        assert_eq!(spread_out(&shape, &objects, &order, 4, 3), chosen[..4]);
-        assert_eq!(mean_distance(&shape, &[&[1], &[4], &[5]]), (3.0 + 4.0 + 1.0) / 3.0);
+        assert_eq!(spread_out(&line, &objects, &order, 4, 3), chosen[..4]);
+        assert_eq!(mean_distance(&line, &[&[1], &[4], &[5]]), (3.0 + 4.0 + 1.0) / 3.0);
     }
 }
