@@ -20,6 +20,7 @@ fn help() {
         "sample",
         "evaluate",
         "compare",
+        "propose",
         "list",
         "explain",
         "cite",

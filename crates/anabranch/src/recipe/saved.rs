@@ -29,6 +29,7 @@ pub const OWNED: [&str; 10] = [
     "tensorboard",
     "samples.npy",
     "given.npy",
+    "candidates.csv",
     SCORES,
     "result.json",
     "timings.json",

@@ -104,7 +104,7 @@ pub(super) fn shown(proposals: &Proposals) -> String {
     };
     let mut figures = vec![figure(
         &histogram.svg(360.0, 220.0),
-        "The scores of the table, and what is predicted of the different objects that the network draws.",
+        "Of the table, and predicted of the network's different draws.",
     )];
     if proposals.trade_off.len() > 1 {
         figures.push(figure(&trade_off(proposals).svg(360.0, 220.0), TRADE_OFF));
@@ -119,8 +119,7 @@ pub(super) fn shown(proposals: &Proposals) -> String {
     format!("{}{}{table}", row(&figures), note(words))
 }
 
-const TRADE_OFF: &str = "Candidates chosen greedily so that no two are nearer than 1, 2, 3, ...: what distance costs. The line is the \
-     Pareto front of mean distance and mean predicted score.";
+const TRADE_OFF: &str = "Candidates of which no two are nearer than 1, 2, 3, ...";
 
 /// Quality against diversity, the front as a line.
 fn trade_off(proposals: &Proposals) -> LineChart {
@@ -154,8 +153,9 @@ fn line(proposal: &Proposal) -> String {
     let Proposal { name, predicted: (mean, sd), log_p, novelty } = proposal;
     let predicted = super::with_error(*mean, Some(*sd));
     format!(
-        "<tr><td>{}</td><td class=\"number\">{}</td><td class=\"number\">{novelty}</td><td class=\"number\">{log_p:.2}</td></tr>\n",
+        "<tr><td>{}</td><td class=\"number\">{}</td><td class=\"number\">{novelty}</td><td class=\"number\">{}</td></tr>\n",
         escape(name),
-        escape(&predicted)
+        escape(&predicted),
+        escape(&super::with_error(*log_p, None))
     )
 }

@@ -132,17 +132,11 @@ fn progress(rounds: &RoundsSummary) -> Vec<String> {
     vec![
         figure(
             &chart("Scores", "score", scores),
-            "The best object, the mean of the best ones, and the mean of what each round proposed; at 0 the table to begin with.",
+            "Best object, mean of the best, mean of each round's batch.",
         ),
-        figure(
-            &chart("Diversity", "mean distance", distances),
-            "Of the best ones, and of what each round proposed.",
-        ),
-        figure(&histogram.svg(WIDTH, HEIGHT), "The table to begin with, and all that was proposed since."),
-        figure(
-            &quality(rounds).svg(WIDTH, HEIGHT),
-            "A dot for what each round proposed, and for the table to begin with; the line is their Pareto front.",
-        ),
+        figure(&chart("Diversity", "mean distance", distances), "Of the best, and of each round's batch."),
+        figure(&histogram.svg(WIDTH, HEIGHT), "The table to begin with, and all that was proposed."),
+        figure(&quality(rounds).svg(WIDTH, HEIGHT), "A dot for each round, and for the table to begin with."),
     ]
 }
 

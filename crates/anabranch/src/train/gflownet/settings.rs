@@ -70,6 +70,7 @@ impl<P: Policy> Settings<P> {
             conditions: None,
             sources: None,
             prior: None,
+            start: None,
         }
     }
 
