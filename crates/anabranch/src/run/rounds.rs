@@ -201,7 +201,7 @@ impl Rounds {
         let count = self.settings().batch.min(self.left()?);
         let table = self.table(k - 1)?;
         let known: HashSet<&[Cell]> = table.objects.chunks_exact(table.cells).collect();
-        let noise = Noise::new((self.recipe.seed + k - 1) & i64::MAX as u64, Purpose::Choice);
+        let noise = Noise::new(self.recipe.seed, Purpose::Choice).long_step(k);
         let environment = self.environment.as_ref();
         let describe = |object: &Vec<Cell>| vec![environment.describe(object), String::new()];
         let (header, rows): (&str, Vec<Vec<String>>) = match self.settings().proposer {
