@@ -94,8 +94,9 @@ pub fn objects() -> Vec<Objects> {
         format!("kind = \"table\"\nfile = '{}'\nexponent = 2\nscale = 5\nleast = 0.01", table.display());
     let scores = table.with_extension("scores.csv");
     // Some objects have two scores, some none.
-    let lines: String = (0..20)
-        .map(|i| format!("{}-{}-{},{}\n", i % 3, i / 3 % 2, i % 2, (i * i % 11) as f64 - 4.0))
+    let cell = |i: usize, k: u32| i % 18 / 3usize.pow(k) % 3;
+    let lines: String = (0..24)
+        .map(|i| format!("{}-{}-{},{}\n", cell(i, 0), cell(i, 1), cell(i, 2), (i * i % 11) as f64 - 4.0))
         .collect();
     std::fs::write(&scores, format!("object,score\n{lines}")).expect("the file is written");
     let regressor = |more: &str| {
