@@ -22,7 +22,7 @@ fn is_whole(text: &str) -> bool {
 }
 
 /// What a run writes beside its recipe: a directory that holds some of it is none for a new run.
-pub const OWNED: [&str; 10] = [
+pub const OWNED: [&str; 11] = [
     "checkpoints",
     MEASURED,
     "metrics.jsonl",

@@ -143,7 +143,7 @@ impl Rounds {
 
     fn read(&self, path: &Path, missing: Missing) -> Result<ScoreTable> {
         let parse = parse_object(self.environment.as_ref());
-        ScoreTable::read(path, ["object", "score"], missing, self.environment.cells(), &parse)
+        ScoreTable::read(path, ScoreTable::NAMES, missing, self.environment.cells(), &parse)
     }
 
     /// The tables after each round so far.
@@ -330,18 +330,15 @@ impl Rounds {
         };
         let scorer = match &settings.scorer {
             Some(scorer) => format!("{} at once: {}", settings.workers, scorer.formula()),
-            None => "you".to_owned(),
+            None => "by hand, from outside".to_owned(),
         };
         let RoundsRecipe { calls, batch, .. } = settings;
-        [
-            ("space", objects.space()),
-            ("target", objects.formula()),
-            ("rounds", format!("{batch} objects each, {calls} scores in all")),
-            ("proposer", proposer),
-            ("scorer", scorer),
-        ]
-        .map(|(label, value)| format!("{label:<11} {value}\n"))
-        .concat()
+        format!(
+            "space       {}\ntarget      {}\nrounds      {batch} objects each, {calls} scores in all\n\
+             proposer    {proposer}\nscorer      {scorer}\n",
+            objects.space(),
+            objects.formula()
+        )
     }
 
     /// The one JSON object that describes the rounds so far. Without the directory it is written as `result.json`; `rounds.csv` has a line
@@ -404,11 +401,9 @@ fn initial(recipe: &Recipe, environment: &dyn Environment) -> Result<ScoreTable>
 /// Refuses what proposals cannot be made of.
 fn check(recipe: &Recipe) -> Result<()> {
     let settings = recipe.rounds.as_ref().expect("rounds have settings");
-    for (key, there) in [("conditions", !recipe.conditions.is_empty()), ("roots", recipe.roots.is_some())] {
-        if there {
-            let problem = Problem::new(key, "some, beside rounds of proposals");
-            return Err(problem.allowed("none: candidates are of one law").into());
-        }
+    if !recipe.conditions.is_empty() || recipe.roots.is_some() {
+        let problem = Problem::new("conditions or roots", "some, beside rounds of proposals");
+        return Err(problem.allowed("none: candidates are of one law").into());
     }
     if matches!(settings.proposer, Proposer::Genetic { .. }) && !recipe.target.has_cells_apart() {
         let found = "a genetic algorithm over objects whose cells depend on each other";

@@ -51,6 +51,9 @@ pub struct ScoreTable {
 const NONE: [&str; 5] = ["", "na", "n/a", "none", "null"];
 
 impl ScoreTable {
+    /// What the columns of objects and scores are called, where nobody says otherwise.
+    pub const NAMES: [&str; 2] = ["object", "score"];
+
     /// Reads a CSV file, plain or gzipped, whose header names the column of objects, of `cells` cells each, and that of scores; other
     /// columns are passed over.
     ///
