@@ -143,7 +143,7 @@ pub trait Environment: Send + Sync + Debug {
     /// Reads what [`Environment::describe`] writes: the name of an object in a table, for one.
     ///
     /// # Errors
-    /// If the text is no state: what was found and what is allowed, as a [`Problem`](crate::error::Problem) says it after
+    /// If the text is no state: what was found and what is allowed, as a [`Problem`] says it after
     /// "found". What `state` holds then means nothing.
     fn parse(&self, text: &str, state: &mut [Cell]) -> Result<(), String>;
 

@@ -8,7 +8,7 @@
 //! ```
 //!
 //! Objects that are measured several times count with their mean; their spread is the noise. A fifth of the objects is held out from an
-//! ensemble that says how good the fit is ([`Fit`]); the one that predicts is fitted to all of them. All is a function of the seed.
+//! ensemble that says how good the fit is ([`HeldOutFit`]); the one that predicts is fitted to all of them. All is a function of the seed.
 
 mod acquisition;
 mod ensemble;
