@@ -7,7 +7,7 @@ use anabranch::data::atomic::check_writable;
 use anabranch::error::{Error, Problem, Result};
 use anabranch::recipe::{Override, Plan, Recipe, library, locate, named};
 use anabranch::report::{Summary, verdict, warnings, write_report};
-use anabranch::run::{Ending, Questions, Run, timings, trust, write_scores};
+use anabranch::run::{Ending, Questions, Run, export, timings, trust, write_scores};
 use serde_json::{Value, json};
 
 use crate::compare::{Comparison, compare};
@@ -92,6 +92,18 @@ pub fn execute(command: Command) -> Result<()> {
                 (_, None) => What::All,
             };
             evaluate(&directory, what, checkpoint, &overrides(&set)?, json)
+        }
+        Command::Export { directory, checkpoint, out } => {
+            let run = Run::open_without_data(&directory)?;
+            let out = out.unwrap_or_else(|| directory.join("weights.safetensors"));
+            let progress = Progress::new(&run.plan.recipe().name, false, &Stop::listen());
+            let trained = match checkpoint {
+                Some(step) => run.weights_at(step)?,
+                None => run.trained(&progress)?,
+            };
+            export(&run.plan, &trained, &out)?;
+            drop(progress);
+            say(&format!("{}\n", out.display()))
         }
         Command::Compare { recipes, set, grid, seed, seeds, jobs, out, trust: allowed, output } => {
             let what = Comparison {

@@ -190,6 +190,17 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Writes trained weights for programs of others, with all that densities take beside them.
+    Export {
+        /// The run's directory.
+        directory: PathBuf,
+        /// The step of a checkpoint, whose weights are written as they were then [default: the best].
+        #[arg(long, value_name = "STEP", value_parser = integer, allow_negative_numbers = true)]
+        checkpoint: Option<u64>,
+        /// The safetensors file [default: DIRECTORY/weights.safetensors].
+        #[arg(long)]
+        out: Option<PathBuf>,
+    },
     /// Trains several recipes, under several seeds and with several values, and puts their numbers side by side.
     Compare {
         /// Recipes' names or TOML files, or directories of runs that are done.

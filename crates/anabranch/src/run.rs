@@ -6,6 +6,7 @@
 
 mod chain;
 mod conditions;
+mod export;
 pub(crate) mod gflownet;
 mod kept;
 mod log;
@@ -18,6 +19,7 @@ mod smc;
 pub mod trust;
 
 pub use chain::{Scored, Scores, write_scores};
+pub use export::export;
 pub use gflownet::Questions;
 pub use refine::{Refine, Refined};
 pub use rounds::{Next, RoundMeasures, Rounds};

@@ -6,6 +6,7 @@ pub mod autoregressive;
 pub mod bridge;
 mod chunk;
 pub mod combine;
+pub mod described;
 pub mod double;
 pub mod embedding;
 pub mod gate;

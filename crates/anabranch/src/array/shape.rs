@@ -12,6 +12,7 @@
 use burn::tensor::{Tensor, activation};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 
 use super::weights::{Slot, layout};
 use crate::rng::{Noise, Purpose};
@@ -151,6 +152,16 @@ pub(crate) const SMALLEST: f32 = 1e-3;
 pub(crate) const RAW_SLOPE_ONE: f32 = 0.539_742_4;
 
 impl Transform {
+    /// Its settings by their names.
+    pub fn described(self) -> Value {
+        match self {
+            Self::Affine { cap } => json!({ "kind": "affine", "cap": cap }),
+            Self::Spline { bins, bound } => json!({
+                "kind": "spline", "bins": bins, "bound": bound, "smallest": SMALLEST, "raw_slope_one": RAW_SLOPE_ONE,
+            }),
+        }
+    }
+
     /// Raw numbers per coordinate.
     pub fn raw_len(self) -> usize {
         match self {

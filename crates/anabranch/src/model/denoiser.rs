@@ -18,6 +18,7 @@ use std::fmt::Debug;
 use std::sync::Arc;
 
 use burn::tensor::Tensor;
+use serde_json::Value;
 
 use super::schedule::Level;
 use crate::array::lattice;
@@ -190,6 +191,12 @@ pub trait Denoiser: Debug + Send + Sync {
         Vec::new()
     }
 
+    /// What a reader of exported weights must know of it besides them ([`Network::described`]), where it can be told, and as
+    /// `embedding` how many numbers of its context embed the time.
+    fn described(&self) -> Option<Value> {
+        None
+    }
+
     /// A copy behind a new box.
     fn boxed(&self) -> Box<dyn Denoiser>;
 }
@@ -250,6 +257,12 @@ impl Denoiser for NetworkDenoiser {
 
     fn weights_mut(&mut self) -> Vec<&mut Weights> {
         vec![self.network.weights_mut()]
+    }
+
+    fn described(&self) -> Option<Value> {
+        let mut network = self.network.described()?;
+        network["embedding"] = self.embedding.into();
+        Some(network)
     }
 
     fn boxed(&self) -> Box<dyn Denoiser> {

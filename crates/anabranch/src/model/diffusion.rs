@@ -24,10 +24,12 @@ pub mod recipe;
 use std::sync::Arc;
 
 use burn::tensor::{Tensor, activation};
+use serde_json::json;
 
 use super::denoiser::{Coefficient, Denoiser, Factors, Prediction};
 use super::schedule::{LearnedGamma, Level, times};
 use super::{Goal, Segment};
+use crate::array::described::Described;
 use crate::array::gate::Gate;
 use crate::array::noising::{noised, squared_error};
 use crate::array::weights::{Weights, matrix, sum_rows, to_vec};
@@ -369,6 +371,28 @@ impl Segment for Diffusion {
 
     fn as_diffusion(&self) -> Option<&Diffusion> {
         Some(self)
+    }
+
+    fn described(&self) -> Option<Vec<(Described, usize)>> {
+        let levels = self.schedule.levels();
+        let (gammas, times): (Vec<f64>, Vec<f64>) = levels.iter().map(|l| (l.gamma, l.time)).unzip();
+        let (prediction, centres) = match &self.prediction {
+            Prediction::Noise => ("noise", None),
+            Prediction::Signal => ("signal", None),
+            Prediction::Velocity => ("velocity", None),
+            Prediction::Score => ("score", None),
+            Prediction::Levels(centres) => ("levels", Some(centres.to_vec())),
+        };
+        let settings = json!({
+            "gammas": gammas,
+            "times": times,
+            "prediction": prediction,
+            "centres": centres,
+            "levels": match self.observation { Observation::Continuous => 0, Observation::Levels(levels) => levels },
+            "denoised": self.last_mean == LastMean::Denoised,
+            "network": self.denoiser.described()?,
+        });
+        Some(vec![(Described::new("diffusion", settings), self.steps())])
     }
 
     fn boxed(&self) -> Box<dyn Segment> {

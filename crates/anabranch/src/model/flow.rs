@@ -3,7 +3,10 @@
 pub mod fixed;
 pub mod recipe;
 
+use serde_json::json;
+
 use super::Segment;
+use crate::array::described::Described;
 use crate::array::weights::Weights;
 use crate::chain::{Given, State, Transition};
 use crate::kernel::bijection::{Bijection, BijectionStep};
@@ -64,6 +67,10 @@ impl Segment for Flow {
         }
     }
 
+    fn described(&self) -> Option<Vec<(Described, usize)>> {
+        self.layers.iter().map(|layer| Some((layer.described()?, 1))).collect()
+    }
+
     fn boxed(&self) -> Box<dyn Segment> {
         let layers = self.layers.iter().map(|layer| layer.boxed()).collect();
         Box::new(Self { dimension: self.dimension, layers })
@@ -103,6 +110,10 @@ impl Segment for Dequantise {
 
     fn transitions(&self) -> Vec<Box<dyn Transition + '_>> {
         vec![Box::new(self.kernel.clone())]
+    }
+
+    fn described(&self) -> Option<Vec<(Described, usize)>> {
+        Some(vec![(Described::new("dequantise", json!({})), 1)])
     }
 
     fn boxed(&self) -> Box<dyn Segment> {

@@ -36,6 +36,7 @@ use std::sync::Arc;
 
 use burn::tensor::{Device, Tensor};
 
+use crate::array::described::Described;
 use crate::array::weights::{Weights, matrix};
 use crate::chain::{Chain, Given, LogWeight, Source, State, Transition, double};
 use crate::error::Failure;
@@ -138,6 +139,12 @@ pub trait Segment: Send + Sync {
     /// As the energy, or if there is no fit.
     fn start(&mut self, _density: &start::Pulled<'_>, _noise: &Noise) -> Result<(), Failure> {
         Ok(())
+    }
+
+    /// What a reader of exported weights must know of its parts besides them, the first next to the source, each with the number of
+    /// its transitions; where it can be told.
+    fn described(&self) -> Option<Vec<(Described, usize)>> {
+        None
     }
 
     /// The diffusion behind this segment, for samplers that know more of it than its chain.

@@ -16,10 +16,12 @@ pub mod recipe;
 pub use annealed::Refinement;
 
 use burn::tensor::Tensor;
+use serde_json::{Value, json};
 
 use annealed::RefinedPair;
 
 use super::Segment;
+use crate::array::described::Described;
 use crate::array::weights::Weights;
 use crate::chain::{Given, State, Transition};
 use crate::kernel::law::{Bernoulli, DiscretisedLogistic, Gaussian, Law, LogStd, level_centres};
@@ -56,6 +58,15 @@ impl ObservationModel {
     }
 }
 
+/// The bound of log-standard-deviations.
+const LOG_STD: f32 = 6.0;
+
+/// The bound of the logistic's log-scale around its offset: from a hundredth of a cell to far beyond the data's range.
+const LOG_SCALE: f32 = 4.0;
+
+/// That offset.
+const SHIFT: f32 = -3.0;
+
 /// A log-scale kept within `+-bound` of its offset by a smooth squashing.
 fn bounded(raw: Tensor<2>, bound: f32) -> Tensor<2> {
     (raw * bound.recip()).tanh() * bound
@@ -86,7 +97,7 @@ impl Conditional for &NetworkGaussian {
         let input = self.scale.map_or_else(|| state.clone(), |model| model.scaled(state));
         let (mean, raw) =
             halves(self.network.apply(input, given.read(self.network.context(), &state.device())));
-        Box::new(Gaussian { mean, log_std: LogStd::Each(bounded(raw, 6.0)) })
+        Box::new(Gaussian { mean, log_std: LogStd::Each(bounded(raw, LOG_STD)) })
     }
 }
 
@@ -104,13 +115,12 @@ impl Decoder {
             ObservationModel::Bernoulli => Box::new(Bernoulli { logits: output }),
             ObservationModel::DiscretisedLogistic(levels) => {
                 let (mean, raw) = halves(output);
-                // From a hundredth of a cell to far beyond the data's range.
-                let log_scale = bounded(raw, 4.0) - 3.0;
+                let log_scale = bounded(raw, LOG_SCALE) + SHIFT;
                 Box::new(DiscretisedLogistic { mean, log_scale, levels })
             }
             ObservationModel::Gaussian => {
                 let (mean, raw) = halves(output);
-                Box::new(Gaussian { mean, log_std: LogStd::Each(bounded(raw, 6.0)) })
+                Box::new(Gaussian { mean, log_std: LogStd::Each(bounded(raw, LOG_STD)) })
             }
         }
     }
@@ -210,6 +220,27 @@ impl Segment for Vae {
             self.encoders.iter_mut().chain(&mut self.decoders).map(|gaussian| gaussian.network.weights_mut());
         let refinement = self.refinement.iter_mut().flat_map(Refinement::weights_mut);
         networks.chain([self.decoder.network.weights_mut()]).chain(refinement).collect()
+    }
+
+    fn described(&self) -> Option<Vec<(Described, usize)>> {
+        let observation = match self.decoder.model {
+            ObservationModel::Bernoulli => json!({ "kind": "bernoulli" }),
+            ObservationModel::Gaussian => json!({ "kind": "gaussian", "bound": LOG_STD }),
+            ObservationModel::DiscretisedLogistic(levels) => {
+                json!({ "kind": "discretised-logistic", "levels": levels, "bound": LOG_SCALE, "shift": SHIFT })
+            }
+        };
+        let networks = |of: &[NetworkGaussian]| -> Option<Vec<Value>> {
+            of.iter().map(|gaussian| gaussian.network.described()).collect()
+        };
+        let decoders = [vec![self.decoder.network.described()?], networks(&self.decoders)?].concat();
+        let settings = json!({
+            "observation": observation,
+            "bound": LOG_STD,
+            "encoders": networks(&self.encoders)?,
+            "decoders": decoders,
+        });
+        self.refinement.is_none().then(|| vec![(Described::new("vae", settings), self.levels())])
     }
 
     fn boxed(&self) -> Box<dyn Segment> {

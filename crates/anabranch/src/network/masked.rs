@@ -12,6 +12,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use burn::tensor::{Tensor, TensorData};
+use serde_json::Value;
 
 use super::module::Network;
 use crate::array::autoregressive::{self, Masked, PackedStages};
@@ -52,6 +53,11 @@ impl MaskedNetwork {
         let degrees = degrees([blocks, width, context], hidden, answers);
         let network = Network::new(name, shape.clone(), seed, stream, true).masked(masks(&degrees));
         Self { network, shape, width, answers, degrees: degrees.into(), stages: PackedStages::default() }
+    }
+
+    /// [`Network::described`], and the mask of the weights, laid out as they are.
+    pub fn described(&self) -> Option<(Value, Vec<f32>)> {
+        Some((self.network.described()?, self.network.mask().to_vec()))
     }
 
     /// Numbers that are answered for a block.

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use burn::tensor::Tensor;
+use serde_json::{Value, json};
 
 use super::taped::bridge::{Taped, Tapes};
 use super::taped::{CoordinateNetwork, TapedNetwork as _};
@@ -80,6 +81,29 @@ impl Network {
             *mask = Some(values.into());
         }
         self
+    }
+
+    /// What a reader of its weights must know of a stack: shape and activation, and the name of the weights, whose parts are
+    /// `I.weight` and `I.bias` of each linear map.
+    pub fn described(&self) -> Option<Value> {
+        match &self.function {
+            Function::Stack { shape, .. } => Some(json!({
+                "weights": self.weights.name(),
+                "maps": shape.linears().len(),
+                "activation": shape.activation,
+                "residual": shape.residual,
+                "context": shape.context,
+            })),
+            Function::Coordinates { .. } => None,
+        }
+    }
+
+    /// The mask on its weights; empty where it has none.
+    pub(super) fn mask(&self) -> &[f32] {
+        match &self.function {
+            Function::Stack { mask: Some(mask), .. } => mask,
+            _ => &[],
+        }
     }
 
     /// Columns of `x`.

@@ -7,8 +7,10 @@
 //! ```
 
 use burn::tensor::{Tensor, activation};
+use serde_json::json;
 
 use super::Bijection;
+use crate::array::described::Described;
 use crate::array::weights::sum_rows;
 use crate::array::weights::{Weights, layout, matrix, to_vec};
 use crate::chain::{Given, LogWeight, State};
@@ -53,6 +55,11 @@ impl Bijection for Standardise {
         let (mean, std, log_det) = self.rows(&x);
         let log_det = constant(-log_det, &x);
         ((x - mean) / std, log_det)
+    }
+
+    fn described(&self) -> Option<Described> {
+        let (shape, described) = (vec![self.mean.len()], Described::new("standardise", json!({})));
+        Some(described.with("mean", shape.clone(), self.mean.clone()).with("std", shape, self.std.clone()))
     }
 
     fn boxed(&self) -> Box<dyn Bijection> {
@@ -125,6 +132,10 @@ impl Bijection for ActNorm {
         self.weights.set(initial);
     }
 
+    fn described(&self) -> Option<Described> {
+        Some(Described::new("actnorm", json!({ "weights": self.weights.name() })))
+    }
+
     fn boxed(&self) -> Box<dyn Bijection> {
         Box::new(self.clone())
     }
@@ -179,6 +190,10 @@ impl Bijection for Logit {
         let z = inside.clone().log() - (-inside + 1.0).log();
         let log_det = self.log_det(&z);
         (z, -log_det)
+    }
+
+    fn described(&self) -> Option<Described> {
+        Some(Described::new("logit", json!({ "margin": self.margin })))
     }
 
     fn boxed(&self) -> Box<dyn Bijection> {

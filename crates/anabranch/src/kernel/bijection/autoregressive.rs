@@ -11,7 +11,10 @@
 //! of the masked network in total, because a hidden unit of degree `m` is ready once coordinates `<= m` are; where a
 //! gradient is recorded it costs one evaluation per coordinate.
 
+use serde_json::json;
+
 use super::Bijection;
+use crate::array::described::Described;
 use crate::array::shape::Transform;
 use crate::array::weights::Weights;
 use crate::chain::{Given, LogWeight, State};
@@ -80,6 +83,16 @@ impl Bijection for Autoregressive {
 
     fn weights_mut(&mut self) -> Vec<&mut Weights> {
         vec![self.conditioner.weights_mut()]
+    }
+
+    fn described(&self) -> Option<Described> {
+        let (network, mask) = self.conditioner.described()?;
+        let settings = json!({
+            "inverse": self.direction == Direction::Iaf,
+            "transform": self.transform.described(),
+            "network": network,
+        });
+        Some(Described::new("autoregressive", settings).with("mask", vec![mask.len()], mask))
     }
 
     fn boxed(&self) -> Box<dyn Bijection> {

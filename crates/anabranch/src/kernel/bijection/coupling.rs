@@ -11,8 +11,10 @@
 use std::sync::Arc;
 
 use burn::tensor::Tensor;
+use serde_json::json;
 
 use super::Bijection;
+use crate::array::described::Described;
 use crate::array::shape::Transform;
 use crate::array::weights::{Weights, layout};
 use crate::chain::{Given, LogWeight, State};
@@ -166,6 +168,16 @@ impl Bijection for Coupling {
 
     fn weights_mut(&mut self) -> Vec<&mut Weights> {
         [self.conditioner.weights_mut()].into_iter().chain(&mut self.pass_parameters).collect()
+    }
+
+    fn described(&self) -> Option<Described> {
+        let settings = json!({
+            "change": &self.change[..],
+            "transform": self.transform.described(),
+            "network": self.conditioner.described()?,
+            "pass": self.pass_parameters.as_ref().map(Weights::name),
+        });
+        Some(Described::new("coupling", settings))
     }
 
     fn boxed(&self) -> Box<dyn Bijection> {

@@ -10,8 +10,10 @@
 use std::sync::Arc;
 
 use burn::tensor::{Int, Tensor, TensorData, activation};
+use serde_json::json;
 
 use super::Bijection;
+use crate::array::described::Described;
 use crate::array::lu::{self, SMALLEST};
 use crate::array::weights::sum_rows;
 use crate::array::weights::{Weights, layout, matrix};
@@ -72,6 +74,10 @@ impl Bijection for Permutation {
 
     fn inverse(&self, x: State, _: &Given) -> (State, LogWeight) {
         select(x, &self.order)
+    }
+
+    fn described(&self) -> Option<Described> {
+        Some(Described::new("permutation", json!({ "order": &self.order[..] })))
     }
 
     fn boxed(&self) -> Box<dyn Bijection> {
@@ -154,6 +160,10 @@ impl Bijection for LuLinear {
 
     fn weights_mut(&mut self) -> Vec<&mut Weights> {
         vec![&mut self.weights]
+    }
+
+    fn described(&self) -> Option<Described> {
+        Some(Described::new("lu", json!({ "smallest": SMALLEST, "weights": self.weights.name() })))
     }
 
     fn boxed(&self) -> Box<dyn Bijection> {

@@ -28,6 +28,7 @@ pub use whiten::Correlate;
 
 use std::fmt::Debug;
 
+use crate::array::described::Described;
 use crate::array::weights::Weights;
 use crate::chain::{Given, LogWeight, Score, State, Step, Transition};
 use crate::error::Failure;
@@ -53,6 +54,11 @@ pub trait Bijection: Debug + Send + Sync {
 
     /// Sets data-dependent initial values from a batch `x` on the data side.
     fn initialise(&mut self, _x: &State) {}
+
+    /// What a reader of exported weights must know of it besides them, where it can be told.
+    fn described(&self) -> Option<Described> {
+        None
+    }
 
     /// A copy behind a new box.
     fn boxed(&self) -> Box<dyn Bijection>;

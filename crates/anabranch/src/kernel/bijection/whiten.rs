@@ -9,8 +9,10 @@
 use std::sync::Arc;
 
 use burn::tensor::Tensor;
+use serde_json::json;
 
 use super::Bijection;
+use crate::array::described::Described;
 use crate::array::weights::matrix;
 use crate::chain::{Given, LogWeight, State};
 
@@ -62,6 +64,12 @@ impl Bijection for Correlate {
 
     fn inverse(&self, x: State, _: &Given) -> (State, LogWeight) {
         self.apply(x, 1, -self.log_det)
+    }
+
+    fn described(&self) -> Option<Described> {
+        let (d, [transposed, _]) = (self.dimension, &*self.maps);
+        let lower = (0..d * d).map(|at| transposed[at % d * d + at / d]).collect();
+        Some(Described::new("correlate", json!({})).with("lower", vec![d, d], lower))
     }
 
     fn boxed(&self) -> Box<dyn Bijection> {
