@@ -183,5 +183,6 @@ def check(model):
 if __name__ == "__main__":
     model = Model(sys.argv[1])
     print("largest difference", check(model))
-    for line in sys.stdin if len(sys.argv) > 2 else []:  # rows of a table without header
-        print(model.log_density([float(v) for v in line.split(",")]))
+    for path in sys.argv[2:]:  # of rows without a header: log p(x) of a flow
+        for line in open(path):
+            print(model.log_density([float(v) for v in line.split(",")]))

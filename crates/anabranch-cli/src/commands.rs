@@ -94,6 +94,7 @@ pub fn execute(command: Command) -> Result<()> {
             evaluate(&directory, what, checkpoint, &overrides(&set)?, json)
         }
         Command::Export { directory, checkpoint, out } => {
+            trust::check_environment(&directory, false)?;
             let run = Run::open_without_data(&directory)?;
             let out = out.unwrap_or_else(|| directory.join("weights.safetensors"));
             let progress = Progress::new(&run.plan.recipe().name, false, &Stop::listen());

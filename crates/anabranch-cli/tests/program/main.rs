@@ -8,6 +8,7 @@ mod checkpoints;
 mod disk_full;
 mod door;
 mod environment;
+mod export;
 mod json;
 mod many;
 mod memory;

@@ -84,7 +84,7 @@ pub fn export(plan: &Plan, trained: &Trained, path: &Path) -> Result<()> {
             arrays.put(name, slot.shape.clone(), &values[slot.range.clone()]);
         }
     }
-    check(plan, trained, &model, &mut arrays)?;
+    check(plan, &model, &mut arrays)?;
     write(plan, &layers, &arrays, path)
 }
 
@@ -94,14 +94,15 @@ fn refused<T>(found: &str) -> Result<T> {
 }
 
 /// Rows that the model drew, and a path back from each.
-fn check(plan: &ChainPlan, trained: &Trained, model: &Model, arrays: &mut Arrays) -> Result<()> {
+fn check(plan: &ChainPlan, model: &Model, arrays: &mut Arrays) -> Result<()> {
     let chain = model.chain();
     let steps = chain.transitions.len();
     let widest = model.segments().iter().map(|segment| segment.widest()).max().unwrap_or(1);
     let rows = (NUMBERS / (steps * widest)).clamp(1, ROWS);
     let noise = Noise::new(plan.recipe.seed, Purpose::Choice).at(Address::SAMPLES);
     let given = Given::nothing();
-    let drawn = plan.draw(trained, plan.recipe.sampler, rows, &given, &noise, &|_| true)?;
+    let drawn = plan.recipe.sampler.sample_observed(model, rows, &given, &noise, &|_| true);
+    let drawn = drawn.map_err(Failure::into_error)?.ok_or(Error::Interrupted)?;
     let mut state = matrix(drawn, plan.dimension(), &model.device());
     let mut ratios = Vec::with_capacity(steps * rows);
     let put = |arrays: &mut Arrays, at: usize, state: &crate::chain::State| {
@@ -131,8 +132,7 @@ fn write(plan: &ChainPlan, layers: &[Value], Arrays(arrays): &Arrays, path: &Pat
         (name.clone(), view)
     });
     let bytes = safetensors::serialize(views, Some(metadata)).expect("names are unique");
-    atomic_write(path, |out| out.write_all(&bytes))
-        .map_err(|error| at_output(path, error))
+    atomic_write(path, |out| out.write_all(&bytes)).map_err(|error| at_output(path, error))
 }
 
 /// An error of writing what the user asked for.

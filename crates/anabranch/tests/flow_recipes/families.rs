@@ -30,36 +30,98 @@ fn energies() -> [String; 3] {
     let process = |more: &str| {
         format!("kind = 'process'\ncommand = ['python3', '-c', '''\n{program}''']\ndimension = 2\n{more}\n")
     };
-    let formula = "kind = 'expression'\ndimension = 2\nlog_reward = '-x0^2 / 2 - (x1 - x0 / 2)^2'\n".to_owned();
+    let formula =
+        "kind = 'expression'\ndimension = 2\nlog_reward = '-x0^2 / 2 - (x1 - x0 / 2)^2'\n".to_owned();
     [formula, process("gradients = true"), process("")]
 }
 
 /// Families by name, what their recipes say, and what becomes of a program with gradients and of one without; a formula has all.
 const FAMILIES: [(&str, &str, [Outcome; 2]); 20] = [
     ("flow", "kind = 'flow'\nlayers = 1\nhidden = [4]\n[objective]\nkind = 'reverse-kl'", [Runs, NoGradient]),
-    ("flow, balance", "kind = 'flow'\nlayers = 1\nhidden = [4]\n[objective]\nkind = 'trajectory-balance'", [Runs, Runs]),
-    ("flow, variance", "kind = 'flow'\nlayers = 1\nhidden = [4]\n[objective]\nkind = 'log-variance'", [Runs, Runs]),
-    ("fab", "kind = 'flow'\nlayers = 1\nhidden = [4]\n[objective]\nkind = 'fab'\nlevels = 2", [Runs, NoGradient]),
+    (
+        "flow, balance",
+        "kind = 'flow'\nlayers = 1\nhidden = [4]\n[objective]\nkind = 'trajectory-balance'",
+        [Runs, Runs],
+    ),
+    (
+        "flow, variance",
+        "kind = 'flow'\nlayers = 1\nhidden = [4]\n[objective]\nkind = 'log-variance'",
+        [Runs, Runs],
+    ),
+    (
+        "fab",
+        "kind = 'flow'\nlayers = 1\nhidden = [4]\n[objective]\nkind = 'fab'\nlevels = 2",
+        [Runs, NoGradient],
+    ),
     ("dds", "kind = 'controlled'\nsteps = 4\n[objective]\nkind = 'reverse-kl'", [Runs, NoGradient]),
     ("dds, variance", "kind = 'controlled'\nsteps = 4\n[objective]\nkind = 'log-variance'", [Runs, Runs]),
-    ("pis", "kind = 'controlled'\nreference = 'brownian'\nsteps = 4\n[objective]\nkind = 'reverse-kl'", [Runs, NoGradient]),
-    ("pis, guided", "kind = 'controlled'\nreference = 'brownian'\nlangevin_parametrisation = true\nsteps = 4\n[objective]\nkind = 'log-variance'", [Runs, NoGradient]),
-    ("cmcd", "kind = 'langevin'\nreversal = 'controlled'\nsteps = 4\nstep = { size = 0.05 }\n[objective]\nkind = 'log-variance'", [Runs, NoGradient]),
-    ("cmcd, path", "kind = 'langevin'\nreversal = 'controlled'\nsteps = 4\nstep = { size = 0.05 }\n[objective]\nkind = 'reverse-kl'", [NoCurvature, NoGradient]),
-    ("mcd", "kind = 'langevin'\nreversal = 'learned'\nsteps = 4\nstep = { size = 0.05 }\n[objective]\nkind = 'reverse-kl'", [NoCurvature, NoGradient]),
-    ("ula", "kind = 'langevin'\nreversal = 'none'\nsteps = 4\nstep = { size = 0.05, learned = true }\n[objective]\nkind = 'log-variance'", [Runs, NoGradient]),
+    (
+        "pis",
+        "kind = 'controlled'\nreference = 'brownian'\nsteps = 4\n[objective]\nkind = 'reverse-kl'",
+        [Runs, NoGradient],
+    ),
+    (
+        "pis, guided",
+        "kind = 'controlled'\nreference = 'brownian'\nlangevin_parametrisation = true\nsteps = 4\n[objective]\nkind = 'log-variance'",
+        [Runs, NoGradient],
+    ),
+    (
+        "cmcd",
+        "kind = 'langevin'\nreversal = 'controlled'\nsteps = 4\nstep = { size = 0.05 }\n[objective]\nkind = 'log-variance'",
+        [Runs, NoGradient],
+    ),
+    (
+        "cmcd, path",
+        "kind = 'langevin'\nreversal = 'controlled'\nsteps = 4\nstep = { size = 0.05 }\n[objective]\nkind = 'reverse-kl'",
+        [NoCurvature, NoGradient],
+    ),
+    (
+        "mcd",
+        "kind = 'langevin'\nreversal = 'learned'\nsteps = 4\nstep = { size = 0.05 }\n[objective]\nkind = 'reverse-kl'",
+        [NoCurvature, NoGradient],
+    ),
+    (
+        "ula",
+        "kind = 'langevin'\nreversal = 'none'\nsteps = 4\nstep = { size = 0.05, learned = true }\n[objective]\nkind = 'log-variance'",
+        [Runs, NoGradient],
+    ),
     ("ais", "kind = 'annealing'\nsteps = 4\nkernel = { kind = 'random-walk' }", [Runs, Runs]),
-    ("ais, hmc", "kind = 'annealing'\nsteps = 4\nkernel = { kind = 'hmc', leapfrogs = 2 }", [Runs, NoGradient]),
-    ("smc", "kind = 'annealing'\nsteps = 4\nkernel = { kind = 'random-walk' }\n[smc]\nparticles = 50\nrepeats = 2", [Runs, Runs]),
-    ("craft", "kind = 'annealed-flow'\nsteps = 2\nflow = { layers = 1, transformer = 'affine', hidden = [4], mixing = 'none' }\nkernel = { kind = 'random-walk' }\n[objective]\nkind = 'craft'\n[smc]\nparticles = 50\nrepeats = 2", [Runs, NoGradient]),
-    ("snf", "kind = 'annealed-flow'\nsteps = 2\nflow = { layers = 1, transformer = 'affine', hidden = [4], mixing = 'none' }\nkernel = { kind = 'random-walk' }\n[objective]\nkind = 'reverse-kl'", [Runs, NoGradient]),
+    (
+        "ais, hmc",
+        "kind = 'annealing'\nsteps = 4\nkernel = { kind = 'hmc', leapfrogs = 2 }",
+        [Runs, NoGradient],
+    ),
+    (
+        "smc",
+        "kind = 'annealing'\nsteps = 4\nkernel = { kind = 'random-walk' }\n[smc]\nparticles = 50\nrepeats = 2",
+        [Runs, Runs],
+    ),
+    (
+        "craft",
+        "kind = 'annealed-flow'\nsteps = 2\nflow = { layers = 1, transformer = 'affine', hidden = [4], mixing = 'none' }\nkernel = { kind = 'random-walk' }\n[objective]\nkind = 'craft'\n[smc]\nparticles = 50\nrepeats = 2",
+        [Runs, NoGradient],
+    ),
+    (
+        "snf",
+        "kind = 'annealed-flow'\nsteps = 2\nflow = { layers = 1, transformer = 'affine', hidden = [4], mixing = 'none' }\nkernel = { kind = 'random-walk' }\n[objective]\nkind = 'reverse-kl'",
+        [Runs, NoGradient],
+    ),
     ("vi", "kind = 'gaussian'\ncovariance = 'full'\n[objective]\nkind = 'reverse-kl'", [Runs, NoGradient]),
-    ("vi, variance", "kind = 'gaussian'\ncovariance = 'diagonal'\n[objective]\nkind = 'log-variance'", [Runs, Runs]),
-    ("diffusion", "kind = 'diffusion'\nschedule = 'log-linear'\nlevels = 4\nhidden = [4]\n[objective]\nkind = 'log-variance'", [Runs, Runs]),
+    (
+        "vi, variance",
+        "kind = 'gaussian'\ncovariance = 'diagonal'\n[objective]\nkind = 'log-variance'",
+        [Runs, Runs],
+    ),
+    (
+        "diffusion",
+        "kind = 'diffusion'\nschedule = 'log-linear'\nlevels = 4\nhidden = [4]\n[objective]\nkind = 'log-variance'",
+        [Runs, Runs],
+    ),
 ];
 
 fn recipe(energy: &str, family: &str) -> String {
-    let (model, rest) = family.split_once("\n[").map_or((family, String::new()), |(m, r)| (m, format!("[{r}\n")));
+    let (model, rest) =
+        family.split_once("\n[").map_or((family, String::new()), |(m, r)| (m, format!("[{r}\n")));
     let learns = rest.contains("objective");
     let training = if learns { "[training]\nsteps = 2\nbatch = 32\n" } else { "" };
     format!(
