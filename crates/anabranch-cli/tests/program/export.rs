@@ -48,9 +48,13 @@ fn largest(lines: &[String]) -> f64 {
 
 #[test]
 fn a_reader_finds_the_densities_of_flows() {
-    for layers in ["transformer = \"spline\"\nbins = 4", "transformer = \"affine\"\nresidual = true\nhidden = [8, 8]"] {
+    for layers in
+        ["transformer = \"spline\"\nbins = 4", "transformer = \"affine\"\nresidual = true\nhidden = [8, 8]"]
+    {
         let hidden = if layers.contains("hidden") { "" } else { "\nhidden = [8]" };
-        let place = trained(&format!("[[model]]\nkind = \"flow\"\nlayers = 3\n{layers}{hidden}\n[[model]]\nkind = \"whiten\"\n"));
+        let place = trained(&format!(
+            "[[model]]\nkind = \"flow\"\nlayers = 3\n{layers}{hidden}\n[[model]]\nkind = \"whiten\"\n"
+        ));
         let lines = read(&place, &["bare.csv"]);
         assert!(largest(&lines) < 1e-5, "{lines:?}");
         place.run("evaluate run --data rows.csv --rows scores.csv").done();

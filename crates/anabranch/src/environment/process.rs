@@ -166,7 +166,8 @@ impl ProcessEnvironment {
         }
     }
 
-    /// Asks about states, and about an edge from each if there are some.
+    /// Asks about states that moves reach, and about an edge from each if there are some; from its first failure on there is no
+    /// answer.
     fn ask<T>(
         &self,
         ask: &[&'static str],
@@ -177,6 +178,18 @@ impl ProcessEnvironment {
         if let Some(problem) = self.failure.get() {
             return Err(problem.clone());
         }
+        let found = self.answer(ask, states, edges, judge);
+        found.map_err(|problem| self.failure.get_or_init(|| problem).clone())
+    }
+
+    /// Asks about states, whatever they are.
+    fn answer<T>(
+        &self,
+        ask: &[&'static str],
+        states: &[Cell],
+        edges: &[u32],
+        judge: impl Fn(Answer) -> Result<T, String>,
+    ) -> Result<T, Problem> {
         let (cells, is_text) = (self.cells(), self.facts.is_text());
         let mut question = Question::of(ask);
         question.states = states.chunks_exact(cells).map(|state| State::of(state, is_text)).collect();
@@ -190,7 +203,40 @@ impl ProcessEnvironment {
         };
         let about = format!(" of {}{more}", self.written(&states[..cells]));
         asked(&self.program, &mut question, &about, judge)
-            .map_err(|problem| self.failure.get_or_init(|| problem).clone())
+    }
+
+    /// Whether moves lead from the source to what a user wrote: removals do lead back, and each undoes a move that is possible.
+    fn is_reached(&self, state: &[Cell]) -> Result<bool, Problem> {
+        let Facts { moves, removals, .. } = self.facts;
+        let mut state = state.to_vec();
+        for _ in 0..=self.facts.longest {
+            if state == self.source || self.known().seen(&state).is_some() {
+                return Ok(true);
+            }
+            let first = |answer: Answer| {
+                let removable = list("removable", answer.removable, 1)?;
+                Ok(removable[0].first().copied().filter(|removal| (*removal as usize) < removals))
+            };
+            let Some(removal) = self.answer(&["removable"], &state, &[], first)? else { return Ok(false) };
+            let undone = |answer: Answer| {
+                let (before, action) = list("undo", answer.undo, 1)?.remove(0);
+                Ok((before.cells(self.cells(), self.facts.is_text())?, action))
+            };
+            let (before, action) = self.answer(&["undo"], &state, &[removal], undone)?;
+            let possible = |answer: Answer| Ok(list("allowed", answer.allowed, 1)?[0].contains(&action));
+            if action as usize >= moves || !self.answer(&["allowed"], &before, &[], possible)? {
+                return Ok(false);
+            }
+            let redone = |answer: Answer| {
+                let after = list("apply", answer.apply, 1)?.remove(0).0;
+                Ok(after.cells(self.cells(), self.facts.is_text())? == state)
+            };
+            if !self.answer(&["apply"], &before, &[action], redone)? {
+                return Ok(false);
+            }
+            state = before;
+        }
+        Ok(false)
     }
 
     /// What the program says of some states, which are not too many for one question.
@@ -450,11 +496,18 @@ impl Environment for ProcessEnvironment {
         } else if is_text {
             State::Text(text.to_owned()).cells(self.cells(), true)
         } else {
-            text::parse_point(text, usize::from(Cell::MAX), state)?;
-            return Ok(());
-        };
-        state.copy_from_slice(&cells?);
-        Ok(())
+            let mut cells = vec![0; self.cells()];
+            text::parse_point(text, usize::from(Cell::MAX), &mut cells)?;
+            Ok(cells)
+        }?;
+        match self.is_reached(&cells) {
+            Ok(true) => {
+                state.copy_from_slice(&cells);
+                Ok(())
+            }
+            Ok(false) => Err(refused(quoted(text), "states that moves lead to")),
+            Err(problem) => Err(refused(quoted(text), format!("states; {problem}"))),
+        }
     }
 
     fn foresee(&self, states: &[Cell], ahead: Ahead<'_>) {

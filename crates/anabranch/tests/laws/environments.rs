@@ -104,6 +104,7 @@ pub(crate) fn environments() -> Vec<(Arc<dyn Environment>, usize)> {
         (boxed(SlipperyGrid::new(1, 4, 1.0)), 4 + 3),
         (boxed(SlipperyGrid::new(2, 3, 0.1)), 9 + 2 * 2 * 3),
         (boxed(SlipperyGrid::new(3, 3, 0.25)), 27 + 3 * 2 * 9),
+        (boxed(by_a_program(4)), 16),
         (boxed(CyclicGrid::new(1, 2, 2)), 3),
         (boxed(CyclicGrid::new(2, 5, 100)), 26),
         (boxed(CyclicGrid::new(3, 3, 20)), 28),

@@ -97,7 +97,19 @@ fn states_may_be_strings_with_names() {
     assert!(!words.stops() && !words.is_object(&state));
     let found = words.parse("ab", &mut state).unwrap_err();
     assert_eq!(found, "\"ab\"; allowed: states as the environment program reads them");
+    // What moves do not lead to is no state, and to have asked about it harms nothing.
+    for text in ["<abba>", "<abc>", "<b"] {
+        words.parse(text, &mut state).unwrap_err();
+    }
     assert!(words.failure().is_none());
+    let grid = start(GRID);
+    let mut point = [0; 2];
+    assert_eq!(
+        grid.parse("(8, 0)", &mut point).unwrap_err(),
+        "\"(8, 0)\"; allowed: states that moves lead to"
+    );
+    grid.parse("(7, 3)", &mut point).unwrap();
+    assert_eq!((point, grid.failure()), ([7, 3], None));
 }
 
 /// A program that dies of every third question is started again, and asked the same.
