@@ -101,7 +101,7 @@ class Model:
         if kind == "correlate":
             return solved(rows(fixed("lower")), x)
         part = lambda name: self.tensors[f"{layer['weights']}.{name}"]  # lu: x = L U z + b
-        lower, upper = rows(part("lower")), rows(part("upper"))
+        lower, upper = ([list(row) for row in zip(*rows(part(name)))] for name in ("lower", "upper"))  # kept transposed
         for i in range(d):
             lower[i][i], upper[i][i] = 1.0, softplus(part("diagonal")[0][i]) + layer["smallest"]
         y, _ = solved(lower, [v - b for v, b in zip(x, part("shift")[0])])
@@ -174,7 +174,8 @@ def check(model):
                 elif layer["kind"] == "diffusion":
                     own = model.diffusion(layer, step, before, after)
                 else:
-                    own = model.inverse(index, after)[1]
+                    z, own = model.inverse(index, after)
+                    worst = max([worst] + [abs(a - b) / max(1.0, abs(b)) for a, b in zip(z, before)])
                 worst = max(worst, abs(own - theirs) / max(1.0, abs(theirs)))
             at += 1
     return worst

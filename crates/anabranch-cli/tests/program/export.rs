@@ -22,8 +22,8 @@ fn trained(model: &str) -> Place {
     place.write(
         "model.toml",
         format!(
-            "name = \"model\"\n[target]\nkind = \"table\"\nfile = \"table.csv\"\n{model}\n[training]\nsteps = 40\n\
-             batch = 32\n[evaluation]\nsamples = 9\nsample_metrics = false\n"
+            "name = \"model\"\n[target]\nkind = \"table\"\nfile = \"table.csv\"\n{model}\n[training]\nsteps = 300\n\
+             batch = 32\nevaluate_every = 0\n[evaluation]\nsamples = 9\nsample_metrics = false\n"
         ),
     );
     let run = place.run("run model.toml --out run --quiet");
@@ -75,7 +75,7 @@ fn a_reader_finds_the_steps_of_autoencoders_and_diffusions() {
     for model in [
         "kind = \"vae\"\nlatent = [2]\nhidden = [8]",
         "kind = \"diffusion\"\nlevels = 5\nhidden = [8]",
-        "kind = \"diffusion\"\nlevels = 5\nhidden = [8, 8]\nresidual = true\nprediction = \"noise\"\nschedule = \"cosine\"",
+        "kind = \"diffusion\"\nlevels = 5\nhidden = [8, 8]\nresidual = true",
     ] {
         let place = trained(&format!("[[model]]\n{model}\n[[model]]\nkind = \"whiten\"\n"));
         let lines = read(&place, &[]);

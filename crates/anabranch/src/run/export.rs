@@ -31,6 +31,9 @@ const ROWS: usize = 8;
 /// Numbers of all states on their paths, about.
 const NUMBERS: usize = 1 << 20;
 
+/// The entry of the file's metadata.
+const ENTRY: &str = "anabranch";
+
 /// Arrays by name: shape and little-endian numbers.
 #[derive(Default)]
 struct Arrays(Vec<(String, Dtype, Vec<usize>, Vec<u8>)>);
@@ -126,7 +129,7 @@ fn check(plan: &ChainPlan, model: &Model, arrays: &mut Arrays) -> Result<()> {
 fn write(plan: &ChainPlan, layers: &[Value], Arrays(arrays): &Arrays, path: &Path) -> Result<()> {
     let about = json!({ "layers": layers, "recipe": plan.recipe });
     // One entry: the order of several would not be the same in every file.
-    let metadata = HashMap::from([("anabranch".to_owned(), about.to_string())]);
+    let metadata = HashMap::from([(ENTRY.into(), about.to_string())]);
     let views = arrays.iter().map(|(name, dtype, shape, bytes)| {
         let view = TensorView::new(*dtype, shape.clone(), bytes).expect("as many bytes as numbers need");
         (name.clone(), view)

@@ -3,7 +3,6 @@
 
 mod conditions;
 mod energies;
-mod families;
 mod posteriors;
 mod samplers;
 mod stochastic;
