@@ -198,6 +198,19 @@ fn contradictions_between_keys_are_found_before_training() {
             "target={kind='energy',energy={kind='funnel',dimension=2,std=inf}}",
             "--set target, key target.energy.std: found inf; allowed: a finite number",
         ),
+        (
+            "target={kind='energy',energy={kind='gmm9'}} --set model=[{kind='annealing',kernel={kind='gibbs'}}]",
+            "--set model, key model.0.kernel: found \"gibbs\" of a target whose conditional laws are not known; ",
+        ),
+        (
+            "target={kind='energy',energy={kind='gmm9'}} --set model=[{kind='annealing',kernel={kind='mala'},mass='dense'}]",
+            "--set model, key model.0.mass: found a dense mass matrix, which the warm-up of \"hmc\" finds; ",
+        ),
+        (
+            "target={kind='energy',energy={kind='gmm9'}} --set model=[{kind='flow'},{kind='annealing'}] \
+             --set smc.persistent=true",
+            "--set smc.persistent: found it of a chain whose densities do not all lie on one path from a base; ",
+        ),
         ("target={kind='table'}", "--set target: found neither source nor file"),
         (
             "target={kind='table',source='digits',levels=1}",

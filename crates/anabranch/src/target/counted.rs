@@ -84,6 +84,10 @@ impl Target for Counted {
         self.target.score_derivatives(points, conditions, directions, out)
     }
 
+    fn conditional_blocks(&self) -> Vec<Vec<usize>> {
+        self.target.conditional_blocks()
+    }
+
     fn observe(
         &self,
         points: &[f32],

@@ -160,6 +160,12 @@ pub trait Target<C = f32>: Send + Sync + Debug {
         Err(no_curvature())
     }
 
+    /// Sets of coordinates each of whose conditional laws, given all others, is Gaussian, and that are independent of each other given
+    /// the rest: [`Target::score_derivatives`] tells the precision of each. Empty where there is none.
+    fn conditional_blocks(&self) -> Vec<Vec<usize>> {
+        Vec::new()
+    }
+
     /// Whether `log R` is finite everywhere. Where it is not, its gradient says nothing, and means of `log w` over forward
     /// paths are minus infinity: no objective can learn from them.
     fn positive_everywhere(&self) -> bool {

@@ -3,19 +3,20 @@
 use std::sync::Arc;
 
 use anabranch::chain::{LogWeight, Resampling};
-use anabranch::kernel::mcmc::Metropolis;
+use anabranch::kernel::mcmc::Stride;
 use anabranch::model::annealed::{Annealing, KernelRecipe, Level, Strides, WarmUp};
 use anabranch::sampler::smc::{Population, Smc};
 use anabranch::target::Mixture;
 
 use super::instances::*;
 
-const KERNELS: [KernelRecipe; 5] = [
+const KERNELS: [KernelRecipe; 6] = [
     KernelRecipe::RandomWalk {},
     KernelRecipe::Independent {},
     KernelRecipe::Mala {},
     KernelRecipe::Hmc { leapfrogs: 3, keep: 0.0 },
     KernelRecipe::Hmc { leapfrogs: 2, keep: 0.8 },
+    KernelRecipe::Gibbs {},
 ];
 
 pub(super) const PATHS: [PathKind; 2] = [PathKind::Geometric, PathKind::Linear];
@@ -67,17 +68,18 @@ fn law_4_kernels_leave_their_density_invariant() {
     let drawn = target.draw(rows, &noise(701)).expect("an exact sampler");
     let other = target.draw(200_000, &noise(702)).expect("an exact sampler");
     for kernel in KERNELS {
-        for step in [0.4, 1.1] {
-            let kernel = Metropolis {
-                density: Level::new(&base, &target, PathKind::Geometric, 1.0, None),
-                proposal: kernel.proposal(&[0.3, -0.2]),
-                stride: anabranch::kernel::mcmc::Stride { step, scale: vec![1.3, 0.7] },
-                moves: 4,
-            };
+        // The second time a dense mass matrix, where it is read.
+        for (step, factor) in [(0.4, Vec::new()), (1.1, vec![1.2, 0.0, -0.5, 0.6])] {
+            let level = Level::new(&base, &target, PathKind::Geometric, 1.0, None);
+            let stride = Stride { step, scale: vec![1.3, 0.7], factor };
+            let (name, kernel) = (
+                format!("{kernel:?}"),
+                kernel.at(level, target.as_ref(), (stride, vec![0.3, -0.2]), 4).boxed(),
+            );
             let x = matrix(drawn.clone(), 2, &Device::flex());
             let moved = kernel.forward(x, NOTHING, &noise(703)).expect("a density");
             let acceptance = moved.info[0].1.iter().sum::<f32>() / rows as f32;
-            assert!((0.05..1.0).contains(&acceptance), "{}: {acceptance}", kernel.proposal.name());
+            assert!((0.05..1.0).contains(&acceptance), "{name}: {acceptance}");
             let moved = to_vec(moved.state);
             for (index, test) in tests.iter().enumerate() {
                 let of = |rows: &[f32]| Estimate::mean(&rows.chunks(2).map(test).collect::<Vec<f64>>());
@@ -85,8 +87,7 @@ fn law_4_kernels_leave_their_density_invariant() {
                 let error = exact.error.hypot(found.error);
                 assert!(
                     (exact.value - found.value).abs() < 4.5 * error,
-                    "{} of step {step}, test {index}: {found:?}, exactly {exact:?}",
-                    kernel.proposal.name()
+                    "{name} of step {step}, test {index}: {found:?}, exactly {exact:?}"
                 );
             }
         }
@@ -291,7 +292,8 @@ fn warm_up_finds_strides_and_ladder() {
             })
             .unwrap();
         assert_eq!(told.len(), 12);
-        let best = kernel.proposal(&[0.0, 0.0]).best_acceptance() as f32;
+        // Conditional laws need no acceptance.
+        let best = kernel.proposal(&[0.0, 0.0]).map_or(1.0, |proposal| proposal.best_acceptance()) as f32;
         let mean = told.iter().sum::<f32>() / 12.0;
         // Draws of the independence sampler are as wide as the particles, of two Gaussians next to each other.
         let least = if best == 1.0 { 0.5 } else { best - 0.12 };
@@ -303,9 +305,17 @@ fn warm_up_finds_strides_and_ladder() {
 /// On a tape a step ends where it ends without one, and its gradient by where it began is that of differences, acceptance held.
 #[test]
 fn kernels_on_the_tape_move_as_without() {
-    for kernel in KERNELS {
+    let proposing = KERNELS.into_iter().filter(|kernel| kernel.proposal(&[0.0, 0.0]).is_some());
+    let dense = (KernelRecipe::Hmc { leapfrogs: 3, keep: 0.0 }, true);
+    for (kernel, dense) in proposing.map(|kernel| (kernel, false)).chain([dense]) {
         for path in PATHS {
-            let segment = annealing(lopsided(), kernel, path, 3);
+            let mut segment = annealing(lopsided(), kernel, path, 3);
+            if dense {
+                let factor = vec![1.1, 0.0, -0.4, 0.7];
+                let stride = (Stride { step: 0.9, scale: vec![1.0; 2], factor }, vec![0.0; 2]);
+                segment.strides = Strides::dense("strides", 3, 2, 0.9);
+                segment.strides.set(&[stride.clone(), stride.clone(), stride]);
+            }
             let model = Model::new(vec![Box::new(segment)]);
             let chain = model.chain();
             let transition = &chain.transitions[2];
@@ -349,4 +359,68 @@ fn kernels_on_the_tape_move_as_without() {
             assert!(agreed >= 22, "{kernel:?} {path:?}: {agreed} of 24 slopes agree");
         }
     }
+}
+
+/// On a correlated Gaussian a dense mass matrix, found at warm-up, makes as many leapfrogs forget where they began; log Z and the law stay
+/// exact.
+#[test]
+fn dense_masses_suit_correlated_targets() {
+    let d = 6;
+    let std = |i: usize| 0.4 * 1.2f64.powi(i as i32);
+    let covariance: Vec<f64> = (0..d * d)
+        .map(|place| {
+            let (i, j) = (place / d, place % d);
+            std(i) * std(j) * 0.96f64.powi(i.abs_diff(j) as i32)
+        })
+        .collect();
+    let mean = vec![0.5, -0.3, 0.2, 0.7, -0.4, 0.1];
+    let target = FullGaussian::from_covariance(mean.clone(), &covariance, -0.7).expect("positive definite");
+    let target: Arc<dyn Target> = Arc::new(target);
+    // How far all coordinates are up together, and how a neighbour differs.
+    let tests = [
+        |x: &[f32], std: &dyn Fn(usize) -> f64| (0..6).map(|i| f64::from(x[i]) / std(i)).sum::<f64>(),
+        |x: &[f32], std: &dyn Fn(usize) -> f64| f64::from(x[5]) / std(5) - f64::from(x[4]) / std(4),
+    ];
+    let remembered = |dense: bool| -> f64 {
+        let strides = if dense { Strides::dense } else { Strides::new };
+        let segment = Annealing {
+            target: target.clone(),
+            base: Base::new("base", d, 0.0, 1.5, false),
+            draws_base: true,
+            stretch: [0.0, 1.0],
+            path: PathKind::Geometric,
+            ladder: Ladder::new("ladder", 40, false),
+            kernel: KernelRecipe::Hmc { leapfrogs: 5, keep: 0.0 },
+            moves: 1,
+            strides: strides("strides", 40, d, 0.5),
+            warm_up: Some(WarmUp { rounds: 20, ladder: true, strides: true }),
+        };
+        let mut model = Model::new(vec![Box::new(segment)]);
+        model.warm_up(500, NOTHING, &noise(771)).expect("a density");
+        let weights = forward_log_weights(&model, target.as_ref(), 8000, NOTHING, &noise(772));
+        let found = evidence(&to_vec_f64(weights.expect("a density")));
+        assert!(found.ess > 0.05, "dense {dense}: {found:?}");
+        assert!((found.log_z.value + 0.7).abs() < 4.5 * found.log_z.error, "dense {dense}: {found:?}");
+        let rows = 20_000;
+        let drawn = target.draw(rows, &noise(773)).expect("an exact sampler");
+        let chain = model.chain();
+        let last = chain.transitions.last().expect("kernels");
+        let step = last.forward(matrix(drawn.clone(), d, &Device::flex()), NOTHING, &noise(774));
+        let moved = to_vec(step.expect("a density").state);
+        let correlations = tests.iter().map(|test| {
+            let of = |rows: &[f32]| rows.chunks(d).map(|x| test(x, &std)).collect::<Vec<f64>>();
+            let (before, after) = (of(&drawn), of(&moved));
+            let [first, second] = [&before, &after].map(|values| Estimate::mean(values));
+            assert!(
+                (first.value - second.value).abs() < 4.5 * first.error.hypot(second.error),
+                "dense {dense}: {first:?} becomes {second:?}"
+            );
+            let centred = before.iter().zip(&after);
+            let product = centred.map(|(a, b)| (a - first.value) * (b - second.value)).sum::<f64>();
+            product / (first.error * second.error * (rows * rows) as f64)
+        });
+        correlations.map(f64::abs).fold(0.0, f64::max)
+    };
+    let (dense, diagonal) = (remembered(true), remembered(false));
+    assert!(dense < 0.5 && diagonal > 0.6, "{dense} with a dense mass, {diagonal} with a diagonal one");
 }

@@ -15,6 +15,7 @@ mod environments;
 mod flow_networks;
 mod fused;
 mod gaussian;
+mod gibbs;
 mod gradients;
 mod instances;
 mod jumps;

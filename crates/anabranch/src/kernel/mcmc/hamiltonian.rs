@@ -8,7 +8,8 @@
 //! Of several moves in a row the later ones may start from `a p + sqrt(1 - a^2) n`, `p` being what the one before ended with, turned
 //! round where it was refused (Horowitz 1991): short trajectories then go on in one direction.
 //!
-//! The leapfrog is reversible and keeps volume, so that only the kinetic energies enter.
+//! The leapfrog is reversible and keeps volume, so that only the kinetic energies enter. With a dense mass matrix `S` is the factor `L` of
+//! a covariance, `p += h L^T grad log gamma(x) / 2`, `x += h L p`: HMC of `L^-1 x`, whose coordinates are uncorrelated.
 
 use pulp::NullaryFnOnce;
 
@@ -63,7 +64,13 @@ impl Proposal for Hamiltonian {
             let scores = if first { &from.scores } else { &to.scores };
             let share = if first || end { 0.5 } else { 1.0 };
             let points = (!end).then_some(&mut to.points[..]);
-            arch.dispatch(Leap { points, momentum: &mut momentum, scores, widths: &widths, share });
+            match &stride.factor[..] {
+                [] => arch.dispatch(Leap { points, momentum: &mut momentum, scores, widths: &widths, share }),
+                factor => {
+                    let step = stride.step;
+                    arch.dispatch(DenseLeap { points, momentum: &mut momentum, scores, factor, step, share });
+                }
+            }
             if !end {
                 to.ask(density, given)?;
             }
@@ -86,11 +93,20 @@ impl Proposal for Hamiltonian {
         normals: State,
         from: State,
     ) -> Result<(State, Option<State>), Failure> {
-        let width = matrix(stride.scale.clone(), stride.scale.len(), &from.device()) * stride.step;
-        let score = |x: &State| Ok::<_, Failure>(density.with_score(x, given)?.1 * width.clone());
+        let d = stride.scale.len();
+        let width = matrix(stride.scale.clone(), d, &from.device()) * stride.step;
+        let factor = (!stride.factor.is_empty())
+            .then(|| matrix(stride.factor.clone(), d, &from.device()) * stride.step);
+        // `h S v` of rows, or `h L v`; of scores `h L^T v`.
+        let scaled = |v: State, transposed: bool| match &factor {
+            Some(factor) if transposed => v.matmul(factor.clone()),
+            Some(factor) => v.matmul(factor.clone().transpose()),
+            None => v * width.clone(),
+        };
+        let score = |x: &State| Ok::<_, Failure>(scaled(density.with_score(x, given)?.1, true));
         let (mut x, mut momentum) = (from.clone(), normals + score(&from)? * 0.5);
         for step in 1..=self.leapfrogs {
-            x = x + momentum.clone() * width.clone();
+            x = x + scaled(momentum.clone(), false);
             if step < self.leapfrogs {
                 momentum = momentum + score(&x)?;
             }
@@ -133,6 +149,39 @@ impl NullaryFnOnce for Leap<'_> {
                         *p += share * width * *score as f32;
                     }
                 }
+            }
+        }
+    }
+}
+
+/// [`Leap`] with a factor in place of widths: `p += share h L^T grad`, then `x += h L p`.
+struct DenseLeap<'a> {
+    points: Option<&'a mut [f32]>,
+    momentum: &'a mut [f32],
+    scores: &'a [f64],
+    factor: &'a [f32],
+    step: f32,
+    share: f32,
+}
+
+impl NullaryFnOnce for DenseLeap<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn call(self) {
+        let Self { mut points, momentum, scores, factor, step, share } = self;
+        let d = factor.len().isqrt();
+        let rows = momentum.chunks_exact_mut(d).zip(scores.chunks_exact(d)).enumerate();
+        for (row, (momentum, scores)) in rows {
+            for ((i, lower), score) in factor.chunks_exact(d).enumerate().zip(scores) {
+                let kick = share * step * *score as f32;
+                momentum[..=i].iter_mut().zip(lower).for_each(|(p, l)| *p += kick * l);
+            }
+            let Some(points) = &mut points else { continue };
+            let points = points[row * d..(row + 1) * d].iter_mut();
+            for ((i, lower), x) in factor.chunks_exact(d).enumerate().zip(points) {
+                let moved: f32 = momentum[..=i].iter().zip(lower).map(|(p, l)| p * l).sum();
+                *x += step * moved;
             }
         }
     }

@@ -154,7 +154,7 @@ impl<D: LogDensity> Metropolis<D> {
 }
 
 /// Refuses to begin where the density is no number, although the point is one.
-fn check(here: &Evaluated) -> Result<(), Failure> {
+pub(super) fn check(here: &Evaluated) -> Result<(), Failure> {
     let columns = here.points.len() / here.log_density.len().max(1);
     let Some(row) = here.log_density.iter().position(|value| value.is_nan()) else { return Ok(()) };
     let point = &here.points[row * columns..(row + 1) * columns];

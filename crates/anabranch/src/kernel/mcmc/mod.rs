@@ -16,19 +16,24 @@
 //! | [`Mala`] | `N(x + h^2 S^2 grad / 2, h^2 S^2)` | .574 |
 //! | [`Hamiltonian`] | leapfrog steps from a fresh momentum | .651 |
 //!
-//! `h` is the step size and `S` a scale for each coordinate, the square root of the inverse of a diagonal mass matrix.
+//! [`Gibbs`] is no proposal: it draws coordinates from their conditional laws where these are Gaussian.
+//!
+//! `h` is the step size and `S` a scale for each coordinate, the square root of the inverse of a diagonal mass matrix; for HMC it may be
+//! a triangular matrix, the factor of a covariance.
 //! Noise may be kept: before each proposal it is `a n + sqrt(1 - a^2) n'` with fresh `n'`; an accepted one leaves that of its end, a
 //! refused one turns it round. With HMC's momentum this is Horowitz's (1991) partial refreshment, invariant and, from a fresh momentum
 //! on, reversible.
 //!
 //! A proposal at which the density is no number is not accepted, and counts as a divergence.
 
+mod gibbs;
 mod hamiltonian;
 mod independent;
 mod mala;
 mod metropolis;
 mod random_walk;
 
+pub use gibbs::Gibbs;
 pub use hamiltonian::Hamiltonian;
 pub use independent::Independent;
 pub use mala::Mala;
@@ -36,7 +41,7 @@ pub use metropolis::Metropolis;
 pub use random_walk::RandomWalk;
 
 use crate::chain::{Between, Given, LogWeight, State};
-use crate::error::Failure;
+use crate::error::{Failure, Problem};
 use crate::rng::Noise;
 
 /// An unnormalised density over points, as kernels ask for it.
@@ -65,6 +70,23 @@ pub trait LogDensity: Send + Sync {
     /// # Errors
     /// As [`LogDensity::evaluate`]; if `x` is on a tape and the density has no second derivatives.
     fn with_score(&self, x: &State, given: &Given) -> Result<(LogWeight, State), Failure>;
+
+    /// Writes the derivative of each point's score along its own direction, the Hessian of `log gamma` times `directions`; both are
+    /// `[batch, dimension]`.
+    ///
+    /// # Errors
+    /// As [`LogDensity::evaluate`], or if scores have no derivative.
+    fn curvature(
+        &self,
+        _points: &[f32],
+        _given: &Given,
+        _directions: &[f64],
+        _out: &mut [f64],
+    ) -> Result<(), Failure> {
+        Err(Problem::new("the target", "one whose score has no derivative")
+            .allowed("one with second derivatives")
+            .into())
+    }
 
     /// The density as one of those between two others, where it is one.
     fn between(&self) -> Option<&dyn Between> {
@@ -126,6 +148,16 @@ pub struct Stride {
     pub step: f32,
     /// The scale `S` of each coordinate, `[dimension]`.
     pub scale: Vec<f32>,
+    /// In place of `S`, for kernels that read it ([`Hamiltonian`]): a lower triangular `L`, row-major, `[dimension, dimension]`, with `L L^T`
+    /// the inverse of a dense mass matrix. Empty where the mass is diagonal.
+    pub factor: Vec<f32>,
+}
+
+impl Stride {
+    /// Of a diagonal mass matrix.
+    pub fn new(step: f32, scale: Vec<f32>) -> Self {
+        Self { step, scale, factor: Vec::new() }
+    }
 }
 
 /// A way to propose a point.

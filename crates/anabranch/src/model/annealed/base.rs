@@ -98,6 +98,14 @@ impl Numbers {
         self.mix(x, &mut vec![0.0; x.len()], [1.0, 0.0])
     }
 
+    /// Replaces `out`, the Hessian of a target times `directions`, by that of a product: `a H_q v + b H v`.
+    pub(super) fn mix_curvature(&self, directions: &[f64], out: &mut [f64], [of_base, of_target]: [f64; 2]) {
+        let precisions = self.precision.iter().cycle();
+        for ((out, along), precision) in out.iter_mut().zip(directions).zip(precisions) {
+            *out = of_target * *out - of_base * precision * along;
+        }
+    }
+
     /// `log q(x)`, nats; replaces each score `s` by `a q' + b s` with the score `q'` of the base and the shares `[a, b]`.
     #[inline(always)]
     pub(super) fn mix(&self, x: &[f32], scores: &mut [f64], [of_base, of_target]: [f64; 2]) -> f64 {

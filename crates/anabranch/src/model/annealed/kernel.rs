@@ -3,8 +3,13 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::kernel::mcmc::{Hamiltonian, Independent, Mala, Proposal, RandomWalk};
+use super::Level;
+use crate::chain::{Given, Transition};
+use crate::error::Failure;
+use crate::kernel::mcmc::{Gibbs, Hamiltonian, Independent, Mala, Metropolis, Proposal, RandomWalk, Stride};
 use crate::papers;
+use crate::rng::Noise;
+use crate::target::Target;
 
 /// A Markov kernel.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -16,6 +21,8 @@ pub enum KernelRecipe {
     Independent {},
     /// A step of Langevin dynamics, accepted or not.
     Mala {},
+    /// Draws of coordinates from their conditional laws, where these are Gaussian; jumps of all others, accepted or not.
+    Gibbs {},
     /// Hamiltonian Monte Carlo.
     Hmc {
         /// Leapfrog steps of a proposal.
@@ -45,13 +52,36 @@ impl Default for KernelRecipe {
 }
 
 impl KernelRecipe {
-    /// Its proposals; those of [`Independent`] are around `centre`.
-    pub fn proposal(self, centre: &[f32]) -> Box<dyn Proposal> {
-        match self {
+    /// Its proposals, where it makes some; those of [`Independent`] are around `centre`.
+    pub fn proposal(self, centre: &[f32]) -> Option<Box<dyn Proposal>> {
+        Some(match self {
             Self::RandomWalk {} => Box::new(RandomWalk),
             Self::Independent {} => Box::new(Independent(centre.to_vec())),
             Self::Mala {} => Box::new(Mala),
+            Self::Gibbs {} => return None,
             Self::Hmc { leapfrogs, keep } => Box::new(Hamiltonian { leapfrogs, kept: keep }),
+        })
+    }
+
+    /// Whether it asks for scores.
+    pub fn uses_scores(self) -> bool {
+        matches!(self, Self::Mala {} | Self::Gibbs {} | Self::Hmc { .. })
+    }
+
+    /// The kernel that leaves a level of a path towards `target` invariant, with a stride and its centre.
+    pub fn at<'a>(
+        self,
+        level: Level<'a>,
+        target: &dyn Target,
+        (stride, centre): (Stride, Vec<f32>),
+        moves: usize,
+    ) -> Kernel<'a> {
+        match self.proposal(&centre) {
+            Some(proposal) => Kernel::Metropolis(Metropolis { density: level, proposal, stride, moves }),
+            None => {
+                let blocks = target.conditional_blocks();
+                Kernel::Gibbs(Gibbs { density: level, blocks, stride, moves })
+            }
         }
     }
 
@@ -60,8 +90,66 @@ impl KernelRecipe {
         match self {
             Self::RandomWalk {} | Self::Independent {} => vec![papers::HASTINGS],
             Self::Mala {} => vec![papers::MALA],
+            Self::Gibbs {} => vec![papers::GIBBS],
             Self::Hmc { keep, .. } if keep > 0.0 => vec![papers::HMC, papers::PARTIAL_REFRESHMENT],
             Self::Hmc { .. } => vec![papers::HMC],
+        }
+    }
+}
+
+/// A kernel of a level.
+pub enum Kernel<'a> {
+    /// Proposals, accepted or not.
+    Metropolis(Metropolis<Level<'a>>),
+    /// Draws of conditional laws.
+    Gibbs(Gibbs<Level<'a>>),
+}
+
+impl<'a> Kernel<'a> {
+    /// It as a step of a chain.
+    pub fn boxed(self) -> Box<dyn Transition + 'a> {
+        match self {
+            Self::Metropolis(kernel) => Box::new(kernel),
+            Self::Gibbs(kernel) => Box::new(kernel),
+        }
+    }
+
+    /// Moves points, `[rows, dimension]`; answers where they are then and the mean chance of acceptance.
+    ///
+    /// # Errors
+    /// If the density does not answer.
+    pub(super) fn walk(
+        &self,
+        points: Vec<f32>,
+        rows: usize,
+        given: &Given,
+        noise: &Noise,
+    ) -> Result<(Vec<f32>, f32), Failure> {
+        let (end, acceptance) = match self {
+            Self::Metropolis(kernel) => {
+                let walk = kernel.walk(points, rows, given, noise)?;
+                (walk.end, walk.acceptance)
+            }
+            Self::Gibbs(kernel) => {
+                let swept = kernel.sweep(points, rows, given, noise, false)?;
+                (swept.end, swept.acceptance)
+            }
+        };
+        Ok((end.points, acceptance.iter().sum::<f32>() / rows as f32))
+    }
+
+    /// The acceptance at which it moves fastest: 1 where step sizes do not matter.
+    pub(super) fn best_acceptance(&self) -> f64 {
+        match self {
+            Self::Metropolis(kernel) => kernel.proposal.best_acceptance(),
+            // Of a jump in one dimension (Roberts and Rosenthal 2001).
+            Self::Gibbs(kernel) => {
+                if kernel.others().is_empty() {
+                    1.0
+                } else {
+                    0.44
+                }
+            }
         }
     }
 }

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use super::base::{Base, Numbers};
 use crate::array::weights::to_vec;
 use crate::chain::{Between, Given, LogWeight, State, double};
-use crate::error::Failure;
+use crate::error::{Failure, Problem};
 use crate::kernel::mcmc::LogDensity;
 use crate::target::{Target, log_density, score};
 
@@ -143,6 +143,25 @@ impl LogDensity for Level<'_> {
         let (r, of_target) = score(self.target, x, given)?;
         let (log_density, score) = self.joined([q, r], Some([of_base, of_target]));
         Ok((log_density, score.expect("they were given")))
+    }
+
+    fn curvature(
+        &self,
+        points: &[f32],
+        given: &Given,
+        directions: &[f64],
+        out: &mut [f64],
+    ) -> Result<(), Failure> {
+        let columns = self.base.dimension();
+        let conditions = given.each(points.len() / columns.max(1));
+        if self.path == PathKind::Linear && self.place < 1.0 {
+            return Err(Problem::new("path", "the curvature of a sum of densities")
+                .allowed("the geometric path")
+                .into());
+        }
+        self.target.score_derivatives(points, &conditions, directions, out)?;
+        self.numbers.mix_curvature(directions, out, [1.0 - self.place, self.place]);
+        Ok(())
     }
 
     fn between(&self) -> Option<&dyn Between> {

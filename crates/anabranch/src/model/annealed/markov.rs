@@ -13,7 +13,6 @@ use crate::array::weights::Weights;
 use crate::chain::{Given, State, Transition};
 use crate::error::Failure;
 use crate::kernel::bijection::{Bijection as _, BijectionStep};
-use crate::kernel::mcmc::Metropolis;
 use crate::model::{Segment, walked};
 use crate::rng::Noise;
 use crate::target::Target;
@@ -94,8 +93,7 @@ impl Segment for Annealing {
             places.iter().zip(self.strides.all()).enumerate().map(|(k, (place, (stride, centre)))| {
                 let learned = on_tape.as_ref().map(|all| all.clone().slice([0..1, k..k + 1]).squeeze_dim(0));
                 let density = Level::new(&self.base, &self.target, self.path, *place, learned);
-                let proposal = self.kernel.proposal(&centre);
-                Box::new(Metropolis { density, proposal, stride, moves: self.moves }) as Box<dyn Transition>
+                self.kernel.at(density, self.target.as_ref(), (stride, centre), self.moves).boxed()
             });
         let base = self.draws_base.then(|| Box::new(BijectionStep(&self.base)) as Box<dyn Transition>);
         base.into_iter().chain(kernels).collect()

@@ -38,7 +38,7 @@ pub use base::Base;
 pub use bootstrap::{Bootstrap, Flowing, bootstrap_chain};
 pub use controlled::Controlled;
 pub use drift::Drift;
-pub use kernel::KernelRecipe;
+pub use kernel::{Kernel, KernelRecipe};
 pub use ladder::Ladder;
 pub use langevin::{Langevin, Reversal};
 pub use level::{Level, PathKind};

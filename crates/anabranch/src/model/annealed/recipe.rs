@@ -28,6 +28,9 @@ pub struct AnnealingRecipe {
     pub stretch: Option<[f64; 2]>,
     /// The kernel that leaves each of them invariant.
     pub kernel: KernelRecipe,
+    /// The mass matrix of `hmc`, whose inverse is the variance of the particles, or their covariance, at warm-up.
+    #[serde(skip_serializing_if = "MassName::is_diagonal")]
+    pub mass: MassName,
     /// How often it moves at each of them.
     #[schemars(range(min = 1, max = 10_000))]
     pub moves: usize,
@@ -53,6 +56,24 @@ pub enum LadderName {
     Adaptive,
     /// Where gradients of the objective put them.
     Learned,
+}
+
+/// The shape of a mass matrix.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum MassName {
+    /// A mass for each coordinate.
+    #[default]
+    Diagonal,
+    /// One for each pair of them.
+    Dense,
+}
+
+impl MassName {
+    #[allow(clippy::trivially_copy_pass_by_ref)] // As serde asks.
+    fn is_diagonal(&self) -> bool {
+        *self == Self::Diagonal
+    }
 }
 
 /// The Gaussian that a path begins at.
@@ -99,6 +120,7 @@ impl Default for AnnealingRecipe {
             ladder: LadderName::Adaptive,
             stretch: None,
             kernel: KernelRecipe::default(),
+            mass: MassName::Diagonal,
             moves: 1,
             step: None,
             warm_up: 20,
@@ -108,11 +130,31 @@ impl Default for AnnealingRecipe {
 }
 
 impl AnnealingRecipe {
+    /// Refuses what draws of conditional laws cannot be part of.
+    fn check_gibbs(&self, place: &Place) -> Result<()> {
+        let refused = |found: &str, allowed: &str| {
+            let found = format!("\"gibbs\" {found}");
+            Err(place.problem("kernel", found).allowed(allowed).into())
+        };
+        if self.path == PathKind::Linear {
+            return refused(
+                "along a linear path, whose conditional laws are mixtures",
+                "path = \"geometric\"",
+            );
+        }
+        if self.learns() || place.index > 0 || place.learned_after {
+            let found = "where gradients pass, which go through no draw of a conditional law";
+            return refused(found, "it next to the source, where nothing learns; or another kernel");
+        }
+        Ok(())
+    }
+
     /// The segment towards an energy.
     pub(super) fn annealing(&self, around: &Surroundings<'_>, target: Arc<dyn Target>) -> Annealing {
         let tuned = self.step.is_none();
         let ladder = self.ladder == LadderName::Adaptive;
         let step = self.step.unwrap_or(0.1);
+        let strides = if self.mass == MassName::Dense { Strides::dense } else { Strides::new };
         Annealing {
             target,
             base: self.base.build(around),
@@ -122,7 +164,7 @@ impl AnnealingRecipe {
             ladder: Ladder::new(around.name("ladder"), self.steps, self.ladder == LadderName::Learned),
             kernel: self.kernel,
             moves: self.moves,
-            strides: Strides::new(around.name("strides"), self.steps, around.dimension, step),
+            strides: strides(around.name("strides"), self.steps, around.dimension, step),
             warm_up: (tuned || ladder).then_some(WarmUp { rounds: self.warm_up, ladder, strides: tuned }),
         }
     }
@@ -156,6 +198,17 @@ impl Part for AnnealingRecipe {
                 return Err(problem.allowed("it with moves = 2 or more").into());
             }
         }
+        if self.mass == MassName::Dense
+            && (self.step.is_some() || !matches!(self.kernel, KernelRecipe::Hmc { .. }))
+        {
+            let problem = place.problem("mass", "a dense mass matrix, which the warm-up of \"hmc\" finds");
+            return Err(problem
+                .allowed("it with kernel = { kind = \"hmc\" } and no step; or \"diagonal\"")
+                .into());
+        }
+        if let KernelRecipe::Gibbs {} = self.kernel {
+            self.check_gibbs(place)?;
+        }
         self.base.check(place)
     }
 
@@ -179,7 +232,7 @@ impl Part for AnnealingRecipe {
     }
 
     fn asks(&self) -> Asks {
-        if self.kernel.proposal(&[]).uses_scores() { Asks::Curvature } else { Asks::Values }
+        if self.kernel.uses_scores() { Asks::Curvature } else { Asks::Values }
     }
 
     fn knows_levels(&self) -> bool {
@@ -192,7 +245,8 @@ impl Part for AnnealingRecipe {
 
     fn size(&self, around: &Surroundings<'_>) -> Size {
         let d = around.dimension as f64;
-        let weights = 2.0 * d + self.steps as f64 * (2.0 + 2.0 * d);
+        let factor = if self.mass == MassName::Dense { d * d } else { 0.0 };
+        let weights = 2.0 * d + self.steps as f64 * (2.0 + 2.0 * d + factor);
         Size {
             weights,
             row: 4.0 * d * self.moves as f64,
@@ -202,6 +256,14 @@ impl Part for AnnealingRecipe {
     }
 
     fn build(&self, around: &Surroundings<'_>) -> Result<Box<dyn Segment>> {
-        Ok(Box::new(self.annealing(around, around.asked(self)?)))
+        let target = around.asked(self)?;
+        if self.kernel == (KernelRecipe::Gibbs {}) && target.conditional_blocks().is_empty() {
+            let problem =
+                around.place.problem("kernel", "\"gibbs\" of a target whose conditional laws are not known");
+            return Err(problem
+                .allowed("it of a Gaussian, funnel, banana, many-well, Brownian motion or eight schools; or another kernel")
+                .into());
+        }
+        Ok(Box::new(self.annealing(around, target)))
     }
 }

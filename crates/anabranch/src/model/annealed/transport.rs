@@ -11,7 +11,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::recipe::{AnnealingRecipe, BaseRecipe, LadderName};
+use super::recipe::{AnnealingRecipe, BaseRecipe, LadderName, MassName};
 use super::{KernelRecipe, PathKind};
 use crate::array::weights::Weights;
 use crate::chain::{Given, State, Transition};
@@ -145,6 +145,7 @@ impl AnnealedFlowRecipe {
             ladder: self.ladder,
             stretch: None,
             kernel: self.kernel,
+            mass: MassName::Diagonal,
             moves: self.moves,
             step: self.step,
             warm_up: self.warm_up,
@@ -171,6 +172,10 @@ impl Part for AnnealedFlowRecipe {
 
     fn check(&self, place: &Place) -> Result<()> {
         within(&place.of("steps"), self.steps as f64, 1.0, 1000.0)?;
+        if let KernelRecipe::Gibbs {} = self.kernel {
+            let found = "\"gibbs\" where gradients pass, which go through no draw of a conditional law";
+            return Err(place.problem("kernel", found).allowed("another kernel").into());
+        }
         self.kernels().check(place)?;
         self.flow.check(place).map_err(|error| inside(place, error))
     }

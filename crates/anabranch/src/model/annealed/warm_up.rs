@@ -1,7 +1,7 @@
 //! Tuning by particles on their way along the path, before anything is estimated.
 //!
 //! ```text
-//! at each level      reweight, resample, S = their standard deviations, m = their means
+//! at each level      reweight, resample, S = their standard deviations, m = their means; a dense mass: S S^T = their covariance
 //!                    rounds of moves:  log h += a_r (acceptance - best),   a_r = 4 / (r + 1)^0.6
 //! adaptive ladder    first along densities so close that particles keep a share of their effective size, found by bisection;
 //!                    their distances sqrt(Var log G) add up to Lambda(b), and the levels divide Lambda into equal parts
@@ -15,8 +15,8 @@ use crate::array::weights::{matrix, to_vec, to_vec_f64};
 use crate::chain::{Batch, Given, Resampling, State};
 use crate::error::Failure;
 use crate::kernel::bijection::Bijection as _;
-use crate::kernel::mcmc::{LogDensity, Metropolis, Stride};
-use crate::math::log_sum_exp;
+use crate::kernel::mcmc::{LogDensity, Stride};
+use crate::math::{cholesky, log_sum_exp};
 use crate::rng::{Noise, Purpose};
 
 /// The share of their effective size that particles keep from one density to the next while a ladder is sought.
@@ -129,20 +129,17 @@ impl<'a> Particles<'a> {
             let (scale, centre) = spread(&points, columns);
             self.stride.0.scale = scale;
             self.stride.1 = centre;
+            if self.segment.strides.is_dense() {
+                self.stride.0.factor = factor(&points, columns);
+            }
         }
         for round in 0..self.warm_up.rounds {
-            let (stride, centre) = self.stride.clone();
-            let kernel = Metropolis {
-                density: self.segment.level(place),
-                proposal: self.segment.kernel.proposal(&centre),
-                stride,
-                moves: 1,
-            };
+            let (level, target) = (self.segment.level(place), self.segment.target.as_ref());
+            let kernel = self.segment.kernel.at(level, target, self.stride.clone(), 1);
             let noise = self.noise.step(self.visited * ROUNDS + round as u32);
-            let walk = kernel.walk(points, rows, &self.given, &noise)?;
-            points = walk.end.points;
-            let mean = walk.acceptance.iter().sum::<f32>() / rows as f32;
-            let best = kernel.proposal.best_acceptance() as f32;
+            let (moved, mean) = kernel.walk(points, rows, &self.given, &noise)?;
+            points = moved;
+            let best = kernel.best_acceptance() as f32;
             let gain = 4.0 / (round as f32 + 1.0).powf(0.6);
             // An independence sampler's draws are as wide as the particles: narrower ones are accepted no better in the tails.
             if self.warm_up.strides && best < 1.0 {
@@ -210,6 +207,32 @@ fn spread(points: &[f32], columns: usize) -> (Vec<f32>, Vec<f32>) {
         (variance.sqrt().max(1e-6) as f32, mean as f32)
     };
     (0..columns).map(of).unzip()
+}
+
+/// The lower factor of the covariance of points, row-major. What lies off its diagonal is drawn to 0 by `d` particles' worth, so that few
+/// or repeated points make no singular one.
+fn factor(points: &[f32], columns: usize) -> Vec<f32> {
+    let (std, mean) = spread(points, columns);
+    let rows = points.len() / columns;
+    let mut covariance = vec![0.0; columns * columns];
+    for row in points.chunks_exact(columns) {
+        let centred: Vec<f64> = row.iter().zip(&mean).map(|(x, mean)| f64::from(x - mean)).collect();
+        for (i, of_row) in covariance.chunks_exact_mut(columns).enumerate() {
+            of_row[..i].iter_mut().zip(&centred).for_each(|(sum, x)| *sum += centred[i] * x);
+        }
+    }
+    let kept = 1.0 / (rows + columns) as f64;
+    covariance.iter_mut().for_each(|sum| *sum *= kept);
+    std.iter().enumerate().for_each(|(c, std)| covariance[c * (columns + 1)] = f64::from(*std).powi(2));
+    match cholesky(&covariance, columns) {
+        Ok(lower) => lower.into_iter().map(|value| value as f32).collect(),
+        // Rounding left nothing to divide by: the scales alone.
+        Err(_) => {
+            let mut lower = vec![0.0; columns * columns];
+            std.iter().enumerate().for_each(|(c, std)| lower[c * (columns + 1)] = *std);
+            lower
+        }
+    }
 }
 
 /// Places that divide a way, `(place, length so far)` from `(0, 0)` to place 1, into `steps` parts of equal length.

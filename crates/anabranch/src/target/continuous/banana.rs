@@ -78,6 +78,10 @@ impl Density for Banana {
         square * -0.5 - self.std.ln() - 0.5 * point.len() as f64 * TAU.ln()
     }
 
+    fn conditional_blocks(&self) -> Vec<Vec<usize>> {
+        vec![(1..self.dimension).collect()]
+    }
+
     fn log_z_tempered(&self, beta: f64) -> Option<f64> {
         let d = self.dimension as f64;
         Some((1.0 - beta) * (0.5 * d * TAU.ln() + self.std.ln()) - 0.5 * d * beta.ln())

@@ -163,6 +163,12 @@ impl Density for Brownian {
         value + log_normal(logs[0], SPREAD) + log_normal(logs[1], SPREAD)
     }
 
+    // Every other point, given its neighbours.
+    fn conditional_blocks(&self) -> Vec<Vec<usize>> {
+        let first = if self.unknown_scales { 2 } else { 0 };
+        [first, first + 1].map(|start| (start..first + STEPS).step_by(2).collect()).to_vec()
+    }
+
     fn log_z_tempered(&self, beta: f64) -> Option<f64> {
         if self.unknown_scales {
             static EVIDENCE: OnceLock<f64> = OnceLock::new();

@@ -67,6 +67,11 @@ pub trait Density: Debug + Send + Sync {
         None
     }
 
+    /// As [`Target::conditional_blocks`].
+    fn conditional_blocks(&self) -> Vec<Vec<usize>> {
+        Vec::new()
+    }
+
     /// As [`Target::positive_everywhere`].
     fn positive_everywhere(&self) -> bool {
         true
@@ -133,6 +138,10 @@ impl<D: Density> Target for D {
 
     fn has_curvature(&self) -> bool {
         true
+    }
+
+    fn conditional_blocks(&self) -> Vec<Vec<usize>> {
+        Density::conditional_blocks(self)
     }
 
     fn score_derivatives(

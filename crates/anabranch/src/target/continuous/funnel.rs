@@ -49,6 +49,10 @@ impl Density for Funnel {
         first - (neck * others + square + point.len() as f64 * TAU.ln()) * 0.5
     }
 
+    fn conditional_blocks(&self) -> Vec<Vec<usize>> {
+        vec![(1..self.dimension).collect()]
+    }
+
     fn log_z_tempered(&self, beta: f64) -> Option<f64> {
         let (d, std) = (self.dimension as f64, f64::from(self.std));
         let tilt = 0.5 * (d - 1.0) * (1.0 - beta) * std;

@@ -63,6 +63,10 @@ impl Density for DiagonalGaussian {
         (square + TAU.ln() * point.len() as f64) * -0.5 + constant
     }
 
+    fn conditional_blocks(&self) -> Vec<Vec<usize>> {
+        vec![(0..self.mean.len()).collect()]
+    }
+
     fn log_z_tempered(&self, beta: f64) -> Option<f64> {
         Some(log_z_tempered(self.mean.len(), self.log_det(), f64::from(self.log_z), beta))
     }
@@ -139,6 +143,10 @@ impl Density for FullGaussian {
         };
         let constant = self.log_z - self.log_det - 0.5 * TAU.ln() * self.mean.len() as f64;
         square * -0.5 + constant
+    }
+
+    fn conditional_blocks(&self) -> Vec<Vec<usize>> {
+        (0..self.mean.len()).map(|c| vec![c]).collect()
     }
 
     fn log_z_tempered(&self, beta: f64) -> Option<f64> {

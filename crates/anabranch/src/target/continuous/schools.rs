@@ -95,6 +95,10 @@ impl Density for EightSchools {
         value
     }
 
+    fn conditional_blocks(&self) -> Vec<Vec<usize>> {
+        vec![vec![0], (2..10).collect()]
+    }
+
     fn log_z_tempered(&self, beta: f64) -> Option<f64> {
         (beta == 1.0).then(|| spreads().mass.ln())
     }

@@ -67,6 +67,10 @@ impl Density for ManyWell {
         (sums[0] + sums[1]) + (sums[2] + sums[3])
     }
 
+    fn conditional_blocks(&self) -> Vec<Vec<usize>> {
+        vec![(1..self.dimension).step_by(2).collect()]
+    }
+
     fn log_z_tempered(&self, beta: f64) -> Option<f64> {
         let pair = WELL_INTEGRAL.ln() + 0.5 * std::f64::consts::TAU.ln();
         (beta == 1.0).then_some(pair * (self.dimension / 2) as f64)
