@@ -99,6 +99,10 @@ fn law_4_kernels_leave_their_density_invariant() {
 fn law_2_annealed_importance_sampling() {
     for kernel in KERNELS {
         for path in PATHS {
+            // Conditional laws of a sum of densities are no Gaussians.
+            if (kernel, path) == (KernelRecipe::Gibbs {}, PathKind::Linear) {
+                continue;
+            }
             for (target, exact) in [(lopsided(), 0.0), weighed()] {
                 let model = Model::new(vec![Box::new(annealing(target.clone(), kernel, path, 5))]);
                 let weights = forward_log_weights(&model, target.as_ref(), 20_000, NOTHING, &noise(711));
@@ -361,7 +365,7 @@ fn kernels_on_the_tape_move_as_without() {
     }
 }
 
-/// On a correlated Gaussian a dense mass matrix, found at warm-up, makes as many leapfrogs forget where they began; log Z and the law stay
+/// On a correlated Gaussian a dense mass matrix, found at warm-up, makes one leapfrog forget more of where it began; log Z and the law stay
 /// exact.
 #[test]
 fn dense_masses_suit_correlated_targets() {
@@ -390,7 +394,8 @@ fn dense_masses_suit_correlated_targets() {
             stretch: [0.0, 1.0],
             path: PathKind::Geometric,
             ladder: Ladder::new("ladder", 40, false),
-            kernel: KernelRecipe::Hmc { leapfrogs: 5, keep: 0.0 },
+            // More leapfrogs come round to where they began, where all coordinates turn at one rate.
+            kernel: KernelRecipe::Hmc { leapfrogs: 1, keep: 0.0 },
             moves: 1,
             strides: strides("strides", 40, d, 0.5),
             warm_up: Some(WarmUp { rounds: 20, ladder: true, strides: true }),
