@@ -344,11 +344,11 @@ fn flags_say_what_they_allow() {
         ),
         (
             "rum tiny.toml",
-            "anabranch: found \"rum\"; allowed: new, run, resume, sample, evaluate, compare, list, explain, cite, schema, completions, man, help; did you mean \"run\"?".to_owned(),
+            "anabranch: found \"rum\"; allowed: new, run, resume, propose, sample, evaluate, export, compare, list, explain, cite, schema, completions, man, help; did you mean \"run\"?".to_owned(),
         ),
         (
             "help rum",
-            "anabranch: found \"rum\"; allowed: new, run, resume, sample, evaluate, compare, list, explain, cite, schema, completions, man, help; did you mean \"run\"?".to_owned(),
+            "anabranch: found \"rum\"; allowed: new, run, resume, propose, sample, evaluate, export, compare, list, explain, cite, schema, completions, man, help; did you mean \"run\"?".to_owned(),
         ),
         (
             "compare",

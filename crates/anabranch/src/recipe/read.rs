@@ -382,13 +382,13 @@ mod tests {
                 GRID,
                 "model=[{kind='flow'}]",
                 "--set model: found \"model\", which is of data and energies and not of objects; allowed: name, title, seed, \
-                 target, conditions, roots, policy, objective, exploration, optimizer, training, evaluation",
+                 target, conditions, roots, policy, objective, exploration, optimizer, training, evaluation, rounds",
             ),
             (
                 GRID,
                 "evaluation.draws=5",
                 "--set evaluation.draws: found \"draws\", which is of data and not of objects; allowed: samples, paths, \
-                 exact_states",
+                 exact_states, candidates",
             ),
         ] {
             assert_eq!(message(text, &[set]), expected);
