@@ -2,7 +2,6 @@
 
 pub mod back_and_forth;
 pub mod chain_moves;
-pub mod persistent;
 pub mod smc;
 
 use rayon::prelude::*;

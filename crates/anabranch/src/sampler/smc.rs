@@ -13,11 +13,12 @@
 //! Waste-free (Dau and Chopin 2022): `N / P` particles are drawn, and all `P` states of their walks are kept. With [`persistent`] sampling
 //! the particles of all levels are.
 
+pub mod persistent;
+
 use rayon::prelude::*;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::persistent;
 use crate::array::weights::to_vec_f64;
 use crate::chain::{Batch, Chain, Given, LogWeight, Resampling, Transition, double};
 use crate::error::{Error, Failure, Problem, within};

@@ -14,7 +14,7 @@
 
 use rayon::prelude::*;
 
-use super::smc::{CHUNK, Population, Smc, Stage, Walk, effective, log_mean, moved};
+use super::{CHUNK, Population, Smc, Stage, Walk, effective, log_mean, moved};
 use crate::chain::{Batch, Between, Chain, Given};
 use crate::error::{Failure, Problem};
 use crate::math::log_sum_exp;
