@@ -16,8 +16,8 @@ use crate::train::Trained;
 const LISTED: usize = 20;
 
 /// The colours of the table and of what the network proposes.
-const TABLE: usize = 1;
-const PROPOSED: usize = 0;
+pub(super) const TABLE: usize = 1;
+pub(super) const PROPOSED: usize = 0;
 
 /// Objects to be measured next, beside those that are.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -107,7 +107,9 @@ pub(super) fn shown(proposals: &Proposals) -> String {
         "Of the table, and predicted of the network's different draws.",
     )];
     if proposals.trade_off.len() > 1 {
-        figures.push(figure(&trade_off(proposals).svg(360.0, 220.0), TRADE_OFF));
+        let labels = ["mean distance of candidates", "mean predicted score"];
+        let chart = trade_off(&proposals.trade_off, proposals.small, labels);
+        figures.push(figure(&chart.svg(360.0, 220.0), TRADE_OFF));
     }
     let lines: String = proposals.listed.iter().map(line).collect();
     let head = "<thead><tr><th>Object</th><th class=\"number\">Predicted score</th>\
@@ -121,10 +123,9 @@ pub(super) fn shown(proposals: &Proposals) -> String {
 
 const TRADE_OFF: &str = "Candidates of which no two are nearer than 1, 2, 3, ...";
 
-/// Quality against diversity, the front as a line.
-fn trade_off(proposals: &Proposals) -> LineChart {
-    let points = &proposals.trade_off;
-    let sign = if proposals.small { -1.0 } else { 1.0 };
+/// Quality against diversity, a dot for each of `points` (distance, score), the front as a line; `small` scores are the good ones.
+pub(super) fn trade_off(points: &[Point], small: bool, [x_label, y_label]: [&str; 2]) -> LineChart {
+    let sign = if small { -1.0 } else { 1.0 };
     let values = points.iter().flat_map(|point| [point.0, sign * point.1]).collect();
     let mut front: Vec<Point> = match Front::new(values, 2) {
         Ok(all) => all.non_dominated().into_iter().map(|place| points[place]).collect(),
@@ -138,12 +139,11 @@ fn trade_off(proposals: &Proposals) -> LineChart {
         ..Series::default()
     };
     let line = Series { name: "Pareto front".to_owned(), colour: TABLE, points: front, ..Series::default() };
-    let series: Vec<Series> = std::iter::once(line).chain(points.iter().map(dot)).collect();
     LineChart {
         title: "Quality against diversity".to_owned(),
-        x: Axis::fit("mean distance of candidates", Scale::Linear, points.iter().map(|point| point.0)),
-        y: Axis::fit("mean predicted score", Scale::Linear, points.iter().map(|point| point.1)),
-        series,
+        x: Axis::fit(x_label, Scale::Linear, points.iter().map(|point| point.0)),
+        y: Axis::fit(y_label, Scale::Linear, points.iter().map(|point| point.1)),
+        series: std::iter::once(line).chain(points.iter().map(dot)).collect(),
         rules: Vec::new(),
         remark: String::new(),
     }

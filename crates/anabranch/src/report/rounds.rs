@@ -2,12 +2,12 @@
 
 use serde_json::{Map, Value};
 
+use super::candidates::{PROPOSED, TABLE, trade_off};
 use super::metric::text;
 use super::page::{facts, figure, folded, note, page, row, section};
 use super::registry::describe;
 use super::with_error;
 use crate::error::Result;
-use crate::metric::pareto::Front;
 use crate::plot::{Axis, Histogram, Layer, LineChart, Point, Scale, Series, escape};
 use crate::run::{RoundMeasures, Rounds};
 use crate::target::Direction;
@@ -61,10 +61,7 @@ impl Rounds {
     }
 }
 
-/// The colours of what was there and of what was proposed.
-const TABLE: usize = 1;
-const PROPOSED: usize = 0;
-
+/// The size of a picture, pixels.
 const WIDTH: f64 = 360.0;
 const HEIGHT: f64 = 220.0;
 
@@ -129,6 +126,8 @@ fn progress(rounds: &RoundsSummary) -> Vec<String> {
             .map(|((name, colour), values)| Layer { name: name.to_owned(), colour, values: values.clone() })
             .collect(),
     };
+    let points: Vec<Point> = rounds.measures.iter().map(|found| (found.batch.1, found.batch.0)).collect();
+    let quality = trade_off(&points, rounds.small, ["mean distance", "mean score"]);
     vec![
         figure(
             &chart("Scores", "score", scores),
@@ -136,35 +135,8 @@ fn progress(rounds: &RoundsSummary) -> Vec<String> {
         ),
         figure(&chart("Diversity", "mean distance", distances), "Of the best, and of each round's batch."),
         figure(&histogram.svg(WIDTH, HEIGHT), "The table to begin with, and all that was proposed."),
-        figure(&quality(rounds).svg(WIDTH, HEIGHT), "A dot for each round, and for the table to begin with."),
+        figure(&quality.svg(WIDTH, HEIGHT), "A dot for each round, and for the table to begin with."),
     ]
-}
-
-/// Quality against diversity, a dot for each round.
-fn quality(rounds: &RoundsSummary) -> LineChart {
-    let points: Vec<Point> = rounds.measures.iter().map(|found| (found.batch.1, found.batch.0)).collect();
-    let sign = if rounds.small { -1.0 } else { 1.0 };
-    let values = points.iter().flat_map(|point| [point.0, sign * point.1]).collect();
-    let mut front: Vec<Point> = Front::new(values, 2).map_or_else(
-        |_| Vec::new(),
-        |all| all.non_dominated().into_iter().map(|place| points[place]).collect(),
-    );
-    front.sort_by(|a, b| a.0.total_cmp(&b.0));
-    let dot = |point: &Point| Series {
-        colour: PROPOSED,
-        points: vec![*point],
-        marked: Some(*point),
-        ..Series::default()
-    };
-    let line = Series { name: "Pareto front".to_owned(), colour: TABLE, points: front, ..Series::default() };
-    LineChart {
-        title: "Quality against diversity".to_owned(),
-        x: Axis::fit("mean distance", Scale::Linear, points.iter().map(|point| point.0)),
-        y: Axis::fit("mean score", Scale::Linear, points.iter().map(|point| point.1)),
-        series: std::iter::once(line).chain(points.iter().map(dot)).collect(),
-        rules: Vec::new(),
-        remark: String::new(),
-    }
 }
 
 fn best(rounds: &RoundsSummary) -> String {
