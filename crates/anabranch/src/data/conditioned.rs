@@ -87,6 +87,8 @@ pub struct Numbers {
     pub validation: Vec<f32>,
     /// Of the rows to report on.
     pub test: Vec<f32>,
+    /// How many values they have, where they are states as those of the rows; 0 of real numbers.
+    pub levels: u32,
     location: Vec<f64>,
     scale: Vec<f64>,
     range: Vec<[f32; 2]>,
@@ -115,7 +117,27 @@ impl Numbers {
             scale.push(deviation);
         }
         let range = ranges(train.iter().copied(), columns);
-        Ok(Self { labels, train, validation, test, location, scale, range })
+        Ok(Self { labels, train, validation, test, levels: 0, location, scale, range })
+    }
+
+    /// States `0, .., levels - 1` of three parts of the rows, which networks read as they are.
+    pub fn states(labels: Vec<String>, [train, validation, test]: [Vec<f32>; 3], levels: u32) -> Self {
+        let range = ranges(train.iter().copied(), labels.len());
+        let (location, scale) = (vec![0.0; labels.len()], vec![1.0; labels.len()]);
+        Self { labels, train, validation, test, levels, location, scale, range }
+    }
+
+    /// Checks conditions `[rows, columns]` that people say: of states, that each is one.
+    ///
+    /// # Errors
+    /// The first that is none.
+    pub fn check(&self, place: &str, values: &[f32]) -> Result<()> {
+        let none = |value: &f32| value.fract() != 0.0 || !(0.0..self.levels as f32).contains(value);
+        let Some(at) = values.iter().position(none).filter(|_| self.levels > 0) else { return Ok(()) };
+        let (row, label) = (at / self.columns() + 1, &self.labels[at % self.columns()]);
+        Err(Problem::new(format!("{place}, condition {row}, {label}"), values[at].to_string())
+            .allowed(format!("a state from 0 to {}", self.levels - 1))
+            .into())
     }
 
     /// What is left of them without the rows.
@@ -124,15 +146,16 @@ impl Numbers {
             labels: self.labels.clone(),
             location: self.location.clone(),
             scale: self.scale.clone(),
+            levels: self.levels,
             range: self.range.clone(),
         }
     }
 
     /// Numbers of which nothing but a summary is left.
     pub(super) fn remembered(summary: GivenSummary) -> Self {
-        let GivenSummary { labels, location, scale, range } = summary;
+        let GivenSummary { labels, location, scale, levels, range } = summary;
         let (train, validation, test) = (Vec::new(), Vec::new(), Vec::new());
-        Self { labels, train, validation, test, location, scale, range }
+        Self { labels, train, validation, test, levels, location, scale, range }
     }
 
     /// How many numbers a condition has.
@@ -233,5 +256,16 @@ mod tests {
             constant.to_string().starts_with("target.given: found b, which is 2 in all 2 training rows"),
             "{constant}"
         );
+    }
+
+    #[test]
+    fn states_are_read_as_they_are() {
+        let labels = vec!["a".to_owned(), "b".to_owned()];
+        let states = Numbers::states(labels, [vec![1.0, 2.0, 0.0, 2.0], Vec::new(), Vec::new()], 3);
+        assert_eq!(states.standardised(&states.train), states.train);
+        states.check("c.csv", &states.train).unwrap();
+        let message = states.check("c.csv", &[1.0, 2.0, 0.0, 3.0]).unwrap_err().to_string();
+        assert_eq!(message, "c.csv, condition 2, b: found 3; allowed: a state from 0 to 2");
+        assert_eq!(Numbers::remembered(states.summary()).levels, 3);
     }
 }

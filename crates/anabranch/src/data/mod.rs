@@ -3,8 +3,10 @@
 //! Each file format has a module with the name of the format, which reads it (and writes it, where samples are
 //! written so); [`read`] recognises a file by its content, [`write_samples`] writes one by its [`Format`].
 
+pub mod abc;
 mod array;
 pub mod atomic;
+pub mod binary;
 mod columns;
 mod conditioned;
 mod correlation;
@@ -30,7 +32,7 @@ pub use conditioned::{Conditioned, Numbers, read_conditioned};
 pub use correlation::{Correlation, MOST_COLUMNS};
 pub(crate) use csv::{records, write_records};
 pub use labelled::{Labelled, TWO_CLASSES, embedded_labelled, embedded_two_classes, read_labelled};
-pub use read::{names, parse, parse_text, read, read_text};
+pub use read::{names, parse, parse_text, read, read_lossy_text, read_text};
 pub use split::{Classes, Dataset, split, split_conditioned, split_labelled};
 pub use summary::{GivenSummary, Summary};
 pub use write::{Format, Layout, write_lines, write_objects, write_samples};

@@ -115,6 +115,18 @@ pub fn read_text(path: &Path) -> Result<String> {
     parse_text(&place, bytes)
 }
 
+/// [`read_text`] of a file that may have bytes which are no UTF-8: each stands as U+FFFD.
+///
+/// # Errors
+/// If the file cannot be read or is damaged.
+pub fn read_lossy_text(path: &Path) -> Result<String> {
+    let place = path.display().to_string();
+    let bytes = std::fs::read(path)
+        .map_err(|error| Problem::new(&*place, reason(&error)).allowed("a readable text file"))?;
+    let bytes = if bytes.starts_with(GZIP) { gunzip(&place, &bytes)? } else { bytes };
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
 /// The text of bytes, plain or gzipped; `place` names them in errors.
 ///
 /// # Errors

@@ -21,6 +21,10 @@ pub struct Dataset {
     pub classes: Option<Classes>,
     /// The numbers that each row is given, where there are some.
     pub numbers: Option<Numbers>,
+    /// The chances of a 1 of the rows to learn from, which are but one draw of them, where others may be drawn.
+    pub chances: Option<Vec<f32>>,
+    /// What is to be said of how they were read.
+    pub remarks: Vec<String>,
     /// What is left of them without the rows.
     pub summary: Summary,
 }
@@ -91,7 +95,18 @@ impl Dataset {
     /// Rows under `labels` in three parts, each row-major: to learn from, to stop by, to report on.
     pub fn new(labels: Vec<String>, [train, validation, test]: [Vec<f32>; 3]) -> Self {
         let summary = Summary::of(labels.clone(), [&train, &validation, &test]);
-        Self { columns: labels.len(), train, validation, test, labels, classes: None, numbers: None, summary }
+        Self {
+            columns: labels.len(),
+            train,
+            validation,
+            test,
+            labels,
+            classes: None,
+            numbers: None,
+            chances: None,
+            remarks: Vec::new(),
+            summary,
+        }
     }
 
     /// The same rows, each of a class.

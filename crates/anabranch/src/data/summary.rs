@@ -47,8 +47,16 @@ pub struct GivenSummary {
     pub location: Vec<f64>,
     /// The standard deviation of each.
     pub scale: Vec<f64>,
+    /// How many values each has, where they are states; 0 of real numbers.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub levels: u32,
     /// The smallest and the largest of each among the rows to learn from.
     pub range: Vec<[f32; 2]>,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref)] // As serde asks.
+fn is_zero(levels: &u32) -> bool {
+    *levels == 0
 }
 
 /// The smallest and the largest number of each column of rows `[rows, columns]`.
@@ -149,6 +157,8 @@ impl Summary {
             test: Vec::new(),
             classes,
             numbers,
+            chances: None,
+            remarks: Vec::new(),
             summary: self.clone(),
         }
     }

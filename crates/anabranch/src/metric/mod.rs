@@ -23,6 +23,7 @@
 //! | [`distribution`] | TV, L1, JSD, KL and chi-square of a learned law from its target; the floor of a perfect sampler |
 //! | [`coverage`] | entropy of the modes that samples hit |
 //! | [`empirical`] | the empirical law of the last samples, the best objects, the modes found |
+//! | [`histogram`] | Hellinger distance of the states of two sequences, share of outliers |
 //! | [`pareto`] | dominance, hypervolume, IGD, R2, entropy of Pareto clusters |
 //!
 //! Precision, recall, density and coverage are measured in a feature space ([`features`]), all else in the points'
@@ -38,6 +39,7 @@ pub mod distribution;
 pub mod empirical;
 pub mod energy;
 pub mod features;
+pub mod histogram;
 pub mod manifold;
 pub mod mmd;
 pub mod pairs;

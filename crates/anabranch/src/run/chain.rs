@@ -21,7 +21,9 @@ use crate::data::{Format, Layout, write_samples};
 use crate::error::{Error, Failure, Result};
 use crate::estimate::paths::{backward_weights, forward_weights};
 use crate::estimate::{evidence, forward_ess, upper_bound};
+use crate::math::Estimate;
 use crate::metric::features::Features;
+use crate::metric::histogram::{hellinger, outliers};
 use crate::metric::mmd::{Kernel, KernelShape, mmd, mmd_root};
 use crate::metric::pairs::Pairs;
 use crate::metric::sinkhorn::sinkhorn;
@@ -192,6 +194,9 @@ fn samples(
         let values = plan.condition.in_units(&given);
         write_samples(&directory.join("given.npy"), Format::Npy, &values, &Layout::of(given.width()))?;
     }
+    if recipe.target.rows().is_some_and(|rows| rows.prefix() > 0) {
+        continuations(plan, &samples, &mut metrics);
+    }
     if recipe.evaluation.sample_metrics {
         // Their length is not known beforehand.
         observer.begin("sample metrics", 0, 0);
@@ -202,6 +207,17 @@ fn samples(
         }
     }
     Ok(metrics)
+}
+
+/// What was drawn after the prefixes of held-out rows, one after the other, beside what came after them.
+fn continuations(plan: &ChainPlan, samples: &[f32], metrics: &mut Map<String, Value>) {
+    let (TargetData::Rows(data), dimension) = (&plan.data, plan.dimension()) else { return };
+    let held_out = if data.test.is_empty() { &data.train } else { &data.test };
+    let pairs = || samples.chunks_exact(dimension).zip(held_out.chunks_exact(dimension).cycle());
+    let distances: Vec<f64> = pairs().map(|(drawn, came)| hellinger(drawn, came)).collect();
+    let shares: Vec<f64> = pairs().map(|(drawn, came)| outliers(drawn, came)).collect();
+    insert(metrics, "hellinger", Estimate::mean(&distances));
+    insert(metrics, "outliers", Estimate::mean(&shares));
 }
 
 /// What is measured while a chain trains, of weights that were scored with `score`.
@@ -337,7 +353,6 @@ fn sample_metrics(plan: &ChainPlan, samples: &[f32]) -> Result<Option<Map<String
 mod tests {
     use super::*;
     use crate::estimate::likelihood::{Bound, row_nlls};
-    use crate::math::Estimate;
     use crate::recipe::{Override, Plan, named, read};
     use crate::run::{Ending, Run, Silent};
     use crate::target::toy;

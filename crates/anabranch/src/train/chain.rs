@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use burn::tensor::Tensor;
 
-use super::epochs::Epochs;
+use super::epochs::{Epochs, gathered, redrawn};
 use super::learner::{Learner, Player, Rule};
 use super::{Trainer, TrainingRecipe};
 use crate::array::scratch;
@@ -60,6 +60,8 @@ pub struct ChainTask<'a> {
     pub model: Model,
     /// Where paths end.
     pub ends: Ends<'a>,
+    /// Where rows are binary, the chances of a 1 by which they are drawn afresh in every epoch, laid out as they are.
+    pub chances: Option<&'a [f32]>,
     /// The loss.
     pub objective: Arc<dyn PathObjective>,
     /// `log F` of states, where the objective needs it.
@@ -91,6 +93,7 @@ impl<'a> ChainTask<'a> {
         Self {
             model,
             ends,
+            chances: None,
             objective,
             flow: None,
             conditions: None,
@@ -215,9 +218,11 @@ impl ChainLearner<'_> {
         match &self.task.ends {
             Ends::Rows { rows: data, columns, given } => {
                 let numbers = self.order.batch(data.len() / columns, batch, step, self.task.seed);
-                let row = |number: &u32| &data[*number as usize * columns..][..*columns];
-                let out = numbers.iter().flat_map(row).copied().collect();
-                (out, given.select(&numbers))
+                let rows = match self.task.chances {
+                    Some(chances) => redrawn(chances, *columns, &numbers, step, self.task.seed),
+                    None => gathered(data, *columns, &numbers),
+                };
+                (rows, given.select(&numbers))
             }
             Ends::Target(target) => {
                 let noise = self.noise(Purpose::Target, step, batch);

@@ -10,7 +10,7 @@
 use rayon::prelude::*;
 
 use super::chain::Score;
-use super::epochs::Epochs;
+use super::epochs::{Epochs, gathered, redrawn};
 use super::learner::{Learner, Player};
 use super::{Trainer, TrainingRecipe};
 use crate::array::weights::Weights;
@@ -28,6 +28,8 @@ pub struct EnergyTask<'a> {
     pub model: Model,
     /// The training split, `[rows, sites]`.
     pub rows: Vec<u8>,
+    /// Where they are binary, the chances of a 1 by which they are drawn afresh in every epoch, laid out as they are.
+    pub chances: Option<&'a [f32]>,
     /// The validation score.
     pub score: Score<'a>,
     /// How long, and how many rows, or trajectories, a step has.
@@ -36,6 +38,20 @@ pub struct EnergyTask<'a> {
     pub optimizer: OptimizerRecipe,
     /// The seed of every random stream.
     pub seed: u64,
+}
+
+impl EnergyTask<'_> {
+    /// The rows of step `step`, which have these numbers.
+    pub(super) fn batch(&self, numbers: &[u32], step: u64) -> Vec<u8> {
+        let sites = self.model.dimension();
+        match self.chances {
+            Some(chances) => {
+                let rows = redrawn(chances, sites, numbers, step, self.seed);
+                rows.into_iter().map(|value| value as u8).collect()
+            }
+            None => gathered(&self.rows, sites, numbers),
+        }
+    }
 }
 
 /// An energy in training.
@@ -105,8 +121,7 @@ impl Learner for EnergyLearner<'_> {
     ) -> Result<f64, Failure> {
         let (sites, batch, seed) = (self.task.model.dimension(), self.task.training.batch, self.task.seed);
         let numbers = self.epochs.batch(self.task.rows.len() / sites, batch, step, seed);
-        let row = |number: &u32| &self.task.rows[*number as usize * sites..][..sites];
-        let data: Vec<u8> = numbers.iter().flat_map(row).copied().collect();
+        let data = self.task.batch(&numbers, step);
         let noise = Noise::new(seed, Purpose::Forward).at(Address::of_step(Counted::Rows, step, batch));
         let family = self.annealed.family();
         let energy = family.with(&weights[0]);

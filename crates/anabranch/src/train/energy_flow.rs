@@ -116,19 +116,24 @@ impl EnergyFlowLearner<'_> {
         (1.0 + (sites - 1.0) * share).round() as u32
     }
 
-    /// Data of the step, and the negatives that the flow network makes of them.
+    /// Data of the step.
+    fn data(&mut self, step: u64) -> Vec<u8> {
+        let (sites, batch, seed) = (self.task.model.dimension(), self.task.training.batch, self.task.seed);
+        let numbers = self.epochs.batch(self.task.rows.len() / sites, batch, step, seed);
+        self.task.batch(&numbers, step)
+    }
+
+    /// The negatives that the flow network makes of data.
     fn negatives(
         &mut self,
         policy: &[f32],
         reward: &EnergyReward,
+        data: &[u8],
         step: u64,
-    ) -> Result<[Vec<u8>; 2], Failure> {
-        let (sites, batch, seed) = (self.task.model.dimension(), self.task.training.batch, self.task.seed);
-        let numbers = self.epochs.batch(self.task.rows.len() / sites, batch, step, seed);
-        let row = |number: &u32| &self.task.rows[*number as usize * sites..][..sites];
-        let data: Vec<u8> = numbers.iter().flat_map(row).copied().collect();
-        let (mut moved, mut log_rewards) = (objects(&data), vec![0.0; batch]);
-        reward.0.log_density(&data, &mut log_rewards);
+    ) -> Result<Vec<u8>, Failure> {
+        let (batch, seed) = (self.task.training.batch, self.task.seed);
+        let (mut moved, mut log_rewards) = (objects(data), vec![0.0; batch]);
+        reward.0.log_density(data, &mut log_rewards);
         let particles = Particles { objects: &mut moved, log_rewards: &mut log_rewards, conditions: &[] };
         let acceptance = match self.pair.settings.acceptance {
             AcceptanceRule::Metropolis => Acceptance::MetropolisHastings,
@@ -141,7 +146,7 @@ impl EnergyFlowLearner<'_> {
         let accepted =
             self.search.round(policy, evaluator.as_ref(), reward, particles, removals, acceptance, &noise)?;
         self.accepted += accepted as u64;
-        Ok([data, states(&moved)])
+        Ok(states(&moved))
     }
 }
 
@@ -170,6 +175,11 @@ impl Learner for EnergyFlowLearner<'_> {
         let family = self.annealed().family();
         let reward = Arc::new(EnergyReward(family.with(&weights[ENERGY])));
         self.learner.set_reward(reward.clone());
+        let data = self.data(step);
+        if self.task.chances.is_some() {
+            // Trajectories from data start at rows that were drawn afresh, too.
+            self.learner.set_data(objects(&data));
+        }
         let mut of_flow = [POLICY, LOG_Z].map(|place| std::mem::take(&mut weights[place]));
         let mut slopes = [POLICY, LOG_Z].map(|place| gradients[place].take());
         let loss = self.learner.learn(&mut of_flow, step, epoch, &mut slopes);
@@ -177,7 +187,7 @@ impl Learner for EnergyFlowLearner<'_> {
             (weights[place], gradients[place]) = (own, slopes);
         }
         let loss = loss?;
-        let [data, negatives] = self.negatives(&weights[POLICY], &reward, step)?;
+        let negatives = self.negatives(&weights[POLICY], &reward, &data, step)?;
         let mut gradient = vec![0.0; weights[ENERGY].len()];
         let contrast = contrast(reward.0.as_ref(), &data, &negatives, &mut gradient);
         self.annealed().add_l1(&weights[ENERGY], &mut gradient);

@@ -1,6 +1,7 @@
 //! The next rows of an endless sequence of permutations.
 
-use crate::rng::{Noise, Purpose};
+use crate::data::binary::drawn;
+use crate::rng::{Address, Counted, Noise, Purpose};
 
 /// The permutation of the epoch that is being read.
 #[derive(Debug, Default)]
@@ -22,4 +23,15 @@ impl Epochs {
         }
         numbers
     }
+}
+
+/// The rows with these numbers of `[rows, columns]`.
+pub(super) fn gathered<T: Copy>(rows: &[T], columns: usize, numbers: &[u32]) -> Vec<T> {
+    numbers.iter().flat_map(|number| &rows[*number as usize * columns..][..columns]).copied().collect()
+}
+
+/// Binary rows with these numbers of step `step`, drawn by their chances.
+pub(super) fn redrawn(chances: &[f32], columns: usize, numbers: &[u32], step: u64, seed: u64) -> Vec<f32> {
+    let noise = Noise::new(seed, Purpose::Binary).at(Address::of_step(Counted::Rows, step, numbers.len()));
+    drawn(&gathered(chances, columns, numbers), columns, &noise)
 }

@@ -211,3 +211,40 @@ fn weights_of_samplers_have_the_mean_z() {
         assert!(nlls.iter().all(|nll| nll.is_finite()), "{name}, {sampler:?}");
     }
 }
+
+/// What comes after a prefix has the law that the whole has, given its first coordinates, whatever the steps and the samples' number: the
+/// prefix is read and stays.
+#[test]
+fn prefixes_condition_what_comes_after_them() {
+    let (values, lengths) = (3, [1, 2]);
+    let columns = (lengths[0] + lengths[1]) * (values + 1);
+    let mut made = network(columns, 0, columns, false);
+    stir([made.weights_mut()], 0.1);
+    let whole = CategoryNetwork { network: Classifier::Open(made), states: values + 1, embedding: 0 };
+    let chain = |denoiser: Box<dyn CategoricalDenoiser>| {
+        let steps = denoiser.dimension();
+        model(Unmasking { denoiser, values, next: Next::First, steps, clock: Clock::Linear })
+    };
+    let nlls = |model: &Model, rows: &[f32], given: &Given| {
+        row_nlls(model, rows, given, Bound::Path, &noise(640)).unwrap()
+    };
+    let joint = chain(Box::new(whole.clone()));
+    let joint = nlls(&joint, &all(values, 3), NOTHING);
+    let behind = chain(whole.behind(lengths[0]));
+    let rows = all(values, lengths[1]);
+    for (prefix, joint) in joint.chunks(rows.len() / lengths[1]).enumerate() {
+        let given = Given::rows(1, vec![prefix as f32]);
+        let found = nlls(&behind, &rows, &given);
+        let total: f64 = joint.iter().map(|nll| (-nll).exp()).sum();
+        let conditional: Vec<f64> = joint.iter().map(|nll| nll + total.ln()).collect();
+        assert!(largest_difference(&found, &conditional) < 1e-5, "{prefix}: {found:?}, {conditional:?}");
+        let law: Vec<f64> = conditional.iter().map(|nll| (-nll).exp()).collect();
+        let drawn = behind.chain().sample(20_000, &given, &noise(641)).unwrap();
+        assert_law("behind a prefix", &categories(&drawn), lengths[1], &law, values);
+    }
+    // Each row has a prefix of its own.
+    let mixed = Given::rows(1, vec![2.0, 0.0]);
+    let found = nlls(&behind, &[1.0, 2.0, 1.0, 2.0], &mixed);
+    let alone = [2.0, 0.0].map(|prefix| nlls(&behind, &[1.0, 2.0], &Given::rows(1, vec![prefix]))[0]);
+    assert!(largest_difference(&found, &alone) < 1e-6, "{found:?}, {alone:?}");
+}

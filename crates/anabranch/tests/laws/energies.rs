@@ -309,6 +309,7 @@ fn pair(keys: &str, [sites, values]: [usize; 2]) -> FlowNetwork {
         energy: None,
         seed: 3,
         condition: 0,
+        prefix: 0,
         backward: true,
     };
     let mut segment = recipe.part().build(&around).expect("an energy with its flow network");

@@ -199,6 +199,7 @@ pub fn guide(keys: &str, dimension: usize) -> Box<dyn Segment> {
         energy: None,
         seed: 3,
         condition: 0,
+        prefix: 0,
         backward: false,
     };
     recipe.part().build(&around).expect("a guide")

@@ -182,6 +182,10 @@ impl Part for AutoregressiveRecipe {
         true
     }
 
+    fn reads_prefix(&self) -> bool {
+        self.any()
+    }
+
     fn check_sampling(&self, sampling: &Sampling) -> Result<()> {
         if sampling.corrector > 0 {
             let found = format!("{} of an autoregressive model", sampling.corrector);
@@ -206,7 +210,8 @@ impl Part for AutoregressiveRecipe {
 
     fn size(&self, around: &Surroundings<'_>) -> Size {
         let states = f64::from(around.levels) + f64::from(u8::from(self.any()));
-        let (d, context) = (around.dimension as f64, around.condition as f64);
+        let d = (around.prefix + around.dimension) as f64;
+        let context = (around.condition - around.prefix) as f64;
         let Need { weights, row } =
             tokens(&self.network, states as usize).need([d * states, context, d * states, 1.0], true);
         Size { weights, row, steps: self.steps(around.dimension) as f64, inner: around.dimension }
@@ -229,12 +234,12 @@ impl Part for AutoregressiveRecipe {
         let steps = self.steps(columns);
         let order: Arc<[usize]> = self.turns(columns, &around.place)?.into();
         if self.any() {
-            let (states, all) = (values + 1, columns * (values + 1));
-            let asked =
-                Asked { input: all, context: condition, output: all, each: 1, own: true, planar: false };
+            let (states, all) = (values + 1, (around.prefix + columns) * (values + 1));
+            let context = condition - around.prefix;
+            let asked = Asked { input: all, context, output: all, each: 1, own: true, planar: false };
             let network = around.network("denoiser", 0, &tokens(&self.network, states), asked, true)?;
             let network = Classifier::Open(network);
-            let denoiser = Box::new(NetworkDenoiser { network, states, embedding: 0 });
+            let denoiser = NetworkDenoiser { network, states, embedding: 0 }.behind(around.prefix);
             return Ok(Box::new(Unmasking {
                 denoiser,
                 values,

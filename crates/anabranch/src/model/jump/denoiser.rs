@@ -123,6 +123,53 @@ impl NetworkDenoiser {
     }
 }
 
+/// A denoiser of what stands behind a prefix: the condition is the states of the first coordinates, which the network reads beside the
+/// others and which never jump.
+#[derive(Debug, Clone)]
+pub struct Prefixed {
+    /// The denoiser of all coordinates, without a condition.
+    pub denoiser: NetworkDenoiser,
+    /// How many of them are the prefix.
+    pub prefix: usize,
+}
+
+impl CategoricalDenoiser for Prefixed {
+    fn dimension(&self) -> usize {
+        self.denoiser.dimension() - self.prefix
+    }
+
+    fn logits(&self, x: &State, time: Tensor<2>, given: &Given) -> Tensor<2> {
+        let rows = x.dims()[0];
+        let prefix = matrix(given.each(rows).into_owned(), self.prefix, &x.device());
+        let whole = Tensor::cat(vec![prefix, x.clone()], 1);
+        let logits = self.denoiser.logits(&whole, time, &Given::nothing());
+        let states = self.denoiser.states;
+        logits.slice([0..rows, self.prefix * states..(self.prefix + x.dims()[1]) * states])
+    }
+
+    fn weights(&self) -> Vec<&Weights> {
+        self.denoiser.weights()
+    }
+
+    fn weights_mut(&mut self) -> Vec<&mut Weights> {
+        self.denoiser.weights_mut()
+    }
+
+    fn boxed(&self) -> Box<dyn CategoricalDenoiser> {
+        Box::new(self.clone())
+    }
+}
+
+impl NetworkDenoiser {
+    /// Itself, or what it is behind a prefix of so many of its coordinates.
+    pub fn behind(self, prefix: usize) -> Box<dyn CategoricalDenoiser> {
+        match prefix {
+            0 => Box::new(self),
+            prefix => Box::new(Prefixed { denoiser: self, prefix }),
+        }
+    }
+}
+
 impl CategoricalDenoiser for NetworkDenoiser {
     fn dimension(&self) -> usize {
         self.sizes()[0]

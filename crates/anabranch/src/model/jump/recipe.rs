@@ -269,6 +269,10 @@ impl Part for JumpRecipe {
         true
     }
 
+    fn reads_prefix(&self) -> bool {
+        true
+    }
+
     fn check_sampling(&self, sampling: &Sampling) -> Result<()> {
         let masks = self.rates == RatesName::Absorbing;
         if let (Some(_), false) = (sampling.order, masks) {
@@ -293,7 +297,8 @@ impl Part for JumpRecipe {
 
     fn size(&self, around: &Surroundings<'_>) -> Size {
         let states = self.states(around.levels) as f64;
-        let (d, context) = (around.dimension as f64, (self.embedding + around.condition) as f64);
+        let d = (around.prefix + around.dimension) as f64;
+        let context = (self.embedding + around.condition - around.prefix) as f64;
         let [weights, row] = match &self.network {
             NetworkRecipe::Mlp { hidden, .. } if self.hollow => {
                 HollowNetwork::need([d, states, context], hidden)
@@ -330,11 +335,12 @@ impl Part for JumpRecipe {
                 .into());
         }
         let process = self.process(values as usize);
-        let (states, context) = (process.states(), self.embedding + around.condition);
+        let columns = around.prefix + around.dimension;
+        let (states, context) = (process.states(), self.embedding + around.condition - around.prefix);
         let network = match &self.network {
             NetworkRecipe::Mlp { hidden, activation, .. } if self.hollow => {
                 let (name, stream) = (around.name("denoiser"), around.stream(0));
-                let sizes = [around.dimension, states, context];
+                let sizes = [columns, states, context];
                 let network = HollowNetwork::new(&name, sizes, hidden, *activation, around.seed, stream);
                 Classifier::Hollow(network)
             }
@@ -342,14 +348,13 @@ impl Part for JumpRecipe {
                 let (layers, heads, width, activation) = (*layers, *heads, *width, *activation);
                 let shape = Shape { layers, heads, width, inner: inner.unwrap_or(4 * width), activation };
                 let (name, stream) = (around.name("denoiser"), around.stream(0));
-                let sizes = [around.dimension, states, context];
+                let sizes = [columns, states, context];
                 let network = HollowTransformer::new(&name, sizes, shape, around.seed, stream);
                 Classifier::HollowTransformer(network)
             }
             _ => {
-                let columns = around.dimension * states;
-                let asked =
-                    Asked { input: columns, context, output: columns, each: 1, own: true, planar: false };
+                let all = columns * states;
+                let asked = Asked { input: all, context, output: all, each: 1, own: true, planar: false };
                 Classifier::Open(around.network(
                     "denoiser",
                     0,
@@ -360,7 +365,7 @@ impl Part for JumpRecipe {
             }
         };
         Ok(Box::new(Jump {
-            denoiser: Box::new(NetworkDenoiser { network, states, embedding: self.embedding }),
+            denoiser: NetworkDenoiser { network, states, embedding: self.embedding }.behind(around.prefix),
             process: Arc::new(process),
             answer: match self.predict {
                 PredictName::Signal => Answer::Signal,

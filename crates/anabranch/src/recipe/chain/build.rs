@@ -174,6 +174,10 @@ impl ChainPlan {
         let trainer = Trainer::<ChainLearner<'_>>::new(ChainTask {
             model: self.model.clone(),
             ends,
+            chances: match &self.data {
+                TargetData::Rows(data) => data.chances.as_deref(),
+                TargetData::Energy(_) => None,
+            },
             objective,
             flow: self.flow.clone(),
             conditions: match &self.condition {
@@ -257,11 +261,13 @@ impl ChainPlan {
 
     /// What is to be said of the data before training.
     pub fn notes(&self) -> Vec<String> {
-        match &self.data {
-            // A mass on integers has its meaning on any column.
-            TargetData::Rows(data) if self.recipe.target.levels() == 0 => data.degenerate(),
-            _ => Vec::new(),
+        let TargetData::Rows(data) = &self.data else { return Vec::new() };
+        let mut notes = data.remarks.clone();
+        // A mass on integers has its meaning on any column.
+        if self.recipe.target.levels() == 0 {
+            notes.extend(data.degenerate());
         }
+        notes
     }
 
     /// What the columns of samples are called, where the data name them.
@@ -293,6 +299,7 @@ impl ChainPlan {
         let (table, given) = self.recipe.target.read(path, self.labels(), self.dimension())?;
         let given = match (&self.condition, given) {
             (Condition::Numbers { numbers, .. }, ReadGiven::Numbers(given)) => {
+                numbers.check(&path.display().to_string(), &given.values)?;
                 Given::rows(numbers.columns(), numbers.standardised(&given.values))
             }
             (Condition::Class { classes: known, .. }, ReadGiven::Classes(classes)) => {
@@ -429,6 +436,14 @@ fn build_model(recipe: &Recipe, data: &TargetData, sizes: [usize; 2]) -> Result<
                 .place
                 .problem("kind", found)
                 .allowed("\"dequantise\" between it and the data, or a diffusion or VAE next to the data")
+                .into());
+        }
+        if around.prefix > 0 && !part.reads_prefix() {
+            let found = format!("\"{}\" given the states of a prefix", part.kind());
+            return Err(around
+                .place
+                .problem("kind", found)
+                .allowed("\"jump\", or \"autoregressive\" in any order; or target.prefix = 0, of which a model in a fixed order knows every prefix")
                 .into());
         }
         let through_states = super::learns(recipe) && recipe.objective.needs().through_states;

@@ -187,6 +187,7 @@ impl Condition {
             }
             Self::Numbers { numbers, .. } => {
                 let values = parse_condition(place, text, numbers.columns())?;
+                numbers.check(place, &values)?;
                 Ok(Self::of_numbers(numbers, &values))
             }
             Self::Law(law) => law.parse(place, text).map(|values| Given::rows(law.width(), values)),
@@ -216,7 +217,9 @@ impl Condition {
                 Ok(Given::rows(classes.count, classes.one_hot(&all)))
             }
             Self::Numbers { numbers, .. } => {
-                Ok(Self::of_numbers(numbers, &read_conditions(path, numbers.columns())?))
+                let values = read_conditions(path, numbers.columns())?;
+                numbers.check(&path.display().to_string(), &values)?;
+                Ok(Self::of_numbers(numbers, &values))
             }
             Self::Law(law) => Ok(Given::rows(law.width(), law.read(path)?)),
         }
@@ -234,6 +237,9 @@ impl Condition {
         match self {
             Self::Nothing => None,
             Self::Class { classes, .. } => Some(format!("the class of each row, of {}", classes.count)),
+            Self::Numbers { numbers, .. } if numbers.levels > 0 => {
+                Some(format!("the {} states before those of each row", numbers.columns()))
+            }
             Self::Numbers { numbers, .. } => {
                 Some(format!("{} of each row, standardised", numbers.labels.join(", ")))
             }

@@ -71,6 +71,7 @@ impl ChainPlan {
                 let task = EnergyTask {
                     model: self.model.clone(),
                     rows: data.train.iter().map(|value| *value as u8).collect(),
+                    chances: data.chances.as_deref(),
                     score: Box::new(|model: &Model| self.validation_score(model)),
                     training: self.recipe.training.clone(),
                     optimizer: self.recipe.optimizer.clone(),

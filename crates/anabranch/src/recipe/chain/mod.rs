@@ -278,7 +278,9 @@ fn surrounded(
     for (part, place) in SegmentRecipe::parts(&recipe.model).rev() {
         let (levels, seed) = (recipe.target.levels(), recipe.seed);
         let backward = !recipe.objective.needs_target();
-        let around = Surroundings { place, dimension, levels, data, energy, seed, condition, backward };
+        let prefix = recipe.target.rows().map_or(0, |rows| rows.prefix());
+        let around =
+            Surroundings { place, dimension, levels, data, energy, seed, condition, prefix, backward };
         dimension = visit(part, &around)?;
     }
     Ok(())

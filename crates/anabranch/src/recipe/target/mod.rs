@@ -5,12 +5,14 @@ mod energies;
 mod lattice;
 mod rows;
 mod simulated;
+mod tunes;
 
 pub use categories::{CharactersRecipe, FactorialRecipe, PlanarBitsRecipe};
 pub use energies::{CategoriesRecipe, Energy, EnergyRecipe};
 pub use lattice::LatticeRecipe;
 pub use rows::{ReadGiven, Rows, TableRecipe, ToyDataRecipe};
 pub use simulated::SimulatorRecipe;
+pub use tunes::TunesRecipe;
 
 use std::path::Path;
 
@@ -82,6 +84,8 @@ targets! {
         Lattice(LatticeRecipe),
         /// The characters of a text.
         Characters(CharactersRecipe),
+        /// Monophonic tunes, as sequences of sixteenths.
+        Tunes(TunesRecipe),
         /// Parameters of a built-in simulator, each set given what was simulated under it.
         Simulator(SimulatorRecipe),
     }

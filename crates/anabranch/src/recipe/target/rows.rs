@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::SimulatorRecipe;
+use crate::data::binary::Binary;
 use crate::data::{self, Column, Dataset, Table};
 use crate::error::{Error, Problem, Result, quoted, within};
 use crate::math::Estimate;
@@ -71,6 +72,16 @@ pub trait Rows {
         None
     }
 
+    /// How many states of the same kind stand before those of a row, as its condition.
+    fn prefix(&self) -> usize {
+        0
+    }
+
+    /// Whether states are a rest (0) and MIDI pitches (1 + pitch), which a piano roll shows.
+    fn are_pitches(&self) -> bool {
+        false
+    }
+
     /// What rows picture as points of the plane, `[rows, 2]`, where they code such.
     fn in_plane(&self, _rows: &[f32]) -> Option<Vec<f32>> {
         None
@@ -92,8 +103,8 @@ pub trait Rows {
         None
     }
 
-    /// The value from which on what a file has becomes 1, and 0 below, where it is made binary.
-    fn threshold(&self) -> Option<f32> {
+    /// How what a file has is made binary, where it is.
+    fn binary(&self) -> Option<Binary> {
         None
     }
 
@@ -139,6 +150,10 @@ pub struct TableRecipe {
     /// Makes the data binary: what is at least this becomes 1, the rest 0, and `levels` is 2.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub threshold: Option<f32>,
+    /// Makes the data binary by chance: a value becomes 1 with the chance value / dynamic, afresh whenever a row is learned from and once
+    /// in the rows that are not; `levels` is 2.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dynamic: Option<f32>,
     /// Height and width, where a row is a grey image.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub image: Option<[usize; 2]>,
@@ -223,13 +238,25 @@ impl Rows for TableRecipe {
                 .allowed("0 for continuous data, or from 2 to 65536")
                 .into());
         }
-        if let (Some(threshold), true) = (self.threshold, self.levels != 2) {
-            return Err(Problem::new(
-                "target.threshold",
-                format!("{threshold} with levels = {}", self.levels),
-            )
-            .allowed("it with levels = 2")
-            .into());
+        for (key, value) in [("threshold", self.threshold), ("dynamic", self.dynamic)] {
+            if let (Some(value), true) = (value, self.levels != 2) {
+                let found = format!("{value} with levels = {}", self.levels);
+                return Err(Problem::new(format!("target.{key}"), found)
+                    .allowed("it with levels = 2")
+                    .into());
+            }
+        }
+        if let Some(dynamic) = self.dynamic {
+            within("target.dynamic", f64::from(dynamic), f64::from(f32::MIN_POSITIVE), f64::from(f32::MAX))?;
+            let beside = [
+                (self.threshold.is_some(), "a threshold"),
+                (self.label.is_some(), "a label"),
+                (!self.given.is_empty(), "columns that are given"),
+            ];
+            if let Some((_, beside)) = beside.into_iter().find(|(there, _)| *there) {
+                let found = format!("it beside {beside}");
+                return Err(Problem::new("target.dynamic", found).allowed("one of them").into());
+            }
         }
         within("target.validation", self.validation, 0.0, 0.99)?;
         within("target.test", self.test, 0.0, 0.99)
@@ -239,7 +266,7 @@ impl Rows for TableRecipe {
         if let (Some(file), false) = (&self.file, self.given.is_empty()) {
             let mut data =
                 data::read_conditioned(Path::new(file), &self.given, &self.drop).map_err(of_target)?;
-            binarise(&mut data.table, self.threshold);
+            binarise(file, &mut data.table, self.binary())?;
             self.fits(file, &data.table)?;
             return data::split_conditioned(&data, self.validation, self.test, self.split_seed);
         }
@@ -257,12 +284,23 @@ impl Rows for TableRecipe {
             }
             (None, None, _) => unreachable!("a checked table has a source or a file"),
         };
-        binarise(&mut table, self.threshold);
-        labelled.iter_mut().for_each(|data| binarise(&mut data.table, self.threshold));
+        let split = |table: &Table| data::split(table, self.validation, self.test, self.split_seed);
+        let chances = self.dynamic.map(|white| Binary::Dynamic(white).chances(place, &table)).transpose()?;
+        if let Some(chances) = chances.flatten() {
+            // One draw stands in the places of rows; those to learn from are drawn again from their chances.
+            let of_chances = split(&Table { values: chances, ..table.clone() })?;
+            binarise(place, &mut table, self.binary())?;
+            self.fits(place, &table)?;
+            return Ok(Dataset { chances: Some(of_chances.train), ..split(&table)? });
+        }
+        binarise(place, &mut table, self.binary())?;
+        for data in labelled.iter_mut() {
+            binarise(place, &mut data.table, self.binary())?;
+        }
         self.fits(place, &table)?;
         match labelled {
             Some(data) => data::split_labelled(&data, self.validation, self.test, self.split_seed),
-            None => data::split(&table, self.validation, self.test, self.split_seed),
+            None => split(&table),
         }
     }
 
@@ -286,8 +324,8 @@ impl Rows for TableRecipe {
         self.image
     }
 
-    fn threshold(&self) -> Option<f32> {
-        self.threshold
+    fn binary(&self) -> Option<Binary> {
+        self.threshold.map(Binary::Threshold).or(self.dynamic.map(Binary::Dynamic))
     }
 
     fn dropped(&self) -> &[Column] {
@@ -403,6 +441,7 @@ pub(super) fn read(
     labels: &[String],
     dimension: usize,
 ) -> Result<(Table, ReadGiven)> {
+    let place = path.display().to_string();
     let drop = target.map_or(&[][..], |target| target.dropped());
     let label = target.and_then(|target| target.label());
     let given = target.map_or(Vec::new(), |target| target.given());
@@ -421,8 +460,8 @@ pub(super) fn read(
     if let Some(others) = others(path, labels, label.iter().chain(&given))? {
         let (table, given) = read(&others, label.as_ref(), &given)?;
         let mut table = ordered(table, labels);
-        binarise(&mut table, target.and_then(|target| target.threshold()));
-        check_levels(&path.display().to_string(), &table, target.map_or(0, |target| target.levels()))?;
+        binarise(&place, &mut table, target.and_then(|target| target.binary()))?;
+        check_levels(&place, &table, target.map_or(0, |target| target.levels()))?;
         return Ok((table, given));
     }
     let mut found = read(drop, label.as_ref(), &given);
@@ -432,13 +471,13 @@ pub(super) fn read(
         found = Some(read(&[], label.as_ref(), &given)).filter(fits).unwrap_or(found);
     }
     let (mut table, given) = found?;
-    binarise(&mut table, target.and_then(|target| target.threshold()));
+    binarise(&place, &mut table, target.and_then(|target| target.binary()))?;
     if table.columns != dimension {
-        return Err(Problem::new(path.display().to_string(), format!("{} columns", table.columns))
+        return Err(Problem::new(place, format!("{} columns", table.columns))
             .allowed(format!("{dimension} columns, as the model has"))
             .into());
     }
-    check_levels(&path.display().to_string(), &table, target.map_or(0, |target| target.levels()))?;
+    check_levels(&place, &table, target.map_or(0, |target| target.levels()))?;
     Ok((table, given))
 }
 
@@ -512,10 +551,9 @@ fn of_target(error: Error) -> Error {
     }
 }
 
-/// Makes a table binary, where a threshold is given.
-fn binarise(table: &mut Table, threshold: Option<f32>) {
-    let Some(threshold) = threshold else { return };
-    table.values.iter_mut().for_each(|value| *value = f32::from(u8::from(*value >= threshold)));
+/// Makes a table binary, where it is to be.
+fn binarise(place: &str, table: &mut Table, binary: Option<Binary>) -> Result<()> {
+    binary.map_or(Ok(()), |binary| binary.apply(place, table))
 }
 
 /// Checks that integer data are integers below `levels`; 0 is continuous data, of which any will do.

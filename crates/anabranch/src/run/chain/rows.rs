@@ -163,7 +163,7 @@ pub(super) fn baselines(
 ) -> Result<()> {
     let (dimension, levels) = (plan.dimension(), plan.recipe.target.levels());
     let gaussian = match &plan.condition {
-        Condition::Numbers { numbers, .. } => {
+        Condition::Numbers { numbers, .. } if numbers.levels == 0 => {
             let trained = plan.condition.of_training();
             let sizes = [dimension, numbers.columns()];
             regression_nlls([&data.train, trained.values()], [rows, given.values()], sizes)

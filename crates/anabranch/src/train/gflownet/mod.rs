@@ -107,6 +107,13 @@ impl<P: Policy> FlowLearner<P> {
         self.reward = reward;
     }
 
+    /// Other objects to start backward trajectories from, `[count, cells]`, where it starts some from data.
+    pub(super) fn set_data(&mut self, objects: Vec<P::Cell>) {
+        if let Some(data) = &mut self.settings.exploration.data {
+            data.objects = Arc::new(objects);
+        }
+    }
+
     /// A flow network at its first step, to be trained by who has it.
     pub(super) fn new(
         model: GFlowNet<P>,
