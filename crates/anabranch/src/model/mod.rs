@@ -95,6 +95,11 @@ pub trait Segment: Send + Sync {
         false
     }
 
+    /// `log p(x)` of the states `[count, dimension]`, where it has few enough to go through its chain with all of them.
+    fn listed_law(&self, _states: &[f32]) -> Option<Vec<f64>> {
+        None
+    }
+
     /// Where this segment stands next to its own source: an estimate, without simulating the path, of
     /// what the segment and the source add to the bound on `log p(x)`, `[batch]`, nats.
     fn local(&self, _x: &State, _given: &Given, _noise: &Noise, _goal: Goal) -> Option<LogWeight> {

@@ -35,6 +35,10 @@ pub struct EvaluationRecipe {
     /// Whether samples are compared with the test split (on an energy, with exact samples).
     #[schemars(extend("x-of" = ["data", "energies"]))]
     pub sample_metrics: bool,
+    /// How often the discrepancy by Hamming's distance is measured, each time between other samples and, where they can be drawn, other exact
+    /// ones; its error is then that of the mean.
+    #[schemars(range(min = 1, max = 1000), extend("x-of" = ["data"]))]
+    pub repeats: usize,
     /// The most states of an environment that is enumerated, so that the learned distribution of objects is compared with
     /// the exact one; 0 leaves that out.
     #[schemars(range(min = 0, max = 100_000_000), extend("x-of" = ["objects"]))]
@@ -55,6 +59,7 @@ impl Default for EvaluationRecipe {
             ode_probes: 0,
             paths: 10_000,
             sample_metrics: true,
+            repeats: 1,
             exact_states: 250_000,
             candidates: None,
         }
@@ -80,6 +85,7 @@ impl EvaluationRecipe {
         within("evaluation.draws", self.draws as f64, 1.0, 10_000.0)?;
         within("evaluation.paths", self.paths as f64, 1.0, 1e8)?;
         within("evaluation.ode_steps", self.ode_steps as f64, 0.0, 1e5)?;
+        within("evaluation.repeats", self.repeats as f64, 1.0, 1000.0)?;
         within("evaluation.exact_states", self.exact_states as f64, 0.0, 1e8)?;
         self.candidates.map_or(Ok(()), |candidates| candidates.check())?;
         if self.ode_probes > 0 && self.ode_steps == 0 {

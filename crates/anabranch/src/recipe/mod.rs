@@ -38,7 +38,7 @@ pub use library::{Entry, library, locate, named};
 pub use read::{Override, Source, read};
 pub use schema::schema;
 pub use target::{
-    CategoriesRecipe, CharactersRecipe, Energy, EnergyRecipe, FactorialRecipe, LatticeRecipe,
+    CategoriesRecipe, CharactersRecipe, Energy, EnergyRecipe, FactorialRecipe, LatticeRecipe, ListedLaw,
     PlanarBitsRecipe, ReadGiven, Rows, SimulatorRecipe, TableRecipe, TargetRecipe, ToyDataRecipe,
 };
 

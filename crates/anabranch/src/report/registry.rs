@@ -495,7 +495,14 @@ const KNOWN: &[Known] = &[
         "Total variation of samples",
         "",
         Lower,
-        "Of the empirical law of forward paths from R / Z; that of a perfect sampler is not 0.",
+        "Of the empirical law of forward paths from R / Z, or of samples from the data's law; that of a perfect sampler is not 0.",
+    ),
+    (
+        "tv_floor",
+        "Total variation of exact samples",
+        "",
+        Neither,
+        "What as many exact samples have in the mean.",
     ),
     ("distinct_samples", "Different objects", "", Higher, "Among the objects of forward paths."),
     (

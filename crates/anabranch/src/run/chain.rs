@@ -2,6 +2,7 @@
 
 mod conditional;
 mod energy;
+mod listed;
 mod rows;
 
 pub use rows::{Scored, Scores, write_scores};
@@ -17,7 +18,7 @@ use super::measures::{PATHS, insert_bound, insert_classes, insert_evidence, inse
 use super::{Observer, insert, insert_weights, observed, posterior, smc, watched};
 use crate::chain::Given;
 use crate::data::atomic::atomic_write;
-use crate::data::{Format, Layout, write_samples};
+use crate::data::{Dataset, Format, Layout, write_samples};
 use crate::error::{Error, Failure, Result};
 use crate::estimate::paths::{backward_weights, forward_weights};
 use crate::estimate::{evidence, forward_ess, upper_bound};
@@ -25,7 +26,7 @@ use crate::math::Estimate;
 use crate::metric::features::Features;
 use crate::metric::histogram::{hellinger, outliers};
 use crate::metric::mmd::{Kernel, KernelShape, mmd, mmd_root};
-use crate::metric::pairs::Pairs;
+use crate::metric::pairs::{Discrepancy, Pairs};
 use crate::metric::sinkhorn::sinkhorn;
 use crate::metric::{MetricOptions, Points, sample_metrics_in};
 use crate::model::Model;
@@ -197,10 +198,13 @@ fn samples(
     if recipe.target.rows().is_some_and(|rows| rows.prefix() > 0) {
         continuations(plan, &samples, &mut metrics);
     }
+    let model = plan.model.with_weights(&trained.vectors);
+    listed::distances(plan, &model, &samples, observer, &mut metrics)?;
     if recipe.evaluation.sample_metrics {
         // Their length is not known beforehand.
         observer.begin("sample metrics", 0, 0);
-        match sample_metrics(plan, &samples) {
+        let found = sample_metrics(plan, trained, &samples, observer);
+        match found {
             Ok(Some(found)) => metrics.extend(found),
             Ok(None) => {}
             Err(error) => observer.note(&format!("sample metrics left out: {error}")),
@@ -303,7 +307,12 @@ const EPSILON: f64 = 1e-3;
 /// How far samples are from the test split (or, on an energy, from exact samples), in features fitted to the
 /// training split (or to other exact samples); `None` on an energy without an exact sampler, and of a posterior. Where there is no test
 /// split, one half of the training split stands for it, and the other for the features' rows.
-fn sample_metrics(plan: &ChainPlan, samples: &[f32]) -> Result<Option<Map<String, Value>>> {
+fn sample_metrics(
+    plan: &ChainPlan,
+    trained: &Trained,
+    samples: &[f32],
+    observer: &dyn Observer,
+) -> Result<Option<Map<String, Value>>> {
     let dimension = plan.dimension();
     let (fitted, reference) = match &plan.data {
         TargetData::Rows(data) if data.test.is_empty() => {
@@ -331,13 +340,18 @@ fn sample_metrics(plan: &ChainPlan, samples: &[f32]) -> Result<Option<Map<String
         unreachable!("a record of numbers");
     };
     if plan.recipe.target.levels() == 2 {
-        let (samples, reference) = (samples.first(HAMMING), reference.first(HAMMING));
-        // The squared distance of bits is Hamming's.
-        let kernel = Kernel::new(KernelShape::Gaussian, 5f64.sqrt())?;
-        let distance = mmd(&Pairs::new(samples, reference)?, &kernel)?;
-        found.insert("mmd_hamming".to_owned(), json!(distance.unbiased));
-        if let Some(error) = distance.standard_error {
-            found.insert("mmd_hamming_se".to_owned(), json!(error));
+        let distance = hamming(samples.first(HAMMING), reference.first(HAMMING))?;
+        let repeats = plan.recipe.evaluation.repeats;
+        if let (TargetData::Rows(data), true) = (&plan.data, repeats > 1) {
+            let first = std::iter::once(Ok(distance.unbiased));
+            let others = (1..repeats).map(|k| hamming_again(plan, trained, data, k, observer));
+            let all = first.chain(others).collect::<Result<Vec<f64>>>()?;
+            insert(&mut found, "mmd_hamming", Estimate::mean(&all));
+        } else {
+            found.insert("mmd_hamming".to_owned(), json!(distance.unbiased));
+            if let Some(error) = distance.standard_error {
+                found.insert("mmd_hamming_se".to_owned(), json!(error));
+            }
         }
     }
     if let TargetData::Energy(_) = &plan.data {
@@ -347,6 +361,38 @@ fn sample_metrics(plan: &ChainPlan, samples: &[f32]) -> Result<Option<Map<String
         found.insert("sinkhorn".to_owned(), json!(sinkhorn(samples, reference, EPSILON)?));
     }
     Ok(Some(found))
+}
+
+/// The discrepancy of rows of bits, by `exp(-(Hamming's distance) / 10)`.
+fn hamming(samples: Points<'_>, reference: Points<'_>) -> Result<Discrepancy> {
+    // The squared distance of bits is Hamming's.
+    let kernel = Kernel::new(KernelShape::Gaussian, 5f64.sqrt())?;
+    mmd(&Pairs::new(samples, reference)?, &kernel)
+}
+
+/// The same for the `k`-th time, from 1 on: of other samples, and of other rows of the data's law, or of the test split from another place on
+/// where there are no others.
+fn hamming_again(
+    plan: &ChainPlan,
+    trained: &Trained,
+    data: &Dataset,
+    k: usize,
+    observer: &dyn Observer,
+) -> Result<f64> {
+    let (recipe, dimension) = (&plan.recipe, plan.dimension());
+    let count = recipe.evaluation.samples.min(HAMMING);
+    let address = plan.sampling_noise().from_row(k * recipe.evaluation.samples);
+    let given = plan.condition.of_samples(count, &address);
+    let seen = watched(observer, "samples again", count);
+    let samples = plan.draw(trained, recipe.sampler, count, &given, &address, &seen)?;
+    let rows = recipe.target.rows();
+    let reference =
+        rows.and_then(|rows| rows.fresh(count, recipe.seed ^ (k as u64) << 32)).unwrap_or_else(|| {
+            let held_out = if data.test.is_empty() { &data.train } else { &data.test };
+            let kept = held_out.len().min(HAMMING * dimension);
+            held_out.iter().copied().cycle().skip(k * kept % held_out.len()).take(kept).collect()
+        });
+    Ok(hamming(Points::new(&samples, dimension)?, Points::new(&reference, dimension)?)?.unbiased)
 }
 
 #[cfg(test)]

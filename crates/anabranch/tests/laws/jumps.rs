@@ -342,3 +342,25 @@ fn correctors_keep_the_law_at_their_time() {
         }
     }
 }
+
+/// The law that is listed by going through all states is that of the kernels one by one, and sums to 1.
+#[test]
+fn listed_laws_are_those_of_the_kernels() {
+    for (values, (name, model)) in
+        [3, 2].into_iter().flat_map(|n| jumps(2, n).into_iter().map(move |m| (n, m)))
+    {
+        let states = values + usize::from(name.contains("masked"));
+        let all: Vec<f32> =
+            (0..values * values).flat_map(|k| digits(k, values, 2)).map(|x| x as f32).collect();
+        let law = model.segments()[0].listed_law(&all).expect("few states");
+        let by_kernels = ends(&model.chain(), states);
+        for (row, found) in all.chunks(2).zip(&law) {
+            let expected = by_kernels[row[0] as usize * states + row[1] as usize];
+            assert!((found.exp() - expected).abs() < 1e-5, "{name}, {row:?}: {} and {expected}", found.exp());
+        }
+        let total: f64 = law.iter().map(|log_p| log_p.exp()).sum();
+        assert!((total - 1.0).abs() < 1e-6, "{name}: {total}");
+    }
+    // Too many to be gone through.
+    assert!(jumps(20, 2)[0].1.segments()[0].listed_law(&[0.0; 20]).is_none());
+}

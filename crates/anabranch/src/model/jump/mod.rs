@@ -17,6 +17,7 @@
 pub mod clock;
 mod corrector;
 pub mod denoiser;
+mod listed;
 pub mod recipe;
 pub mod sampling;
 pub mod unmasking;
@@ -305,6 +306,10 @@ impl Segment for Jump {
 
     fn is_local(&self) -> bool {
         self.corrector == 0
+    }
+
+    fn listed_law(&self, states: &[f32]) -> Option<Vec<f64>> {
+        self.law_of(states)
     }
 
     fn local(&self, x: &State, given: &Given, noise: &Noise, goal: Goal) -> Option<LogWeight> {

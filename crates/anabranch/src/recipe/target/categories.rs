@@ -5,7 +5,7 @@ use std::path::Path;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::Rows;
+use super::{ListedLaw, Rows};
 use crate::data::{self, Dataset, Table, gray};
 use crate::error::{Problem, Result, quoted, within};
 use crate::math::Estimate;
@@ -72,6 +72,10 @@ impl Rows for PlanarBitsRecipe {
         2
     }
 
+    fn fresh(&self, rows: usize, seed: u64) -> Option<Vec<f32>> {
+        Some(gray::encode(&toy::sample(&self.name, rows, seed), self.scale()))
+    }
+
     fn in_plane(&self, rows: &[f32]) -> Option<Vec<f32>> {
         Some(gray::decode(rows, self.scale()))
     }
@@ -93,6 +97,11 @@ impl FactorialRecipe {
     fn combinations(&self) -> f64 {
         self.sizes.iter().map(|size| f64::from(*size)).product()
     }
+
+    fn all(&self) -> Vec<f32> {
+        let sizes: Vec<usize> = self.sizes.iter().map(|size| *size as usize).collect();
+        ListedLaw::states(&sizes).unwrap_or_default()
+    }
 }
 
 impl Rows for FactorialRecipe {
@@ -110,16 +119,7 @@ impl Rows for FactorialRecipe {
     }
 
     fn load(&self, _: u64) -> Result<Dataset> {
-        let mut all = Vec::new();
-        for combination in 0..self.combinations() as usize {
-            let mut rest = combination;
-            let mut row: Vec<f32> = Vec::new();
-            for size in self.sizes.iter().rev() {
-                row.push((rest % *size as usize) as f32);
-                rest /= *size as usize;
-            }
-            all.extend(row.into_iter().rev());
-        }
+        let all = self.all();
         Ok(Dataset::new(labels(self.sizes.len()), [all.clone(), all.clone(), all]))
     }
 
@@ -133,6 +133,11 @@ impl Rows for FactorialRecipe {
 
     fn exact_nll(&self, _: &[f32], _: &[f32]) -> Option<Estimate> {
         Some(Estimate { value: self.combinations().ln(), error: 0.0 })
+    }
+
+    fn law(&self) -> Option<ListedLaw> {
+        let count = self.combinations();
+        Some(ListedLaw { states: self.all(), log_q: vec![-count.ln(); count as usize] })
     }
 }
 

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::Rows;
 use super::categories::labels;
+use super::{ListedLaw, Rows};
 use crate::data::Dataset;
 use crate::error::{Problem, Result, within};
 use crate::estimate::convergence::convergence;
@@ -73,6 +73,15 @@ impl LatticeRecipe {
 
     fn exact(&self) -> Option<Box<dyn ExactLaw>> {
         (self.sides[1] <= WIDEST).then(|| self.family().with(&self.weights()).exact())?
+    }
+
+    /// `log p` of states `[rows, sites]`, where it is known.
+    fn log_masses(&self, rows: &[f32]) -> Option<Vec<f64>> {
+        let log_z = self.exact()?.log_z();
+        let states: Vec<u8> = rows.iter().map(|value| *value as u8).collect();
+        let mut log_r = vec![0.0; states.len() / self.sites()];
+        self.family().with(&self.weights()).log_density(&states, &mut log_r);
+        Some(log_r.into_iter().map(|log_r| log_r - log_z).collect())
     }
 
     /// States by Gibbs sampling, one of every chain after the other.
@@ -157,11 +166,19 @@ impl Rows for LatticeRecipe {
     }
 
     fn exact_nll(&self, rows: &[f32], _: &[f32]) -> Option<Estimate> {
-        let log_z = self.exact()?.log_z();
-        let states: Vec<u8> = rows.iter().map(|value| *value as u8).collect();
-        let mut log_r = vec![0.0; states.len() / self.sites()];
-        self.family().with(&self.weights()).log_density(&states, &mut log_r);
-        Some(Estimate::mean(&log_r.into_iter().map(|log_r| log_z - log_r).collect::<Vec<f64>>()))
+        let nlls: Vec<f64> = self.log_masses(rows)?.into_iter().map(|log_p| -log_p).collect();
+        Some(Estimate::mean(&nlls))
+    }
+
+    fn law(&self) -> Option<ListedLaw> {
+        let states = ListedLaw::states(&vec![2; self.sites()])?;
+        let log_q = self.log_masses(&states)?;
+        Some(ListedLaw { states, log_q })
+    }
+
+    fn fresh(&self, rows: usize, seed: u64) -> Option<Vec<f32>> {
+        let drawn = self.exact()?.draw(rows, &Noise::new(seed, Purpose::Target));
+        Some(drawn.into_iter().map(f32::from).collect())
     }
 
     fn couplings(&self) -> Option<Vec<f64>> {

@@ -3,6 +3,7 @@
 mod categories;
 mod energies;
 mod lattice;
+mod listed;
 mod rows;
 mod simulated;
 mod tunes;
@@ -10,6 +11,7 @@ mod tunes;
 pub use categories::{CharactersRecipe, FactorialRecipe, PlanarBitsRecipe};
 pub use energies::{CategoriesRecipe, Energy, EnergyRecipe};
 pub use lattice::LatticeRecipe;
+pub use listed::ListedLaw;
 pub use rows::{ReadGiven, Rows, TableRecipe, ToyDataRecipe};
 pub use simulated::SimulatorRecipe;
 pub use tunes::TunesRecipe;

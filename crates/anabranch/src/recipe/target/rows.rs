@@ -5,7 +5,7 @@ use std::path::Path;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::SimulatorRecipe;
+use super::{ListedLaw, SimulatorRecipe};
 use crate::data::binary::Binary;
 use crate::data::{self, Column, Dataset, Table};
 use crate::error::{Error, Problem, Result, quoted, within};
@@ -105,6 +105,16 @@ pub trait Rows {
 
     /// How what a file has is made binary, where it is.
     fn binary(&self) -> Option<Binary> {
+        None
+    }
+
+    /// The law that rows are drawn from, where it is known and its states can be listed.
+    fn law(&self) -> Option<ListedLaw> {
+        None
+    }
+
+    /// `rows` further rows of the law that the data are drawn from, others for every `seed`, where there are some.
+    fn fresh(&self, _rows: usize, _seed: u64) -> Option<Vec<f32>> {
         None
     }
 
