@@ -331,10 +331,10 @@ mod tests {
         assert!(grid.target.objects().is_some());
         assert_eq!(read("again", &grid.to_toml(), &[]).unwrap(), grid);
         let slip = message(GRID, &["target.kind=hypergird"]);
-        let start = "--set target.kind: found \"hypergird\"; allowed: table, toy, planar-bits, factorial, lattice, characters, simulator, energy, categories, hypergrid, cyclic-grid, slippery-grid, strings, ";
+        let start = "--set target.kind: found \"hypergird\"; allowed: table, toy, planar-bits, factorial, lattice, characters, tunes, simulator, energy, categories, hypergrid, cyclic-grid, slippery-grid, strings, ";
         assert!(slip.starts_with(start) && slip.ends_with("did you mean \"hypergrid\"?"), "{slip}");
         let none = message("name = \"g\"", &[]);
-        let start = "t.toml, key target: found nothing; allowed: a table whose kind is one of table, toy, planar-bits, factorial, lattice, characters, simulator, energy, categories, hypergrid, ";
+        let start = "t.toml, key target: found nothing; allowed: a table whose kind is one of table, toy, planar-bits, factorial, lattice, characters, tunes, simulator, energy, categories, hypergrid, ";
         assert!(none.starts_with(start), "{none}");
         assert!(message("name = \"g\"\n[targte]\n", &[]).ends_with("did you mean \"target\"?"));
         // Keys of other targets are not read.
@@ -370,7 +370,7 @@ mod tests {
                 TEXT,
                 "evaluation.paths=5",
                 "--set evaluation.paths: found \"paths\", which is of energies and objects and not of data; allowed: samples, \
-                 draws, importance_samples, ode_steps, ode_probes, sample_metrics",
+                 draws, importance_samples, ode_steps, ode_probes, sample_metrics, repeats",
             ),
             (
                 TEXT,
