@@ -419,11 +419,7 @@ fn key(text: &str) -> Option<[i32; 7]> {
         signature[*letter] = i32::from(sharp) - i32::from(flat);
     }
     for word in words {
-        let (Some(sign @ (b'^' | b'_' | b'=')), Some(letter), 2) =
-            (word.bytes().next(), word.bytes().nth(1), word.len())
-        else {
-            continue;
-        };
+        let [sign @ (b'^' | b'_' | b'='), letter] = *word.as_bytes() else { continue };
         let place = LETTERS.iter().position(|other| *other == letter.to_ascii_uppercase())?;
         signature[place] = i32::from(sign == b'^') - i32::from(sign == b'_');
     }
