@@ -165,7 +165,7 @@ fn chain(run: &Run, plan: &ChainPlan, result: &Value) -> Result<Summary> {
             0 => range(reference.iter().flat_map(|reference| &reference.rows)),
             levels => (0.0, (levels - 1) as f32),
         };
-        ImageShape { height, width, low, high }
+        ImageShape { height, width, low, high, fixed: false }
     });
     let density = match &plan.data {
         TargetData::Energy(energy)
@@ -183,7 +183,7 @@ fn chain(run: &Run, plan: &ChainPlan, result: &Value) -> Result<Summary> {
     let frames = recipe.sampler.trajectory(&model, PATHS, PLACES, &given, &noise);
     let frames = frames.map_err(Failure::into_error)?;
     let rolls = recipe.target.rows().filter(|rows| rows.are_pitches()).map(|_| {
-        let shown = reference.iter().flat_map(|reference| &reference.rows).chain(&samples);
+        let shown = reference.iter().flat_map(|reference| &reference.rows);
         let given = plan.condition.of_test().values();
         Rolls::over(shown.chain(given), [plan.condition.width(), dimension], recipe.target.levels() as usize)
     });

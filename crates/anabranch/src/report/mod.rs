@@ -124,6 +124,8 @@ pub struct ImageShape {
     pub low: f32,
     /// The value of white.
     pub high: f32,
+    /// Whether states on the way are on this scale, too, and not each on one of their own.
+    pub fixed: bool,
 }
 
 /// Rows of the target.

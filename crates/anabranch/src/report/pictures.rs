@@ -212,7 +212,7 @@ fn strips(frames: &[Frame], shape: &ImageShape) -> String {
         .map(|frame| {
             let own = || quantiles(frame.values.iter().map(|v| f64::from(*v)), 0.01, 0.99);
             let (low, high) = match own() {
-                Some((low, high)) if frame.place < 1.0 => (low as f32, high as f32),
+                Some((low, high)) if frame.place < 1.0 && !shape.fixed => (low as f32, high as f32),
                 _ => (shape.low, shape.high),
             };
             let images = frame.values.chunks_exact((shape.height * shape.width).max(1)).take(STRIP);
@@ -223,6 +223,7 @@ fn strips(frames: &[Frame], shape: &ImageShape) -> String {
         .collect();
     let remark = match frames.len() {
         0 | 1 => String::new(),
+        _ if shape.fixed => note("Each row is one path."),
         _ => note("Each row is one path. Columns before the last are scaled to their own range of values."),
     };
     format!("<div><div class=\"strips\">\n{figures}</div>\n{remark}</div>\n")
@@ -275,7 +276,7 @@ mod tests {
     fn states_of_every_shape_have_their_picture() {
         let frame =
             |place: f64, dimension: usize| Frame { place, dimension, values: vec![0.5; 3 * dimension] };
-        let shape = ImageShape { height: 2, width: 2, low: 0.0, high: 1.0 };
+        let shape = ImageShape { height: 2, width: 2, low: 0.0, high: 1.0, fixed: false };
         let trajectory_of = vec![frame(0.0, 1), frame(0.5, 3), frame(1.0, 4)];
         let run =
             Summary { dimension: 4, image: Some(shape), trajectory: trajectory_of, ..Summary::default() };

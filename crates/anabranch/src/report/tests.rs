@@ -38,7 +38,7 @@ fn summary(name: &str) -> Summary {
         same_loss: false,
         columns: Vec::new(),
         dimension: 6,
-        image: Some(ImageShape { height: 2, width: 3, low: 0.0, high: 10.0 }),
+        image: Some(ImageShape { height: 2, width: 3, low: 0.0, high: 10.0, fixed: false }),
         samples: rows(0),
         classes: Vec::new(),
         reference: Some(Reference { name: "Held-out data".to_owned(), rows: rows(1) }),
