@@ -24,6 +24,7 @@ pub use gflownet::Questions;
 pub use refine::{Refine, Refined};
 pub use rounds::{Next, RoundMeasures, Rounds};
 
+use std::cell::Cell;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -286,7 +287,14 @@ impl Run {
         self.plan.notes().iter().for_each(|note| observer.note(note));
         let mut trainer = match Checkpoints::of(&self.directory).any()? {
             true => self.newest(observer)?,
-            false => self.plan.start()?,
+            false => match self.begin(observer) {
+                Err(Error::Interrupted) => {
+                    observer
+                        .note("stopped while kernels were tuned, of which nothing is kept: that begins anew");
+                    return Ok(Ending::Interrupted);
+                }
+                begun => begun?,
+            },
         };
         let ending = self.steps(trainer.as_mut(), observer);
         if let Err(Error::Io { .. }) = ending {
@@ -299,6 +307,22 @@ impl Run {
         ending
     }
 
+    /// Training at its first step, kernels tuned.
+    fn begin(&self, observer: &dyn Observer) -> Result<Box<dyn Training + '_>> {
+        if !self.plan.tunes() {
+            return self.plan.start();
+        }
+        // Shares of the whole, in which steps along the path are not of one length.
+        const PARTS: f64 = 1000.0;
+        observer.begin("warm-up", 0, PARTS as u64);
+        let told = Cell::new(0);
+        self.plan.start_observed(&|share| {
+            let done = (PARTS * share) as u64;
+            observer.advance(done.saturating_sub(told.replace(done.max(told.get()))));
+            !observer.stop()
+        })
+    }
+
     fn steps(&self, trainer: &mut dyn Training, observer: &mut dyn Observer) -> Result<Ending> {
         let checkpoints = Checkpoints::of(&self.directory);
         let training = &self.plan.recipe().training;
@@ -308,7 +332,7 @@ impl Run {
         observer.begin("training", trainer.state().step, training.steps);
         let mut events = EventLog::after(&self.directory, trainer.state().step, self.plan.score());
         let (start, first) = (Instant::now(), trainer.state().step);
-        if first == 0 && training.evaluate_every > 0 {
+        if first == 0 && training.evaluate_every > 0 && !trainer.finished() {
             // What a model begins with may be better than all that becomes of it.
             trainer.evaluate()?;
         }

@@ -30,7 +30,10 @@ pub mod recipe;
 pub mod schedule;
 pub mod start;
 pub mod state_flow;
+mod tuning;
 pub mod vae;
+
+pub use tuning::Watch;
 
 use std::sync::Arc;
 
@@ -41,7 +44,7 @@ use crate::array::weights::{Weights, matrix};
 use crate::chain::{Chain, Given, LogWeight, Source, State, Transition, double};
 use crate::error::Failure;
 use crate::kernel::law::{Gaussian, Law, LogStd};
-use crate::rng::{Noise, Purpose};
+use crate::rng::Noise;
 use crate::target::Target;
 
 /// What a simulation-free estimate is for.
@@ -119,12 +122,23 @@ pub trait Segment: Send + Sync {
     /// Sets data-dependent initial values from a batch on the target's side.
     fn initialise(&mut self, _x: &State, _given: &Given) {}
 
+    /// Whether it has something to tune before training.
+    fn tunes(&self) -> bool {
+        false
+    }
+
     /// Tunes what is not learned by gradients, such as step sizes, before training, by states on the source's side; answers states on
     /// the target's side.
     ///
     /// # Errors
-    /// If a kernel fails.
-    fn warm_up(&mut self, x: State, given: &Given, noise: &Noise) -> Result<State, Failure> {
+    /// If a kernel fails, or `watch` asked to stop.
+    fn warm_up(
+        &mut self,
+        x: State,
+        given: &Given,
+        noise: &Noise,
+        _watch: &Watch<'_>,
+    ) -> Result<State, Failure> {
         walked(self.transitions(), x, given, noise)
     }
 
@@ -411,19 +425,6 @@ impl Model {
                     x = transition.backward(x, given, &noise)?.state;
                 }
             }
-        }
-        Ok(())
-    }
-
-    /// Tunes what is not learned by gradients with `rows` states on their way from the source to the target.
-    ///
-    /// # Errors
-    /// If a kernel fails.
-    pub fn warm_up(&mut self, rows: usize, given: &Given, noise: &Noise) -> Result<(), Failure> {
-        let mut x = self.placed().sample(rows, given, &noise.purpose(Purpose::Source))?;
-        for (index, segment) in self.segments.iter_mut().enumerate() {
-            // Each segment's steps have addresses of their own.
-            x = segment.warm_up(x, given, &noise.from_trajectory((index as u64) << 40))?;
         }
         Ok(())
     }

@@ -23,6 +23,7 @@ mod shape;
 mod target;
 
 pub(crate) use crate::error::within;
+use crate::model::Watch;
 use crate::model::flow::fixed::WhitenRecipe;
 pub use crate::model::recipe::SegmentRecipe;
 pub use crate::network::NetworkRecipe;
@@ -284,7 +285,23 @@ impl Plan {
     /// # Errors
     /// If the objective does not fit the rest of the recipe.
     pub fn start(&self) -> Result<Box<dyn Training + '_>> {
-        self.trainer(false)
+        self.trainer(false, &|_| true)
+    }
+
+    /// [`Plan::start`], telling `watch` how far kernels are tuned, which they are before the first step.
+    ///
+    /// # Errors
+    /// As [`Plan::start`]; with [`Error::Interrupted`](crate::error::Error::Interrupted) where `watch` asked to stop.
+    pub fn start_observed(&self, watch: &Watch<'_>) -> Result<Box<dyn Training + '_>> {
+        self.trainer(false, watch)
+    }
+
+    /// Whether kernels are tuned before the first step.
+    pub fn tunes(&self) -> bool {
+        match self {
+            Self::Chain(plan) => plan.model.segments().iter().any(|segment| segment.tunes()),
+            Self::GFlowNet(_) => false,
+        }
     }
 
     /// [`Plan::start`] for what a checkpoint is to be restored into: kernels that particles tune are left as they are.
@@ -292,14 +309,14 @@ impl Plan {
     /// # Errors
     /// As [`Plan::start`].
     pub fn blank(&self) -> Result<Box<dyn Training + '_>> {
-        self.trainer(true)
+        self.trainer(true, &|_| true)
     }
 
-    fn trainer(&self, restored: bool) -> Result<Box<dyn Training + '_>> {
+    fn trainer(&self, restored: bool, watch: &Watch<'_>) -> Result<Box<dyn Training + '_>> {
         Ok(match self {
             Self::Chain(plan) => match plan.ascent()? {
                 Some(ascent) => Box::new(ascent),
-                None => plan.training(restored)?,
+                None => plan.training(restored, watch)?,
             },
             Self::GFlowNet(plan) => match &plan.task {
                 Task::Discrete(task) => Box::new(task.start(plan.recipe.seed)?),

@@ -236,6 +236,14 @@ const KNOWN: &[Known] = &[
     ),
     ("gradients_smc", "Gradients of a particle", "", Lower, "How many of them were with the gradient."),
     (
+        "evaluations_warm_up",
+        "Evaluations of the warm-up",
+        "",
+        Lower,
+        "How often the target's log R was asked for while ladder and step sizes were found, by all particles together.",
+    ),
+    ("gradients_warm_up", "Gradients of the warm-up", "", Lower, "How many of them were with the gradient."),
+    (
         "log_z_prior",
         "log Z by the prior",
         "nats",

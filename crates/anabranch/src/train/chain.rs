@@ -14,6 +14,7 @@ use burn::tensor::Tensor;
 
 use super::epochs::{Epochs, gathered, redrawn};
 use super::learner::{Learner, Player, Rule};
+use super::tuning::{Tuning, WARM_UP};
 use super::{Trainer, TrainingRecipe};
 use crate::array::scratch;
 use crate::array::weights::{Weights, matrix, to_vec_f64};
@@ -24,14 +25,12 @@ use crate::estimate::likelihood::{Bound, nll};
 use crate::estimate::paths::forward_weights;
 use crate::model::path::{Path, States};
 use crate::model::state_flow::StateFlow;
-use crate::model::{Goal, Model};
+use crate::model::{Goal, Model, Watch};
 use crate::objective::{Drawn, Needs, PathObjective, ReferenceKind};
 use crate::optim::OptimizerRecipe;
 use crate::rng::{Address, Counted, Noise, Purpose};
 use crate::target::{Conditions, Target, log_density};
 
-/// States that are on their way through the model while it is tuned.
-pub(super) const WARM_UP: usize = 500;
 /// Paths of a validation score.
 const SCORED: usize = 1000;
 
@@ -134,6 +133,7 @@ pub struct ChainLearner<'a> {
     /// The conditions of the step's paths.
     given: Given,
     log_reward: Vec<f64>,
+    tuning: Tuning,
     detail: String,
 }
 
@@ -142,7 +142,16 @@ impl<'a> Trainer<ChainLearner<'a>> {
     ///
     /// # Errors
     /// If a kernel fails.
-    pub fn new(mut task: ChainTask<'a>) -> Result<Self, Failure> {
+    pub fn new(task: ChainTask<'a>) -> Result<Self, Failure> {
+        Self::observed(task, &|_| true)
+    }
+
+    /// [`Trainer::new`], telling `watch` how far kernels are tuned.
+    ///
+    /// # Errors
+    /// If a kernel fails, or `watch` asked to stop.
+    pub fn observed(mut task: ChainTask<'a>, watch: &Watch<'_>) -> Result<Self, Failure> {
+        let mut tuning = Tuning::default();
         if let Ends::Target(target) = task.ends {
             task.model.start(target, &Noise::new(task.seed, Purpose::Probe))?;
         }
@@ -156,12 +165,13 @@ impl<'a> Trainer<ChainLearner<'a>> {
                 let x = matrix(first, *columns, &task.model.device());
                 task.model.initialise(x, &given.range(0, count), &noise)?;
             }
-        } else if !task.restored {
+        }
+        if let (Ends::Target(target), false) = (task.ends, task.restored) {
             let given = task.conditions.as_ref().map_or_else(Given::nothing, |conditions| {
                 let noise = Noise::new(task.seed, Purpose::Condition).at(Address::WARM_UP);
                 Given::rows(conditions.width(), conditions.draw(WARM_UP, &noise))
             });
-            task.model.warm_up(WARM_UP, &given, &Noise::new(task.seed, Purpose::Weights))?;
+            tuning = Tuning::of(&mut task.model, target, &given, task.seed, watch)?;
         }
         let (training, optimizer, seed) = (task.training.clone(), task.optimizer.clone(), task.seed);
         let needs = task.objective.needs();
@@ -176,6 +186,7 @@ impl<'a> Trainer<ChainLearner<'a>> {
             states: None,
             given: Given::nothing(),
             log_reward: Vec::new(),
+            tuning,
             detail: String::new(),
         };
         let mut trainer = Trainer::start(learner, training, optimizer, seed);
@@ -476,5 +487,18 @@ impl Learner for ChainLearner<'_> {
     fn score(&self, weights: &[Vec<f32>]) -> Result<f64, Failure> {
         let of_model = self.task.model.weights().len();
         (self.task.score)(&self.task.model.with_weights(&weights[..of_model]))
+    }
+
+    fn memory(&self) -> Vec<(String, Vec<u8>)> {
+        self.tuning.memory()
+    }
+
+    fn restore(&mut self, memory: &[(String, Vec<u8>)]) -> Result<(), String> {
+        self.tuning = Tuning::remembered(memory)?;
+        Ok(())
+    }
+
+    fn counted(&self) -> Vec<(&'static str, u64)> {
+        self.tuning.counted()
     }
 }

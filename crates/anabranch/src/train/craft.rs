@@ -7,15 +7,16 @@ use std::ops::Range;
 
 use burn::tensor::{Bool, DType, Device, Tensor, TensorData};
 
-use super::chain::{Score, WARM_UP};
+use super::chain::Score;
 use super::learner::{Learner, Player};
+use super::tuning::Tuning;
 use super::{Trainer, TrainingRecipe};
 use crate::array::scratch;
 use crate::array::weights::{Weights, to_vec_f64};
 use crate::chain::{Chain, Given, LogWeight, State, double};
 use crate::error::Failure;
 use crate::math::log_sum_exp;
-use crate::model::Model;
+use crate::model::{Model, Watch};
 use crate::objective::Craft;
 use crate::optim::OptimizerRecipe;
 use crate::rng::{Address, Counted, Noise, Purpose};
@@ -45,6 +46,7 @@ pub struct CraftTask<'a> {
 /// A model of flows between Markov kernels in training.
 pub struct CraftLearner<'a> {
     task: CraftTask<'a>,
+    tuning: Tuning,
     detail: String,
 }
 
@@ -151,17 +153,18 @@ impl Front {
 }
 
 impl<'a> Trainer<CraftLearner<'a>> {
-    /// A run at its first step, kernels tuned.
+    /// A run at its first step, kernels tuned; `watch` is told how far.
     ///
     /// # Errors
-    /// If a kernel fails.
-    pub fn of_maps(mut task: CraftTask<'a>) -> Result<Self, Failure> {
+    /// If a kernel fails, or `watch` asked to stop.
+    pub fn of_maps(mut task: CraftTask<'a>, watch: &Watch<'_>) -> Result<Self, Failure> {
+        let mut tuning = Tuning::default();
         if !task.restored {
-            task.model.warm_up(WARM_UP, &Given::nothing(), &Noise::new(task.seed, Purpose::Weights))?;
+            tuning = Tuning::of(&mut task.model, task.target, &Given::nothing(), task.seed, watch)?;
         }
         task.model.track();
         let (training, optimizer, seed) = (task.training.clone(), task.optimizer.clone(), task.seed);
-        let learner = CraftLearner { task, detail: String::new() };
+        let learner = CraftLearner { task, tuning, detail: String::new() };
         Ok(Self::start(learner, training, optimizer, seed))
     }
 }
@@ -219,5 +222,18 @@ impl Learner for CraftLearner<'_> {
 
     fn score(&self, weights: &[Vec<f32>]) -> Result<f64, Failure> {
         (self.task.score)(&self.task.model.with_weights(weights))
+    }
+
+    fn memory(&self) -> Vec<(String, Vec<u8>)> {
+        self.tuning.memory()
+    }
+
+    fn restore(&mut self, memory: &[(String, Vec<u8>)]) -> Result<(), String> {
+        self.tuning = Tuning::remembered(memory)?;
+        Ok(())
+    }
+
+    fn counted(&self) -> Vec<(&'static str, u64)> {
+        self.tuning.counted()
     }
 }

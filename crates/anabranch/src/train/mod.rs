@@ -20,6 +20,7 @@ mod settings;
 mod state;
 pub mod tensorboard;
 mod trainer;
+mod tuning;
 
 use crate::error::Result;
 

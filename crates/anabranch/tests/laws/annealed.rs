@@ -13,9 +13,9 @@ use super::instances::*;
 const KERNELS: [KernelRecipe; 6] = [
     KernelRecipe::RandomWalk {},
     KernelRecipe::Independent {},
-    KernelRecipe::Mala {},
-    KernelRecipe::Hmc { leapfrogs: 3, keep: 0.0 },
-    KernelRecipe::Hmc { leapfrogs: 2, keep: 0.8 },
+    KernelRecipe::Mala { jitter: 0.3 },
+    KernelRecipe::Hmc { leapfrogs: 3, keep: 0.0, jitter: 0.0 },
+    KernelRecipe::Hmc { leapfrogs: 2, keep: 0.8, jitter: 0.4 },
     KernelRecipe::Gibbs {},
 ];
 
@@ -232,8 +232,12 @@ fn persisted(smc: &Smc, model: &Model, target: &dyn Target, seed: u64) -> Popula
 #[test]
 fn particles_reach_the_target() {
     let target = lopsided();
-    let segment =
-        annealing(target.clone(), KernelRecipe::Hmc { leapfrogs: 3, keep: 0.0 }, PathKind::Geometric, 10);
+    let segment = annealing(
+        target.clone(),
+        KernelRecipe::Hmc { leapfrogs: 3, keep: 0.0, jitter: 0.0 },
+        PathKind::Geometric,
+        10,
+    );
     let model = Model::new(vec![Box::new(segment)]);
     let chain = model.chain();
     let smc = Smc { particles: 8000, ..Smc::default() };
@@ -310,7 +314,7 @@ fn warm_up_finds_strides_and_ladder() {
 #[test]
 fn kernels_on_the_tape_move_as_without() {
     let proposing = KERNELS.into_iter().filter(|kernel| kernel.proposal(&[0.0, 0.0]).is_some());
-    let dense = (KernelRecipe::Hmc { leapfrogs: 3, keep: 0.0 }, true);
+    let dense = (KernelRecipe::Hmc { leapfrogs: 3, keep: 0.0, jitter: 0.0 }, true);
     for (kernel, dense) in proposing.map(|kernel| (kernel, false)).chain([dense]) {
         for path in PATHS {
             let mut segment = annealing(lopsided(), kernel, path, 3);
@@ -365,6 +369,42 @@ fn kernels_on_the_tape_move_as_without() {
     }
 }
 
+/// With a mass matrix that makes all rates alike, trajectories of 5 leapfrogs with 5 arccos(1 - h^2 / 2) = 2 pi end where they began,
+/// every one accepted; with jitter they forget it, and the law stays.
+#[test]
+fn jitter_cures_trajectories_that_come_round() {
+    let rows = 20_000;
+    let covariance = [1.0, 0.72, 0.72, 0.81];
+    let target = FullGaussian::from_covariance(vec![0.4, -0.2], &covariance, 0.3).expect("positive definite");
+    let target: Arc<dyn Target> = Arc::new(target);
+    let base = Base::new("base", 2, 0.0, 1.0, false);
+    let step = (2.0 * (1.0 - (0.4 * std::f64::consts::PI).cos())).sqrt() as f32;
+    let factor = vec![1.0, 0.0, 0.72, (0.81f32 - 0.72 * 0.72).sqrt()];
+    let drawn = target.draw(rows, &noise(781)).expect("an exact sampler");
+    // The correlation of where a trajectory ends with where it began, its mean chance of acceptance, and the mean of what it leads to.
+    let moved = |jitter: f32| {
+        let level = Level::new(&base, &target, PathKind::Geometric, 1.0, None);
+        let stride = Stride { step, scale: vec![1.0; 2], factor: factor.clone() };
+        let kernel = KernelRecipe::Hmc { leapfrogs: 5, keep: 0.0, jitter };
+        let kernel = kernel.at(level, target.as_ref(), (stride, vec![0.0; 2]), 1).boxed();
+        let x = matrix(drawn.clone(), 2, &Device::flex());
+        let found = kernel.forward(x, NOTHING, &noise(782)).expect("a density");
+        let acceptance = found.info[0].1.iter().sum::<f32>() / rows as f32;
+        let of = |all: &[f32]| all.chunks(2).map(|x| f64::from(x[0])).collect::<Vec<f64>>();
+        let (before, after) = (of(&drawn), of(&to_vec(found.state)));
+        let [first, second] = [&before, &after].map(|values| Estimate::mean(values));
+        let squares: Vec<f64> = after.iter().map(|x| (x - 0.4).powi(2)).collect();
+        let variance = Estimate::mean(&squares);
+        assert!((variance.value - 1.0).abs() < 4.5 * variance.error, "jitter {jitter}: {variance:?}");
+        let both = before.iter().zip(&after);
+        let product = both.map(|(a, b)| (a - first.value) * (b - second.value)).sum::<f64>();
+        (product / (first.error * second.error * (rows * rows) as f64), acceptance)
+    };
+    let [(stays, all), (forgets, most)] = [moved(0.0), moved(0.5)];
+    assert!(stays > 0.999 && all > 0.999, "{stays}, {all}");
+    assert!(forgets.abs() < 0.3 && most > 0.5, "{forgets}, {most}");
+}
+
 /// On a correlated Gaussian a dense mass matrix, found at warm-up, makes one leapfrog forget more of where it began; log Z and the law stay
 /// exact.
 #[test]
@@ -395,7 +435,7 @@ fn dense_masses_suit_correlated_targets() {
             path: PathKind::Geometric,
             ladder: Ladder::new("ladder", 40, false),
             // More leapfrogs come round to where they began, where all coordinates turn at one rate.
-            kernel: KernelRecipe::Hmc { leapfrogs: 1, keep: 0.0 },
+            kernel: KernelRecipe::Hmc { leapfrogs: 1, keep: 0.0, jitter: 0.0 },
             moves: 4,
             strides: strides("strides", 40, d, 0.5),
             warm_up: Some(WarmUp { rounds: 20, ladder: true, strides: true }),

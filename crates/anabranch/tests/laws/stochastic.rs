@@ -17,9 +17,9 @@ use super::instances::*;
 
 const KERNELS: [KernelRecipe; 4] = [
     KernelRecipe::RandomWalk {},
-    KernelRecipe::Mala {},
-    KernelRecipe::Hmc { leapfrogs: 3, keep: 0.0 },
-    KernelRecipe::Hmc { leapfrogs: 2, keep: 0.8 },
+    KernelRecipe::Mala { jitter: 0.0 },
+    KernelRecipe::Hmc { leapfrogs: 3, keep: 0.0, jitter: 0.0 },
+    KernelRecipe::Hmc { leapfrogs: 2, keep: 0.8, jitter: 0.4 },
 ];
 
 /// Two unequal, skew modes; its integral is 1.
@@ -146,7 +146,7 @@ fn law_2_resampled_transport() {
 #[test]
 fn maps_learn_each_from_the_particles_in_front_of_it() {
     let target = lopsided();
-    let model = alternating(target.clone(), KernelRecipe::Hmc { leapfrogs: 3, keep: 0.0 }, 3);
+    let model = alternating(target.clone(), KernelRecipe::Hmc { leapfrogs: 3, keep: 0.0, jitter: 0.0 }, 3);
     let craft = Craft { threshold: 0.5, resampling: Resampling::Systematic };
     let fronts = Front::all(&model, craft, 400, &noise(831)).unwrap();
     assert_eq!(fronts.len(), 3);
@@ -273,7 +273,7 @@ fn law_2_annealing_from_a_flow() {
 fn law_2_of_a_posterior() {
     let problem = MixtureInverse::new([2, 3], [0.3, 0.8, 0.3], 4);
     let target: Arc<dyn Target> = Arc::new(problem.clone());
-    let model = alternating(target.clone(), KernelRecipe::Mala {}, 3);
+    let model = alternating(target.clone(), KernelRecipe::Mala { jitter: 0.0 }, 3);
     let observations = problem.draw_conditions(4, &noise(861)).expect("a law of its own");
     for observation in observations.chunks(2) {
         let given = Given::rows(2, observation.to_vec());

@@ -48,6 +48,7 @@ impl Proposal for Hamiltonian {
         &self,
         density: &dyn LogDensity,
         stride: &Stride,
+        steps: &[f32],
         given: &Given,
         normals: &mut [f32],
         from: &Evaluated,
@@ -55,7 +56,7 @@ impl Proposal for Hamiltonian {
         log_ratio: &mut [f64],
     ) -> Result<(), Failure> {
         let d = stride.scale.len();
-        let widths: Vec<f32> = stride.scale.iter().map(|s| stride.step * s).collect();
+        let scale = &stride.scale;
         let arch = pulp::Arch::new();
         let mut momentum = normals.to_vec();
         to.points.copy_from_slice(&from.points);
@@ -65,10 +66,16 @@ impl Proposal for Hamiltonian {
             let share = if first || end { 0.5 } else { 1.0 };
             let points = (!end).then_some(&mut to.points[..]);
             match &stride.factor[..] {
-                [] => arch.dispatch(Leap { points, momentum: &mut momentum, scores, widths: &widths, share }),
+                [] => arch.dispatch(Leap { points, momentum: &mut momentum, scores, scale, steps, share }),
                 factor => {
-                    let step = stride.step;
-                    arch.dispatch(DenseLeap { points, momentum: &mut momentum, scores, factor, step, share });
+                    arch.dispatch(DenseLeap {
+                        points,
+                        momentum: &mut momentum,
+                        scores,
+                        factor,
+                        steps,
+                        share,
+                    });
                 }
             }
             if !end {
@@ -89,19 +96,19 @@ impl Proposal for Hamiltonian {
         &self,
         density: &dyn LogDensity,
         stride: &Stride,
+        steps: State,
         given: &Given,
         normals: State,
         from: State,
     ) -> Result<(State, Option<State>), Failure> {
         let d = stride.scale.len();
-        let width = matrix(stride.scale.clone(), d, &from.device()) * stride.step;
-        let factor = (!stride.factor.is_empty())
-            .then(|| matrix(stride.factor.clone(), d, &from.device()) * stride.step);
+        let scale = matrix(stride.scale.clone(), d, &from.device());
+        let factor = (!stride.factor.is_empty()).then(|| matrix(stride.factor.clone(), d, &from.device()));
         // `h S v` of rows, or `h L v`; of scores `h L^T v`.
         let scaled = |v: State, transposed: bool| match &factor {
-            Some(factor) if transposed => v.matmul(factor.clone()),
-            Some(factor) => v.matmul(factor.clone().transpose()),
-            None => v * width.clone(),
+            Some(factor) if transposed => v.matmul(factor.clone()) * steps.clone(),
+            Some(factor) => v.matmul(factor.clone().transpose()) * steps.clone(),
+            None => v * scale.clone() * steps.clone(),
         };
         let score = |x: &State| Ok::<_, Failure>(scaled(density.with_score(x, given)?.1, true));
         let (mut x, mut momentum) = (from.clone(), normals + score(&from)? * 0.5);
@@ -121,7 +128,8 @@ struct Leap<'a> {
     points: Option<&'a mut [f32]>,
     momentum: &'a mut [f32],
     scores: &'a [f64],
-    widths: &'a [f32],
+    scale: &'a [f32],
+    steps: &'a [f32],
     share: f32,
 }
 
@@ -130,23 +138,24 @@ impl NullaryFnOnce for Leap<'_> {
 
     #[inline(always)]
     fn call(self) {
-        let Self { points, momentum, scores, widths, share } = self;
-        let d = widths.len();
-        let kicks = momentum.chunks_exact_mut(d).zip(scores.chunks_exact(d));
+        let Self { points, momentum, scores, scale, steps, share } = self;
+        let d = scale.len();
+        let kicks = momentum.chunks_exact_mut(d).zip(scores.chunks_exact(d)).zip(steps);
         match points {
             Some(points) => {
-                for ((momentum, scores), points) in kicks.zip(points.chunks_exact_mut(d)) {
-                    let places = points.iter_mut().zip(momentum).zip(scores.iter().zip(widths));
-                    for ((x, p), (score, width)) in places {
+                for (((momentum, scores), step), points) in kicks.zip(points.chunks_exact_mut(d)) {
+                    let places = points.iter_mut().zip(momentum).zip(scores.iter().zip(scale));
+                    for ((x, p), (score, scale)) in places {
+                        let width = step * scale;
                         *p += share * width * *score as f32;
                         *x += width * *p;
                     }
                 }
             }
             None => {
-                for (momentum, scores) in kicks {
-                    for (p, (score, width)) in momentum.iter_mut().zip(scores.iter().zip(widths)) {
-                        *p += share * width * *score as f32;
+                for ((momentum, scores), step) in kicks {
+                    for (p, (score, scale)) in momentum.iter_mut().zip(scores.iter().zip(scale)) {
+                        *p += share * step * scale * *score as f32;
                     }
                 }
             }
@@ -154,13 +163,13 @@ impl NullaryFnOnce for Leap<'_> {
     }
 }
 
-/// [`Leap`] with a factor in place of widths: `p += share h L^T grad`, then `x += h L p`.
+/// [`Leap`] with a factor in place of a scale: `p += share h L^T grad`, then `x += h L p`.
 struct DenseLeap<'a> {
     points: Option<&'a mut [f32]>,
     momentum: &'a mut [f32],
     scores: &'a [f64],
     factor: &'a [f32],
-    step: f32,
+    steps: &'a [f32],
     share: f32,
 }
 
@@ -169,10 +178,10 @@ impl NullaryFnOnce for DenseLeap<'_> {
 
     #[inline(always)]
     fn call(self) {
-        let Self { mut points, momentum, scores, factor, step, share } = self;
+        let Self { mut points, momentum, scores, factor, steps, share } = self;
         let d = factor.len().isqrt();
-        let rows = momentum.chunks_exact_mut(d).zip(scores.chunks_exact(d)).enumerate();
-        for (row, (momentum, scores)) in rows {
+        let rows = momentum.chunks_exact_mut(d).zip(scores.chunks_exact(d)).zip(steps).enumerate();
+        for (row, ((momentum, scores), step)) in rows {
             for ((i, lower), score) in factor.chunks_exact(d).enumerate().zip(scores) {
                 let kick = share * step * *score as f32;
                 momentum[..=i].iter_mut().zip(lower).for_each(|(p, l)| *p += kick * l);

@@ -30,6 +30,7 @@ impl Proposal for Independent {
         &self,
         density: &dyn LogDensity,
         stride: &Stride,
+        steps: &[f32],
         given: &Given,
         normals: &mut [f32],
         from: &Evaluated,
@@ -40,7 +41,7 @@ impl Proposal for Independent {
         for (row, ratio) in log_ratio.iter_mut().enumerate() {
             let mut sum = 0.0;
             for (c, (mean, scale)) in self.0.iter().zip(&stride.scale).enumerate() {
-                let (place, width) = (row * d + c, stride.step * scale);
+                let (place, width) = (row * d + c, steps[row] * scale);
                 to.points[place] = mean + width * normals[place];
                 let old = f64::from((from.points[place] - mean) / width);
                 sum += f64::from(normals[place]).powi(2) - old * old;
@@ -54,11 +55,12 @@ impl Proposal for Independent {
         &self,
         _: &dyn LogDensity,
         stride: &Stride,
+        steps: State,
         _: &Given,
         normals: State,
         _: State,
     ) -> Result<(State, Option<State>), Failure> {
         let row = |values: &[f32]| matrix(values.to_vec(), values.len(), &normals.device());
-        Ok((normals.clone() * row(&stride.scale) * stride.step + row(&self.0), None))
+        Ok((normals.clone() * row(&stride.scale) * steps + row(&self.0), None))
     }
 }

@@ -31,6 +31,7 @@ impl Proposal for Mala {
         &self,
         density: &dyn LogDensity,
         stride: &Stride,
+        steps: &[f32],
         given: &Given,
         normals: &mut [f32],
         from: &Evaluated,
@@ -38,7 +39,7 @@ impl Proposal for Mala {
         log_ratio: &mut [f64],
     ) -> Result<(), Failure> {
         let d = stride.scale.len();
-        let widths = stride.scale.iter().map(|s| stride.step * s).cycle();
+        let widths = steps.iter().flat_map(|step| stride.scale.iter().map(move |scale| step * scale));
         let drawn = from.points.iter().zip(&from.scores).zip(&*normals).zip(widths);
         for (y, (((x, score), n), width)) in to.points.iter_mut().zip(drawn) {
             *y = x + width * (0.5 * width * *score as f32 + n);
@@ -47,7 +48,7 @@ impl Proposal for Mala {
         for (row, ratio) in log_ratio.iter_mut().enumerate() {
             let mut sum = 0.0;
             for (c, scale) in stride.scale.iter().enumerate() {
-                let (place, width) = (row * d + c, f64::from(stride.step * scale));
+                let (place, width) = (row * d + c, f64::from(steps[row] * scale));
                 let jump = f64::from(from.points[place]) - f64::from(to.points[place]);
                 let back = jump / width - 0.5 * width * to.scores[place];
                 // The jump that was made, whose rounding is known.
@@ -63,11 +64,12 @@ impl Proposal for Mala {
         &self,
         density: &dyn LogDensity,
         stride: &Stride,
+        steps: State,
         given: &Given,
         normals: State,
         from: State,
     ) -> Result<(State, Option<State>), Failure> {
-        let width = matrix(stride.scale.clone(), stride.scale.len(), &from.device()) * stride.step;
+        let width = steps * matrix(stride.scale.clone(), stride.scale.len(), &from.device());
         let (_, score) = density.with_score(&from, given)?;
         Ok((from + (score * width.clone() * 0.5 + normals) * width, None))
     }

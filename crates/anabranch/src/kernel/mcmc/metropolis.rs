@@ -16,6 +16,9 @@ pub struct Metropolis<D> {
     pub proposal: Box<dyn Proposal>,
     /// How far.
     pub stride: Stride,
+    /// How much the step size of each proposal of each row differs from the stride's, `j` in [0, 1): it is uniform in `h (1 - j)` to
+    /// `h (1 + j)`.
+    pub jitter: f32,
     /// How many times.
     pub moves: usize,
 }
@@ -34,6 +37,8 @@ pub(crate) struct Walk {
     pub divergences: Vec<f32>,
     /// The normals of each move, where they are wanted again.
     normals: Vec<Vec<f32>>,
+    /// The step sizes of each move, `[moves][batch]`, where they are wanted again.
+    steps: Vec<Vec<f32>>,
 }
 
 impl<D: LogDensity> Metropolis<D> {
@@ -57,10 +62,19 @@ impl<D: LogDensity> Metropolis<D> {
         let normals = normals(noise, rows, columns, self.moves);
         let mut current = vec![0.0; rows * columns];
         let mut start = current.clone();
-        let uniforms = noise.purpose(Purpose::Choice).uniform(rows, self.moves);
+        // Of each row the acceptance of each move, then the step size of each.
+        let each = if self.jitter > 0.0 { 2 * self.moves } else { self.moves };
+        let uniforms = noise.purpose(Purpose::Choice).uniform(rows, each);
+        let step =
+            |row: usize, index: usize| match uniforms[row * each..(row + 1) * each].get(self.moves + index) {
+                Some(uniform) => self.stride.step * (1.0 + self.jitter * (2.0 * uniform - 1.0)),
+                None => self.stride.step,
+            };
+        let of_move = |index: usize| (0..rows).map(|row| step(row, index)).collect();
+        let steps: Vec<Vec<f32>> = (0..self.moves).map(of_move).collect();
         let (mut acceptance, mut divergences) = (vec![0.0; rows], vec![0.0; rows]);
         let mut accepted = Vec::with_capacity(self.moves);
-        for (index, fresh) in normals.iter().enumerate() {
+        for (index, (fresh, steps)) in normals.iter().zip(&steps).enumerate() {
             match self.proposal.kept() {
                 kept if kept > 0.0 && index > 0 => {
                     let share = (1.0 - kept * kept).sqrt();
@@ -72,6 +86,7 @@ impl<D: LogDensity> Metropolis<D> {
             self.proposal.propose(
                 &self.density,
                 &self.stride,
+                steps,
                 given,
                 &mut current,
                 &here,
@@ -86,7 +101,7 @@ impl<D: LogDensity> Metropolis<D> {
                 let chance = if log_chance.is_nan() { 0.0 } else { log_chance.min(0.0).exp() };
                 divergences[row] += f32::from(u8::from(log_chance.is_nan()));
                 acceptance[row] += chance as f32 / self.moves as f32;
-                f64::from(uniforms[row * self.moves + index]) < chance
+                f64::from(uniforms[row * each + index]) < chance
             });
             let taken: Vec<bool> = taken.collect();
             // The fewer rows are copied.
@@ -103,7 +118,7 @@ impl<D: LogDensity> Metropolis<D> {
             }
             accepted.push(taken);
         }
-        Ok(Walk { end: here, before, accepted, acceptance, divergences, normals })
+        Ok(Walk { end: here, before, accepted, acceptance, divergences, normals, steps })
     }
 
     /// The walk's end on the tape of `from`: acceptance is a constant of the gradient.
@@ -111,15 +126,22 @@ impl<D: LogDensity> Metropolis<D> {
         let [rows, columns] = from.dims();
         let device = from.device();
         let (mut x, mut kept) = (from.clone(), None::<State>);
-        for (normals, accepted) in walk.normals.iter().zip(&walk.accepted) {
+        for ((normals, accepted), steps) in walk.normals.iter().zip(&walk.accepted).zip(&walk.steps) {
+            let steps = matrix(steps.clone(), 1, &device);
             let fresh = matrix(normals.clone(), columns, &device);
             let share = self.proposal.kept();
             let normals = match kept {
                 Some(kept) => kept * share + fresh * (1.0 - share * share).sqrt(),
                 None => fresh,
             };
-            let (proposed, end) =
-                self.proposal.on_tape(&self.density, &self.stride, given, normals.clone(), x.clone())?;
+            let (proposed, end) = self.proposal.on_tape(
+                &self.density,
+                &self.stride,
+                steps,
+                given,
+                normals.clone(),
+                x.clone(),
+            )?;
             let accepted: Vec<bool> =
                 accepted.iter().flat_map(|taken| std::iter::repeat_n(*taken, columns)).collect();
             let mask = Tensor::from_bool(TensorData::new(accepted, [rows, columns]), &device);

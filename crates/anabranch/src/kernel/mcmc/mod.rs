@@ -20,6 +20,10 @@
 //!
 //! `h` is the step size and `S` a scale for each coordinate, the square root of the inverse of a diagonal mass matrix; for HMC it may be
 //! a triangular matrix, the factor of a covariance.
+//! With jitter `j` each proposal has a step size of its own, `h (1 + j u)` with `u` uniform in (-1, 1), drawn before anything else: a
+//! mixture of kernels that are each reversible for `gamma`. Trajectories of one length come round to where they began wherever
+//! all coordinates turn at one rate; of many lengths they do not (Neal 2011, 3.2).
+//!
 //! Noise may be kept: before each proposal it is `a n + sqrt(1 - a^2) n'` with fresh `n'`; an accepted one leaves that of its end, a
 //! refused one turns it round. With HMC's momentum this is Horowitz's (1991) partial refreshment, invariant and, from a fresh momentum
 //! on, reversible.
@@ -176,8 +180,8 @@ pub trait Proposal: Send + Sync {
         0.0
     }
 
-    /// From `from` to `to`, whose vectors have the right lengths, with `normals`, `[batch, dimension]`. Leaves `to` evaluated, and
-    /// writes `log q(x | y) - log q(y | x)` to `log_ratio`. Where noise is kept, `normals` become those of the end.
+    /// From `from` to `to`, whose vectors have the right lengths, with `normals`, `[batch, dimension]`, and the step size of each row,
+    /// `steps`, `[batch]`, in place of the stride's. Leaves `to` evaluated, and writes `log q(x | y) - log q(y | x)` to `log_ratio`. Where noise is kept, `normals` become those of the end.
     ///
     /// # Errors
     /// If the density does not answer.
@@ -186,6 +190,7 @@ pub trait Proposal: Send + Sync {
         &self,
         density: &dyn LogDensity,
         stride: &Stride,
+        steps: &[f32],
         given: &Given,
         normals: &mut [f32],
         from: &Evaluated,
@@ -193,7 +198,7 @@ pub trait Proposal: Send + Sync {
         log_ratio: &mut [f64],
     ) -> Result<(), Failure>;
 
-    /// The same point on the tape of `from`, and the noise at the end where it is kept.
+    /// The same point on the tape of `from`, and the noise at the end where it is kept; `steps` are `[batch, 1]`.
     ///
     /// # Errors
     /// As [`Proposal::propose`].
@@ -201,6 +206,7 @@ pub trait Proposal: Send + Sync {
         &self,
         density: &dyn LogDensity,
         stride: &Stride,
+        steps: State,
         given: &Given,
         normals: State,
         from: State,

@@ -26,15 +26,16 @@ impl Proposal for RandomWalk {
         &self,
         density: &dyn LogDensity,
         stride: &Stride,
+        steps: &[f32],
         given: &Given,
         normals: &mut [f32],
         from: &Evaluated,
         to: &mut Evaluated,
         log_ratio: &mut [f64],
     ) -> Result<(), Failure> {
-        let scales = stride.scale.iter().cycle();
-        let drawn = from.points.iter().zip(&*normals).zip(scales);
-        to.points.iter_mut().zip(drawn).for_each(|(y, ((x, n), s))| *y = x + stride.step * s * n);
+        let widths = steps.iter().flat_map(|step| stride.scale.iter().map(move |scale| step * scale));
+        let drawn = from.points.iter().zip(&*normals).zip(widths);
+        to.points.iter_mut().zip(drawn).for_each(|(y, ((x, n), width))| *y = x + width * n);
         log_ratio.fill(0.0);
         to.ask(density, given)
     }
@@ -43,11 +44,12 @@ impl Proposal for RandomWalk {
         &self,
         _: &dyn LogDensity,
         stride: &Stride,
+        steps: State,
         _: &Given,
         normals: State,
         from: State,
     ) -> Result<(State, Option<State>), Failure> {
         let scale = matrix(stride.scale.clone(), stride.scale.len(), &from.device());
-        Ok((from + normals * scale * stride.step, None))
+        Ok((from + normals * scale * steps, None))
     }
 }

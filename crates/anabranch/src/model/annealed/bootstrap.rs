@@ -154,6 +154,7 @@ pub fn bootstrap_chain<'a>(
         Box::new(Metropolis {
             density: Bootstrap { flow, target, alpha, place },
             proposal: Box::new(Hamiltonian { leapfrogs, kept: 0.0 }),
+            jitter: 0.0,
             stride: Stride::new(*step, scale.clone()),
             moves,
         }) as Box<dyn Transition>

@@ -20,7 +20,12 @@ pub enum KernelRecipe {
     /// Draws of a Gaussian fitted at warm-up, wherever the chain is.
     Independent {},
     /// A step of Langevin dynamics, accepted or not.
-    Mala {},
+    Mala {
+        /// How much step sizes differ from proposal to proposal: uniform in (1 - jitter) h to (1 + jitter) h.
+        #[serde(default, skip_serializing_if = "is_zero")]
+        #[schemars(range(min = 0, max = 0.999))]
+        jitter: f32,
+    },
     /// Draws of coordinates from their conditional laws, where these are Gaussian; jumps of all others, accepted or not.
     Gibbs {},
     /// Hamiltonian Monte Carlo.
@@ -33,6 +38,11 @@ pub enum KernelRecipe {
         #[serde(default, skip_serializing_if = "is_zero")]
         #[schemars(range(min = 0, max = 0.999))]
         keep: f32,
+        /// How much step sizes differ from proposal to proposal: uniform in (1 - jitter) h to (1 + jitter) h. Trajectories of one length
+        /// may come round to where they began.
+        #[serde(default = "fifth")]
+        #[schemars(range(min = 0, max = 0.999))]
+        jitter: f32,
     },
 }
 
@@ -45,9 +55,13 @@ fn five() -> usize {
     5
 }
 
+fn fifth() -> f32 {
+    0.2
+}
+
 impl Default for KernelRecipe {
     fn default() -> Self {
-        Self::Hmc { leapfrogs: five(), keep: 0.0 }
+        Self::Hmc { leapfrogs: five(), keep: 0.0, jitter: fifth() }
     }
 }
 
@@ -57,15 +71,23 @@ impl KernelRecipe {
         Some(match self {
             Self::RandomWalk {} => Box::new(RandomWalk),
             Self::Independent {} => Box::new(Independent(centre.to_vec())),
-            Self::Mala {} => Box::new(Mala),
+            Self::Mala { .. } => Box::new(Mala),
             Self::Gibbs {} => return None,
-            Self::Hmc { leapfrogs, keep } => Box::new(Hamiltonian { leapfrogs, kept: keep }),
+            Self::Hmc { leapfrogs, keep, .. } => Box::new(Hamiltonian { leapfrogs, kept: keep }),
         })
+    }
+
+    /// How much the step sizes of its proposals differ, in [0, 1).
+    pub fn jitter(self) -> f32 {
+        match self {
+            Self::Mala { jitter } | Self::Hmc { jitter, .. } => jitter,
+            Self::RandomWalk {} | Self::Independent {} | Self::Gibbs {} => 0.0,
+        }
     }
 
     /// Whether it asks for scores.
     pub fn uses_scores(self) -> bool {
-        matches!(self, Self::Mala {} | Self::Gibbs {} | Self::Hmc { .. })
+        matches!(self, Self::Mala { .. } | Self::Gibbs {} | Self::Hmc { .. })
     }
 
     /// The kernel that leaves a level of a path towards `target` invariant, with a stride and its centre.
@@ -77,7 +99,10 @@ impl KernelRecipe {
         moves: usize,
     ) -> Kernel<'a> {
         match self.proposal(&centre) {
-            Some(proposal) => Kernel::Metropolis(Metropolis { density: level, proposal, stride, moves }),
+            Some(proposal) => {
+                let jitter = self.jitter();
+                Kernel::Metropolis(Metropolis { density: level, proposal, stride, jitter, moves })
+            }
             None => {
                 let blocks = target.conditional_blocks();
                 Kernel::Gibbs(Gibbs { density: level, blocks, stride, moves })
@@ -89,7 +114,7 @@ impl KernelRecipe {
     pub fn papers(self) -> Vec<&'static str> {
         match self {
             Self::RandomWalk {} | Self::Independent {} => vec![papers::HASTINGS],
-            Self::Mala {} => vec![papers::MALA],
+            Self::Mala { .. } => vec![papers::MALA],
             Self::Gibbs {} => vec![papers::GIBBS],
             Self::Hmc { keep, .. } if keep > 0.0 => vec![papers::HMC, papers::PARTIAL_REFRESHMENT],
             Self::Hmc { .. } => vec![papers::HMC],
@@ -114,7 +139,7 @@ impl<'a> Kernel<'a> {
         }
     }
 
-    /// Moves points, `[rows, dimension]`; answers where they are then and the mean chance of acceptance.
+    /// Moves points, `[rows, dimension]`; answers where they are then and the sum of their chances of acceptance.
     ///
     /// # Errors
     /// If the density does not answer.
@@ -135,7 +160,7 @@ impl<'a> Kernel<'a> {
                 (swept.end, swept.acceptance)
             }
         };
-        Ok((end.points, acceptance.iter().sum::<f32>() / rows as f32))
+        Ok((end.points, acceptance.iter().sum::<f32>()))
     }
 
     /// The acceptance at which it moves fastest: 1 where step sizes do not matter.

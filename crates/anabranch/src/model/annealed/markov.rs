@@ -13,7 +13,7 @@ use crate::array::weights::Weights;
 use crate::chain::{Given, State, Transition};
 use crate::error::Failure;
 use crate::kernel::bijection::{Bijection as _, BijectionStep};
-use crate::model::{Segment, walked};
+use crate::model::{Segment, Watch, walked};
 use crate::rng::Noise;
 use crate::target::Target;
 
@@ -111,11 +111,21 @@ impl Segment for Annealing {
         all
     }
 
-    fn warm_up(&mut self, x: State, given: &Given, noise: &Noise) -> Result<State, Failure> {
+    fn tunes(&self) -> bool {
+        self.warm_up.is_some()
+    }
+
+    fn warm_up(
+        &mut self,
+        x: State,
+        given: &Given,
+        noise: &Noise,
+        watch: &Watch<'_>,
+    ) -> Result<State, Failure> {
         let Some(warm_up) = self.warm_up.clone() else {
             return walked(self.transitions(), x, given, noise);
         };
-        warm_up.run(self, x, given, noise)
+        warm_up.run(self, x, given, noise, watch)
     }
 
     fn ladder(&self) -> Vec<f64> {

@@ -189,7 +189,8 @@ impl Part for AnnealingRecipe {
         if let Some(step) = self.step {
             within(&place.of("step"), f64::from(step), 1e-9, 1e6)?;
         }
-        if let KernelRecipe::Hmc { leapfrogs, keep } = self.kernel {
+        within(&place.of("kernel.jitter"), f64::from(self.kernel.jitter()), 0.0, 0.999)?;
+        if let KernelRecipe::Hmc { leapfrogs, keep, .. } = self.kernel {
             within(&place.of("kernel.leapfrogs"), leapfrogs as f64, 1.0, 1e4)?;
             within(&place.of("kernel.keep"), f64::from(keep), 0.0, 0.999)?;
             if keep > 0.0 && self.moves == 1 {

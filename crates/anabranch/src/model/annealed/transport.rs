@@ -16,9 +16,9 @@ use super::{KernelRecipe, PathKind};
 use crate::array::weights::Weights;
 use crate::chain::{Given, State, Transition};
 use crate::error::{Error, Failure, Result, within};
-use crate::model::Segment;
 use crate::model::flow::recipe::{FlowRecipe, Mixing, TransformerName};
 use crate::model::part::{Asks, Part, Place, Size, Surroundings};
+use crate::model::{Segment, Watch};
 use crate::network::NetworkRecipe;
 use crate::papers::{ANNEALED_FLOWS, STOCHASTIC_FLOWS};
 use crate::rng::Noise;
@@ -116,9 +116,19 @@ impl Segment for AnnealedFlow {
         self.flows.iter_mut().chain([&mut self.kernels]).flat_map(|segment| segment.weights_mut()).collect()
     }
 
+    fn tunes(&self) -> bool {
+        self.kernels.tunes()
+    }
+
     /// Kernels are tuned along the densities of the path, whatever the maps are.
-    fn warm_up(&mut self, x: State, given: &Given, noise: &Noise) -> Result<State, Failure> {
-        self.kernels.warm_up(x, given, noise)
+    fn warm_up(
+        &mut self,
+        x: State,
+        given: &Given,
+        noise: &Noise,
+        watch: &Watch<'_>,
+    ) -> Result<State, Failure> {
+        self.kernels.warm_up(x, given, noise, watch)
     }
 
     fn ladder(&self) -> Vec<f64> {

@@ -17,7 +17,7 @@ use crate::model::part::Asks;
 use crate::model::path::forward_log_weights;
 use crate::model::recipe::SegmentRecipe;
 use crate::model::state_flow::StateFlow;
-use crate::model::{Model, Segment};
+use crate::model::{Model, Segment, Watch};
 use crate::objective::{Needs, Objective, ObjectiveRecipe};
 use crate::recipe::{ReadGiven, Recipe};
 use crate::rng::{Address, Noise, Purpose};
@@ -155,11 +155,11 @@ impl ChainPlan {
     /// # Errors
     /// If a kernel fails.
     pub fn start(&self) -> Result<Trainer<ChainLearner<'_>>> {
-        self.trainer(false)
+        self.trainer(false, &|_| true)
     }
 
-    /// [`ChainPlan::start`], kernels tuned unless it is there to be `restored`.
-    pub(super) fn trainer(&self, restored: bool) -> Result<Trainer<ChainLearner<'_>>> {
+    /// [`ChainPlan::start`], kernels tuned unless it is there to be `restored`; `watch` is told how far.
+    pub(super) fn trainer(&self, restored: bool, watch: &Watch<'_>) -> Result<Trainer<ChainLearner<'_>>> {
         let recipe = &self.recipe;
         let Ok(Objective::Paths(objective)) = recipe.objective.check("objective", recipe.backward) else {
             unreachable!("the recipe was checked");
@@ -171,7 +171,7 @@ impl ChainPlan {
             }
             TargetData::Energy(energy) => Ends::Target(energy.as_ref()),
         };
-        let trainer = Trainer::<ChainLearner<'_>>::new(ChainTask {
+        let task = ChainTask {
             model: self.model.clone(),
             ends,
             chances: match &self.data {
@@ -191,8 +191,8 @@ impl ChainPlan {
             optimizer: recipe.optimizer.clone(),
             seed: recipe.seed,
             restored,
-        });
-        trainer.map_err(Failure::into_error)
+        };
+        Trainer::<ChainLearner<'_>>::observed(task, watch).map_err(Failure::into_error)
     }
 
     /// A run of coordinate ascent at its first step, where the recipe asks for it.

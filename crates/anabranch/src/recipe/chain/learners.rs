@@ -2,9 +2,9 @@
 
 use super::{ChainPlan, TargetData};
 use crate::error::{Failure, Problem, Result};
-use crate::model::Model;
 use crate::model::annealed::recipe::LadderName;
 use crate::model::recipe::SegmentRecipe;
+use crate::model::{Model, Watch};
 use crate::objective::ObjectiveRecipe;
 use crate::recipe::Recipe;
 use crate::target::Target;
@@ -59,11 +59,12 @@ pub(super) fn check_bootstrap(recipe: &Recipe) -> Result<()> {
 }
 
 impl ChainPlan {
-    /// A run at its first step, by the learner that the objective asks for; kernels are tuned unless it is there to be `restored`.
+    /// A run at its first step, by the learner that the objective asks for; kernels are tuned unless it is there to be `restored`, and
+    /// `watch` is told how far.
     ///
     /// # Errors
-    /// If a kernel fails.
-    pub fn training(&self, restored: bool) -> Result<Box<dyn Training + '_>> {
+    /// If a kernel fails, or `watch` asked to stop.
+    pub fn training(&self, restored: bool, watch: &Watch<'_>) -> Result<Box<dyn Training + '_>> {
         let first = &self.model.segments()[0];
         let energy = match &self.data {
             TargetData::Energy(energy) => energy,
@@ -82,7 +83,7 @@ impl ChainPlan {
                     None => Box::new(Trainer::of_energy_flow(task)?),
                 });
             }
-            TargetData::Rows(_) => return Ok(Box::new(self.trainer(restored)?)),
+            TargetData::Rows(_) => return Ok(Box::new(self.trainer(restored, watch)?)),
         };
         let (recipe, target): (_, &dyn Target) = (&self.recipe, energy.as_ref());
         let (model, training, optimizer, seed) =
@@ -91,13 +92,13 @@ impl ChainPlan {
         Ok(match recipe.objective {
             ObjectiveRecipe::Craft(objective) if super::learns(recipe) => {
                 let task = CraftTask { model, target, objective, score, training, optimizer, seed, restored };
-                Box::new(Trainer::of_maps(task).map_err(Failure::into_error)?)
+                Box::new(Trainer::of_maps(task, watch).map_err(Failure::into_error)?)
             }
             ObjectiveRecipe::Fab(objective) if super::learns(recipe) => {
                 let task = FabTask { model, target, objective, score, training, optimizer, seed };
                 Box::new(Trainer::of_flow(task))
             }
-            _ => Box::new(self.trainer(restored)?),
+            _ => Box::new(self.trainer(restored, watch)?),
         })
     }
 }
