@@ -78,6 +78,31 @@ fn repeats(measured: &[u8]) -> u64 {
 }
 
 #[test]
+fn a_stop_while_kernels_are_tuned_says_what_is_kept() {
+    let place = Place::new();
+    // Long enough for the signal to come in time.
+    place.write(
+        "t.toml",
+        PARTICLES.replace("warm_up = 4", "warm_up = 60").replace("steps = 10", "steps = 20000"),
+    );
+    for (name, code) in [("INT", 130), ("TERM", 143)] {
+        let mut child = place.spawn(&format!("run t.toml --out {name}"));
+        wait_for(&mut child, || place.path(&format!("{name}/recipe.toml")).exists());
+        std::thread::sleep(Duration::from_millis(300));
+        signal(&child, name);
+        let ended: Ended = child.wait_with_output().expect("a child").into();
+        assert_eq!(ended.code, Some(code), "{}", ended.stderr);
+        let advice = format!("stopped; go on with: anabranch resume {name}");
+        assert!(ended.stderr.contains("stopped while kernels were tuned"), "{}", ended.stderr);
+        assert_eq!(ended.stderr.lines().last(), Some(&*advice));
+        let mut child = place.spawn(&format!("resume {name}"));
+        std::thread::sleep(Duration::from_millis(300));
+        signal(&child, name);
+        assert_eq!(child.wait().expect("a child").code(), Some(code), "it begins with it again");
+    }
+}
+
+#[test]
 fn a_stop_writes_the_particles_and_damage_to_them_counts_for_nothing() {
     let place = Place::new();
     place.write("t.toml", PARTICLES.replace("checkpoint_every = 1", "checkpoint_every = 0"));

@@ -4,6 +4,7 @@
 mod conditions;
 mod energies;
 mod posteriors;
+mod proposals;
 mod samplers;
 mod stochastic;
 

@@ -118,7 +118,10 @@ fn law_2_annealed_importance_sampling() {
                 let backward = to_vec_f64(reward - encoded);
                 let upper = Estimate::mean(&backward);
                 assert!(upper.value >= exact - 4.0 * upper.error, "{name}: {upper:?}");
-                // E_backward[1 / w] = 1 / Z.
+                // E_backward[1 / w] = 1 / Z. The last factor along a linear path is a share of q / R, which has no variance here.
+                if path == PathKind::Linear {
+                    continue;
+                }
                 let inverse = evidence(&backward.iter().map(|w| -w).collect::<Vec<f64>>());
                 assert!(
                     (inverse.log_z.value + exact).abs() < 4.5 * inverse.log_z.error,

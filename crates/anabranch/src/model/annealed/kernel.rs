@@ -40,7 +40,7 @@ pub enum KernelRecipe {
         keep: f32,
         /// How much step sizes differ from proposal to proposal: uniform in (1 - jitter) h to (1 + jitter) h. Trajectories of one length
         /// may come round to where they began.
-        #[serde(default = "fifth")]
+        #[serde(default = "half")]
         #[schemars(range(min = 0, max = 0.999))]
         jitter: f32,
     },
@@ -55,13 +55,13 @@ fn five() -> usize {
     5
 }
 
-fn fifth() -> f32 {
-    0.2
+fn half() -> f32 {
+    0.5
 }
 
 impl Default for KernelRecipe {
     fn default() -> Self {
-        Self::Hmc { leapfrogs: five(), keep: 0.0, jitter: fifth() }
+        Self::Hmc { leapfrogs: five(), keep: 0.0, jitter: half() }
     }
 }
 
