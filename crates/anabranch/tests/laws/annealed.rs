@@ -231,6 +231,25 @@ fn persisted(smc: &Smc, model: &Model, target: &dyn Target, seed: u64) -> Popula
     smc.run(&chain, &log_reward, &levels, smc.particles, NOTHING, &noise).expect("a density")
 }
 
+/// What a run goes on from is one population, however many steps are behind it.
+#[test]
+fn a_walk_keeps_no_more_at_later_stages() {
+    let model = Model::new(vec![Box::new(annealing(lopsided(), KERNELS[0], PathKind::Geometric, 40))]);
+    let chain = model.chain();
+    let levels = |index: usize, x: &State, given: &Given| chain.transitions[index].level(x, given);
+    for waste_free in [1, 4] {
+        let smc = Smc { particles: 64, waste_free, ..Smc::default() };
+        let mut walk = smc.begin(&chain, 64, NOTHING, &noise(745)).expect("a source");
+        for _ in &chain.transitions {
+            smc.step(&mut walk, &chain, &levels, &noise(745)).expect("a density");
+            let numbers = walk.known.iter().map(Vec::len).sum::<usize>();
+            assert_eq!((walk.particles.states.dims(), walk.known.len(), numbers), ([64, 2], 1, 64));
+            assert_eq!(walk.particles.log_weights.len(), 64);
+        }
+        assert_eq!(walk.steps(), 41);
+    }
+}
+
 /// Resampling is worth something: with the same kernels the estimates spread less, and particles end where the target is.
 #[test]
 fn particles_reach_the_target() {
