@@ -106,7 +106,6 @@ const LIBRARY: &[Entry] = &[
     Entry { name: "manywell-smc", text: include_str!("../../../../recipes/manywell-smc.toml") },
     Entry { name: "funnel-smc", text: include_str!("../../../../recipes/funnel-smc.toml") },
     Entry { name: "seeds-smc", text: include_str!("../../../../recipes/seeds-smc.toml") },
-    Entry { name: "brownian-smc", text: include_str!("../../../../recipes/brownian-smc.toml") },
     Entry { name: "ionosphere-smc", text: include_str!("../../../../recipes/ionosphere-smc.toml") },
     Entry { name: "sonar-smc", text: include_str!("../../../../recipes/sonar-smc.toml") },
     Entry { name: "funnel-dds", text: include_str!("../../../../recipes/funnel-dds.toml") },
