@@ -206,7 +206,8 @@ fn write(plan: &Plan, out: &Path, format: Format, samples: &[f32], conditions: &
         (Plan::Chain(plan), _) => {
             let (target, names) = (&plan.recipe.target, plan.names());
             let (image, levels) = (target.image(), target.levels());
-            let layout = Layout { image, levels, names: names.as_deref(), ..Layout::of(plan.dimension()) };
+            let (names, discrete) = (names.as_deref(), plan.discrete());
+            let layout = Layout { image, levels, names, discrete, ..Layout::of(plan.dimension()) };
             write_samples(out, format, samples, &layout)
         }
         (Plan::GFlowNet(plan), Format::Txt) => write_lines(out, plan.task.texts(samples).into_iter()),

@@ -1,5 +1,5 @@
 //! Sums in log space, estimates with their standard errors, triangular systems, eigenpairs, quadrature, interpolation, dual numbers,
-//! the normal law, correlations.
+//! the normal law and its thresholds, correlations.
 
 pub mod correlation;
 pub mod eigen;
@@ -7,10 +7,12 @@ mod normal;
 mod real;
 mod risk;
 pub mod special;
+mod thresholds;
 
 pub use normal::{log_improvement, normal_cdf, normal_quantile};
 pub use real::{Dual, Real, product_or_zero};
 pub use risk::Risk;
+pub use thresholds::Thresholds;
 
 use burn::tensor::Tensor;
 

@@ -266,12 +266,12 @@ fn recipes_read_any_file_and_drop_columns() {
 
     // Further data may come with the label or without it.
     let target = &plan_of_two.recipe.target;
-    assert_eq!(target.read(&path, &[], 2).unwrap().0.rows(), 20);
+    assert_eq!(target.read(&path, None, 2).unwrap().0.rows(), 20);
     let bare = directory.0.join("bare.npy");
     write_samples(&bare, Format::Npy, &[1.0, 2.0], &Layout::of(2)).unwrap();
-    assert_eq!(target.read(&bare, &[], 2).unwrap().0.values, [1.0, 2.0]);
+    assert_eq!(target.read(&bare, None, 2).unwrap().0.values, [1.0, 2.0]);
     write_samples(&bare, Format::Npy, &[1.0, 2.0, 3.0], &Layout::of(1)).unwrap();
-    assert!(target.read(&bare, &[], 2).unwrap_err().is_input());
+    assert!(target.read(&bare, None, 2).unwrap_err().is_input());
     let embedded =
         plan(&["target.source=digits".to_owned(), "target.drop=[1]".to_owned()]).err().unwrap().to_string();
     assert!(embedded.contains("target.drop: found columns of an embedded data set"), "{embedded}");

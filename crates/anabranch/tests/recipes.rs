@@ -285,6 +285,7 @@ fn segment() -> impl Strategy<Value = String> {
         });
     let fixed = prop_oneof![
         Just("{ kind = 'dequantise' }".to_owned()),
+        Just("{ kind = 'probit' }".to_owned()),
         Just("{ kind = 'standardise' }".to_owned()),
         (1e-3..0.4f32).prop_map(|margin| format!("{{ kind = 'logit', margin = {margin:.3} }}")),
     ];

@@ -12,6 +12,7 @@ mod export;
 mod json;
 mod many;
 mod memory;
+mod mixed;
 mod outputs;
 mod particles;
 mod progress;

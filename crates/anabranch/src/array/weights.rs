@@ -159,7 +159,7 @@ impl Weights {
     }
 }
 
-fn vector(values: Vec<f32>, device: &Device) -> Tensor<1> {
+pub(crate) fn vector(values: Vec<f32>, device: &Device) -> Tensor<1> {
     let length = values.len();
     Tensor::from_data(TensorData::new(values, [length]), device)
 }

@@ -4,8 +4,8 @@
 //! `sum_k i_k prod_{l > k} n_l` in C order, where the last index runs fastest, and at `sum_k i_k prod_{l < k} n_l` in
 //! Fortran order, where the first does. Rows are the first index; all others, in C order, make the columns.
 
-use super::columns::{Columns, no_rows};
-use super::{Column, Table};
+use super::Table;
+use super::columns::{Columns, Wanted, no_rows};
 use crate::error::{Problem, Result};
 
 /// A kind of numbers.
@@ -85,7 +85,7 @@ impl Array<'_> {
     ///
     /// # Errors
     /// If the shape has no rows or no columns, does not agree with the number of bytes, or a number is not finite.
-    pub fn table(&self, place: &str, drop: &[Column]) -> Result<Table> {
+    pub fn table(&self, place: &str, wanted: Wanted<'_>) -> Result<Table> {
         let Some((&rows, lengths)) = self.shape.split_first() else {
             return Err(Problem::new(place, "a single number").allowed("an array of rows").into());
         };
@@ -104,7 +104,7 @@ impl Array<'_> {
             return Err(no_rows(place));
         }
         let count = self.bytes.len() / size / rows;
-        let columns = Columns::new(place, count, Vec::new(), drop)?;
+        let columns = Columns::new(place, count, Vec::new(), wanted)?;
         let (row_stride, positions) = if self.fortran {
             (1, columns.kept().iter().map(|column| fortran_position(*column, rows, lengths)).collect())
         } else {
@@ -189,13 +189,14 @@ mod tests {
                 }
             }
         }
-        let drop = [Column::Index(7)];
-        let table = |fortran, bytes: &[u8], drop: &[Column]| {
-            Array { element, shape: vec![n, a, b], fortran, bytes }.table("t", drop).unwrap()
+        let drop = [super::super::Column::Index(7)];
+        let wanted = Wanted { drop: &drop, words: &[] };
+        let table = |fortran, bytes: &[u8], wanted: Wanted<'_>| {
+            Array { element, shape: vec![n, a, b], fortran, bytes }.table("t", wanted).unwrap()
         };
-        let whole = table(false, &c, &[]);
+        let whole = table(false, &c, Wanted::default());
         assert_eq!((whole.columns, whole.values.clone()), (10, (0u8..30).map(f32::from).collect()));
-        assert_eq!(whole, table(true, &f, &[]));
-        assert_eq!(table(false, &c, &drop), table(true, &f, &drop));
+        assert_eq!(whole, table(true, &f, Wanted::default()));
+        assert_eq!(table(false, &c, wanted), table(true, &f, wanted));
     }
 }

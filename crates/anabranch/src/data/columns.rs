@@ -1,9 +1,12 @@
 //! The columns of a file: their names where it gives any, and which of them are kept.
 
+use std::cell::RefCell;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Table;
+use super::words::{Alphabet, MOST_WORDS, Vocabulary};
 use crate::error::{Error, Problem, Result, quoted};
 
 /// A column of a file.
@@ -16,43 +19,41 @@ pub enum Column {
     Name(String),
 }
 
+/// Which columns of a file are read, and how.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Wanted<'a> {
+    /// Those to leave out, which may hold anything.
+    pub drop: &'a [Column],
+    /// Those whose cells are words, of which each is a code.
+    pub words: &'a [Column],
+}
+
 /// The columns of the file `place`, of which some are kept.
 pub(super) struct Columns<'a> {
     place: &'a str,
     names: Vec<String>,
     kept: Vec<usize>,
+    /// The columns of words that are kept, with the words that were met.
+    words: RefCell<Vec<(usize, Vocabulary)>>,
 }
 
 impl<'a> Columns<'a> {
-    /// All `count` columns but those to `drop`; `names` is empty where the file names none.
+    /// All `count` columns but those to drop; `names` is empty where the file names none.
     ///
     /// # Errors
-    /// If a column to drop is not there, or none would be left.
-    pub fn new(place: &'a str, count: usize, names: Vec<String>, drop: &[Column]) -> Result<Self> {
+    /// If a column to drop or one of words is not there, or none would be left.
+    pub fn new(place: &'a str, count: usize, names: Vec<String>, wanted: Wanted<'_>) -> Result<Self> {
         let mut kept = vec![true; count];
-        for column in drop {
-            match column {
-                Column::Index(index) => match kept.get_mut(*index) {
-                    Some(keep) => *keep = false,
-                    None => {
-                        return Err(Problem::new("target.drop", index.to_string())
-                            .allowed(format!("an index below {count}, the number of columns of {place}"))
-                            .into());
-                    }
-                },
-                Column::Name(name) if names.contains(name) => {
-                    let same = names.iter().zip(&mut kept).filter(|(other, _)| *other == name);
-                    same.for_each(|(_, keep)| *keep = false);
-                }
-                Column::Name(name) => {
-                    let problem = Problem::new("target.drop", format!("\"{name}\""));
-                    return Err(if names.is_empty() {
-                        problem
-                            .allowed(format!("an index below {count}: the columns of {place} have no names"))
-                    } else {
-                        problem.choices(&names)
-                    }
-                    .into());
+        for column in wanted.drop {
+            for index in indices(column, "target.drop", place, count, &names)? {
+                kept[index] = false;
+            }
+        }
+        let mut words = Vec::new();
+        for column in wanted.words {
+            for index in indices(column, "target.categories", place, count, &names)? {
+                if kept[index] && words.iter().all(|(other, _)| *other != index) {
+                    words.push((index, Vocabulary::default()));
                 }
             }
         }
@@ -61,7 +62,7 @@ impl<'a> Columns<'a> {
             let found = if count == 0 { "no columns" } else { "no columns left by target.drop" };
             return Err(Problem::new(place, found).allowed("at least one column of numbers").into());
         }
-        Ok(Self { place, names, kept })
+        Ok(Self { place, names, kept, words: RefCell::new(words) })
     }
 
     /// The indices of the columns that are kept, ascending.
@@ -94,20 +95,76 @@ impl<'a> Columns<'a> {
         Err(self.problem(format_args!("row {}", row + 1), index, format!("{value:?}")).allowed(FINITE).into())
     }
 
-    /// The table of `values`, row by row and of the kept columns alone.
+    /// Whether the column `index` is one of words.
+    pub fn is_words(&self, index: usize) -> bool {
+        self.words.borrow().iter().any(|(other, _)| *other == index)
+    }
+
+    /// The code of `word`, at `at` in the column `index`, which is one of words.
     ///
     /// # Errors
-    /// If there is no row.
-    pub fn table(&self, values: Vec<f32>) -> Result<Table> {
+    /// If there is none, or it is one too many.
+    pub fn word(&self, at: impl std::fmt::Display, index: usize, word: &str) -> Result<f32> {
+        if word.is_empty() {
+            return Err(self
+                .problem(at, index, "an empty cell")
+                .allowed("a word; where it is not known, one for that, such as \"unknown\"")
+                .into());
+        }
+        let mut words = self.words.borrow_mut();
+        let code = words
+            .iter_mut()
+            .find(|(other, _)| *other == index)
+            .and_then(|(_, vocabulary)| vocabulary.code(word));
+        code.ok_or_else(|| {
+            self.problem(at, index, format!("{} after {MOST_WORDS} different words", quoted(word)))
+                .allowed(format!("at most {MOST_WORDS} categories; target.drop leaves a column out"))
+                .into()
+        })
+    }
+
+    /// The table of `values`, row by row and of the kept columns alone: of a column of words the codes, or, where the file has numbers
+    /// there, these.
+    ///
+    /// # Errors
+    /// If there is no row, or a number is one category too many.
+    pub fn table(&self, mut values: Vec<f32>) -> Result<Table> {
         if values.is_empty() {
             return Err(no_rows(self.place));
         }
+        let (columns, mut alphabets) = (self.kept.len(), Vec::new());
+        for (column, &index) in self.kept.iter().enumerate().filter(|(_, index)| self.is_words(**index)) {
+            let met = self.words.borrow().iter().any(|(other, words)| *other == index && !words.is_empty());
+            for (row, value) in values.iter_mut().skip(column).step_by(columns).enumerate().filter(|_| !met) {
+                *value = self.word(format_args!("row {}", row + 1), index, &value.to_string())?;
+            }
+            let mut all = self.words.borrow_mut();
+            let Some((_, vocabulary)) = all.iter_mut().find(|(other, _)| *other == index) else { continue };
+            let (words, codes) = std::mem::take(vocabulary).sorted();
+            values.iter_mut().skip(column).step_by(columns).for_each(|code| *code = codes[*code as usize]);
+            alphabets.push(Alphabet { column, words });
+        }
         let labels = self.kept.iter().map(|index| self.describe(*index)).collect();
-        Ok(Table { columns: self.kept.len(), values, labels })
+        Ok(Table { columns, values, labels, alphabets })
     }
 }
 
-/// A column that has a name in a message.
+/// The columns that `column` means, of `count` in the file `place`; a problem is one of `key`.
+fn indices(column: &Column, key: &str, place: &str, count: usize, names: &[String]) -> Result<Vec<usize>> {
+    let problem = match column {
+        Column::Index(index) if *index < count => return Ok(vec![*index]),
+        Column::Index(index) => Problem::new(key, index.to_string())
+            .allowed(format!("an index below {count}, the number of columns of {place}")),
+        Column::Name(name) if names.contains(name) => {
+            return Ok((0..count).filter(|index| names.get(*index) == Some(name)).collect());
+        }
+        Column::Name(name) if names.is_empty() => Problem::new(key, format!("\"{name}\""))
+            .allowed(format!("an index below {count}: the columns of {place} have no names")),
+        Column::Name(name) => Problem::new(key, format!("\"{name}\"")).choices(names),
+    };
+    Err(problem.into())
+}
+
 /// The name that a file gives a column, of what messages call it: `None` of one without, or whose name a message does not hold as it is.
 pub fn name_of(label: &str) -> Option<&str> {
     let name = label.strip_prefix("column \"")?.strip_suffix('"')?;
@@ -127,13 +184,16 @@ pub(super) fn no_rows(place: &str) -> Error {
 /// What a cell may hold.
 pub(super) const FINITE: &str = "a finite number, at most 3.4e38 in size";
 
+/// What a cell with a word may hold, or be of.
+pub(super) const FINITE_OR_WORD: &str = "a finite number, at most 3.4e38 in size; or target.categories with the column's name, where it holds words";
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn kept(count: usize, names: &[&str], drop: &[Column]) -> Result<Vec<usize>> {
         let names = names.iter().map(|name| (*name).to_owned()).collect();
-        Columns::new("t", count, names, drop).map(|columns| columns.kept().to_vec())
+        Columns::new("t", count, names, Wanted { drop, words: &[] }).map(|columns| columns.kept().to_vec())
     }
 
     #[test]
@@ -158,7 +218,7 @@ mod tests {
 
     #[test]
     fn f32_is_the_range() {
-        let columns = Columns::new("t", 2, Vec::new(), &[]).unwrap();
+        let columns = Columns::new("t", 2, Vec::new(), Wanted::default()).unwrap();
         assert_eq!(columns.finite(0, 0, 0.1).unwrap(), 0.1);
         assert_eq!(columns.finite(0, 0, f64::from(f32::MAX)).unwrap(), f32::MAX);
         let message = columns.finite(2, 1, 1e39).unwrap_err().to_string();

@@ -9,7 +9,7 @@
 use std::path::Path;
 
 use super::summary::ranges;
-use super::{Column, GivenSummary, Table, read};
+use super::{Column, GivenSummary, Table, read_words};
 use crate::error::{Error, Problem, Result};
 
 /// Rows of numbers, each with the numbers that it is given.
@@ -21,13 +21,18 @@ pub struct Conditioned {
     pub given: Table,
 }
 
-/// Reads a file of numbers as [`read`] does, the columns `given` being what the others are conditioned on, without the columns to
+/// Reads a file of numbers, and of columns of `words`, as [`read_words`] does, the columns `given` being what the others are conditioned on, without the columns to
 /// `drop`.
 ///
 /// # Errors
-/// As [`read`]; the key `given` is named if there are no such columns.
-pub fn read_conditioned(path: &Path, given: &[Column], drop: &[Column]) -> Result<Conditioned> {
-    let (table, given) = apart("given", given, drop, |drop| read(path, drop))?;
+/// As [`read_words`]; the key `given` is named if there are no such columns.
+pub fn read_conditioned(
+    path: &Path,
+    given: &[Column],
+    drop: &[Column],
+    words: &[Column],
+) -> Result<Conditioned> {
+    let (table, given) = apart("given", given, drop, |drop| read_words(path, drop, words))?;
     Ok(Conditioned { table, given })
 }
 
@@ -73,7 +78,7 @@ pub(super) fn apart(
         .flat_map(|row| places.iter().map(move |place| row[*place]))
         .collect();
     let labels = places.iter().map(|place| whole.labels[*place].clone()).collect();
-    Ok((table, Table { columns: places.len(), values, labels }))
+    Ok((table, Table { columns: places.len(), values, labels, alphabets: Vec::new() }))
 }
 
 /// The numbers that a data set's rows are conditioned on, in three parts as the rows are, each `[rows, columns]`.
@@ -208,7 +213,7 @@ mod tests {
         let path = std::env::temp_dir().join(format!("conditioned-{}.csv", std::process::id()));
         let found = |text: &str, given: &[Column], drop: &[Column]| {
             std::fs::write(&path, text).unwrap();
-            read_conditioned(&path, given, drop)
+            read_conditioned(&path, given, drop, &[])
         };
         let text = "y1,x,note,y0\n1,2,a,3\n4,5,b,6\n";
         let read = found(text, &[name("y0"), name("y1")], &[name("note")]).unwrap();

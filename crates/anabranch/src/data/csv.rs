@@ -2,19 +2,20 @@
 //!
 //! The first line is a header if no cell of it is a number.
 
+use std::borrow::Cow;
 use std::io::Write;
 use std::path::Path;
 
 use super::atomic::atomic_write;
-use super::columns::{Columns, FINITE, no_rows};
-use super::{Column, Table};
+use super::columns::{Columns, FINITE, FINITE_OR_WORD, Wanted, no_rows};
+use super::{Discrete, Table};
 use crate::error::{Problem, Result, quoted};
 
 /// Reads comma-separated numbers; `place` names them in errors.
 ///
 /// # Errors
 /// If the text is empty, ragged or no UTF-8, or has a cell that is no finite number.
-pub(super) fn read(place: &str, text: &str, drop: &[Column]) -> Result<Table> {
+pub(super) fn read(place: &str, text: &str, wanted: Wanted<'_>) -> Result<Table> {
     let mut columns: Option<Columns> = None;
     let (mut count, mut values) = (0, Vec::new());
     records(place, text, |line, record| {
@@ -24,7 +25,7 @@ pub(super) fn read(place: &str, text: &str, drop: &[Column]) -> Result<Table> {
                 count = record.len();
                 let header = header(record);
                 let named = header.is_some();
-                let found = columns.insert(Columns::new(place, count, header.unwrap_or_default(), drop)?);
+                let found = columns.insert(Columns::new(place, count, header.unwrap_or_default(), wanted)?);
                 if named {
                     return Ok(());
                 }
@@ -32,16 +33,18 @@ pub(super) fn read(place: &str, text: &str, drop: &[Column]) -> Result<Table> {
             }
         };
         for &index in columns.kept() {
-            match record[index].parse::<f32>() {
+            let (at, cell) = (format_args!("line {line}"), &record[index]);
+            if columns.is_words(index) {
+                values.push(columns.word(at, index, cell)?);
+                continue;
+            }
+            let problem =
+                |found: &str, allowed: &str| Err(columns.problem(at, index, found).allowed(allowed).into());
+            match cell.parse::<f32>() {
                 Ok(value) if value.is_finite() => values.push(value),
-                _ => {
-                    let cell = &record[index];
-                    let found = if cell.is_empty() { "an empty cell".to_owned() } else { quoted(cell) };
-                    return Err(columns
-                        .problem(format_args!("line {line}"), index, found)
-                        .allowed(FINITE)
-                        .into());
-                }
+                Ok(_) => return problem(&quoted(cell), FINITE),
+                Err(_) if cell.is_empty() => return problem("an empty cell", FINITE),
+                Err(_) => return problem(&quoted(cell), FINITE_OR_WORD),
             }
         }
         Ok(())
@@ -105,13 +108,18 @@ pub(super) fn names(place: &str, text: &str) -> Result<Option<Vec<String>>> {
     Ok(reader.read_record(&mut record).map_err(broken)?.then(|| header(&record)).flatten())
 }
 
-/// Writes row-major numbers, one row a line, each with as many digits as tell it from its neighbours.
+/// Writes row-major numbers, one row a line, each with as many digits as tell it from its neighbours, or as the word that it stands for.
 pub(super) fn write(
     out: &mut dyn Write,
     values: &[f32],
     columns: usize,
     names: Option<&[String]>,
+    discrete: &[Discrete],
 ) -> std::io::Result<()> {
+    let mut words = vec![None; columns];
+    for found in discrete.iter().filter(|found| !found.words.is_empty()) {
+        words[found.column] = Some(found);
+    }
     if let Some(names) = names {
         let mut line = ::csv::Writer::from_writer(Vec::new());
         line.write_record(names)?;
@@ -120,11 +128,22 @@ pub(super) fn write(
     for row in values.chunks_exact(columns) {
         for (index, value) in row.iter().enumerate() {
             let separator = if index == 0 { "" } else { "," };
-            write!(out, "{separator}{value}")?;
+            match words[index] {
+                None => write!(out, "{separator}{value}")?,
+                Some(found) => write!(out, "{separator}{}", quoted_cell(found.word(*value)))?,
+            }
         }
         writeln!(out)?;
     }
     Ok(())
+}
+
+/// A cell in quotation marks, where it needs them.
+fn quoted_cell(word: &str) -> Cow<'_, str> {
+    match word.contains([',', '"', '\n', '\r']) {
+        true => format!("\"{}\"", word.replace('"', "\"\"")).into(),
+        false => word.into(),
+    }
 }
 
 /// A column `object` of words and, where it is known, one of log-rewards.
@@ -159,23 +178,54 @@ pub fn write_records(path: &Path, header: &str, rows: impl Iterator<Item = Vec<S
 
 #[cfg(test)]
 mod tests {
+    use super::super::Column;
     use super::*;
 
     #[test]
     fn headers_blanks_and_numbers() {
-        let table = read("t", "a,b\n1, 2\n3,4.5\n", &[]).unwrap();
+        let table = read("t", "a,b\n1, 2\n3,4.5\n", Wanted::default()).unwrap();
         assert_eq!((table.columns, table.values), (2, vec![1.0, 2.0, 3.0, 4.5]));
-        let marked = read("t", "\u{feff}1,2\r\n\r\n-3,.5", &[]).unwrap();
+        let marked = read("t", "\u{feff}1,2\r\n\r\n-3,.5", Wanted::default()).unwrap();
         assert_eq!((marked.columns, marked.values), (2, vec![1.0, 2.0, -3.0, 0.5]));
+    }
+
+    fn dropped(drop: &[Column]) -> Wanted<'_> {
+        Wanted { drop, words: &[] }
+    }
+
+    #[test]
+    fn a_column_of_words_has_codes() {
+        let words = |words| Wanted { drop: &[], words };
+        let text = "size,kind,year\n1.5,pear,10\n2,\"a, b\",9\n3,pear,10\n";
+        let columns = [Column::Name("kind".to_owned()), Column::Index(2)];
+        let table = read("t", text, words(&columns)).unwrap();
+        assert_eq!(table.values, [1.5, 1.0, 1.0, 2.0, 0.0, 0.0, 3.0, 1.0, 1.0]);
+        let alphabets: Vec<_> =
+            table.alphabets.iter().map(|found| (found.column, found.words.join("|"))).collect();
+        assert_eq!(alphabets, [(1, "a, b|pear".to_owned()), (2, "9|10".to_owned())]);
+        let message = |text: &str| read("t", text, words(&columns[..1])).unwrap_err().to_string();
+        assert!(
+            message("size,kind\n1,pear\n2,\n").starts_with("t, line 3, column \"kind\": found an empty cell")
+        );
+        assert!(
+            message("size,kinds\n1,pear\n")
+                .contains("target.categories: found \"kind\"; allowed: size, kinds")
+        );
+        let many: String = (0..1001).map(|row| format!("{row},w{row}\n")).collect();
+        let many = message(&format!("size,kind\n{many}"));
+        assert!(
+            many.starts_with("t, line 1002, column \"kind\": found \"w1000\" after 1000 different"),
+            "{many}"
+        );
     }
 
     #[test]
     fn a_column_of_text_can_be_dropped() {
         let text = "width,species,height\n1,setosa,2\n3,virginica,4\n";
-        let named = read("t", text, &[Column::Name("species".to_owned())]).unwrap();
+        let named = read("t", text, dropped(&[Column::Name("species".to_owned())])).unwrap();
         assert_eq!((named.columns, named.values), (2, vec![1.0, 2.0, 3.0, 4.0]));
-        assert_eq!(read("t", "1,setosa\n2,\n", &[Column::Index(1)]).unwrap().values, [1.0, 2.0]);
-        let message = read("t", text, &[]).unwrap_err().to_string();
+        assert_eq!(read("t", "1,setosa\n2,\n", dropped(&[Column::Index(1)])).unwrap().values, [1.0, 2.0]);
+        let message = read("t", text, Wanted::default()).unwrap_err().to_string();
         assert!(
             message.starts_with("t, line 2, column \"species\": found \"setosa\"; allowed: a finite"),
             "{message}"
@@ -184,7 +234,7 @@ mod tests {
 
     #[test]
     fn bad_tables_name_their_place() {
-        let message = |text: &str| read("t.csv", text, &[]).unwrap_err().to_string();
+        let message = |text: &str| read("t.csv", text, Wanted::default()).unwrap_err().to_string();
         assert_eq!(message(""), "t.csv: found no rows; allowed: at least one row of numbers");
         assert_eq!(message("a,b\n"), "t.csv: found no rows; allowed: at least one row of numbers");
         assert!(message("1,2\n3\n").starts_with("t.csv, line 2: found 1 cells; allowed: 2 cells"));

@@ -1,7 +1,8 @@
 //! IDX files, as MNIST comes in: two zero bytes, the type, the rank, the lengths as big-endian u32, the numbers.
 
+use super::Table;
 use super::array::{Array, Element, Kind};
-use super::{Column, Table};
+use super::columns::Wanted;
 use crate::error::{Problem, Result};
 
 /// What a file begins with.
@@ -11,7 +12,7 @@ pub(super) const MAGIC: &[u8] = &[0, 0];
 ///
 /// # Errors
 /// If the file is no IDX file, has too few or too many bytes, or a number that is not finite.
-pub(super) fn read(place: &str, bytes: &[u8], drop: &[Column]) -> Result<Table> {
+pub(super) fn read(place: &str, bytes: &[u8], wanted: Wanted<'_>) -> Result<Table> {
     let whole = |found: &str| Problem::new(place, found).allowed("a whole IDX file");
     let [0, 0, kind, rank, rest @ ..] = bytes else {
         return Err(whole("a file that ends within its IDX header").into());
@@ -35,7 +36,7 @@ pub(super) fn read(place: &str, bytes: &[u8], drop: &[Column]) -> Result<Table> 
     let lengths = lengths.chunks_exact(4);
     let shape = lengths.map(|l| u32::from_be_bytes([l[0], l[1], l[2], l[3]]) as usize).collect();
     let element = Element { kind, size, big_endian: true };
-    Array { element, shape, fortran: false, bytes }.table(place, drop)
+    Array { element, shape, fortran: false, bytes }.table(place, wanted)
 }
 
 #[cfg(test)]
@@ -53,7 +54,9 @@ mod tests {
         let shorts = [-3i16, 7000, 5].map(i16::to_be_bytes).concat();
         let floats = [-0.5f32, 1e30, 5.0].map(f32::to_be_bytes).concat();
         let doubles = [-0.5f64, 1e30, 5.0].map(f64::to_be_bytes).concat();
-        let read = |kind, numbers: &[u8]| read("t", &file(kind, &[3, 1], numbers), &[]).unwrap().values;
+        let read = |kind, numbers: &[u8]| {
+            read("t", &file(kind, &[3, 1], numbers), Wanted::default()).unwrap().values
+        };
         assert_eq!(read(0x08, &[0, 200, 255]), [0.0, 200.0, 255.0]);
         assert_eq!(read(0x09, &[0, 200, 255]), [0.0, -56.0, -1.0]);
         assert_eq!(read(0x0B, &shorts), [-3.0, 7000.0, 5.0]);
@@ -64,15 +67,16 @@ mod tests {
 
     #[test]
     fn images_are_rows_and_labels_one_column() {
-        let images = read("t", &file(8, &[2, 2, 3], &(0..12).collect::<Vec<u8>>()), &[]).unwrap();
+        let images =
+            read("t", &file(8, &[2, 2, 3], &(0..12).collect::<Vec<u8>>()), Wanted::default()).unwrap();
         assert_eq!((images.columns, images.rows(), images.values[7]), (6, 2, 7.0));
-        let labels = read("t", &file(8, &[3], &[7, 0, 9]), &[]).unwrap();
+        let labels = read("t", &file(8, &[3], &[7, 0, 9]), Wanted::default()).unwrap();
         assert_eq!((labels.columns, labels.values), (1, vec![7.0, 0.0, 9.0]));
     }
 
     #[test]
     fn what_is_wrong_is_named() {
-        let message = |bytes: &[u8]| read("t", bytes, &[]).unwrap_err().to_string();
+        let message = |bytes: &[u8]| read("t", bytes, Wanted::default()).unwrap_err().to_string();
         assert!(message(&[0, 0, 8]).contains("ends within its IDX header"));
         assert!(message(&[0, 0, 8, 255, 0]).contains("ends within its IDX header"));
         assert!(message(&file(7, &[1], &[1])).contains("zeros and the IDX type 0x07"));

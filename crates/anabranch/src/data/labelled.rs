@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::conditioned::apart;
-use super::{Column, DIGITS, EMBEDDED, Table, parse, read};
+use super::{Column, DIGITS, EMBEDDED, Table, parse, read_words};
 use crate::error::{Problem, Result, quoted};
 
 /// The most classes.
@@ -48,12 +48,12 @@ pub fn embedded_two_classes(name: &str) -> Result<Labelled> {
     labelled(name, &Column::Index(label), &[], |drop| parse(name, bytes, drop))
 }
 
-/// Reads a file of numbers as [`read`] does, one of its columns being the classes, without the columns to `drop`.
+/// Reads a file of numbers, and of columns of `words`, as [`read_words`] does, one of its columns being the classes, without the columns to `drop`.
 ///
 /// # Errors
-/// As [`read`]; the key `label` is named if there is not one such column. If classes are no integers from 0 on.
-pub fn read_labelled(path: &Path, label: &Column, drop: &[Column]) -> Result<Labelled> {
-    labelled(&path.display().to_string(), label, drop, |drop| read(path, drop))
+/// As [`read_words`]; the key `label` is named if there is not one such column. If classes are no integers from 0 on.
+pub fn read_labelled(path: &Path, label: &Column, drop: &[Column], words: &[Column]) -> Result<Labelled> {
+    labelled(&path.display().to_string(), label, drop, |drop| read_words(path, drop, words))
 }
 
 fn labelled(
@@ -111,7 +111,7 @@ mod tests {
         let path = std::env::temp_dir().join(format!("labelled-{}.csv", std::process::id()));
         let found = |text: &str, label: Column| {
             std::fs::write(&path, text).unwrap();
-            read_labelled(&path, &label, &[])
+            read_labelled(&path, &label, &[], &[])
         };
         let message = |text: &str, label: Column| found(text, label).unwrap_err().to_string();
         let kind = || Column::Name("kind".to_owned());
@@ -124,7 +124,7 @@ mod tests {
         let gap = found("x,kind\n1,0\n2,2\n", kind()).unwrap().of_all_classes("f.csv").unwrap_err();
         assert!(gap.to_string().contains("f.csv: found no row of class 1, of 3"), "{gap}");
         std::fs::write(&path, "x,kind\n1,0\n2,1\n").unwrap();
-        let dropped = read_labelled(&path, &kind(), &[kind()]).unwrap_err().to_string();
+        let dropped = read_labelled(&path, &kind(), &[kind()], &[]).unwrap_err().to_string();
         assert!(dropped.starts_with("label: found 0 such columns"), "{dropped}");
         std::fs::remove_file(&path).unwrap();
     }

@@ -11,6 +11,7 @@ mod columns;
 mod conditioned;
 mod correlation;
 mod csv;
+mod discrete;
 pub mod gray;
 mod idx;
 mod labelled;
@@ -24,6 +25,7 @@ mod split;
 mod summary;
 mod thrift;
 mod unpack;
+mod words;
 mod write;
 pub mod zarr;
 
@@ -31,10 +33,12 @@ pub use columns::{Column, by_name, name_of};
 pub use conditioned::{Conditioned, Numbers, read_conditioned};
 pub use correlation::{Correlation, MOST_COLUMNS};
 pub(crate) use csv::{records, write_records};
+pub use discrete::{Discrete, MOST_INTEGERS};
 pub use labelled::{Labelled, TWO_CLASSES, embedded_labelled, embedded_two_classes, read_labelled};
-pub use read::{names, parse, parse_text, read, read_lossy_text, read_text};
+pub use read::{names, parse, parse_text, read, read_lossy_text, read_text, read_words};
 pub use split::{Classes, Dataset, split, split_conditioned, split_labelled};
-pub use summary::{GivenSummary, Summary};
+pub use summary::{GivenSummary, Latent, Summary};
+pub use words::{Alphabet, MOST_WORDS};
 pub use write::{Format, Layout, write_lines, write_objects, write_samples};
 
 use crate::error::{Problem, Result};
@@ -48,6 +52,8 @@ pub struct Table {
     pub values: Vec<f32>,
     /// What messages call the columns: by name where the file gives any, else by their number in the file, from 1.
     pub labels: Vec<String>,
+    /// What the values of columns of words stand for.
+    pub alphabets: Vec<Alphabet>,
 }
 
 impl Table {

@@ -4,8 +4,9 @@
 
 use std::io::Write;
 
+use super::Table;
 use super::array::{Array, Element, Kind};
-use super::{Column, Table};
+use super::columns::Wanted;
 use crate::error::{Problem, Result};
 
 /// What a file begins with.
@@ -17,7 +18,7 @@ const TYPES: &str = "b1, i1, i2, i4, i8, u1, u2, u4, u8, f2, f4 or f8 numbers";
 ///
 /// # Errors
 /// If the header is damaged, the numbers are of another type than the plain ones, too few or too many, or not finite.
-pub(super) fn read(place: &str, bytes: &[u8], drop: &[Column]) -> Result<Table> {
+pub(super) fn read(place: &str, bytes: &[u8], wanted: Wanted<'_>) -> Result<Table> {
     let damaged = |found: &str| Problem::new(place, found).allowed("a whole NPY file");
     let (version, rest) = match bytes.strip_prefix(MAGIC) {
         Some([major, _, rest @ ..]) => (*major, rest),
@@ -40,7 +41,7 @@ pub(super) fn read(place: &str, bytes: &[u8], drop: &[Column]) -> Result<Table> 
     let header = header.ok_or_else(|| damaged("a damaged NPY header"))?;
     let element = element(header.descr)
         .ok_or_else(|| Problem::new(place, format!("numbers of type {}", header.descr)).allowed(TYPES))?;
-    Array { element, shape: header.shape, fortran: header.fortran, bytes }.table(place, drop)
+    Array { element, shape: header.shape, fortran: header.fortran, bytes }.table(place, wanted)
 }
 
 /// What a type string such as `'<f4'` stands for, if it is a plain number.
@@ -181,7 +182,7 @@ mod tests {
     }
 
     fn message(header: &str, numbers: &[u8]) -> String {
-        read("t.npy", &file(header, numbers), &[]).unwrap_err().to_string()
+        read("t.npy", &file(header, numbers), Wanted::default()).unwrap_err().to_string()
     }
 
     #[test]
@@ -192,7 +193,7 @@ mod tests {
             "{\"shape\":(3,2),\"fortran_order\":False,\"descr\":\"u1\"}",
             " { 'fortran_order' : False , 'shape' : ( 3 , 2 , ) , 'descr' : '=u1' }",
         ] {
-            let table = read("t", &file(header, &numbers), &[]).unwrap();
+            let table = read("t", &file(header, &numbers), Wanted::default()).unwrap();
             assert_eq!((table.columns, table.values), (2, vec![1.0, 2.0, 3.0, 4.0, 5.0, 6.0]), "{header}");
         }
         for header in [
@@ -241,7 +242,7 @@ mod tests {
         assert!(message(&header("'<f4'", "()"), &[0; 4]).contains("found a single number"));
         let nan = [1f32, 2.0, 3.0, f32::NAN].map(f32::to_le_bytes).concat();
         assert!(message(&header("'<f4'", "(2, 2)"), &nan).starts_with("t.npy, row 2, column 2: found NaN"));
-        let version = read("t", b"\x93NUMPY\x04\x00\x00\x00", &[]).unwrap_err().to_string();
+        let version = read("t", b"\x93NUMPY\x04\x00\x00\x00", Wanted::default()).unwrap_err().to_string();
         assert_eq!(version, "t: found NPY version 4; allowed: version 1, 2 or 3");
     }
 }

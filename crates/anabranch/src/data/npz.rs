@@ -2,8 +2,9 @@
 
 use std::io::Cursor;
 
+use super::columns::Wanted;
 use super::unpack::{MOST_UNPACKED, too_large, unpack};
-use super::{Column, Table, npy};
+use super::{Table, npy};
 use crate::error::{Problem, Result};
 
 /// Reads the array `member` of an archive, or its only one.
@@ -11,7 +12,7 @@ use crate::error::{Problem, Result};
 /// # Errors
 /// If the archive is damaged, there is no such array or, without a name, no or more than one, and for what is wrong
 /// with an NPY file.
-pub(super) fn read(place: &str, bytes: &[u8], member: Option<&str>, drop: &[Column]) -> Result<Table> {
+pub(super) fn read(place: &str, bytes: &[u8], member: Option<&str>, wanted: Wanted<'_>) -> Result<Table> {
     let damaged = |error: &dyn std::fmt::Display| {
         Problem::new(place, format!("a ZIP archive that cannot be read ({error})"))
             .allowed("an NPZ file, stored or deflated")
@@ -41,5 +42,5 @@ pub(super) fn read(place: &str, bytes: &[u8], member: Option<&str>, drop: &[Colu
     if !array.starts_with(npy::MAGIC) {
         return Err(Problem::new(place, "no NPY file").allowed("an NPY file").into());
     }
-    npy::read(&place, &array, drop)
+    npy::read(&place, &array, wanted)
 }

@@ -11,7 +11,7 @@ use std::sync::{Arc, Once};
 use ::parquet::basic::{Compression, ConvertedType, LogicalType, Repetition, Type as Physical};
 use ::parquet::column::page::{Page, PageMetadata, PageReader};
 use ::parquet::column::reader::{ColumnReader, ColumnReaderImpl, get_column_reader};
-use ::parquet::data_type::{AsBytes, ByteArray, ByteArrayType, DataType, DoubleType, FloatType};
+use ::parquet::data_type::{AsBytes, ByteArray, ByteArrayType, DataType, DoubleType, FloatType, Int32Type};
 use ::parquet::errors::ParquetError;
 use ::parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaDataReader};
 use ::parquet::file::properties::WriterProperties;
@@ -22,9 +22,9 @@ use ::parquet::schema::types::{ColumnDescriptor, Type};
 use bytes::Bytes;
 
 use super::array::half;
-use super::columns::Columns;
+use super::columns::{Columns, Wanted};
 use super::thrift::{DEPTH, Thrift};
-use super::{Column, Table};
+use super::{Discrete, Table};
 use crate::error::{Problem, Result};
 
 /// What a file begins with.
@@ -39,11 +39,11 @@ const BATCH: usize = 8192;
 /// Reads the columns of a file as a table.
 ///
 /// # Errors
-/// If the file is damaged, or a column that is kept is in lists, no number or boolean, compressed in another way than
+/// If the file is damaged, or a column that is kept is in lists, no number or boolean (of words no text either), compressed in another way than
 /// snappy, gzip or zstd, or has a null or a number that is not finite, or there are more than 2^30 numbers.
-pub(super) fn read(place: &str, bytes: Bytes, drop: &[Column]) -> Result<Table> {
+pub(super) fn read(place: &str, bytes: Bytes, wanted: Wanted<'_>) -> Result<Table> {
     // The crate reports most damage; some of its decoders assert that there is none within a page.
-    without_panic(|| read_columns(place, bytes, drop)).unwrap_or_else(|| {
+    without_panic(|| read_columns(place, bytes, wanted)).unwrap_or_else(|| {
         Err(Problem::new(place, "damaged Parquet (a page that cannot be decoded)")
             .allowed("a whole Parquet file")
             .into())
@@ -91,7 +91,7 @@ fn without_panic<T>(work: impl FnOnce() -> T) -> Option<T> {
     answer.ok()
 }
 
-fn read_columns(place: &str, bytes: Bytes, drop: &[Column]) -> Result<Table> {
+fn read_columns(place: &str, bytes: Bytes, wanted: Wanted<'_>) -> Result<Table> {
     let damaged = |error: ParquetError| {
         Problem::new(place, format!("damaged Parquet ({error})")).allowed("a whole Parquet file")
     };
@@ -99,14 +99,15 @@ fn read_columns(place: &str, bytes: Bytes, drop: &[Column]) -> Result<Table> {
     let metadata = ParquetMetaDataReader::new().parse_and_finish(&bytes).map_err(damaged)?;
     let schema = metadata.file_metadata().schema_descr();
     let names = schema.columns().iter().map(|column| column.path().string()).collect();
-    let columns = Columns::new(place, schema.num_columns(), names, drop)?;
+    let columns = Columns::new(place, schema.num_columns(), names, wanted)?;
     for &index in columns.kept() {
         let column = schema.column(index);
-        if !is_numeric(&column) {
-            return Err(columns
-                .problem("in the schema", index, describe(&column))
-                .allowed("integers, floats or booleans, not in lists; target.drop leaves a column out")
-                .into());
+        if !is_numeric(&column) && !(columns.is_words(index) && is_text(&column)) {
+            let allowed = match is_text(&column) {
+                true => "integers, floats or booleans; or target.categories with the column's name, of words",
+                false => "integers, floats or booleans, not in lists; target.drop leaves a column out",
+            };
+            return Err(columns.problem("in the schema", index, describe(&column)).allowed(allowed).into());
         }
     }
     let source = Arc::new(Source(bytes));
@@ -125,29 +126,42 @@ fn read_columns(place: &str, bytes: Bytes, drop: &[Column]) -> Result<Table> {
             let column = schema.column(index);
             let unsigned = is_unsigned(&column);
             let pages = Pages::new(&source, chunk, rows).map_err(damaged)?;
-            let mut numbers = Vec::new();
-            match read_column(get_column_reader(column, Box::new(pages)), unsigned, rows, &mut numbers) {
-                Ok(()) if numbers.len() == rows => {}
+            let reader = get_column_reader(column, Box::new(pages));
+            let (mut numbers, mut texts) = (Vec::new(), Vec::new());
+            let read = match reader {
+                ColumnReader::ByteArrayColumnReader(reader) => {
+                    decode(reader, rows, &mut texts, ByteArray::clone)
+                }
+                reader => read_column(reader, unsigned, rows, &mut numbers),
+            };
+            match read {
+                Ok(()) if numbers.len() + texts.len() == rows => {}
                 Ok(()) => {
                     return Err(columns
-                        .problem("in the data", index, format!("{} rows", numbers.len()))
+                        .problem("in the data", index, format!("{} rows", numbers.len() + texts.len()))
                         .allowed(format!("{rows}, as the metadata say"))
                         .into());
                 }
                 Err(Broken::Null(row)) => {
                     return Err(columns
                         .problem(format_args!("row {}", first + row + 1), index, "a null")
-                        .allowed("a number")
+                        .allowed("a value in every row")
                         .into());
                 }
                 Err(Broken::Damaged(error)) => return Err(damaged(error).into()),
             }
-            let rounded = numbers.iter().enumerate();
-            gathered.push(
-                rounded
-                    .map(|(row, number)| columns.finite(first + row, index, *number))
-                    .collect::<Result<_>>()?,
-            );
+            let rounded =
+                numbers.iter().enumerate().map(|(row, number)| columns.finite(first + row, index, *number));
+            let words = texts.iter().enumerate().map(|(row, text)| {
+                let at = format!("row {}", first + row + 1);
+                match std::str::from_utf8(text.data()) {
+                    Ok(word) => columns.word(at, index, word.trim()),
+                    Err(_) => {
+                        Err(columns.problem(at, index, "bytes that are no UTF-8").allowed("text").into())
+                    }
+                }
+            });
+            gathered.push(rounded.chain(words).collect::<Result<_>>()?);
         }
         values.reserve(rows * gathered.len());
         (0..rows).for_each(|row| values.extend(gathered.iter().map(|column| column[row])));
@@ -184,6 +198,13 @@ fn is_numeric(column: &ColumnDescriptor) -> bool {
             (Physical::FIXED_LEN_BYTE_ARRAY, Some(LogicalType::Float16)) => column.type_length() == 2,
             _ => false,
         }
+}
+
+fn is_text(column: &ColumnDescriptor) -> bool {
+    let plain =
+        matches!(column.converted_type(), ConvertedType::NONE | ConvertedType::UTF8 | ConvertedType::ENUM);
+    let text = matches!(column.logical_type_ref(), None | Some(LogicalType::String | LogicalType::Enum));
+    column.max_rep_level() == 0 && column.physical_type() == Physical::BYTE_ARRAY && plain && text
 }
 
 /// A column's type, in the format's terms.
@@ -242,11 +263,11 @@ fn read_column(reader: ColumnReader, unsigned: bool, rows: usize, out: &mut Vec<
 }
 
 /// Reads at most `rows` numbers.
-fn decode<T: DataType>(
+fn decode<T: DataType, V>(
     mut reader: ColumnReaderImpl<T>,
     rows: usize,
-    out: &mut Vec<f64>,
-    number: impl Fn(&T::T) -> f64,
+    out: &mut Vec<V>,
+    value: impl Fn(&T::T) -> V,
 ) -> Result<(), Broken> {
     let (mut levels, mut batch) = (Vec::new(), Vec::new());
     while out.len() < rows {
@@ -264,7 +285,7 @@ fn decode<T: DataType>(
         if records == 0 {
             break;
         }
-        out.extend(batch.iter().map(&number));
+        out.extend(batch.iter().map(&value));
     }
     Ok(())
 }
@@ -385,7 +406,8 @@ impl PageReader for Pages {
     }
 }
 
-/// Packs row-major numbers into a file of float columns of these names, or `x0`, `x1`, ...
+/// Packs row-major numbers into a file of columns of these names, or `x0`, `x1`, ...: of floats, where they are not `discrete` ones of
+/// integers or words.
 ///
 /// # Errors
 /// If the crate refuses, which it has no reason to.
@@ -393,14 +415,19 @@ pub(super) fn write(
     values: &[f32],
     columns: usize,
     names: Option<&[String]>,
+    discrete: &[Discrete],
 ) -> Result<Vec<u8>, ParquetError> {
     const ROWS_PER_GROUP: usize = 1 << 20;
+    let of = |index: usize| discrete.iter().find(|found| found.column == index);
     let field = |index: usize| {
         let own = names.map_or_else(|| format!("x{index}"), |names| names[index].clone());
-        Type::primitive_type_builder(&own, Physical::FLOAT)
-            .with_repetition(Repetition::REQUIRED)
-            .build()
-            .map(Arc::new)
+        let field = match of(index) {
+            None => Type::primitive_type_builder(&own, Physical::FLOAT),
+            Some(found) if found.words.is_empty() => Type::primitive_type_builder(&own, Physical::INT32),
+            Some(_) => Type::primitive_type_builder(&own, Physical::BYTE_ARRAY)
+                .with_logical_type(Some(LogicalType::String)),
+        };
+        field.with_repetition(Repetition::REQUIRED).build().map(Arc::new)
     };
     let fields = (0..columns).map(field).collect::<Result<_, _>>()?;
     let schema = Type::group_type_builder("samples").with_fields(fields).build()?;
@@ -409,11 +436,23 @@ pub(super) fn write(
     for rows in values.chunks(ROWS_PER_GROUP * columns) {
         let mut group = writer.next_row_group()?;
         for index in 0..columns {
-            let numbers: Vec<f32> = rows.iter().skip(index).step_by(columns).copied().collect();
-            if let Some(mut column) = group.next_column()? {
-                column.typed::<FloatType>().write_batch(&numbers, None, None)?;
-                column.close()?;
+            let numbers = rows.iter().skip(index).step_by(columns).copied();
+            let Some(mut column) = group.next_column()? else { continue };
+            match of(index) {
+                None => {
+                    let numbers: Vec<f32> = numbers.collect();
+                    column.typed::<FloatType>().write_batch(&numbers, None, None)?;
+                }
+                Some(found) if found.words.is_empty() => {
+                    let numbers: Vec<i32> = numbers.map(|number| number as i32).collect();
+                    column.typed::<Int32Type>().write_batch(&numbers, None, None)?;
+                }
+                Some(found) => {
+                    let words: Vec<ByteArray> = numbers.map(|code| found.word(code).into()).collect();
+                    column.typed::<ByteArrayType>().write_batch(&words, None, None)?;
+                }
             }
+            column.close()?;
         }
         group.close()?;
     }
@@ -461,7 +500,7 @@ mod tests {
     }
 
     fn message(count: u32, elements: &[u8]) -> String {
-        read("t", file(count, elements).into(), &[]).unwrap_err().to_string()
+        read("t", file(count, elements).into(), Wanted::default()).unwrap_err().to_string()
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use super::columns::Wanted;
 use super::unpack::{MOST_UNPACKED, too_large, unpack};
 use super::{Column, Table, csv, idx, npy, npz, parquet};
 use crate::error::{Problem, Result, reason};
@@ -31,11 +32,19 @@ const GZIP: &[u8] = &[0x1F, 0x8B];
 /// If the file cannot be read, is empty, damaged or of another format, has columns of unequal length or a cell that is no
 /// finite number, or a column to drop is not there.
 pub fn read(path: &Path, drop: &[Column]) -> Result<Table> {
+    read_words(path, drop, &[])
+}
+
+/// The same of a file in which some columns hold `words`, which become codes: see [`Table::alphabets`].
+///
+/// # Errors
+/// As [`read`]; if there is no such column, or it has more than [`MOST_WORDS`](super::MOST_WORDS) different words or an empty cell.
+pub fn read_words(path: &Path, drop: &[Column], words: &[Column]) -> Result<Table> {
     let (path, member) = split_member(path);
     let place = path.display().to_string();
     let bytes = std::fs::read(path)
         .map_err(|error| Problem::new(&*place, reason(&error)).allowed("a readable file of numbers"))?;
-    parse_member(&place, bytes.into(), member, drop)
+    parse_member(&place, bytes.into(), member, Wanted { drop, words })
 }
 
 /// Reads a file of numbers from memory, as [`read`] does; `place` names it in errors.
@@ -43,7 +52,7 @@ pub fn read(path: &Path, drop: &[Column]) -> Result<Table> {
 /// # Errors
 /// As [`read`].
 pub fn parse(place: &str, bytes: &[u8], drop: &[Column]) -> Result<Table> {
-    parse_member(place, bytes::Bytes::copy_from_slice(bytes), None, drop)
+    parse_member(place, bytes::Bytes::copy_from_slice(bytes), None, Wanted { drop, words: &[] })
 }
 
 /// Splits `FILE.npz:NAME`.
@@ -74,11 +83,11 @@ pub fn names(path: &Path) -> Result<Option<Vec<String>>> {
     }
 }
 
-fn parse_member(place: &str, bytes: bytes::Bytes, member: Option<&str>, drop: &[Column]) -> Result<Table> {
+fn parse_member(place: &str, bytes: bytes::Bytes, member: Option<&str>, wanted: Wanted<'_>) -> Result<Table> {
     let bytes = if bytes.starts_with(GZIP) { gunzip(place, &bytes)?.into() } else { bytes };
     let starts = |magic: &[u8]| bytes.starts_with(magic);
     if starts(b"PK\x03\x04") || starts(b"PK\x05\x06") {
-        return npz::read(place, &bytes, member, drop);
+        return npz::read(place, &bytes, member, wanted);
     }
     if let Some(member) = member {
         return Err(Problem::new(place, format!("no ZIP archive, of which to read \"{member}\""))
@@ -86,14 +95,14 @@ fn parse_member(place: &str, bytes: bytes::Bytes, member: Option<&str>, drop: &[
             .into());
     }
     if starts(npy::MAGIC) {
-        npy::read(place, &bytes, drop)
+        npy::read(place, &bytes, wanted)
     } else if starts(parquet::MAGIC) {
-        parquet::read(place, bytes, drop)
+        parquet::read(place, bytes, wanted)
     } else if starts(idx::MAGIC) {
-        idx::read(place, &bytes, drop)
+        idx::read(place, &bytes, wanted)
     } else {
         match std::str::from_utf8(&bytes) {
-            Ok(text) => csv::read(place, text, drop),
+            Ok(text) => csv::read(place, text, wanted),
             Err(error) => {
                 let found = "bytes that are neither UTF-8 nor a format that is known";
                 Err(no_text(place, &bytes, error, found)

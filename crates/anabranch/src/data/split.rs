@@ -1,6 +1,6 @@
 //! Train, validation and test splits.
 
-use super::{Conditioned, Correlation, Labelled, Numbers, Summary, Table, name_of};
+use super::{Alphabet, Conditioned, Correlation, Discrete, Labelled, Numbers, Summary, Table, name_of};
 use crate::error::{Problem, Result};
 use crate::rng::{Noise, Purpose};
 
@@ -32,8 +32,10 @@ pub struct Dataset {
 impl Dataset {
     /// Keeps how the columns go together, where there are not too many of them for that.
     pub fn correlate(&mut self) {
-        let Summary { mean, variance, .. } = &self.summary;
-        self.summary.correlation = Correlation::of(&self.train, mean, variance);
+        let (mean, variance): (Vec<f64>, Vec<f64>) =
+            self.summary.latent().iter().map(|column| (column.mean, column.variance)).unzip();
+        let rows = self.summary.expected(&self.train);
+        self.summary.correlation = Correlation::of(&rows, &mean, &variance);
     }
 }
 
@@ -86,6 +88,23 @@ impl Classes {
     }
 }
 
+/// The most different values of a column that is rather one of few values than of real numbers.
+const FEW: usize = 10;
+
+/// How many different values there are, if they are few.
+fn few(values: impl Iterator<Item = f32>) -> Option<usize> {
+    let mut met: Vec<f32> = Vec::new();
+    for value in values {
+        if !met.contains(&value) {
+            met.push(value);
+        }
+        if met.len() > FEW {
+            return None;
+        }
+    }
+    Some(met.len())
+}
+
 /// A value in more than this share of the rows makes a column nearly constant.
 const MOST_ALIKE: f64 = 0.99;
 /// So small a share of its largest number makes a spread one of rounding: f32 tells a hundred values apart in it.
@@ -119,6 +138,27 @@ impl Dataset {
         Self { summary: self.summary.with_numbers(&numbers), numbers: Some(numbers), ..self }
     }
 
+    /// The same rows, of which some columns are of words, as `alphabets` tell, or of integers: those that messages call so.
+    ///
+    /// # Errors
+    /// If a column of integers is none, or they lie too far apart.
+    pub fn with_discrete(mut self, alphabets: &[Alphabet], integers: &[String]) -> Result<Self> {
+        let values = |part: &'_ [f32], column: usize| -> Vec<f32> {
+            part.iter().skip(column).step_by(self.columns).copied().collect()
+        };
+        let train = |column: usize| values(&self.train, column).into_iter();
+        let mut found: Vec<Discrete> =
+            alphabets.iter().map(|alphabet| Discrete::of_words(alphabet, train(alphabet.column))).collect();
+        for (column, label) in self.labels.iter().enumerate().filter(|(_, label)| integers.contains(label)) {
+            let parts = [&self.train, &self.validation, &self.test].into_iter();
+            let all = parts.flat_map(|part| values(part, column));
+            found.push(Discrete::of_integers(column, label, all, train(column))?);
+        }
+        found.sort_by_key(|found| found.column);
+        self.summary.discrete = found;
+        Ok(self)
+    }
+
     /// What the file calls the columns, where it names all of them, each by a name of its own.
     pub fn columns_by_name(&self) -> Option<Vec<String>> {
         let names: Vec<String> =
@@ -141,10 +181,11 @@ impl Dataset {
         (0..names.len()).all(unlike).then_some(names)
     }
 
-    /// A line for each column of the training rows on which a density means little: of one value (nearly) alone, where it has no
-    /// upper bound, or of a spread that f32 hardly holds.
+    /// A line for each column of real numbers of the training rows on which a density means little: of one value (nearly) or a few alone,
+    /// where it has no upper bound, or of a spread that f32 hardly holds.
     pub fn degenerate(&self) -> Vec<String> {
         let rows = self.train.len() / self.columns;
+        let discrete = |column: &usize| self.summary.discrete.iter().any(|found| found.column == *column);
         let line = |column: usize| {
             let values = || self.train.iter().skip(column).step_by(self.columns).copied();
             // What more than half of the rows hold outlasts all others (Boyer and Moore 1991).
@@ -153,6 +194,7 @@ impl Dataset {
                 _ if value == held => (held, lead + 1),
                 _ => (held, lead - 1),
             });
+            let few = few(values());
             let share = values().filter(|other| *other == value).count() as f64 / rows as f64;
             let mean = values().map(f64::from).sum::<f64>() / rows as f64;
             let variance = values().map(|v| (f64::from(v) - mean).powi(2)).sum::<f64>() / rows as f64;
@@ -165,15 +207,21 @@ impl Dataset {
                 ));
             }
             let size = values().map(|v| f64::from(v.abs())).fold(0.0, f64::max);
-            (variance.sqrt() < LEAST_SPREAD * size).then(|| {
-                format!(
+            if variance.sqrt() < LEAST_SPREAD * size {
+                return Some(format!(
                     "{label} varies by {:.1e} of its size alone, which f32 hardly holds: subtract its mean, {mean}, from \
                      the data first",
                     variance.sqrt() / size
+                ));
+            }
+            few.filter(|few| few * 10 <= rows).map(|few| {
+                format!(
+                    "{label} has {few} different values alone, at which a density has no upper bound: target.categories (or \
+                     target.integers) with its name gives each of them a probability"
                 )
             })
         };
-        (0..self.columns).filter_map(line).collect()
+        (0..self.columns).filter(|column| !discrete(column)).filter_map(line).collect()
     }
 }
 
@@ -249,6 +297,7 @@ mod tests {
             columns: 1,
             values: (0..10).map(|i| i as f32).collect(),
             labels: vec!["column 1".to_owned()],
+            alphabets: Vec::new(),
         };
         let classes = (0..10).map(|row| usize::from(row >= 6)).collect();
         let data = split_labelled(&Labelled { table, classes, count: 2 }, 0.2, 0.3, 5).unwrap();
@@ -278,6 +327,7 @@ mod tests {
             columns: 5,
             values: (0..rows).flat_map(row).collect(),
             labels: labels.map(str::to_owned).to_vec(),
+            alphabets: Vec::new(),
         };
         let data = split(&table, 0.0, 0.0, 0).unwrap();
         assert_eq!(data.names(), None);
@@ -293,9 +343,12 @@ mod tests {
             assert_eq!(named([labels[0], odd, labels[2], labels[3], labels[4]]), None, "{odd}");
         }
         let found = data.degenerate();
-        assert_eq!(found.len(), 3, "{found:?}");
+        assert_eq!(found.len(), 4, "{found:?}");
         assert!(found[0].starts_with("column \"a\" is 3.5 in 100.0 % of the training rows: "), "{found:?}");
         assert!(found[1].starts_with("column 2 is 0 in 99.7 % of the training rows: "), "{found:?}");
         assert!(found[2].starts_with("column 3 varies by 1.4e-6 of its size alone, "), "{found:?}");
+        assert!(found[3].starts_with("column 4 has 5 different values alone, "), "{found:?}");
+        let told = data.with_discrete(&[], &["column 4".to_owned()]).unwrap();
+        assert_eq!(told.degenerate(), found[..3]);
     }
 }

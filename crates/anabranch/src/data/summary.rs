@@ -7,7 +7,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Classes, Correlation, Dataset, Numbers};
+use super::{Classes, Correlation, Dataset, Discrete, Numbers};
 use crate::error::{Problem, Result};
 
 /// A data set without its rows.
@@ -32,9 +32,23 @@ pub struct Summary {
     /// The share of each class among the rows to learn from, where rows have one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shares: Option<Vec<f64>>,
+    /// The columns of integers and of words beside real ones.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub discrete: Vec<Discrete>,
     /// What rows are given, where that is numbers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub given: Option<GivenSummary>,
+}
+
+/// A column as a model next to it sees it.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Latent {
+    /// Its mean.
+    pub mean: f64,
+    /// The variance of what rows say of it.
+    pub variance: f64,
+    /// The variance of the noise with which it comes beside.
+    pub noise: f64,
 }
 
 /// The numbers that rows are given, without the rows.
@@ -91,6 +105,7 @@ impl Summary {
             range,
             correlation: None,
             shares: None,
+            discrete: Vec::new(),
             given: None,
         }
     }
@@ -113,6 +128,33 @@ impl Summary {
         }
         self.given = Some(numbers.summary());
         self
+    }
+
+    /// The columns as a model next to them sees them: the mean of each over the rows to learn from, the variance of what rows say of it,
+    /// and that of the noise beside. A column of few values is a standard normal, of which its value tells the cell.
+    pub fn latent(&self) -> Vec<Latent> {
+        let real = |(mean, variance): (&f64, &f64)| Latent { mean: *mean, variance: *variance, noise: 0.0 };
+        let mut all: Vec<Latent> = self.mean.iter().zip(&self.variance).map(real).collect();
+        for found in &self.discrete {
+            let thresholds = found.thresholds();
+            let share = |k: usize| thresholds.log_mass(k).exp();
+            let said = |k: usize| share(k) * thresholds.mean(k).powi(2);
+            let variance = (0..thresholds.count()).map(said).sum::<f64>().min(1.0);
+            all[found.column] = Latent { mean: 0.0, variance, noise: 1.0 - variance };
+        }
+        all
+    }
+
+    /// Rows `[rows, columns]` with the mean of its cell in place of each value of few.
+    pub(super) fn expected(&self, rows: &[f32]) -> Vec<f32> {
+        let mut rows = rows.to_vec();
+        for found in &self.discrete {
+            let thresholds = found.thresholds();
+            let means: Vec<f32> = (0..thresholds.count()).map(|k| thresholds.mean(k) as f32).collect();
+            let values = rows.iter_mut().skip(found.column).step_by(self.labels.len());
+            values.for_each(|value| *value = found.index(*value).map_or(0.0, |k| means[k]));
+        }
+        rows
     }
 
     /// Refuses data, read from `place`, that are not the ones that were summed up here.
@@ -208,7 +250,8 @@ mod tests {
 
     fn table(change: impl Fn(usize, f32) -> f32) -> Table {
         let values = (0..60).map(|i| change(i, (i * i % 17) as f32)).collect();
-        Table { columns: 2, values, labels: vec!["column \"a\"".to_owned(), "column \"b\"".to_owned()] }
+        let labels = vec!["column \"a\"".to_owned(), "column \"b\"".to_owned()];
+        Table { columns: 2, values, labels, alphabets: Vec::new() }
     }
 
     fn summary(change: impl Fn(usize, f32) -> f32) -> Summary {

@@ -6,7 +6,7 @@ use std::str::FromStr;
 use super::atomic::atomic_write;
 use super::png::Grid;
 use super::zarr::{Group, Numbers, Variable};
-use super::{csv, npy, parquet, zarr};
+use super::{Discrete, csv, npy, parquet, zarr};
 use crate::error::{Error, Problem, Result};
 
 /// A file format of samples.
@@ -14,9 +14,10 @@ use crate::error::{Error, Problem, Result};
 pub enum Format {
     /// NumPy's: f32, shape `[rows, columns]`.
     Npy,
-    /// Comma-separated numbers, one row a line, under a header where the columns have names; as many digits as give the same f32 again.
+    /// Comma-separated numbers and words, one row a line, under a header where the columns have names; as many digits as give the same
+    /// f32 again.
     Csv,
-    /// Parquet: float columns of their own names, or `x0`, `x1`, ..., packed with snappy.
+    /// Parquet: columns of floats, integers or text under their own names, or `x0`, `x1`, ..., packed with snappy.
     Parquet,
     /// All rows as grey images, side by side in one picture.
     Png,
@@ -100,12 +101,14 @@ pub struct Layout<'a> {
     pub levels: u32,
     /// What the columns are called, where they have names.
     pub names: Option<&'a [String]>,
+    /// Columns of integers and of words beside real ones.
+    pub discrete: &'a [Discrete],
 }
 
 impl Layout<'_> {
     /// Rows of continuous numbers without names.
     pub fn of(columns: usize) -> Self {
-        Self { columns, image: None, levels: 0, names: None }
+        Self { columns, image: None, levels: 0, names: None, discrete: &[] }
     }
 }
 
@@ -120,13 +123,13 @@ impl Layout<'_> {
 /// # Panics
 /// If there are no columns, or their number does not divide that of the values.
 pub fn write_samples(path: &Path, format: Format, values: &[f32], layout: &Layout<'_>) -> Result<()> {
-    let Layout { columns, image, levels, names } = *layout;
+    let Layout { columns, image, levels, names, discrete } = *layout;
     assert!(columns > 0 && values.len().is_multiple_of(columns), "samples are rows of {columns} numbers");
     match format {
         Format::Npy => atomic_write(path, |out| npy::write(out, values, columns)),
-        Format::Csv => atomic_write(path, |out| csv::write(out, values, columns, names)),
+        Format::Csv => atomic_write(path, |out| csv::write(out, values, columns, names, discrete)),
         Format::Parquet => atomic_write(path, |out| {
-            out.write_all(&parquet::write(values, columns, names).map_err(std::io::Error::other)?)
+            out.write_all(&parquet::write(values, columns, names, discrete).map_err(std::io::Error::other)?)
         }),
         Format::Txt => format.check(image, false),
         Format::Zarr => {

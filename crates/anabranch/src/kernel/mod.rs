@@ -8,4 +8,5 @@ pub mod jump;
 pub mod law;
 pub mod mcmc;
 pub mod pair;
+pub mod probit;
 pub mod quantise;

@@ -1,6 +1,7 @@
 //! Normalizing flows and the fixed maps around data: segments made of bijections, and dequantisation.
 
 pub mod fixed;
+pub mod probit;
 pub mod recipe;
 
 use serde_json::json;

@@ -103,6 +103,11 @@ pub trait Part {
         false
     }
 
+    /// Whether the states on the target's side may have columns of few values beside real ones.
+    fn takes_few_values(&self) -> bool {
+        false
+    }
+
     /// Keeps what it will need of data whose rows are here, where it needs more than is kept of all data.
     fn fit(&self, _data: &mut Dataset) {}
 

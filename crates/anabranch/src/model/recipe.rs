@@ -12,6 +12,7 @@ use super::diffusion::recipe::DiffusionRecipe;
 use super::energy::flow_recipe::EnergyFlowRecipe;
 use super::energy::recipe::EnergySegmentRecipe;
 use super::flow::fixed::{DequantiseRecipe, LogitRecipe, StandardiseRecipe, WhitenRecipe};
+use super::flow::probit::ProbitRecipe;
 use super::flow::recipe::FlowRecipe;
 use super::guide::constrain::ConstrainRecipe;
 use super::guide::gaussian::GaussianRecipe;
@@ -76,6 +77,8 @@ families! {
     AnnealedFlow(AnnealedFlowRecipe),
     /// Integers as rounded continuous states; the last segment before data with levels.
     Dequantise(DequantiseRecipe),
+    /// Columns of few values as cells of latent real ones; the last segment before a table of mixed columns.
+    Probit(ProbitRecipe),
     /// Undoes the standardisation fitted to the training split.
     Standardise(StandardiseRecipe),
     /// Undoes scales and correlations fitted to the training split: the data's own Gaussian becomes the standard one.

@@ -1,9 +1,12 @@
 //! A recipe for a file of data: what is to be known of its columns as comments, and a model of a size that fits its rows.
+//!
+//! Columns of words become categories, and so do those of a few real values; whole numbers of a small range become integers. Words that
+//! hardly ever come twice are names, which are left out.
 
 use std::fmt::Write;
 use std::path::Path;
 
-use crate::data::{self, Column, Table, name_of};
+use crate::data::{self, Column, MOST_INTEGERS, Table, name_of};
 use crate::error::{Problem, Result, quoted};
 
 /// Columns that are listed one by one, at most.
@@ -11,6 +14,13 @@ const LISTED: usize = 40;
 
 /// Values of a column that are counted, at most.
 const COUNTED: usize = 20;
+
+/// Different values of a column of words, at most, and rows for each at least: else they are names.
+const WORDS: usize = 100;
+const ROWS_A_WORD: usize = 2;
+
+/// Different values of a column of real numbers that are rather categories, at most.
+const FEW: usize = 10;
 
 /// Levels of integer data, at most: more of them are as good as real numbers.
 const LEVELS: f32 = 256.0;
@@ -33,15 +43,16 @@ struct Left {
     reason: String,
 }
 
-/// Drafts a recipe that models the rows of a file by one of [`FAMILIES`]. Columns that are no numbers, or always the same one, are
-/// left out.
+/// Drafts a recipe that models the rows of a file by one of [`FAMILIES`]. Columns of names, and those that are always the same, are left
+/// out.
 ///
 /// ```
 /// let path = std::env::temp_dir().join(format!("anabranch-draft-{}.csv", std::process::id()));
-/// let rows: String = (0..50).map(|row| format!("{},{},setosa\n", 0.1 * row as f64, (row * row) as f64 / 7.0)).collect();
-/// std::fs::write(&path, format!("width,height,species\n{rows}"))?;
+/// let row = |row: usize| format!("{},{},{}\n", 0.1 * row as f64, row % 7, ["setosa", "virginica"][row % 2]);
+/// let rows: String = (0..50).map(row).collect();
+/// std::fs::write(&path, format!("width,petals,species\n{rows}"))?;
 /// let draft = anabranch::recipe::draft(&path, "flow")?;
-/// assert!(draft.text.contains("drop = [\"species\"]"));
+/// assert!(draft.text.contains("categories = [\"species\"]") && draft.text.contains("integers = [\"petals\"]"));
 /// anabranch::recipe::read("draft", &draft.text, &[])?;
 /// # std::fs::remove_file(&path)?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -60,18 +71,32 @@ pub fn draft(path: &Path, family: &str) -> Result<Draft> {
     let columns: Vec<Summed> = (0..table.columns).map(|index| Summed::of(&table, index)).collect();
     let varied: Vec<&Summed> = columns.iter().filter(|column| column.low < column.high).collect();
     if varied.is_empty() {
-        let found = "no column of numbers with more than one value";
+        let found = "no column of numbers or categories with more than one value";
         return Err(Problem::new(file, found).allowed("a table with a row for each object").into());
     }
     let same = columns.iter().filter(|column| column.low >= column.high);
-    left.extend(
-        same.map(|column| Left { column: column.column(), reason: format!("always {}", column.low) }),
-    );
+    left.extend(same.map(|column| {
+        let word = column.words.as_ref().and_then(|words| words.first());
+        let only = word.map_or_else(|| column.low.to_string(), |word| quoted(word));
+        Left { column: column.column(), reason: format!("always {only}") }
+    }));
     let name = format!("{}-{family}", stem(path));
     let levels = levels(&varied);
-    let shape = Shape { file, name: &name, rows: table.rows(), columns: varied.len(), levels };
+    let of = |kind: Kind| -> Vec<Column> {
+        let columns = varied.iter().filter(|column| levels == 0 && column.drafted(table.rows()) == kind);
+        columns.map(|column| column.column()).collect()
+    };
+    let few = [("categories", of(Kind::Category)), ("integers", of(Kind::Integer))];
+    let shape = Shape {
+        file,
+        name: &name,
+        rows: table.rows(),
+        columns: varied.len(),
+        levels,
+        mixed: few.iter().any(|(_, columns)| !columns.is_empty()),
+    };
     let mut text = heading(&shape, &columns, &left);
-    text.push_str(&target(&shape, &left));
+    text.push_str(&target(&shape, &left, &few));
     text.push_str(&model(&shape, family));
     text.push_str(&training(&shape));
     Ok(Draft { name, text })
@@ -83,26 +108,45 @@ fn numbers(path: &Path) -> Result<(Table, Vec<Left>)> {
         Ok(table) => return Ok((table, Vec::new())),
         Err(error) => error,
     };
-    // Each column by itself: whatever is no number is left out.
+    // Each column by itself: what is neither a number nor a category is left out.
     let names = data::names(path)?.unwrap_or_default();
-    let mut left = Vec::new();
+    let (mut left, mut words) = (Vec::new(), Vec::new());
     for (index, name) in names.iter().enumerate() {
         let others: Vec<Column> =
             (0..names.len()).filter(|other| *other != index).map(Column::Index).collect();
-        if let Err(error) = data::read(path, &others) {
-            let reason = match error {
-                crate::error::Error::Input(problem) => format!("has {}", problem.found()),
-                other => other.to_string(),
-            };
-            left.push(Left { column: Column::Name(name.clone()), reason });
+        if data::read(path, &others).is_ok() {
+            continue;
         }
+        let column = Column::Name(name.clone());
+        let reason = match data::read_words(path, &others, std::slice::from_ref(&column)) {
+            Ok(table) => {
+                let (found, rows) =
+                    (table.alphabets.first().map_or(0, |found| found.words.len()), table.rows());
+                if found <= WORDS && found * ROWS_A_WORD <= rows {
+                    words.push(column);
+                    continue;
+                }
+                format!("{found} different words in {rows} rows are names")
+            }
+            Err(crate::error::Error::Input(problem)) => format!("has {}", problem.found()),
+            Err(other) => other.to_string(),
+        };
+        left.push(Left { column, reason });
     }
     let drop: Vec<Column> = left.iter().map(|left| left.column.clone()).collect();
     // What else is wrong with the file is its own problem.
-    if drop.is_empty() || drop.len() == names.len() {
+    if (drop.is_empty() && words.is_empty()) || drop.len() == names.len() {
         return Err(whole);
     }
-    Ok((data::read(path, &drop)?, left))
+    Ok((data::read_words(path, &drop, &words)?, left))
+}
+
+/// What a column is in a recipe.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Real,
+    Integer,
+    Category,
 }
 
 /// What is known of a column.
@@ -117,6 +161,8 @@ struct Summed {
     whole: bool,
     /// How many values it has, if these are few.
     values: Option<usize>,
+    /// The words that the numbers stand for.
+    words: Option<Vec<String>>,
 }
 
 impl Summed {
@@ -143,6 +189,24 @@ impl Summed {
             deviation: variance.sqrt(),
             whole: values().all(|value| value.fract() == 0.0),
             values: (seen.len() <= COUNTED).then_some(seen.len()),
+            words: table
+                .alphabets
+                .iter()
+                .find(|alphabet| alphabet.column == index)
+                .map(|alphabet| alphabet.words.clone()),
+        }
+    }
+
+    /// What it is in a recipe for so many rows.
+    fn drafted(&self, rows: usize) -> Kind {
+        let few = self.values.is_some_and(|values| values <= FEW && 10 * values <= rows);
+        let near = self.low.abs().max(self.high.abs()) < (1 << 23) as f32
+            && ((self.high - self.low) as usize) < MOST_INTEGERS;
+        match (&self.words, self.whole) {
+            (Some(_), _) => Kind::Category,
+            (None, true) if near => Kind::Integer,
+            (None, false) if few => Kind::Category,
+            _ => Kind::Real,
         }
     }
 
@@ -156,6 +220,9 @@ impl Summed {
 
     fn kind(&self) -> String {
         let kind = if self.whole { "whole" } else { "real" };
+        if let Some(words) = &self.words {
+            return format!("words, {} values", words.len());
+        }
         match self.values {
             Some(1) => "constant".to_owned(),
             Some(values) => format!("{kind}, {values} values"),
@@ -167,7 +234,7 @@ impl Summed {
 /// How many integer levels the columns have, if they all have some: 0 for continuous data.
 fn levels(columns: &[&Summed]) -> u32 {
     let high = columns.iter().map(|column| column.high).fold(0.0, f32::max);
-    let integers = columns.iter().all(|column| column.whole && column.low >= 0.0);
+    let integers = columns.iter().all(|column| column.whole && column.low >= 0.0 && column.words.is_none());
     if integers && high < LEVELS { high as u32 + 1 } else { 0 }
 }
 
@@ -178,6 +245,8 @@ struct Shape<'a> {
     rows: usize,
     columns: usize,
     levels: u32,
+    /// Whether some columns have few values.
+    mixed: bool,
 }
 
 impl Shape<'_> {
@@ -215,10 +284,16 @@ fn heading(shape: &Shape<'_>, columns: &[Summed], left: &[Left]) -> String {
     let mut text =
         format!("# {}: {} rows of {} columns.\n#\n", comment(shape.file), shape.rows, shape.columns);
     let cells = |column: &Summed| {
-        [comment(column.name()), column.kind()]
-            .into_iter()
-            .chain([f64::from(column.low), f64::from(column.high), column.mean, column.deviation].map(digits))
-            .collect::<Vec<_>>()
+        let about = match &column.words {
+            Some(words) => {
+                let word = |word: Option<&String>| comment(word.map_or("", |word| word));
+                [word(words.first()), word(words.last()), "-".to_owned(), "-".to_owned()]
+            }
+            None => {
+                [f64::from(column.low), f64::from(column.high), column.mean, column.deviation].map(digits)
+            }
+        };
+        [comment(column.name()), column.kind()].into_iter().chain(about).collect::<Vec<_>>()
     };
     let mut rows = vec![["column", "kind", "least", "most", "mean", "deviation"].map(str::to_owned).to_vec()];
     rows.extend(columns.iter().take(LISTED).map(cells));
@@ -265,17 +340,21 @@ fn digits(value: f64) -> String {
     }
 }
 
-fn target(shape: &Shape<'_>, left: &[Left]) -> String {
+fn target(shape: &Shape<'_>, left: &[Left], few: &[(&str, Vec<Column>)]) -> String {
     let mut text = format!("[target]\nkind = \"table\"\nfile = {}\n", toml::Value::from(shape.file));
-    if !left.is_empty() {
-        let drop: Vec<toml::Value> = left
+    let drop: Vec<Column> = left.iter().map(|left| left.column.clone()).collect();
+    if shape.mixed {
+        text.push_str("# Of these columns each value has a probability; the others are real numbers and have a density.\n");
+    }
+    for (key, columns) in few.iter().chain([&("drop", drop)]).filter(|(_, columns)| !columns.is_empty()) {
+        let listed: Vec<toml::Value> = columns
             .iter()
-            .map(|left| match &left.column {
+            .map(|column| match column {
                 Column::Index(index) => (*index as i64).into(),
                 Column::Name(name) => name.as_str().into(),
             })
             .collect();
-        let _ = writeln!(text, "drop = {}", toml::Value::from(drop));
+        let _ = writeln!(text, "{key} = {}", toml::Value::from(listed));
     }
     match shape.levels {
         0 => {}
@@ -328,7 +407,8 @@ fn model(shape: &Shape<'_>, family: &str) -> String {
             (own, if discrete { Vec::new() } else { vec!["whiten"] })
         }
     };
-    own + &behind.into_iter().map(segment).collect::<String>()
+    let told = "# Tells columns of few values by the cells that the numbers before it lie in.\n[[model]]\nkind = \"probit\"\n\n";
+    own + &behind.into_iter().map(segment).collect::<String>() + if shape.mixed { told } else { "" }
 }
 
 fn training(shape: &Shape<'_>) -> String {
@@ -366,6 +446,7 @@ mod tests {
             let text = drafted("real.csv", &format!("wave,square\n{real}"), family).text;
             assert!(!text.contains("levels =") && text.contains("whiten"), "{text}");
             assert!(text.contains("#  wave   real ") && text.contains("#  square whole "), "{text}");
+            assert!(text.contains("integers = [\"square\"]") && text.contains("kind = \"probit\""), "{text}");
             let draft = drafted("4 whole.csv", &whole, family);
             assert!(
                 draft.text.contains("levels = 4\n") && draft.text.contains("drop = [2]"),
@@ -380,8 +461,37 @@ mod tests {
     fn words_holes_and_control_characters_do_no_harm() {
         let rows: String = (0..40).map(|i| format!("{},{},\"a\nb\",\n", i, f64::from(i).sqrt())).collect();
         let text = drafted("odd.csv", &format!("n,\"x\u{1b}\n# \",word,hole\n{rows}"), "flow").text;
-        assert!(text.contains("drop = [\"word\", \"hole\"]"), "{text}");
+        assert!(text.contains("drop = [\"hole\", \"word\"]"), "{text}");
         assert!(text.contains("hole is left out: has an empty cell") && !text.contains('\u{1b}'), "{text}");
+        assert!(text.contains("word is left out: always \"a"), "{text}");
+    }
+
+    #[test]
+    fn words_are_categories_unless_they_are_names() {
+        let row = |i: i32| {
+            format!(
+                "{},{},{},n{i},{}\n",
+                f64::from(i).sin(),
+                ["x", "y y", "z"][i as usize % 3],
+                1990 + i % 9,
+                0.5 * f64::from(i % 2)
+            )
+        };
+        let rows: String = (0..60).map(row).collect();
+        for family in FAMILIES {
+            let text = drafted("mixed.csv", &format!("size,kind,year,name,half\n{rows}"), family).text;
+            for expected in [
+                "categories = [\"kind\", \"half\"]\nintegers = [\"year\"]\ndrop = [\"name\"]\n",
+                "#  name is left out: 60 different words in 60 rows are names\n",
+                "# kind words, 3 values x z - -\n",
+            ] {
+                let single: String = text
+                    .lines()
+                    .map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ") + "\n")
+                    .collect();
+                assert!(text.contains(expected) || single.contains(expected), "{expected}: {text}");
+            }
+        }
     }
 
     #[test]

@@ -25,6 +25,7 @@ mod target;
 pub(crate) use crate::error::within;
 use crate::model::Watch;
 use crate::model::flow::fixed::WhitenRecipe;
+use crate::model::flow::probit::ProbitRecipe;
 pub use crate::model::recipe::SegmentRecipe;
 pub use crate::network::NetworkRecipe;
 pub use crate::objective::ObjectiveRecipe;
@@ -169,9 +170,11 @@ impl Recipe {
     }
 
     /// Puts a whitening map next to a table of real numbers whose model has no map of its own there: whatever its units are, the model
-    /// then begins at their Gaussian.
+    /// then begins at their Gaussian. Columns of few values get the map that tells these.
     fn whiten(&mut self) {
-        let measured = matches!(&self.target, TargetRecipe::Table(table) if table.levels == 0 && table.threshold.is_none());
+        let TargetRecipe::Table(table) = &self.target else { return };
+        let measured = table.levels == 0 && table.threshold.is_none();
+        let few = !(table.categories.is_empty() && table.integers.is_empty());
         let last = self.model.last();
         let real = matches!(
             last,
@@ -179,6 +182,13 @@ impl Recipe {
         );
         if measured && real {
             self.model.push(SegmentRecipe::Whiten(WhitenRecipe {}));
+        }
+        if measured
+            && few
+            && !self.model.is_empty()
+            && !matches!(self.model.last(), Some(SegmentRecipe::Probit(_)))
+        {
+            self.model.push(SegmentRecipe::Probit(ProbitRecipe {}));
         }
     }
 

@@ -2,7 +2,7 @@
 
 use super::page::{figure, fold, note, row};
 use super::{Reference, Summary};
-use crate::plot::{Axis, Colours, HeatMap, Histogram, ImageGrid, Layer, Scale, quantiles};
+use crate::plot::{Axis, Bar, Bars, Colours, HeatMap, Histogram, ImageGrid, Layer, Scale, quantiles};
 
 /// The colours of samples and of what they are to resemble.
 const SAMPLES: usize = 0;
@@ -32,8 +32,48 @@ fn column(rows: &[f32], dimension: usize, index: usize) -> impl Iterator<Item = 
     rows.chunks_exact(dimension.max(1)).map(move |row| f64::from(row[index]))
 }
 
+/// The most words of a column of which it is shown how often each comes.
+const WORDS: usize = 16;
+
+/// How often each word of a column comes, the most frequent first, in samples and in data.
+fn shares(run: &Summary, index: usize, words: &[String]) -> String {
+    let data = run.reference.as_ref().map(|reference| (reference.name.clone(), DATA, &reference.rows));
+    let parts: Vec<(String, usize, &Vec<f32>)> =
+        [("Samples".to_owned(), SAMPLES, &run.samples)].into_iter().chain(data).collect();
+    let share = |rows: &[f32], word: usize| {
+        let all = rows.len() / run.dimension.max(1);
+        column(rows, run.dimension, index).filter(|value| *value == word as f64).count() as f64
+            / all.max(1) as f64
+    };
+    let row = |(word, label): (usize, &String)| Bar {
+        label: shortened(label),
+        values: parts.iter().map(|(.., rows)| share(rows, word)).collect(),
+    };
+    let mut rows: Vec<Bar> = words.iter().enumerate().map(row).collect();
+    rows.sort_by(|a, b| b.values.iter().sum::<f64>().total_cmp(&a.values.iter().sum()));
+    rows.truncate(WORDS);
+    let kinds = parts.into_iter().map(|(name, colour, _)| (name, colour)).collect();
+    let label = match rows.len() < words.len() {
+        true => format!("share of rows, {WORDS} of {} words", words.len()),
+        false => "share of rows".to_owned(),
+    };
+    figure(&Bars { title: self::label(run, index), label, kinds, rows }.svg(180.0), "")
+}
+
+/// A word that leaves room for its bar.
+fn shortened(word: &str) -> String {
+    const LETTERS: usize = 20;
+    match word.chars().count() > LETTERS {
+        true => word.chars().take(LETTERS - 1).chain(['\u{2026}']).collect(),
+        false => word.to_owned(),
+    }
+}
+
 /// The law of one column, of data under that of samples.
 pub(super) fn marginal(run: &Summary, index: usize) -> String {
+    if let Some(words) = run.words.get(&index).filter(|words| !words.is_empty()) {
+        return shares(run, index, words);
+    }
     let layer = |name: &str, colour: usize, rows: &[f32]| Layer {
         name: name.to_owned(),
         colour,

@@ -216,6 +216,7 @@ fn chain(run: &Run, plan: &ChainPlan, result: &Value) -> Result<Summary> {
     Ok(Summary {
         target: serde_json::to_string(&recipe.target).expect("a target is plain values"),
         columns: if dimension == plan.dimension() { plan.names().unwrap_or_default() } else { Vec::new() },
+        words: plan.discrete().iter().map(|found| (found.column, found.words.clone())).collect(),
         dimension,
         image,
         samples,

@@ -23,6 +23,7 @@ mod single;
 mod trust;
 mod verdict;
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use serde_json::{Map, Value};
@@ -78,6 +79,8 @@ pub struct Summary {
     pub same_loss: bool,
     /// What the columns of states are called; empty where they have no names.
     pub columns: Vec<String>,
+    /// The words that the values of a column stand for, by its index.
+    pub words: BTreeMap<usize, Vec<String>>,
     /// The dimension of the target's space.
     pub dimension: usize,
     /// How states are images, where they are.

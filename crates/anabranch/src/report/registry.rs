@@ -62,7 +62,14 @@ const KNOWN: &[Known] = &[
         "Gaussian baseline, NLL",
         "nats",
         Neither,
-        "The negative log-likelihood of one Gaussian with a full covariance (under numeric conditions of linear regression), fitted to the training rows, on the same held-out rows.",
+        "The negative log-likelihood of one Gaussian with a full covariance (under numeric conditions of linear regression), fitted to the training rows, on the same held-out rows; of columns of few values with latent numbers behind these, a bound.",
+    ),
+    (
+        "nll_independent",
+        "Independent columns, NLL",
+        "nats",
+        Neither,
+        "The negative log-likelihood of the same rows where columns know nothing of each other: a Gaussian of each real one, the shares of each column of few values.",
     ),
     (
         "nll_gain",

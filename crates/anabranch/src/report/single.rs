@@ -68,7 +68,7 @@ fn samples(run: &Summary) -> String {
 /// What matters most of what was measured, with what it is to be read beside.
 pub(super) const HEADLINES: [(&str, &[&str]); 5] = [
     ("bits_per_dim", &["bits_per_dim_gaussian", "bits_per_dim_histogram"]),
-    ("nll", &["nll_gaussian", "nll_exact"]),
+    ("nll", &["nll_gaussian", "nll_independent", "nll_exact"]),
     ("tv", &[]),
     ("log_z", &["log_z_exact", "log_z_reference"]),
     ("elbo", &["log_z_exact", "log_z_prior"]),

@@ -37,6 +37,7 @@ fn summary(name: &str) -> Summary {
         validation: "nats per row".to_owned(),
         same_loss: false,
         columns: Vec::new(),
+        words: BTreeMap::new(),
         dimension: 6,
         image: Some(ImageShape { height: 2, width: 3, low: 0.0, high: 10.0, fixed: false }),
         samples: rows(0),

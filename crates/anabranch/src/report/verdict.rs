@@ -20,9 +20,12 @@ pub fn verdict(metrics: &Map<String, Value>) -> Vec<String> {
     let mut lines = Vec::new();
     if let Some((gain, error)) = found("nll_gain") {
         let bits = |name: &str| found(name).map_or(f64::INFINITY, |(value, _)| value);
-        let baseline = match bits("bits_per_dim_histogram") < bits("bits_per_dim_gaussian") {
-            true => "independent histograms",
-            false => "a Gaussian with full covariance",
+        let baseline = if bits("bits_per_dim_histogram") < bits("bits_per_dim_gaussian") {
+            "independent histograms"
+        } else if bits("nll_independent") < bits("nll_gaussian") {
+            "independent columns"
+        } else {
+            "a Gaussian with full covariance"
         };
         let (by, apart) = (with_error(gain.abs(), error), error.map(|error| APART * error));
         lines.push(match apart {

@@ -6,6 +6,7 @@ pub use anabranch::array::lattice;
 pub use anabranch::array::shape::Transform;
 pub use anabranch::array::weights::{Weights, matrix, to_vec, to_vec_f64};
 pub use anabranch::chain::{Densities, Given, Score, State, Transition, double};
+pub use anabranch::data::Discrete;
 pub use anabranch::estimate::evidence;
 pub use anabranch::kernel::bijection::{
     ActNorm, Autoregressive, Bijection, BijectionStep, Constrain, Constraint, Correlate, Coupling, Direction,
@@ -22,6 +23,7 @@ pub use anabranch::model::annealed::{
 pub use anabranch::model::autoregressive::{Autoregressive as Sequence, SequenceNetwork};
 pub use anabranch::model::denoiser::{Denoiser, Factors, NetworkDenoiser, Prediction};
 pub use anabranch::model::diffusion::{Diffusion, LastMean, NoiseSchedule, Observation, Weighting};
+pub use anabranch::model::flow::probit::Probit;
 pub use anabranch::model::flow::{Dequantise, Flow};
 pub use anabranch::model::jump::denoiser::{
     CategoricalDenoiser, Classifier, NetworkDenoiser as CategoryNetwork,

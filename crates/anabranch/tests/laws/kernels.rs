@@ -2,6 +2,72 @@
 
 use super::instances::*;
 
+/// A correlated Gaussian behind three integers from -1, a real number and two words.
+fn mixed([first, second]: [f64; 2]) -> Model {
+    let lower = [
+        1.0,
+        0.0,
+        0.0,
+        first,
+        (1.0 - first * first).sqrt(),
+        0.0,
+        0.2,
+        second,
+        (0.96 - second * second).sqrt(),
+    ];
+    let standardise = Standardise::new(vec![0.0, 2.0, 0.0], vec![1.0, 3.0, 1.0]);
+    let layers: Vec<Box<dyn Bijection>> = vec![Box::new(Correlate::new(&lower, 3)), Box::new(standardise)];
+    Model::new(vec![Box::new(Flow::new(3, layers)), Box::new(Probit::new(3, &shares()))])
+}
+
+/// Three integers from -1 and two words, beside a real column between them.
+fn shares() -> [Discrete; 2] {
+    let column = |column, first, shares: &[f64]| {
+        let words: &[&str] = if first == 0 { &["a", "b"] } else { &[] };
+        let words = words.iter().map(|word| (*word).to_owned()).collect();
+        Discrete { column, first, words, shares: shares.to_vec() }
+    };
+    [column(0, -1, &[0.2, 0.5, 0.3]), column(2, 0, &[0.7, 0.3])]
+}
+
+/// Columns of few values have a mass: importance weights of rows of them average to how often the model draws them, beside a real column in
+/// a bin; with independent columns every weight is the shares' product.
+#[test]
+fn values_of_few_have_the_mass_of_their_cells() {
+    const ROWS: usize = 200_000;
+    let bins = |x: f32| if x < 1.0 { 0 } else { 1 };
+    let model = mixed([0.6, 0.5]);
+    let drawn = to_vec(model.chain().sample(ROWS, NOTHING, &noise(200)).unwrap());
+    let mut counts = std::collections::BTreeMap::<(i32, i32, i32), f64>::new();
+    for row in drawn.chunks_exact(3) {
+        *counts.entry((row[0] as i32, bins(row[1]), row[2] as i32)).or_default() += 1.0 / ROWS as f64;
+    }
+    assert_eq!(counts.len(), 12, "{counts:?}");
+    for (first, bin, last) in counts.keys().copied() {
+        // Real numbers of the bin, uniform on a stretch that holds nearly all of it.
+        let (low, high) = if bin == 0 { (-13.0, 1.0) } else { (1.0, 17.0) };
+        let uniform = noise(201).uniform(ROWS / 4, 1);
+        let rows: Vec<f32> =
+            uniform.iter().flat_map(|u| [first as f32, low + (high - low) * u, last as f32]).collect();
+        let x = matrix(rows, 3, &Device::flex());
+        let weights = doubles(model.bound(x, NOTHING, &noise(202)).unwrap());
+        let masses: Vec<f64> = weights.iter().map(|w| f64::from(high - low) * w.exp()).collect();
+        let mass = Estimate::mean(&masses);
+        let frequency = counts[&(first, bin, last)];
+        let error = mass.error.hypot((frequency * (1.0 - frequency) / ROWS as f64).sqrt());
+        assert!(
+            (mass.value - frequency).abs() < 5.0 * error,
+            "{first} {bin} {last}: {mass:?} against {frequency}"
+        );
+    }
+    // Nothing to tell but the shares: every path has the same weight.
+    let x = matrix([-1.0, 2.0, 1.0].repeat(50), 3, &Device::flex());
+    let plain = Model::new(vec![Box::new(Probit::new(3, &shares()))]);
+    let weights = doubles(plain.bound(x, NOTHING, &noise(203)).unwrap());
+    let expected = (0.2f64 * 0.3).ln() - 2.0 - 0.5 * std::f64::consts::TAU.ln();
+    assert!(weights.iter().all(|weight| (weight - expected).abs() < 1e-4), "{weights:?}, {expected}");
+}
+
 /// Law 1: forward's ratio is the densities' difference, backward's its negative.
 #[test]
 fn law_1_ratio() {
@@ -15,6 +81,7 @@ fn law_1_ratio() {
             Box::new(Dequantise::new(3, 5)),
         ]),
     ));
+    models.push(("probit", mixed([0.4, -0.3])));
     let mut checked = 0;
     for (name, model) in &models {
         let chain = model.chain();

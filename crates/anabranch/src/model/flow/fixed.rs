@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Dequantise, Flow};
-use crate::data::{Dataset, MOST_COLUMNS, Summary};
+use crate::data::{Dataset, Latent, MOST_COLUMNS, Summary};
 use crate::error::{Problem, Result, within};
 use crate::kernel::bijection::{Bijection, Correlate, Logit, Standardise};
 use crate::model::Segment;
@@ -46,12 +46,12 @@ fn size(around: &Surroundings<'_>) -> Size {
 }
 
 /// Refuses a map elsewhere than next to the data: what it undoes was done to them, and not to what other segments make of them.
-fn next_to_data(kind: &str, place: &Place) -> Result<()> {
-    if place.after.iter().all(|kind| *kind == "dequantise") {
+fn next_to_data(own: &str, place: &Place) -> Result<()> {
+    if place.after.iter().all(|kind| *kind == "dequantise" || (*kind == "probit" && own != "logit")) {
         return Ok(());
     }
-    let problem = place.problem("kind", format!("\"{kind}\" before \"{}\"", place.after[0]));
-    Err(problem.allowed("it next to the data, or with \"dequantise\" alone between").into())
+    let problem = place.problem("kind", format!("\"{own}\" before \"{}\"", place.after[0]));
+    Err(problem.allowed("it next to the data, or with \"dequantise\" or \"probit\" alone between").into())
 }
 
 /// The data that a map is fitted to.
@@ -152,11 +152,10 @@ impl Part for WhitenRecipe {
         let mut layers: Vec<Box<dyn Bijection>> = Vec::new();
         if let Some(correlation) = &data.correlation {
             // What noise adds to variances goes with nothing.
-            let factor = |variance: &f64| (variance / (variance + noise(around.levels))).sqrt();
-            let factors: Vec<f64> = data
-                .variance
+            let factor = |Latent { variance, noise, .. }: &Latent| (variance / (variance + noise)).sqrt();
+            let factors: Vec<f64> = latent(data, around.levels)
                 .iter()
-                .map(|variance| if *variance > 0.0 { factor(variance) } else { 0.0 })
+                .map(|column| if column.variance > 0.0 { factor(column) } else { 0.0 })
                 .collect();
             let lower = correlation.factor(&factors).ok_or_else(|| {
                 Problem::new("data.json, correlation", "numbers that are no correlations of the columns")
@@ -169,18 +168,21 @@ impl Part for WhitenRecipe {
     }
 }
 
-/// The variance of the uniform noise from 0 to 1 with which integers come.
-fn noise(levels: u32) -> f64 {
-    if levels > 0 { 1.0 / 12.0 } else { 0.0 }
+/// The columns as the segment before sees them; integers come with noise that is uniform from 0 to 1.
+fn latent(data: &Summary, levels: u32) -> Vec<Latent> {
+    let mut columns = data.latent();
+    if levels > 0 {
+        columns.iter_mut().for_each(|column| (column.mean, column.noise) = (column.mean + 0.5, 1.0 / 12.0));
+    }
+    columns
 }
 
 /// Means and standard deviations of the training split, with those of the noise of integers.
 fn standardise(data: &Summary, levels: u32) -> Standardise {
-    let shift = if levels > 0 { 0.5 } else { 0.0 };
     let (mut mean, mut std) = (Vec::new(), Vec::new());
-    for (average, variance) in data.mean.iter().zip(&data.variance) {
-        let variance = variance + noise(levels);
-        mean.push((average + shift) as f32);
+    for Latent { mean: average, variance, noise } in latent(data, levels) {
+        let variance = variance + noise;
+        mean.push(average as f32);
         // Of a constant column, or one that f32 hardly tells from one, rounding is all there is to scale.
         let varies = variance > 1e-12 * (average * average + variance);
         let scale = if varies { variance.sqrt() as f32 } else { 1.0 };

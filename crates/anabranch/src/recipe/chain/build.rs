@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::{ChainPrior, Condition, StateFlowRecipe, prior, size, surrounded};
 use crate::array::weights::to_vec_f64;
 use crate::chain::Given;
-use crate::data::{Dataset, Summary, Table};
+use crate::data::{Dataset, Discrete, Summary, Table};
 use crate::error::{Problem, Result};
 use crate::estimate::likelihood::{Bound, nll};
 use crate::estimate::relative::Relative;
@@ -278,12 +278,17 @@ impl ChainPlan {
         }
     }
 
-    /// What messages call the columns of the data; of an energy none.
-    fn labels(&self) -> &[String] {
+    /// What is kept of the data; of an energy nothing.
+    fn summary(&self) -> Option<&Summary> {
         match &self.data {
-            TargetData::Rows(data) => &data.labels,
-            TargetData::Energy(_) => &[],
+            TargetData::Rows(data) => Some(&data.summary),
+            TargetData::Energy(_) => None,
         }
+    }
+
+    /// The columns of integers and words beside real ones.
+    pub fn discrete(&self) -> &[Discrete] {
+        self.summary().map_or(&[], |summary| &summary.discrete)
     }
 
     /// Reads a file of further rows for the model, with their conditions.
@@ -296,7 +301,7 @@ impl ChainPlan {
                 .allowed("it for a model of data, or of an energy without conditions")
                 .into());
         }
-        let (table, given) = self.recipe.target.read(path, self.labels(), self.dimension())?;
+        let (table, given) = self.recipe.target.read(path, self.summary(), self.dimension())?;
         let given = match (&self.condition, given) {
             (Condition::Numbers { numbers, .. }, ReadGiven::Numbers(given)) => {
                 numbers.check(&path.display().to_string(), &given.values)?;
@@ -444,6 +449,15 @@ fn build_model(recipe: &Recipe, data: &TargetData, sizes: [usize; 2]) -> Result<
                 .place
                 .problem("kind", found)
                 .allowed("\"jump\", or \"autoregressive\" in any order; or target.prefix = 0, of which a model in a fixed order knows every prefix")
+                .into());
+        }
+        let few = data.is_some_and(|data| !data.summary.discrete.is_empty());
+        if few && around.place.is_last() && !part.takes_few_values() {
+            let found = format!("\"{}\" next to data with columns of few values", part.kind());
+            return Err(around
+                .place
+                .problem("kind", found)
+                .allowed("\"probit\" between it and the data")
                 .into());
         }
         let through_states = super::learns(recipe) && recipe.objective.needs().through_states;

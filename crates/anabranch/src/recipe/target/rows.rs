@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{ListedLaw, SimulatorRecipe};
 use crate::data::binary::Binary;
-use crate::data::{self, Column, Dataset, Table};
+use crate::data::{self, Column, Dataset, Table, by_name};
 use crate::error::{Error, Problem, Result, quoted, within};
 use crate::math::Estimate;
 use crate::papers;
@@ -65,6 +65,11 @@ pub trait Rows {
     /// The columns of a file that hold the numbers that each row is given.
     fn given(&self) -> Vec<Column> {
         Vec::new()
+    }
+
+    /// The columns of a file that hold words.
+    fn words(&self) -> &[Column] {
+        &[]
     }
 
     /// The simulator that made the rows, if one did: its parameters are the rows, what it simulated is their condition.
@@ -131,7 +136,7 @@ pub trait Rows {
 #[schemars(extend(
     "if" = {"not": {"required": ["source"]}},
     "then" = {"required": ["file"]},
-    "else" = {"properties": {"file": {"not": {}}, "drop": {"maxItems": 0}, "given": {"maxItems": 0}}}
+    "else" = {"properties": {"file": {"not": {}}, "drop": {"maxItems": 0}, "given": {"maxItems": 0}, "categories": {"maxItems": 0}, "integers": {"maxItems": 0}}}
 ))]
 pub struct TableRecipe {
     /// The name of an embedded data set.
@@ -153,7 +158,14 @@ pub struct TableRecipe {
     /// from 0, or their names in the file.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub given: Vec<Column>,
-    /// Integer data with values `0 .. levels`; 0 for continuous data.
+    /// Columns of words, or of numbers that are no more than names: their indices from 0, or their names in the file.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub categories: Vec<Column>,
+    /// Columns of whole numbers of a small range, such as counts and years, beside real ones: their indices from 0, or their names in the
+    /// file.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub integers: Vec<Column>,
+    /// Integer data with values `0 .. levels` in all columns; 0 for continuous data.
     #[serde(default)]
     #[schemars(range(min = 0, max = 65_536))]
     pub levels: u32,
@@ -243,6 +255,7 @@ impl Rows for TableRecipe {
                 .into());
         }
         check_given(self)?;
+        check_few(self)?;
         if self.levels == 1 || self.levels > 65_536 {
             return Err(Problem::new("target.levels", self.levels.to_string())
                 .allowed("0 for continuous data, or from 2 to 65536")
@@ -274,21 +287,25 @@ impl Rows for TableRecipe {
 
     fn load(&self, _seed: u64) -> Result<Dataset> {
         if let (Some(file), false) = (&self.file, self.given.is_empty()) {
-            let mut data =
-                data::read_conditioned(Path::new(file), &self.given, &self.drop).map_err(of_target)?;
+            let mut data = data::read_conditioned(Path::new(file), &self.given, &self.drop, &self.categories)
+                .map_err(of_target)?;
             binarise(file, &mut data.table, self.binary())?;
             self.fits(file, &data.table)?;
-            return data::split_conditioned(&data, self.validation, self.test, self.split_seed);
+            let split = data::split_conditioned(&data, self.validation, self.test, self.split_seed)?;
+            return self.with_few_values(split, &data.table, file);
         }
         let (place, mut table, mut labelled) = match (&self.source, &self.file, &self.label) {
             (Some(source), _, None) => (source, data::embedded(source)?, None),
-            (None, Some(file), None) => (file, data::read(Path::new(file), &self.drop)?, None),
+            (None, Some(file), None) => {
+                (file, data::read_words(Path::new(file), &self.drop, &self.categories)?, None)
+            }
             (Some(source), _, Some(_)) => {
                 let data = data::embedded_labelled(source)?;
                 (source, data.table.clone(), Some(data))
             }
             (None, Some(file), Some(label)) => {
-                let data = data::read_labelled(Path::new(file), label, &self.drop).map_err(of_target)?;
+                let data = data::read_labelled(Path::new(file), label, &self.drop, &self.categories)
+                    .map_err(of_target)?;
                 let data = data.of_all_classes(file)?;
                 (file, data.table.clone(), Some(data))
             }
@@ -308,10 +325,11 @@ impl Rows for TableRecipe {
             binarise(place, &mut data.table, self.binary())?;
         }
         self.fits(place, &table)?;
-        match labelled {
+        let split = match labelled {
             Some(data) => data::split_labelled(&data, self.validation, self.test, self.split_seed),
             None => split(&table),
-        }
+        }?;
+        self.with_few_values(split, &table, place)
     }
 
     fn place(&self) -> Option<String> {
@@ -354,9 +372,61 @@ impl Rows for TableRecipe {
     fn given(&self) -> Vec<Column> {
         self.given.clone()
     }
+
+    fn words(&self) -> &[Column] {
+        &self.categories
+    }
 }
 
 impl TableRecipe {
+    /// Tells a split table, read from `place`, which of its columns have few values.
+    fn with_few_values(&self, split: Dataset, table: &Table, place: &str) -> Result<Dataset> {
+        if table.alphabets.len() != self.categories.len() {
+            let found = format!("{} of {} columns of {place}", table.alphabets.len(), self.categories.len());
+            return Err(Problem::new("target.categories", found)
+                .allowed("each column once, and none that is dropped or a condition")
+                .into());
+        }
+        let names = match self.integers.is_empty() {
+            true => None,
+            false => data::names(Path::new(place))?,
+        };
+        let mut integers = Vec::new();
+        for column in &self.integers {
+            let label = match (column, &names) {
+                (Column::Name(name), _) => by_name(name),
+                (Column::Index(index), Some(names)) => {
+                    names.get(*index).map_or(String::new(), |name| by_name(name))
+                }
+                (Column::Index(index), None) => format!("column {}", index + 1),
+            };
+            if !table.labels.contains(&label) {
+                let found = match column {
+                    Column::Index(index) => index.to_string(),
+                    Column::Name(name) => quoted(name),
+                };
+                let known: Vec<&str> = table.labels.iter().filter_map(|label| data::name_of(label)).collect();
+                let problem = Problem::new("target.integers", found);
+                return Err(match known.is_empty() {
+                    true => problem.allowed("the index of a column that is modelled").into(),
+                    false => problem.choices(&known).into(),
+                });
+            }
+            integers.push(label);
+        }
+        if let Some(words) =
+            table.alphabets.iter().find(|words| integers.contains(&table.labels[words.column]))
+        {
+            return Err(Problem::new(
+                "target.integers",
+                format!("{}, which is one of words", table.labels[words.column]),
+            )
+            .allowed("columns of one kind each")
+            .into());
+        }
+        split.with_discrete(&table.alphabets, &integers)
+    }
+
     /// Checks that a table has the levels and the image's size that are said.
     fn fits(&self, place: &str, table: &Table) -> Result<()> {
         check_levels(place, table, self.levels)?;
@@ -372,6 +442,39 @@ impl TableRecipe {
             _ => Ok(()),
         }
     }
+}
+
+/// Checks the columns of few values, as far as no file is needed.
+fn check_few(table: &TableRecipe) -> Result<()> {
+    let named = [("target.categories", &table.categories), ("target.integers", &table.integers)];
+    for (key, columns) in named.into_iter().filter(|(_, columns)| !columns.is_empty()) {
+        let problem = |found: &str| Problem::new(key, found);
+        if table.source.is_some() {
+            return Err(problem("columns of an embedded data set").allowed("columns of a file").into());
+        }
+        if table.levels > 0 || table.threshold.is_some() {
+            let allowed =
+                "one of them: `levels` of all columns, or `categories` and `integers` beside real ones";
+            return Err(problem("columns of few values beside levels").allowed(allowed).into());
+        }
+        if table.image.is_some() {
+            return Err(problem("columns of few values in an image")
+                .allowed("`levels`; or no `image`")
+                .into());
+        }
+        let others = table.drop.iter().chain(&table.given).chain(&table.label);
+        let others = others.chain(if key == "target.integers" { &table.categories[..] } else { &[] });
+        if let Some(twice) = others.into_iter().find(|other| columns.contains(other)) {
+            let name = match twice {
+                Column::Index(index) => format!("column {index}"),
+                Column::Name(name) => quoted(name),
+            };
+            return Err(problem(&format!("{name}, which is dropped, a condition or the other kind, too"))
+                .allowed("columns that are modelled, each of one kind")
+                .into());
+        }
+    }
+    Ok(())
 }
 
 /// Checks the columns that rows are given, as far as no file is needed.
@@ -429,131 +532,8 @@ impl Rows for ToyDataRecipe {
     }
 }
 
-/// The conditions of further rows, as a file tells them.
-#[derive(Debug, Clone, PartialEq)]
-pub enum ReadGiven {
-    /// None.
-    Nothing,
-    /// The class of each row.
-    Classes(Vec<usize>),
-    /// Some numbers for each row, in the units of the file.
-    Numbers(Table),
-}
-
-/// Reads a file of further rows for a model of `dimension` columns that was trained on `target`.
-///
-/// Columns are found by their names where both the file and `labels`, those of the data, have names. A file without may be laid out as
-/// the target's own, with the columns to drop, or have the model's columns (and those of their conditions) alone. Answers the condition
-/// of each row, where the model is conditioned on one.
-pub(super) fn read(
-    target: Option<&dyn Rows>,
-    path: &Path,
-    labels: &[String],
-    dimension: usize,
-) -> Result<(Table, ReadGiven)> {
-    let place = path.display().to_string();
-    let drop = target.map_or(&[][..], |target| target.dropped());
-    let label = target.and_then(|target| target.label());
-    let given = target.map_or(Vec::new(), |target| target.given());
-    let read = |drop: &[Column], label: Option<&Column>, given: &[Column]| match (label, given) {
-        (None, []) => Ok((data::read(path, drop)?, ReadGiven::Nothing)),
-        (None, given) => {
-            let found = data::read_conditioned(path, given, drop).map_err(of_target)?;
-            Ok((found.table, ReadGiven::Numbers(found.given)))
-        }
-        (Some(label), _) => {
-            let found = data::read_labelled(path, label, drop).map_err(of_target)?;
-            Ok((found.table, ReadGiven::Classes(found.classes)))
-        }
-    };
-    let fits = |read: &Result<(Table, _)>| read.as_ref().is_ok_and(|(table, _)| table.columns == dimension);
-    if let Some(others) = others(path, labels, label.iter().chain(&given))? {
-        let (table, given) = read(&others, label.as_ref(), &given)?;
-        let mut table = ordered(table, labels);
-        binarise(&place, &mut table, target.and_then(|target| target.binary()))?;
-        check_levels(&place, &table, target.map_or(0, |target| target.levels()))?;
-        return Ok((table, given));
-    }
-    let mut found = read(drop, label.as_ref(), &given);
-    if !fits(&found) && !drop.is_empty() {
-        let label = label.as_ref().map(|label| without(drop, label));
-        let given: Vec<Column> = given.iter().map(|column| without(drop, column)).collect();
-        found = Some(read(&[], label.as_ref(), &given)).filter(fits).unwrap_or(found);
-    }
-    let (mut table, given) = found?;
-    binarise(&place, &mut table, target.and_then(|target| target.binary()))?;
-    if table.columns != dimension {
-        return Err(Problem::new(place, format!("{} columns", table.columns))
-            .allowed(format!("{dimension} columns, as the model has"))
-            .into());
-    }
-    check_levels(&place, &table, target.map_or(0, |target| target.levels()))?;
-    Ok((table, given))
-}
-
-/// The columns of a file that are neither a model's, which are called `labels`, nor those of its conditions, where all of these have names
-/// and the file has, too.
-fn others<'a>(
-    path: &Path,
-    labels: &[String],
-    conditions: impl Iterator<Item = &'a Column>,
-) -> Result<Option<Vec<Column>>> {
-    let own: Option<Vec<&str>> = labels.iter().map(|label| data::name_of(label)).collect();
-    let conditions: Option<Vec<&str>> = conditions
-        .map(|column| match column {
-            Column::Name(name) => Some(name.as_str()),
-            Column::Index(_) => None,
-        })
-        .collect();
-    let (Some(own), Some(conditions)) = (own, conditions) else { return Ok(None) };
-    let unlike = |k: usize| !own[..k].contains(&own[k]);
-    if own.is_empty() || !(0..own.len()).all(unlike) {
-        return Ok(None);
-    }
-    let Some(names) = data::names(path)? else { return Ok(None) };
-    let wanted: Vec<&str> = own.into_iter().chain(conditions).collect();
-    for name in &wanted {
-        let place = path.display().to_string();
-        match names.iter().filter(|other| other == name).count() {
-            1 => {}
-            0 => {
-                let found = format!("no column {}, which the model was trained on", quoted(name));
-                return Err(Problem::new(place, found)
-                    .allowed(format!("the columns {} in any order", wanted.join(", ")))
-                    .into());
-            }
-            count => {
-                let found = format!("{count} columns {}", quoted(name));
-                return Err(Problem::new(place, found).allowed("one of each name").into());
-            }
-        }
-    }
-    let rest = (0..names.len()).filter(|index| !wanted.contains(&names[*index].as_str()));
-    Ok(Some(rest.map(Column::Index).collect()))
-}
-
-/// A table's columns in the order of `labels`, which are all there.
-fn ordered(table: Table, labels: &[String]) -> Table {
-    let places: Vec<usize> =
-        labels.iter().filter_map(|label| table.labels.iter().position(|other| other == label)).collect();
-    let rows = table.values.chunks_exact(table.columns);
-    let values = rows.flat_map(|row| places.iter().map(|place| row[*place])).collect();
-    Table { columns: labels.len(), values, labels: labels.to_vec() }
-}
-
-/// A column where those to drop are not there: an index counts those that are left.
-fn without(drop: &[Column], column: &Column) -> Column {
-    match column {
-        Column::Name(_) => column.clone(),
-        Column::Index(index) => {
-            let before = (0..*index).filter(|before| drop.contains(&Column::Index(*before)));
-            Column::Index(index - before.count())
-        }
-    }
-}
-
 /// An error in the columns of conditions, which are keys of the target.
-fn of_target(error: Error) -> Error {
+pub(super) fn of_target(error: Error) -> Error {
     match error {
         Error::Input(problem) if problem.place() == "label" => problem.at("target.label").into(),
         Error::Input(problem) if problem.place() == "given" => problem.at("target.given").into(),
@@ -562,12 +542,12 @@ fn of_target(error: Error) -> Error {
 }
 
 /// Makes a table binary, where it is to be.
-fn binarise(place: &str, table: &mut Table, binary: Option<Binary>) -> Result<()> {
+pub(super) fn binarise(place: &str, table: &mut Table, binary: Option<Binary>) -> Result<()> {
     binary.map_or(Ok(()), |binary| binary.apply(place, table))
 }
 
 /// Checks that integer data are integers below `levels`; 0 is continuous data, of which any will do.
-fn check_levels(place: &str, table: &Table, levels: u32) -> Result<()> {
+pub(super) fn check_levels(place: &str, table: &Table, levels: u32) -> Result<()> {
     let wrong = |value: &f32| value.fract() != 0.0 || !(0.0..levels as f32).contains(value);
     let Some(index) = table.values.iter().position(wrong).filter(|_| levels > 0) else { return Ok(()) };
     let (row, label) = (index / table.columns + 1, &table.labels[index % table.columns]);

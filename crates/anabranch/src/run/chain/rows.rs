@@ -12,7 +12,9 @@ use crate::chain::Given;
 use crate::data::Dataset;
 use crate::data::atomic::atomic_write;
 use crate::error::{Error, Failure, Problem, Result};
-use crate::estimate::baseline::{gaussian_nlls, histogram_nlls, regression_nlls};
+use crate::estimate::baseline::{
+    copula_nlls, gaussian_nlls, histogram_nlls, independent_nlls, regression_nlls,
+};
 use crate::estimate::likelihood::{Bound, bits_per_dim, row_nlls_observed, values};
 use crate::math::Estimate;
 use crate::model::Model;
@@ -162,18 +164,31 @@ pub(super) fn baselines(
     metrics: &mut Map<String, Value>,
 ) -> Result<()> {
     let (dimension, levels) = (plan.dimension(), plan.recipe.target.levels());
-    let gaussian = match &plan.condition {
+    let (discrete, seed) = (plan.discrete(), plan.recipe.seed);
+    let of = |train: &[f32], rows: &[f32]| match &plan.condition {
         Condition::Numbers { numbers, .. } if numbers.levels == 0 => {
             let trained = plan.condition.of_training();
             let sizes = [dimension, numbers.columns()];
-            regression_nlls([&data.train, trained.values()], [rows, given.values()], sizes)
+            regression_nlls([train, trained.values()], [rows, given.values()], sizes)
         }
-        _ => gaussian_nlls(&data.train, rows, dimension, (levels > 0).then_some(plan.recipe.seed)),
+        _ => gaussian_nlls(train, rows, dimension, (levels > 0).then_some(seed)),
+    };
+    let gaussian = match discrete.is_empty() {
+        true => of(&data.train, rows),
+        false => copula_nlls(&data.train, rows, [dimension as u64, seed], discrete, of),
     };
     let mut best = Estimate::mean(&gaussian);
     let mut baseline = gaussian;
     if levels == 0 {
         insert(metrics, "nll_gaussian", best);
+        if !discrete.is_empty() {
+            let independent = independent_nlls(&data.train, rows, dimension, discrete);
+            let mean = Estimate::mean(&independent);
+            insert(metrics, "nll_independent", mean);
+            if mean.value < best.value {
+                (best, baseline) = (mean, independent);
+            }
+        }
     } else {
         insert(metrics, "bits_per_dim_gaussian", bits_per_dim(best, dimension));
         let histogram = histogram_nlls(&data.train, rows, dimension, levels);

@@ -261,7 +261,7 @@ impl LogisticRecipe {
         let data = match (&self.source, &self.file, &self.label) {
             (Some(source), None, None) => embedded_two_classes(source),
             (None, Some(file), Some(label)) => {
-                read_labelled(Path::new(file), label, &[]).and_then(|data| data.of_all_classes(file))
+                read_labelled(Path::new(file), label, &[], &[]).and_then(|data| data.of_all_classes(file))
             }
             _ => {
                 let found = "not one of source, and file with label";

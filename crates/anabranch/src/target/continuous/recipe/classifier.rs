@@ -54,7 +54,7 @@ impl ClassifierRecipe {
         let data = match (&self.source, &self.file, &self.label) {
             (Some(source), ..) => embedded_labelled(source),
             (None, Some(file), Some(label)) => {
-                read_labelled(Path::new(file), label, &[]).and_then(|data| data.of_all_classes(file))
+                read_labelled(Path::new(file), label, &[], &[]).and_then(|data| data.of_all_classes(file))
             }
             _ => unreachable!("a checked classifier has data"),
         };
