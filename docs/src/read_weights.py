@@ -118,6 +118,15 @@ class Model:
             return sum(v * a - softplus(a) for v, a in zip(x, logits)) - encoded
         return normal(x, *half(layer["decoders"][0], z)) - encoded
 
+    def probit(self, layer, z, x):
+        """-log q(z | x) of columns of few values: standard normals, each on the cell that its value has."""
+        total, below = 0.0, lambda cut: 0.5 * math.erfc(-cut / math.sqrt(2))
+        for about in layer["columns"]:
+            i, cuts = about["column"], [-math.inf, *about["cuts"], math.inf]
+            k = int(x[i]) - about["first"]
+            total -= normal([z[i]], [0.0], [0.0]) - math.log(below(cuts[k + 1]) - below(cuts[k]))
+        return total
+
     def estimates(self, layer, level, z):
         """What the denoiser takes for the signal and the noise of real data at a level."""
         alpha, sigma = (math.sqrt(1 / (1 + math.exp(s * layer["gammas"][level]))) for s in (1, -1))
@@ -173,6 +182,8 @@ def check(model):
                     own = model.vae(layer, before, after)
                 elif layer["kind"] == "diffusion":
                     own = model.diffusion(layer, step, before, after)
+                elif layer["kind"] in ("probit", "dequantise"):
+                    own = model.probit(layer, before, after) if layer["kind"] == "probit" else 0.0
                 else:
                     z, own = model.inverse(index, after)
                     worst = max([worst] + [abs(a - b) / max(1.0, abs(b)) for a, b in zip(z, before)])

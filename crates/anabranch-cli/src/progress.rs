@@ -2,7 +2,7 @@
 
 use std::io::IsTerminal;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use anabranch::run::Observer;
@@ -44,6 +44,37 @@ pub struct Progress {
     name: String,
     shown: Shown,
     stop: Stop,
+    forecast: Mutex<Option<Forecast>>,
+}
+
+/// What a stretch of work was when it began, until it is known how long it will take.
+struct Forecast {
+    task: String,
+    begun: Instant,
+    first: u64,
+    done: u64,
+    total: u64,
+}
+
+/// After so long a rate says what is to come.
+const MEASURED: Duration = Duration::from_secs(5);
+
+/// What takes longer is said once, with how to stop and go on.
+const LONG: Duration = Duration::from_secs(3600);
+
+impl Forecast {
+    /// What is to be said of work of which `done` units are done after some time, if it will take long.
+    fn words(&self, passed: Duration) -> Option<String> {
+        let (made, left) = (self.done.checked_sub(self.first)?, self.total.saturating_sub(self.done));
+        let hours = passed.as_secs_f64() / 3600.0 * left as f64 / made as f64;
+        (made > 0 && hours * 3600.0 > LONG.as_secs_f64()).then(|| {
+            let time = if hours < 48.0 { format!("{hours:.0} h") } else { format!("{:.0} days", hours / 24.0) };
+            format!(
+                "{} will take about {time} at the rate of its first seconds; Ctrl-C stops it, and `anabranch resume` goes on",
+                self.task
+            )
+        })
+    }
 }
 
 enum Shown {
@@ -66,7 +97,26 @@ impl Progress {
             }
             (false, false) => Shown::Lines(Lines::default()),
         };
-        Self { name: name.to_owned(), shown, stop: stop.clone() }
+        Self { name: name.to_owned(), shown, stop: stop.clone(), forecast: Mutex::new(None) }
+    }
+
+    /// Says once how long the work will take, if that is long.
+    fn forecast(&self, done: impl FnOnce(u64) -> u64) {
+        if matches!(self.shown, Shown::Nothing) {
+            return;
+        }
+        let mut forecast = self.forecast.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(known) = forecast.as_mut() else { return };
+        known.done = done(known.done);
+        let passed = known.begun.elapsed();
+        if passed > MEASURED {
+            let words = known.words(passed);
+            *forecast = None;
+            drop(forecast);
+            if let Some(words) = words {
+                self.note(&words);
+            }
+        }
     }
 }
 
@@ -81,6 +131,8 @@ impl Drop for Progress {
 impl Observer for Progress {
     fn begin(&self, task: &str, done: u64, total: u64) {
         let task = format!("{}: {task}", self.name);
+        *self.forecast.lock().unwrap_or_else(PoisonError::into_inner) =
+            Some(Forecast { task: task.clone(), begun: Instant::now(), first: done, done, total });
         match &self.shown {
             Shown::Nothing => {}
             Shown::Bar(bar) => {
@@ -97,6 +149,7 @@ impl Observer for Progress {
     }
 
     fn advance(&self, rows: u64) {
+        self.forecast(|done| done + rows);
         match &self.shown {
             Shown::Nothing => {}
             Shown::Bar(bar) => bar.inc(rows),
@@ -108,6 +161,7 @@ impl Observer for Progress {
     }
 
     fn step(&mut self, info: &StepInfo) {
+        self.forecast(|_| info.step);
         match &self.shown {
             Shown::Nothing => {}
             Shown::Bar(bar) => {
@@ -200,6 +254,22 @@ fn line(name: &str, seconds: f64, (first, done, total): (u64, u64, u64), loss: O
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn long_work_is_told_beforehand() {
+        let words = |done: u64, total: u64| {
+            let forecast =
+                Forecast { task: "a: training".to_owned(), begun: Instant::now(), first: 100, done, total };
+            forecast.words(Duration::from_secs(5))
+        };
+        assert_eq!((words(150, 30_000), words(100, 1 << 40), words(99, 1 << 40)), (None, None, None));
+        let hours = words(150, 100_000).expect("it takes three hours");
+        assert!(
+            hours.starts_with("a: training will take about 3 h at the rate of its first seconds"),
+            "{hours}"
+        );
+        assert!(words(150, 10_000_000).expect("it takes weeks").contains("about 12 days"));
+    }
 
     #[test]
     fn lines_say_how_far_it_is() {

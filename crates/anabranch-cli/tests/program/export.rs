@@ -83,6 +83,30 @@ fn a_reader_finds_the_steps_of_autoencoders_and_diffusions() {
     }
 }
 
+/// Words and whole numbers, of which the header has the cuts.
+#[test]
+fn a_reader_finds_columns_of_few_values() {
+    let table = "drop = [\"a\"]\nintegers = [\"k\"]\ncategories = [\"w\"]\n";
+    let place = Place::new();
+    place.write("read_weights.py", READER);
+    let row = |i: usize| {
+        format!("{},{},{},{}\n", i, (i * 37 % 101) as f64 / 32.0, i * i % 7, ["b", "a"][i * i % 3 % 2])
+    };
+    let rows: String = (0..120).map(row).collect();
+    place.write("table.csv", format!("a,b,k,w\n{rows}"));
+    place.write(
+        "model.toml",
+        format!(
+            "name = \"model\"\n[target]\nkind = \"table\"\nfile = \"table.csv\"\n{table}[[model]]\nkind = \"flow\"\nlayers = 2\n\
+             hidden = [8]\n[training]\nsteps = 100\nevaluate_every = 0\n[evaluation]\nsamples = 9\nsample_metrics = false\n"
+        ),
+    );
+    place.run("run model.toml --out run --quiet").done();
+    place.run("export run --out weights.safetensors").done();
+    let lines = read(&place, &[]);
+    assert!(largest(&lines) < 1e-5, "{lines:?}");
+}
+
 #[test]
 fn what_cannot_be_told_is_refused() {
     let place = Place::new();

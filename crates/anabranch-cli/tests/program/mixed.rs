@@ -109,7 +109,7 @@ fn kinds_that_do_not_fit_are_refused() {
         "--set target.categories=['kind','colour','seeds']",
         &["target.integers: found \"seeds\", which is"],
     );
-    refused("--set target.integers=['weight']", &["target.integers: found 1", "in column \"weight\""]);
+    refused("--set target.integers=['weight']", &["target.integers: found 3", "in column \"weight\""]);
     refused(
         "--set target.integers=['seed']",
         &["target.integers: found \"seed\"", "did you mean \"seeds\"?"],

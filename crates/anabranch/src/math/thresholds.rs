@@ -50,6 +50,11 @@ impl Thresholds {
         self.log_masses.len()
     }
 
+    /// The cuts between cells, ascending.
+    pub fn cuts(&self) -> &[f32] {
+        &self.cuts
+    }
+
     /// The ends of a cell.
     fn ends(&self, k: usize) -> [f64; 2] {
         let low = if k == 0 { f64::NEG_INFINITY } else { self.cuts[k - 1].into() };

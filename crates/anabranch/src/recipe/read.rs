@@ -104,6 +104,19 @@ pub struct Source<'a> {
     pub overrides: &'a [Override],
 }
 
+/// The most tables within each other: parsers of TOML end at about 80.
+const DEEPEST: usize = 64;
+
+/// How many tables and lists stand within each other at most.
+fn depth<'a>(values: &mut dyn Iterator<Item = &'a toml::Value>) -> usize {
+    let below = |value: &toml::Value| match value {
+        toml::Value::Table(table) => depth(&mut table.values()),
+        toml::Value::Array(list) => depth(&mut list.iter()),
+        _ => 0,
+    };
+    1 + values.map(below).max().unwrap_or(0)
+}
+
 impl Source<'_> {
     /// Reads and checks the recipe.
     ///
@@ -122,6 +135,12 @@ impl Source<'_> {
             shape::keep_read(&mut table);
         }
         overrides.iter().try_for_each(|change| change.apply(&mut table))?;
+        let deep = depth(&mut table.values());
+        if deep > DEEPEST {
+            return Err(Problem::new(origin, format!("tables {deep} within each other"))
+                .allowed(format!("at most {DEEPEST}, which can be written and read again"))
+                .into());
+        }
         let resolved = one_length(&table).and_then(|()| shape::resolve(&mut table));
         resolved.map_err(|problem| {
             let place = self.place(problem.place());
@@ -234,6 +253,29 @@ mod tests {
     fn message(text: &str, sets: &[&str]) -> String {
         let overrides: Vec<Override> = sets.iter().map(|set| Override::parse(set).unwrap()).collect();
         read("t.toml", text, &overrides).unwrap_err().to_string()
+    }
+
+    /// What is read can be written and read again, however deep it is; deeper ones are refused.
+    #[test]
+    fn tables_within_each_other_have_an_end() {
+        let nested = |levels: usize| {
+            let reward = (0..levels)
+                .fold("{ kind = \"expression\", log_reward = \"0\" }".to_owned(), |inner, _| {
+                    format!("{{ kind = \"tempered\", beta = 1.0, reward = {inner} }}")
+                });
+            let text = format!(
+                "name = \"t\"\n[target]\nkind = \"hypergrid\"\ndim = 2\nside = 3\nreward = {reward}\n\
+                 [objective]\nkind = \"trajectory-balance\"\n"
+            );
+            read("t.toml", &text, &[])
+        };
+        let deepest = nested(DEEPEST - 2).unwrap().to_toml();
+        assert_eq!(read("again.toml", &deepest, &[]).unwrap().to_toml(), deepest);
+        let message = nested(DEEPEST - 1).unwrap_err().to_string();
+        assert_eq!(
+            message,
+            "t.toml: found tables 65 within each other; allowed: at most 64, which can be written and read again"
+        );
     }
 
     #[test]

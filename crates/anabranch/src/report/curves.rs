@@ -2,6 +2,7 @@
 
 use super::page::figure;
 use super::registry::describe;
+use super::repeats::Variant;
 use super::{Logged, Summary};
 use crate::plot::{Axis, LineChart, Point, Scale, Series};
 
@@ -9,7 +10,7 @@ use crate::plot::{Axis, LineChart, Point, Scale, Series};
 const STRETCHES: usize = 150;
 
 /// The logged values of `key` over the steps; one that is not a finite number leaves a gap.
-fn curve(log: &[Logged], key: &str) -> Vec<Point> {
+pub(super) fn curve(log: &[Logged], key: &str) -> Vec<Point> {
     let value =
         |line: &Logged| line.fields.get(key).map(|v| (line.step as f64, v.as_f64().unwrap_or(f64::NAN)));
     log.iter().filter_map(value).collect()
@@ -176,6 +177,24 @@ pub(super) fn together(runs: &[&Summary]) -> Vec<String> {
         figures.push(figure(&chart("Training loss", [STEPS, "loss"], loss, size), caption));
     }
     figures
+}
+
+/// The validation scores of all seeds, those of one variant in one colour; nothing where none was logged.
+pub(super) fn of_seeds(variants: &[Variant]) -> String {
+    let mut all = Vec::new();
+    for (colour, variant) in variants.iter().enumerate() {
+        let logged = variant.runs.iter().filter(|run| !run.validation.is_empty());
+        all.extend(logged.enumerate().map(|(index, run)| {
+            let name = if index == 0 { variant.label.clone() } else { String::new() };
+            let series = Series::condensed(name, colour, &run.validation, STRETCHES);
+            Series { band: Vec::new(), thin: true, ..series }
+        }));
+    }
+    if all.is_empty() {
+        return String::new();
+    }
+    let chart = chart("Validation score, every seed", [STEPS, "score"], all, (440.0, 230.0));
+    figure(&chart, "A line for each seed; lower is better.")
 }
 
 #[cfg(test)]

@@ -271,7 +271,7 @@ fn stages(path: &Path) -> Result<Stages> {
 }
 
 /// The lines of `metrics.jsonl` that are whole; a run without one has none.
-fn read_log(path: &Path) -> Result<Vec<Logged>> {
+pub(super) fn read_log(path: &Path) -> Result<Vec<Logged>> {
     let text = match std::fs::read_to_string(path) {
         Ok(text) => text,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),

@@ -14,13 +14,15 @@ use std::path::Path;
 
 use serde_json::{Map, Value, json};
 
+use super::curves::{curve, of_seeds};
+use super::gather::read_log;
 use super::metric::{estimate, names, with_error};
 use super::page::note;
 use super::registry::describe;
 use crate::data;
 use crate::error::{Error, Problem, Result};
 use crate::math::Estimate;
-use crate::plot::escape;
+use crate::plot::{Point, escape};
 use crate::recipe::saved::{SCORES, SUMMARY};
 
 /// A recipe, or one of its variants, with the runs of its seeds.
@@ -39,6 +41,8 @@ pub struct Repeat {
     pub seed: u64,
     /// What was measured.
     pub metrics: Map<String, Value>,
+    /// The validation score over the steps of training.
+    pub validation: Vec<Point>,
     /// How likely each held-out row is, where the target is data.
     scores: Option<RowScores>,
 }
@@ -74,6 +78,7 @@ impl Repeat {
         Ok(Self {
             seed: result["seed"].as_u64().unwrap_or_default(),
             metrics: result["metrics"].as_object().cloned().unwrap_or_default(),
+            validation: curve(&read_log(&directory.join("metrics.jsonl"))?, "validation"),
             scores,
         })
     }
@@ -235,10 +240,11 @@ pub fn repeats_section(variants: &[Variant]) -> String {
         )
     });
     format!(
-        "{lines}<div class=\"wide\"><table><thead><tr><th></th>{}</tr></thead>\n<tbody>\n{}</tbody></table></div>\n{}",
+        "{lines}<div class=\"wide\"><table><thead><tr><th></th>{}</tr></thead>\n<tbody>\n{}</tbody></table></div>\n{}{}",
         heads.collect::<String>(),
         rows.collect::<String>(),
-        note("Mean \u{b1} standard deviation of single runs, over seeds.")
+        note("Mean \u{b1} standard deviation of single runs, over seeds."),
+        of_seeds(variants)
     )
 }
 
@@ -253,6 +259,7 @@ mod tests {
             Repeat {
                 seed: *seed,
                 metrics: metrics.as_object().cloned().unwrap(),
+                validation: vec![(0.0, mean.value + 1.0), (10.0, mean.value)],
                 scores: Some(RowScores { fingerprint: *fingerprint, nlls: nlls.to_vec() }),
             }
         };
@@ -290,6 +297,8 @@ mod tests {
         let (mean, sd) = spread(&a, "nll").unwrap();
         assert!((mean - 3.5).abs() < 1e-12 && (sd.unwrap() - 8f64.sqrt()).abs() < 1e-12);
         assert!(spread(&a, "elbo").is_none());
+        let page = repeats_section(&[a.clone(), b.clone()]);
+        assert!(page.contains("Validation score, every seed"), "{page}");
         let csv = repeats_csv(&[a.clone(), b]);
         assert!(csv.starts_with("recipe,seed,nll,nll_se\na,0,1.5,") && csv.lines().count() == 5, "{csv}");
         assert_eq!(repeats_json(&[a])[0]["metrics"]["nll"]["mean"], json!(3.5));

@@ -3,6 +3,7 @@
 
 mod conditions;
 mod energies;
+mod families;
 mod posteriors;
 mod proposals;
 mod samplers;

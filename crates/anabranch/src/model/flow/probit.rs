@@ -3,7 +3,7 @@
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::array::described::Described;
 use crate::chain::Transition;
@@ -57,7 +57,12 @@ impl Segment for Probit {
     }
 
     fn described(&self) -> Option<Vec<(Described, usize)>> {
-        Some(vec![(Described::new("probit", json!({ "columns": self.discrete })), 1)])
+        let column = |found: &Discrete| {
+            let Discrete { column, first, words, .. } = found;
+            json!({ "column": column, "first": first, "words": words, "cuts": found.thresholds().cuts() })
+        };
+        let columns: Vec<Value> = self.discrete.iter().map(column).collect();
+        Some(vec![(Described::new("probit", json!({ "columns": columns })), 1)])
     }
 
     fn boxed(&self) -> Box<dyn Segment> {

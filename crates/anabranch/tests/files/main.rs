@@ -1,6 +1,8 @@
 //! Data files: what NumPy and PyArrow wrote is read as it was meant, what is written is read again bit for bit, and no
 //! damaged file does more than give a message. `fixtures/make.py` made the files.
 
+mod fuzz;
+
 use std::path::{Path, PathBuf};
 
 use anabranch::data::{Column, Format, Layout, Table, parse, read, write_samples};
@@ -170,7 +172,7 @@ fn parquet_columns_that_are_no_numbers() {
     starts("decimal", "in the schema, column \"x\": found FIXED_LEN_BYTE_ARRAY that stands for Decimal");
     starts("time", "in the schema, column \"x\": found INT64 that stands for Timestamp");
     starts("list", "in the schema, column \"x.list.element\": found lists of FLOAT");
-    starts("nulls", "row 2, column \"y\": found a null; allowed: a number");
+    starts("nulls", "row 2, column \"y\": found a null; allowed: a value in every row");
     starts("nan", "row 3, column \"x\": found NaN; allowed: a finite number");
     starts("lz4", "in the data, column \"yes\": found LZ4");
 }
