@@ -68,7 +68,8 @@ mod tests {
     #[test]
     fn greys_become_binary_by_their_chances() {
         let labels = ["a", "b", "c"].map(str::to_owned).to_vec();
-        let table = Table { columns: 3, values: [0.0, 51.0, 255.0].repeat(4000), labels };
+        let table =
+            Table { columns: 3, values: [0.0, 51.0, 255.0].repeat(4000), labels, alphabets: Vec::new() };
         let made = |binary: Binary| {
             let mut made = table.clone();
             binary.apply("t", &mut made).unwrap();

@@ -105,7 +105,7 @@ pub struct Source<'a> {
 }
 
 /// The most tables within each other: parsers of TOML end at about 80.
-const DEEPEST: usize = 64;
+const NESTED: usize = 64;
 
 /// How many tables and lists stand within each other at most.
 fn depth<'a>(values: &mut dyn Iterator<Item = &'a toml::Value>) -> usize {
@@ -136,9 +136,9 @@ impl Source<'_> {
         }
         overrides.iter().try_for_each(|change| change.apply(&mut table))?;
         let deep = depth(&mut table.values());
-        if deep > DEEPEST {
+        if deep > NESTED {
             return Err(Problem::new(origin, format!("tables {deep} within each other"))
-                .allowed(format!("at most {DEEPEST}, which can be written and read again"))
+                .allowed(format!("at most {NESTED}, which can be written and read again"))
                 .into());
         }
         let resolved = one_length(&table).and_then(|()| shape::resolve(&mut table));
@@ -269,9 +269,9 @@ mod tests {
             );
             read("t.toml", &text, &[])
         };
-        let deepest = nested(DEEPEST - 2).unwrap().to_toml();
+        let deepest = nested(NESTED - 2).unwrap().to_toml();
         assert_eq!(read("again.toml", &deepest, &[]).unwrap().to_toml(), deepest);
-        let message = nested(DEEPEST - 1).unwrap_err().to_string();
+        let message = nested(NESTED - 1).unwrap_err().to_string();
         assert_eq!(
             message,
             "t.toml: found tables 65 within each other; allowed: at most 64, which can be written and read again"

@@ -116,7 +116,8 @@ impl Rows for TunesRecipe {
         }
         // Tunes are split, and not their stretches, which resemble each other.
         let numbers = (0..all.len()).map(|tune| tune as f32).collect();
-        let table = Table { columns: 1, values: numbers, labels: vec!["tune".to_owned()] };
+        let table =
+            Table { columns: 1, values: numbers, labels: vec!["tune".to_owned()], alphabets: Vec::new() };
         let split = data::split(&table, self.validation, self.test, self.split_seed)?;
         let parts = [&split.train, &split.validation, &split.test];
         let parts = parts.map(|part| self.stretches(part.iter().map(|tune| &all[*tune as usize])));
