@@ -102,7 +102,8 @@ fn read_columns(place: &str, bytes: Bytes, wanted: Wanted<'_>) -> Result<Table> 
     let columns = Columns::new(place, schema.num_columns(), names, wanted)?;
     for &index in columns.kept() {
         let column = schema.column(index);
-        if !is_numeric(&column) && !(columns.is_words(index) && is_text(&column)) {
+        let readable = is_numeric(&column) || (columns.is_words(index) && is_text(&column));
+        if !readable {
             let allowed = match is_text(&column) {
                 true => "integers, floats or booleans; or target.categories with the column's name, of words",
                 false => "integers, floats or booleans, not in lists; target.drop leaves a column out",

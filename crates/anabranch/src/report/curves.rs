@@ -2,7 +2,6 @@
 
 use super::page::figure;
 use super::registry::describe;
-use super::repeats::Variant;
 use super::{Logged, Summary};
 use crate::plot::{Axis, LineChart, Point, Scale, Series};
 
@@ -179,14 +178,13 @@ pub(super) fn together(runs: &[&Summary]) -> Vec<String> {
     figures
 }
 
-/// The validation scores of all seeds, those of one variant in one colour; nothing where none was logged.
-pub(super) fn of_seeds(variants: &[Variant]) -> String {
+/// The validation scores of all seeds, those of one name in one colour; nothing where none was logged.
+pub(super) fn of_seeds<'a>(named: impl Iterator<Item = (&'a str, Vec<&'a [Point]>)>) -> String {
     let mut all = Vec::new();
-    for (colour, variant) in variants.iter().enumerate() {
-        let logged = variant.runs.iter().filter(|run| !run.validation.is_empty());
-        all.extend(logged.enumerate().map(|(index, run)| {
-            let name = if index == 0 { variant.label.clone() } else { String::new() };
-            let series = Series::condensed(name, colour, &run.validation, STRETCHES);
+    for (colour, (name, scores)) in named.enumerate() {
+        let logged = scores.into_iter().filter(|scores| !scores.is_empty()).enumerate();
+        all.extend(logged.map(|(index, scores)| {
+            let series = Series::condensed(if index == 0 { name } else { "" }, colour, scores, STRETCHES);
             Series { band: Vec::new(), thin: true, ..series }
         }));
     }

@@ -239,12 +239,16 @@ pub fn repeats_section(variants: &[Variant]) -> String {
             cells.collect::<String>()
         )
     });
+    let curves = variants.iter().map(|variant| {
+        let scores = variant.runs.iter().map(|run| &run.validation[..]).collect();
+        (variant.label.as_str(), scores)
+    });
     format!(
         "{lines}<div class=\"wide\"><table><thead><tr><th></th>{}</tr></thead>\n<tbody>\n{}</tbody></table></div>\n{}{}",
         heads.collect::<String>(),
         rows.collect::<String>(),
         note("Mean \u{b1} standard deviation of single runs, over seeds."),
-        of_seeds(variants)
+        of_seeds(curves)
     )
 }
 
