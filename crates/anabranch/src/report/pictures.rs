@@ -27,9 +27,19 @@ const LINES: usize = 60;
 /// Clouds in a trajectory at most.
 const CLOUDS: usize = 6;
 
-/// The first two coordinates of rows.
-fn points(rows: &[f32], dimension: usize) -> Vec<Point> {
-    rows.chunks_exact(dimension.max(2)).map(|row| (f64::from(row[0]), f64::from(row[1]))).collect()
+/// The two coordinates that stand for all: the first ones, but for columns of words where two others are left.
+fn pair(run: &Summary) -> [usize; 2] {
+    let words = |index: &usize| run.words.get(index).is_some_and(|words| !words.is_empty());
+    let mut others = (0..run.dimension).filter(|index| !words(index));
+    match (others.next(), others.next()) {
+        (Some(first), Some(second)) => [first, second],
+        _ => [0, 1],
+    }
+}
+
+/// Two coordinates of rows.
+fn points(rows: &[f32], dimension: usize, [x, y]: [usize; 2]) -> Vec<Point> {
+    rows.chunks_exact(dimension.max(2)).map(|row| (f64::from(row[x]), f64::from(row[y]))).collect()
 }
 
 /// Axes of equal length around all but the outermost of some points.
@@ -48,7 +58,8 @@ pub(super) fn square(points: &[Point], labels: [&str; 2]) -> (Axis, Axis) {
 
 /// The axes on which data and samples of several runs on one target can be compared.
 pub(super) fn common_axes(runs: &[&Summary]) -> (Axis, Axis) {
-    let labels = [0, 1].map(|index| runs.first().map_or(String::new(), |run| label(run, index)));
+    let pair = runs.first().map_or([0, 1], |run| pair(run));
+    let labels = pair.map(|index| runs.first().map_or(String::new(), |run| label(run, index)));
     let labels = labels.each_ref().map(String::as_str);
     if let Some(density) = runs.first().and_then(|run| run.density.as_ref()) {
         let axis = |k: usize| Axis::new(labels[k], Scale::Linear, density.low[k], density.high[k]);
@@ -56,8 +67,8 @@ pub(super) fn common_axes(runs: &[&Summary]) -> (Axis, Axis) {
     }
     let mut all = Vec::new();
     for run in runs {
-        all.extend(points(&run.samples, run.dimension));
-        all.extend(run.reference.iter().flat_map(|reference| points(&reference.rows, run.dimension)));
+        all.extend(points(&run.samples, run.dimension, pair));
+        all.extend(run.reference.iter().flat_map(|reference| points(&reference.rows, run.dimension, pair)));
     }
     square(&all, labels)
 }
@@ -98,17 +109,9 @@ pub(super) fn sample_grid(run: &Summary) -> Option<ImageGrid> {
     Some(ImageGrid { height: shape.height, width: shape.width, columns, tiles })
 }
 
-fn cloud(title: &str, rows: &[f32], dimension: usize, colour: usize, axes: &(Axis, Axis)) -> Scatter {
+fn cloud(title: &str, points: Vec<Point>, colour: usize, axes: &(Axis, Axis)) -> Scatter {
     let (x, y) = axes.clone();
-    Scatter {
-        title: title.to_owned(),
-        x,
-        y,
-        colour,
-        points: points(rows, dimension),
-        diagonal: false,
-        remark: true,
-    }
+    Scatter { title: title.to_owned(), x, y, colour, points, diagonal: false, remark: true }
 }
 
 /// What the model is to resemble; images are about `side` screen pixels wide.
@@ -132,7 +135,10 @@ pub(super) fn target(run: &Summary, axes: &(Axis, Axis), side: usize) -> Vec<Str
     match &run.image {
         Some(shape) => figures.push(figure(&grid(shape, rows).html(scale(shape, side), name), name)),
         None if run.dimension >= 2 => {
-            figures.push(figure(&cloud(name, rows, run.dimension, DATA, axes).svg(PANEL, PANEL), ""));
+            figures.push(figure(
+                &cloud(name, points(rows, run.dimension, pair(run)), DATA, axes).svg(PANEL, PANEL),
+                "",
+            ));
         }
         None => {}
     }
@@ -146,7 +152,8 @@ pub(super) fn samples(run: &Summary, title: &str, axes: &(Axis, Axis), side: usi
     match (&run.image, sample_grid(run)) {
         (Some(shape), Some(grid)) => vec![figure(&grid.html(scale(shape, side), &caption), &caption)],
         _ if run.dimension >= 2 => {
-            vec![figure(&cloud(title, &run.samples, run.dimension, SAMPLES, axes).svg(PANEL, PANEL), "")]
+            let points = points(&run.samples, run.dimension, pair(run));
+            vec![figure(&cloud(title, points, SAMPLES, axes).svg(PANEL, PANEL), "")]
         }
         _ => Vec::new(),
     }
@@ -171,7 +178,7 @@ pub(super) fn trajectory(run: &Summary) -> String {
         let dimension = stretch[0].dimension;
         match &run.image {
             Some(shape) if dimension == run.dimension => groups.push_str(&strips(stretch, shape)),
-            _ if dimension >= 2 => groups.push_str(&clouds(stretch, run.dimension)),
+            _ if dimension >= 2 => groups.push_str(&clouds(stretch, run)),
             _ => hidden += stretch.len(),
         }
     }
@@ -230,17 +237,24 @@ fn strips(frames: &[Frame], shape: &ImageShape) -> String {
 }
 
 /// One cloud for each of a few places, all on the same axes.
-fn clouds(frames: &[Frame], target: usize) -> String {
+fn clouds(frames: &[Frame], run: &Summary) -> String {
     let (dimension, last) = (frames[0].dimension, frames.len() - 1);
+    let pair = if dimension == run.dimension { pair(run) } else { [0, 1] };
     let count = frames.len().min(CLOUDS);
     let shown: Vec<&Frame> = (0..count).map(|k| &frames[k * last / (count - 1).max(1)]).collect();
-    let all: Vec<Point> = shown.iter().flat_map(|frame| points(&frame.values, dimension)).collect();
+    let all: Vec<Point> = shown.iter().flat_map(|frame| points(&frame.values, dimension, pair)).collect();
     let axes = square(&all, ["", ""]);
-    let clouds = shown.iter().map(|frame| cloud(&moment(frame), &frame.values, dimension, SAMPLES, &axes));
+    let clouds = shown
+        .iter()
+        .map(|frame| cloud(&moment(frame), points(&frame.values, dimension, pair), SAMPLES, &axes));
     let clouds: Vec<Scatter> = clouds.map(|cloud| Scatter { remark: false, ..cloud }).collect();
     let figures: String = clouds.iter().map(|cloud| figure(&cloud.svg(140.0, 140.0), "")).collect();
-    let mut words = match (dimension == target, dimension) {
+    let mut words = match (dimension == run.dimension, dimension) {
         (true, 2) => String::new(),
+        (true, _) if pair != [0, 1] => {
+            let [x, y] = pair.map(|index| label(run, index));
+            format!("Two of {dimension} coordinates, {x} and {y}. ")
+        }
         (true, _) => format!("The first two of {dimension} coordinates. "),
         (false, 2) => "Latent states of two dimensions. ".to_owned(),
         (false, _) => format!("The first two of {dimension} latent coordinates. "),
