@@ -28,12 +28,13 @@ fn small(kind: &str) -> (&'static str, usize) {
 }
 
 /// Families that stand before no kernels of an energy over points, and what their refusal says.
-const REFUSED: [(&str, &str); 8] = [
+const REFUSED: [(&str, &str); 9] = [
     ("jump", "\"jump\" beside other segments; allowed: it alone"),
     ("autoregressive", "\"autoregressive\" beside other segments; allowed: it alone"),
     ("energy", "another one of an energy that learns"),
     ("energy-flow-network", "another one of an energy that learns"),
     ("dequantise", "\"dequantise\" before \"annealing\"; allowed: it as the last segment"),
+    ("probit", "\"probit\" before \"annealing\"; allowed: it as the last segment"),
     ("standardise", "\"standardise\" before \"annealing\"; allowed: it next to the data"),
     ("whiten", "\"whiten\" before \"annealing\"; allowed: it next to the data"),
     ("logit", "\"logit\" before \"annealing\"; allowed: it next to the data"),
