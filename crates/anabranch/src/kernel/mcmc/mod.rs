@@ -181,7 +181,8 @@ pub trait Proposal: Send + Sync {
     }
 
     /// From `from` to `to`, whose vectors have the right lengths, with `normals`, `[batch, dimension]`, and the step size of each row,
-    /// `steps`, `[batch]`, in place of the stride's. Leaves `to` evaluated, and writes `log q(x | y) - log q(y | x)` to `log_ratio`. Where noise is kept, `normals` become those of the end.
+    /// `steps`, `[batch]`, in place of the stride's. Leaves `to` evaluated, and writes `log q(x | y) - log q(y | x)` to `log_ratio`.
+    /// Where noise is kept, `normals` become those of the end.
     ///
     /// # Errors
     /// If the density does not answer.
