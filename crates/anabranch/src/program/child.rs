@@ -57,7 +57,7 @@ impl Child {
     pub fn start(command: &[String]) -> io::Result<Self> {
         let mut to_run = Command::new(&command[0]);
         to_run.args(&command[1..]).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut group = Group::lead(&mut to_run)?;
+        let mut group = Group::lead(to_run)?;
         let (stdin, stdout, stderr) = group.streams();
         let (questions, to_write) = sync_channel(1);
         let (answered, answers) = sync_channel(1);
@@ -153,8 +153,7 @@ fn listen(stderr: ChildStderr, words: &Mutex<VecDeque<String>>) {
     }
 }
 
-/// Makes the kernel kill what is started when the thread that starts it ends, as it does however the program ends: rewards are asked for
-/// by the main thread and by those of the pool, which end with it.
+/// Makes the kernel kill what is started when the thread that starts it ends, see [`start_from_lasting_thread`].
 #[cfg(target_os = "linux")]
 fn end_with_parent(command: &mut Command) {
     use rustix::process::{Signal, set_parent_process_death_signal};
@@ -166,6 +165,33 @@ fn end_with_parent(command: &mut Command) {
     }
 }
 
+/// Starts a command from a thread that lasts as long as this process, however that ends. The thread that asks may be
+/// gone long before: a child that it had started itself would be killed then, while others still ask it.
+fn start_from_lasting_thread(command: Command) -> io::Result<std::process::Child> {
+    type Started = io::Result<std::process::Child>;
+    type Order = (Command, SyncSender<Started>);
+    static ORDERS: Mutex<Option<SyncSender<Order>>> = Mutex::new(None);
+    let gone = || io::Error::other("the thread that starts programs is gone");
+    let orders = {
+        let mut orders = ORDERS.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*orders {
+            Some(orders) => orders.clone(),
+            None => {
+                let (sender, received) = sync_channel::<Order>(0);
+                Builder::new().name("program-start".into()).spawn(move || {
+                    while let Ok((mut command, answer)) = received.recv() {
+                        let _ = answer.send(command.spawn());
+                    }
+                })?;
+                orders.insert(sender).clone()
+            }
+        }
+    };
+    let (answer, started) = sync_channel(1);
+    orders.send((command, answer)).map_err(|_| gone())?;
+    started.recv().map_err(|_| gone())?
+}
+
 /// A process and its descendants. They are killed when this is dropped.
 #[derive(Debug)]
 struct Group {
@@ -174,12 +200,12 @@ struct Group {
 }
 
 impl Group {
-    fn lead(command: &mut Command) -> io::Result<Self> {
+    fn lead(mut command: Command) -> io::Result<Self> {
         #[cfg(unix)]
-        std::os::unix::process::CommandExt::process_group(command, 0);
+        std::os::unix::process::CommandExt::process_group(&mut command, 0);
         #[cfg(target_os = "linux")]
-        end_with_parent(command);
-        Ok(Self { leader: command.spawn()?, ended: None })
+        end_with_parent(&mut command);
+        Ok(Self { leader: start_from_lasting_thread(command)?, ended: None })
     }
 
     fn streams(&mut self) -> (ChildStdin, ChildStdout, ChildStderr) {

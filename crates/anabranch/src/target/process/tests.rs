@@ -274,6 +274,18 @@ fn threads_take_turns() {
     });
 }
 
+#[test]
+fn a_program_outlives_the_thread_that_first_asked() {
+    let reward = python(&answering(SUM), ProcessSettings { restarts: 0, ..settings() });
+    for i in 0..5 {
+        std::thread::scope(|scope| {
+            scope.spawn(|| assert_eq!(ask(&reward, &[i, 0]).unwrap(), [f64::from(i)]));
+        });
+        // A signal for a thread's end comes a moment after it.
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
 /// A program over points, of which the first half of the text is given: what it answers.
 fn over_points(answer: &str, settings: ProcessSettings) -> Process<f32> {
     let text = format!(
