@@ -203,6 +203,17 @@ fn write(plan: &Plan, out: &Path, format: Format, samples: &[f32], conditions: &
             let text = plan.recipe.target.rows().and_then(|rows| rows.text(samples)).unwrap_or_default();
             write_lines(out, text.lines().map(str::to_owned))
         }
+        (Plan::Chain(plan), Format::Csv | Format::Parquet) => {
+            let table = plan.table(samples, conditions);
+            let (names, discrete) = (table.names.as_deref(), &table.discrete[..]);
+            let levels = plan.recipe.target.levels();
+            write_samples(
+                out,
+                format,
+                &table.values,
+                &Layout { levels, names, discrete, ..Layout::of(table.columns) },
+            )
+        }
         (Plan::Chain(plan), _) => {
             let (target, names) = (&plan.recipe.target, plan.names());
             let (image, levels) = (target.image(), target.levels());

@@ -133,3 +133,42 @@ fn kinds_that_do_not_fit_are_refused() {
     let drafted = String::from_utf8(place.read("fruit-vae.toml")).expect("UTF-8");
     assert!(drafted.contains("categories = [\"kind\", \"colour\"]\nintegers = [\"seeds\"]\n"), "{drafted}");
 }
+
+#[test]
+fn classes_may_be_words() {
+    let place = Place::new();
+    place.write("fruit.csv", fruit());
+    let of_kind = "categories = [\"colour\"], label = \"kind\"";
+    place.write("fruit.toml", RECIPE.replace("categories = [\"kind\", \"colour\"]", of_kind));
+    place.run("run fruit.toml --out run --set optimizer.learning_rate=3e-3 --set training.steps=100").done();
+    std::fs::remove_file(place.path("fruit.csv")).expect("a file");
+
+    // A class is named as the file did, and stands behind the samples under it.
+    place.run("sample run --count 20 --condition plum --out plums.csv").done();
+    let plums = String::from_utf8(place.read("plums.csv")).expect("UTF-8");
+    assert_eq!(plums.lines().next(), Some("weight,seeds,colour,kind"));
+    assert!(plums.lines().skip(1).all(|line| line.ends_with(",plum")), "{plums}");
+    place.run("sample run --count 20 --condition plum --out plums.parquet").done();
+    assert_eq!(nll(&place, "--data plums.csv"), nll(&place, "--data plums.parquet"));
+    place.write("apples.csv", plums.replace(",plum\n", ",\"apple, \"\"red\"\"\"\n"));
+    assert!(nll(&place, "--data plums.csv") < nll(&place, "--data apples.csv"));
+    let message = place.run("sample run --count 2 --condition plums --out x.csv").refused(2);
+    assert!(message.contains("found \"plums\"") && message.contains("did you mean \"plum\"?"), "{message}");
+    assert!(place.run("sample run --count 2 --condition 1 --out x.csv").refused(2).contains("plum"));
+
+    // A list of them needs no header; each line is drawn as often as asked for.
+    let listed = |text: &str| {
+        place.write("kinds.csv", text);
+        place.run("sample run --count 2 --conditions kinds.csv --out listed.csv --force").done();
+        let drawn = String::from_utf8(place.read("listed.csv")).expect("UTF-8");
+        drawn.lines().skip(1).map(|line| line.ends_with(",plum")).collect::<Vec<bool>>()
+    };
+    let mut found = listed("kind\nplum\n\"apple, \"\"red\"\"\"\nplum\n");
+    assert_eq!(found, listed("plum\n\"apple, \"\"red\"\"\"\nplum\n"));
+    found.sort_unstable();
+    assert_eq!(found, [false, false, true, true, true, true]);
+
+    place.write("pears.csv", plums.replace(",plum\n", ",pear\n"));
+    let message = place.run("evaluate run --data pears.csv").refused(2);
+    assert!(message.starts_with("pears.csv, row 1: found \"pear\""), "{message}");
+}

@@ -190,7 +190,7 @@ mod tests {
             }
         }
         let drop = [super::super::Column::Index(7)];
-        let wanted = Wanted { drop: &drop, words: &[] };
+        let wanted = Wanted { drop: &drop, ..Wanted::default() };
         let table = |fortran, bytes: &[u8], wanted: Wanted<'_>| {
             Array { element, shape: vec![n, a, b], fortran, bytes }.table("t", wanted).unwrap()
         };

@@ -26,6 +26,8 @@ pub(super) struct Wanted<'a> {
     pub drop: &'a [Column],
     /// Those whose cells are words, of which each is a code.
     pub words: &'a [Column],
+    /// The one of classes, whose cells may be words too.
+    pub label: Option<&'a Column>,
 }
 
 /// The columns of the file `place`, of which some are kept.
@@ -50,8 +52,9 @@ impl<'a> Columns<'a> {
             }
         }
         let mut words = Vec::new();
-        for column in wanted.words {
-            for index in indices(column, "target.categories", place, count, &names)? {
+        let of_words = wanted.words.iter().map(|column| (column, "target.categories"));
+        for (column, key) in of_words.chain(wanted.label.map(|column| (column, "label"))) {
+            for index in indices(column, key, place, count, &names)? {
                 if kept[index] && words.iter().all(|(other, _)| *other != index) {
                     words.push((index, Vocabulary::default()));
                 }
@@ -193,7 +196,8 @@ mod tests {
 
     fn kept(count: usize, names: &[&str], drop: &[Column]) -> Result<Vec<usize>> {
         let names = names.iter().map(|name| (*name).to_owned()).collect();
-        Columns::new("t", count, names, Wanted { drop, words: &[] }).map(|columns| columns.kept().to_vec())
+        Columns::new("t", count, names, Wanted { drop, ..Wanted::default() })
+            .map(|columns| columns.kept().to_vec())
     }
 
     #[test]

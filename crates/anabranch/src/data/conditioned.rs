@@ -9,7 +9,7 @@
 use std::path::Path;
 
 use super::summary::ranges;
-use super::{Column, GivenSummary, Table, read_words};
+use super::{Alphabet, Column, GivenSummary, Table, read_words};
 use crate::error::{Error, Problem, Result};
 
 /// Rows of numbers, each with the numbers that it is given.
@@ -78,7 +78,12 @@ pub(super) fn apart(
         .flat_map(|row| places.iter().map(move |place| row[*place]))
         .collect();
     let labels = places.iter().map(|place| whole.labels[*place].clone()).collect();
-    Ok((table, Table { columns: places.len(), values, labels, alphabets: Vec::new() }))
+    let alphabet = |(column, place): (usize, &usize)| {
+        let own = whole.alphabets.iter().find(|alphabet| alphabet.column == *place)?;
+        Some(Alphabet { column, words: own.words.clone() })
+    };
+    let alphabets = places.iter().enumerate().filter_map(alphabet).collect();
+    Ok((table, Table { columns: places.len(), values, labels, alphabets }))
 }
 
 /// The numbers that a data set's rows are conditioned on, in three parts as the rows are, each `[rows, columns]`.

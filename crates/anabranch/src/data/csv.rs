@@ -190,12 +190,12 @@ mod tests {
     }
 
     fn dropped(drop: &[Column]) -> Wanted<'_> {
-        Wanted { drop, words: &[] }
+        Wanted { drop, ..Wanted::default() }
     }
 
     #[test]
     fn a_column_of_words_has_codes() {
-        let words = |words| Wanted { drop: &[], words };
+        let words = |words| Wanted { words, ..Wanted::default() };
         let text = "size,kind,year\n1.5,pear,10\n2,\"a, b\",9\n3,pear,10\n";
         let columns = [Column::Name("kind".to_owned()), Column::Index(2)];
         let table = read("t", text, words(&columns)).unwrap();

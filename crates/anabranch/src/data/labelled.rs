@@ -1,9 +1,12 @@
-//! Rows of numbers with a class each: a column of a table holds the classes `0, 1, 2, ...`.
+//! Rows of numbers with a class each: a column of a table holds the classes `0, 1, 2, ...`, or words that stand for them in the order of
+//! the alphabet.
 
 use std::path::Path;
 
+use super::columns::Wanted;
 use super::conditioned::apart;
-use super::{Column, DIGITS, EMBEDDED, Table, parse, read_words};
+use super::read::read_wanted;
+use super::{Column, DIGITS, EMBEDDED, Table, parse};
 use crate::error::{Problem, Result, quoted};
 
 /// The most classes.
@@ -18,6 +21,8 @@ pub struct Labelled {
     pub classes: Vec<usize>,
     /// One more than the largest class.
     pub count: usize,
+    /// The word of each class, where the file has words.
+    pub words: Vec<String>,
 }
 
 /// An embedded data set with its labels: the digit that each image shows.
@@ -48,12 +53,18 @@ pub fn embedded_two_classes(name: &str) -> Result<Labelled> {
     labelled(name, &Column::Index(label), &[], |drop| parse(name, bytes, drop))
 }
 
-/// Reads a file of numbers, and of columns of `words`, as [`read_words`] does, one of its columns being the classes, without the columns to `drop`.
+/// Reads a file of numbers, and of columns of `words`, as [`read_words`](super::read_words) does, one of its columns being the classes,
+/// without the columns to `drop`.
 ///
 /// # Errors
-/// As [`read_words`]; the key `label` is named if there is not one such column. If classes are no integers from 0 on.
+/// As [`read_words`](super::read_words); the key `label` is named if there is not one such column. If classes are numbers, but no integers
+/// from 0 on.
 pub fn read_labelled(path: &Path, label: &Column, drop: &[Column], words: &[Column]) -> Result<Labelled> {
-    labelled(&path.display().to_string(), label, drop, |drop| read_words(path, drop, words))
+    labelled(&path.display().to_string(), label, drop, |left_out| {
+        // Without the column of classes there is none to look for.
+        let label = (left_out.len() == drop.len()).then_some(label);
+        read_wanted(path, Wanted { drop: left_out, words, label })
+    })
 }
 
 fn labelled(
@@ -62,7 +73,20 @@ fn labelled(
     drop: &[Column],
     read: impl Fn(&[Column]) -> Result<Table>,
 ) -> Result<Labelled> {
-    let (table, labels) = apart("label", std::slice::from_ref(label), drop, read)?;
+    let (table, mut labels) = apart("label", std::slice::from_ref(label), drop, read)?;
+    let words = match labels.alphabets.pop() {
+        Some(alphabet) => {
+            let numbers = alphabet.words.iter().map(|word| word.parse::<f32>());
+            match numbers.collect::<Result<Vec<f32>, _>>() {
+                Ok(numbers) => {
+                    labels.values.iter_mut().for_each(|code| *code = numbers[*code as usize]);
+                    Vec::new()
+                }
+                Err(_) => alphabet.words,
+            }
+        }
+        None => Vec::new(),
+    };
     let mut classes = Vec::with_capacity(labels.rows());
     for (row, value) in labels.values.iter().enumerate() {
         if value.fract() != 0.0 || !(0.0..MOST as f32).contains(value) {
@@ -74,7 +98,7 @@ fn labelled(
         classes.push(*value as usize);
     }
     let count = classes.iter().max().map_or(0, |most| most + 1);
-    Ok(Labelled { table, classes, count })
+    Ok(Labelled { table, classes, count, words })
 }
 
 impl Labelled {
@@ -117,6 +141,19 @@ mod tests {
         let kind = || Column::Name("kind".to_owned());
         let read = found("x,kind,y\n1.5,1,2\n3,0,4\n", kind()).unwrap();
         assert_eq!((read.table.values, read.classes, read.count), (vec![1.5, 2.0, 3.0, 4.0], vec![1, 0], 2));
+        let named = found("x,kind,y\n1.5,oak,2\n3,ash,4\n5,oak,6\n", kind()).unwrap();
+        assert_eq!(
+            (named.classes, named.count, named.words.join(" ")),
+            (vec![1, 0, 1], 2, "ash oak".to_owned())
+        );
+        assert_eq!(named.table.values, [1.5, 2.0, 3.0, 4.0, 5.0, 6.0]);
+        // Numbers are classes however they are written, and beside a word they are words.
+        let numbers = found("x,kind\n1,1.0\n2,0\n3,1\n", kind()).unwrap();
+        assert_eq!((numbers.classes, numbers.count, numbers.words), (vec![1, 0, 1], 2, Vec::new()));
+        assert_eq!(found("x,kind\n1,2\n2,none\n3,10\n", kind()).unwrap().words.join(" "), "10 2 none");
+        assert!(
+            message("x,kind\n1,a\n2,\n", kind()).contains("line 3, column \"kind\": found an empty cell")
+        );
         assert_eq!(found("1,5,0\n2,6,1\n", Column::Index(2)).unwrap().classes, [0, 1]);
         let missing = message("x,kinds\n1,0\n", kind());
         assert!(missing.starts_with("label: found \"kind\"; allowed: x, kinds"), "{missing}");

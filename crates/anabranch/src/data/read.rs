@@ -40,11 +40,16 @@ pub fn read(path: &Path, drop: &[Column]) -> Result<Table> {
 /// # Errors
 /// As [`read`]; if there is no such column, or it has more than [`MOST_WORDS`](super::MOST_WORDS) different words or an empty cell.
 pub fn read_words(path: &Path, drop: &[Column], words: &[Column]) -> Result<Table> {
+    read_wanted(path, Wanted { drop, words, label: None })
+}
+
+/// The same, told what is wanted.
+pub(super) fn read_wanted(path: &Path, wanted: Wanted<'_>) -> Result<Table> {
     let (path, member) = split_member(path);
     let place = path.display().to_string();
     let bytes = std::fs::read(path)
         .map_err(|error| Problem::new(&*place, reason(&error)).allowed("a readable file of numbers"))?;
-    parse_member(&place, bytes.into(), member, Wanted { drop, words })
+    parse_member(&place, bytes.into(), member, wanted)
 }
 
 /// Reads a file of numbers from memory, as [`read`] does; `place` names it in errors.
@@ -52,7 +57,7 @@ pub fn read_words(path: &Path, drop: &[Column], words: &[Column]) -> Result<Tabl
 /// # Errors
 /// As [`read`].
 pub fn parse(place: &str, bytes: &[u8], drop: &[Column]) -> Result<Table> {
-    parse_member(place, bytes::Bytes::copy_from_slice(bytes), None, Wanted { drop, words: &[] })
+    parse_member(place, bytes::Bytes::copy_from_slice(bytes), None, Wanted { drop, ..Wanted::default() })
 }
 
 /// Splits `FILE.npz:NAME`.

@@ -1,7 +1,9 @@
 //! Train, validation and test splits.
 
+use std::path::Path;
+
 use super::{Alphabet, Conditioned, Correlation, Discrete, Labelled, Numbers, Summary, Table, name_of};
-use crate::error::{Problem, Result};
+use crate::error::{Problem, Result, quoted};
 use crate::rng::{Noise, Purpose};
 
 /// A data set in three parts, each row-major.
@@ -52,6 +54,8 @@ pub struct Classes {
     pub test: Vec<usize>,
     /// The share of each class among the rows to learn from.
     pub shares: Vec<f64>,
+    /// The word of each class, where the data have words.
+    pub words: Vec<String>,
 }
 
 impl Classes {
@@ -59,13 +63,37 @@ impl Classes {
     pub fn new(count: usize, [train, validation, test]: [Vec<usize>; 3]) -> Self {
         let mut shares = vec![0.0; count];
         train.iter().for_each(|class| shares[*class] += 1.0 / train.len() as f64);
-        Self { count, train, validation, test, shares }
+        Self { count, train, validation, test, shares, words: Vec::new() }
     }
 
-    /// Classes of which nothing but their shares is left.
-    pub(super) fn remembered(shares: Vec<f64>) -> Self {
+    /// Classes of which nothing but their shares and words is left.
+    pub(super) fn remembered(shares: Vec<f64>, words: Vec<String>) -> Self {
         let (train, validation, test) = (Vec::new(), Vec::new(), Vec::new());
-        Self { count: shares.len(), train, validation, test, shares }
+        Self { count: shares.len(), train, validation, test, shares, words }
+    }
+
+    /// The class that `text` means: a word, where the data have words, and a number from 0 otherwise.
+    ///
+    /// # Errors
+    /// If there is no such class; `place` is named.
+    pub fn parse(&self, place: &str, text: &str) -> Result<usize, Problem> {
+        let text = text.trim();
+        let problem = Problem::new(place, quoted(text));
+        if self.words.is_empty() {
+            let class = text.parse().ok().filter(|class| *class < self.count);
+            return class.ok_or_else(|| problem.allowed(format!("a class from 0 to {}", self.count - 1)));
+        }
+        self.words.iter().position(|word| word == text).ok_or_else(|| problem.choices(&self.words))
+    }
+
+    /// The classes that the rows of a file say.
+    ///
+    /// # Errors
+    /// As [`parse`](Self::parse); the file and the row are named.
+    pub fn parse_rows(&self, path: &Path, said: &[String]) -> Result<Vec<usize>, Problem> {
+        let class =
+            |(row, text): (usize, &String)| self.parse(&format!("{}, row {}", path.display(), row + 1), text);
+        said.iter().enumerate().map(class).collect()
     }
 
     /// Classes as conditions: a 1 at the place of each one's class, `[rows, count]`.
@@ -240,7 +268,7 @@ pub fn split(table: &Table, validation: f64, test: f64, seed: u64) -> Result<Dat
 pub fn split_labelled(data: &Labelled, validation: f64, test: f64, seed: u64) -> Result<Dataset> {
     let (dataset, rows) = parts(&data.table, validation, test, seed)?;
     let parts = rows.map(|rows| rows.iter().map(|row| data.classes[*row]).collect());
-    Ok(dataset.with_classes(Classes::new(data.count, parts)))
+    Ok(dataset.with_classes(Classes { words: data.words.clone(), ..Classes::new(data.count, parts) }))
 }
 
 /// [`split`] for rows that are given numbers.
@@ -300,7 +328,8 @@ mod tests {
             alphabets: Vec::new(),
         };
         let classes = (0..10).map(|row| usize::from(row >= 6)).collect();
-        let data = split_labelled(&Labelled { table, classes, count: 2 }, 0.2, 0.3, 5).unwrap();
+        let data =
+            split_labelled(&Labelled { table, classes, count: 2, words: Vec::new() }, 0.2, 0.3, 5).unwrap();
         let found = data.classes.unwrap();
         let parts =
             [(&data.train, &found.train), (&data.validation, &found.validation), (&data.test, &found.test)];

@@ -32,6 +32,9 @@ pub struct Summary {
     /// The share of each class among the rows to learn from, where rows have one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shares: Option<Vec<f64>>,
+    /// The word of each class, where the data have words.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub classes: Vec<String>,
     /// The columns of integers and of words beside real ones.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub discrete: Vec<Discrete>,
@@ -105,6 +108,7 @@ impl Summary {
             range,
             correlation: None,
             shares: None,
+            classes: Vec::new(),
             discrete: Vec::new(),
             given: None,
         }
@@ -117,6 +121,7 @@ impl Summary {
             *found = checksum(*found, part.iter().flat_map(|class| (*class as u32).to_le_bytes()));
         }
         self.shares = Some(classes.shares.clone());
+        self.classes.clone_from(&classes.words);
         self
     }
 
@@ -189,7 +194,7 @@ impl Summary {
 
     /// The data set that it is of, without rows.
     pub fn remembered(&self) -> Dataset {
-        let classes = self.shares.clone().map(Classes::remembered);
+        let classes = self.shares.clone().map(|shares| Classes::remembered(shares, self.classes.clone()));
         let numbers = self.given.clone().map(Numbers::remembered);
         Dataset {
             columns: self.labels.len(),
@@ -216,7 +221,10 @@ impl Summary {
         let columns = found.labels.len();
         let whole = columns > 0
             && [found.mean.len(), found.variance.len(), found.range.len()] == [columns; 3]
-            && found.shares.as_ref().is_none_or(|shares| !shares.is_empty())
+            && found
+                .shares
+                .as_ref()
+                .is_none_or(|shares| !shares.is_empty() && [0, shares.len()].contains(&found.classes.len()))
             && found.given.as_ref().is_none_or(|given| {
                 let width = given.labels.len();
                 width > 0 && [given.location.len(), given.scale.len(), given.range.len()] == [width; 3]
@@ -261,8 +269,13 @@ mod tests {
     #[test]
     fn what_is_kept_comes_back() {
         let classes = (0..30).map(|row| row % 3).collect();
-        let data =
-            split_labelled(&Labelled { table: table(|_, v| v), classes, count: 3 }, 0.2, 0.2, 3).unwrap();
+        let data = split_labelled(
+            &Labelled { table: table(|_, v| v), classes, count: 3, words: Vec::new() },
+            0.2,
+            0.2,
+            3,
+        )
+        .unwrap();
         let text = serde_json::to_string_pretty(&data.summary).unwrap();
         let found = Summary::parse("data.json", &text).unwrap();
         assert_eq!(found, data.summary);

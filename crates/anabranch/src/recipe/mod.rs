@@ -31,7 +31,7 @@ pub use crate::network::NetworkRecipe;
 pub use crate::objective::ObjectiveRecipe;
 pub use crate::optim::{OptimizerKind, OptimizerRecipe, RateSchedule};
 pub use crate::train::TrainingRecipe;
-pub use chain::{ChainPlan, ChainPrior, Condition, StateFlowRecipe, TargetData};
+pub use chain::{ChainPlan, ChainPrior, Condition, SampleTable, StateFlowRecipe, TargetData};
 pub use draft::{Draft, FAMILIES, draft};
 pub use evaluation::EvaluationRecipe;
 pub use gflownet::GFlowNetPlan;

@@ -308,13 +308,7 @@ impl ChainPlan {
                 Given::rows(numbers.columns(), numbers.standardised(&given.values))
             }
             (Condition::Class { classes: known, .. }, ReadGiven::Classes(classes)) => {
-                if let Some(row) = classes.iter().position(|class| *class >= known.count) {
-                    let place = format!("{}, row {}", path.display(), row + 1);
-                    return Err(Problem::new(place, format!("class {}", classes[row]))
-                        .allowed(format!("a class from 0 to {}", known.count - 1))
-                        .into());
-                }
-                Given::rows(known.count, known.one_hot(&classes))
+                Given::rows(known.count, known.one_hot(&known.parse_rows(path, &classes)?))
             }
             _ => Given::nothing(),
         };

@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use crate::chain::Given;
-use crate::data::{Classes, Dataset, Numbers};
+use crate::data::{self, Classes, Column, Dataset, Numbers};
 use crate::error::{Problem, Result, quoted};
 use crate::rng::{Noise, Purpose};
 use crate::target::{Conditions, parse_condition, read_conditions};
@@ -175,15 +175,12 @@ impl Condition {
     /// # Errors
     /// If there are no conditions, or it is none.
     pub fn parse(&self, place: &str, text: &str) -> Result<Given> {
-        let problem = Problem::new(place, quoted(text));
         match self {
-            Self::Nothing => Err(problem.allowed("none: the model has no conditions").into()),
+            Self::Nothing => {
+                Err(Problem::new(place, quoted(text)).allowed("none: the model has no conditions").into())
+            }
             Self::Class { classes, .. } => {
-                let class = text.trim().parse().ok().filter(|class| *class < classes.count);
-                let Some(class) = class else {
-                    return Err(problem.allowed(format!("a class from 0 to {}", classes.count - 1)).into());
-                };
-                Ok(Given::rows(classes.count, classes.one_hot(&[class])))
+                Ok(Given::rows(classes.count, classes.one_hot(&[classes.parse(place, text)?])))
             }
             Self::Numbers { numbers, .. } => {
                 let values = parse_condition(place, text, numbers.columns())?;
@@ -205,16 +202,12 @@ impl Condition {
                 Err(Problem::new(place, found).allowed("none: the model has no conditions").into())
             }
             Self::Class { classes, .. } => {
-                let class = |(row, value): (usize, f32)| {
-                    if value.fract() == 0.0 && (0.0..classes.count as f32).contains(&value) {
-                        return Ok(value as usize);
-                    }
-                    Err(Problem::new(format!("{}, row {}", path.display(), row + 1), value.to_string())
-                        .allowed(format!("a class from 0 to {}", classes.count - 1)))
+                let said = if classes.words.is_empty() {
+                    read_conditions(path, 1)?.iter().map(f32::to_string).collect()
+                } else {
+                    read_classes(path, &classes.words)?
                 };
-                let all = read_conditions(path, 1)?.into_iter().enumerate().map(class);
-                let all = all.collect::<Result<Vec<usize>, Problem>>()?;
-                Ok(Given::rows(classes.count, classes.one_hot(&all)))
+                Ok(Given::rows(classes.count, classes.one_hot(&classes.parse_rows(path, &said)?)))
             }
             Self::Numbers { numbers, .. } => {
                 let values = read_conditions(path, numbers.columns())?;
@@ -246,4 +239,23 @@ impl Condition {
             Self::Law(law) => Some(format!("{} numbers of their law, which R reads", law.width())),
         }
     }
+}
+
+/// The cells of a file of one column of words; a first line that is one of `known` is no header.
+fn read_classes(path: &Path, known: &[String]) -> Result<Vec<String>> {
+    let place = path.display().to_string();
+    let table = data::read_words(path, &[], &[Column::Index(0)])?;
+    let [alphabet] = &table.alphabets[..] else {
+        return Err(Problem::new(place, "no column of words").allowed("a column of classes").into());
+    };
+    if table.columns != 1 {
+        let found = format!("{} columns", table.columns);
+        return Err(Problem::new(place, found).allowed("1, that of the classes").into());
+    }
+    let first = data::names(path)?.and_then(|names| names.into_iter().next());
+    let first = first.filter(|name| known.contains(name));
+    Ok(first
+        .into_iter()
+        .chain(table.values.iter().map(|code| alphabet.words[*code as usize].clone()))
+        .collect())
 }

@@ -7,12 +7,14 @@ mod explain;
 mod learners;
 mod prior;
 mod size;
+mod table;
 
 pub use build::{ChainPlan, TargetData};
 pub(super) use cite::citations;
 pub use condition::Condition;
 pub(super) use explain::facts;
 pub use prior::ChainPrior;
+pub use table::SampleTable;
 
 use std::sync::Arc;
 

@@ -12,8 +12,8 @@ use crate::error::{Problem, Result, quoted};
 pub enum ReadGiven {
     /// None.
     Nothing,
-    /// The class of each row.
-    Classes(Vec<usize>),
+    /// The class of each row, as a person says it.
+    Classes(Vec<String>),
     /// Some numbers for each row, in the units of the file.
     Numbers(Table),
 }
@@ -43,7 +43,9 @@ pub(super) fn read(
             }
             (Some(label), _) => {
                 let found = data::read_labelled(path, label, drop, words).map_err(of_target)?;
-                Ok((found.table, ReadGiven::Classes(found.classes)))
+                let said =
+                    |class: &usize| found.words.get(*class).cloned().unwrap_or_else(|| class.to_string());
+                Ok((found.table, ReadGiven::Classes(found.classes.iter().map(said).collect())))
             }
         };
     let checked = |mut table: Table, given: ReadGiven| {

@@ -150,7 +150,7 @@ pub struct TableRecipe {
     /// Columns of the file to leave out, such as labels: indices from 0, or the names that the file gives.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub drop: Vec<Column>,
-    /// The column of the classes `0, 1, 2, ...`, which the model is then conditioned on: its index from 0, or its name in the
+    /// The column of the classes, `0, 1, 2, ...` or words, which the model is then conditioned on: its index from 0, or its name in the
     /// file; of the embedded digits "digit".
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub label: Option<Column>,

@@ -78,7 +78,7 @@ fn the_book_lists_the_metrics() {
     let (head, rest) = page.split_once(start).expect("the page has a list");
     let (list, tail) = rest.split_once(end).expect("the list has an end");
     let mut expected = String::from("| name | unit | better | meaning |\n|---|---|---|---|\n");
-    for (name, label, unit, better, meaning) in KNOWN {
+    for (name, label, unit, better, meaning) in known() {
         let better = match better {
             Better::Lower => "lower",
             Better::Higher => "higher",
@@ -104,10 +104,10 @@ fn the_book_lists_the_metrics() {
 
 #[test]
 fn metrics_stand_under_their_heading() {
-    assert!(GROUPS.iter().all(|(first, heading)| group(first) == *heading));
+    assert_eq!(group("nll"), GROUPS[0].0);
     assert_eq!(
         (group("log_z"), group("c2st"), group("some_new_metric")),
-        (GROUPS[1].1, GROUPS[2].1, "Others")
+        (GROUPS[1].0, GROUPS[2].0, "Others")
     );
 }
 

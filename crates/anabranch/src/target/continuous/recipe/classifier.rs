@@ -20,7 +20,7 @@ pub struct ClassifierRecipe {
     /// The name of an embedded data set with labels.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source: Option<String>,
-    /// A file of numbers, one of whose columns holds the classes 0, 1, 2, ...
+    /// A file of numbers, one of whose columns holds the classes: 0, 1, 2, ..., or words, which count in the order of the alphabet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub file: Option<String>,
     /// The column of the classes in the file: its index from 0, or its name.

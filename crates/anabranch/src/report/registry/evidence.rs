@@ -1,0 +1,110 @@
+//! Partition functions: bounds, estimates, and the weights behind them.
+
+use super::Better::{Higher, Lower, Neither};
+use super::Known;
+
+pub(super) const KNOWN: &[Known] = &[
+    (
+        "elbo",
+        "Evidence lower bound",
+        "nats",
+        Higher,
+        "The mean log-weight of forward paths, those without weight left out and their share accounted for: at most log Z.",
+    ),
+    (
+        "eubo",
+        "Evidence upper bound",
+        "nats",
+        Lower,
+        "The mean log-weight of backward paths from exact samples, or of the prior's paths as R weighs them: at least log Z, and far above where a mode is missed.",
+    ),
+    ("log_z", "log Z, importance-weighted", "nats", Neither, "The log of the mean weight of forward paths."),
+    (
+        "log_z_smc",
+        "log Z by sequential Monte Carlo",
+        "nats",
+        Neither,
+        "Of particles that are resampled on their way: the log of the mean over independent runs, which give its error.",
+    ),
+    (
+        "ess_smc",
+        "Effective sample size of particles",
+        "",
+        Higher,
+        "Of the weighted particles at the end, as a share of their number; 1 after they were resampled.",
+    ),
+    (
+        "evaluations",
+        "Evaluations of a path",
+        "",
+        Lower,
+        "How often the target's log R was asked for along a path of log_z, with or without its gradient.",
+    ),
+    ("gradients", "Gradients of a path", "", Lower, "How many of them were with the gradient."),
+    (
+        "evaluations_smc",
+        "Evaluations of a particle",
+        "",
+        Lower,
+        "How often the target's log R was asked for in a run of sequential Monte Carlo, for each of its particles.",
+    ),
+    ("gradients_smc", "Gradients of a particle", "", Lower, "How many of them were with the gradient."),
+    (
+        "evaluations_warm_up",
+        "Evaluations of the warm-up",
+        "",
+        Lower,
+        "How often the target's log R was asked for while ladder and step sizes were found, by all particles together.",
+    ),
+    ("gradients_warm_up", "Gradients of the warm-up", "", Lower, "How many of them were with the gradient."),
+    (
+        "log_z_prior",
+        "log Z by the prior",
+        "nats",
+        Neither,
+        "The log of the mean likelihood of the prior's own samples, of which a posterior is learned.",
+    ),
+    (
+        "ess_prior",
+        "Effective sample size, prior",
+        "fraction",
+        Higher,
+        "The share of the prior's samples that carry the likelihood, from 0 to 1.",
+    ),
+    (
+        "log_z_reference",
+        "log Z, published",
+        "nats",
+        Neither,
+        "An estimate of the log of the normalising constant by others, with its standard error.",
+    ),
+    ("log_z_exact", "log Z, exact", "nats", Neither, "The log of the normalising constant, in closed form."),
+    (
+        "ess",
+        "Effective sample size",
+        "fraction",
+        Higher,
+        "The share of forward paths that carry weight, from 0 to 1; blind to modes that no path reaches.",
+    ),
+    (
+        "pareto_k",
+        "Tail of the weights",
+        "",
+        Lower,
+        "The shape of the generalised Pareto law that the largest weights follow: above 1/2 their variance, above 1 their mean is infinite.",
+    ),
+    (
+        "pareto_k_threshold",
+        "Largest trusted tail",
+        "",
+        Neither,
+        "Above it, min(1 − 1 / log10 paths, 0.7), neither log Z by the weights nor its error is to be trusted.",
+    ),
+    (
+        "forward_ess",
+        "Effective sample size, backward paths",
+        "fraction",
+        Higher,
+        "From exact samples, from 0 to 1: near 0 where the model misses part of the target.",
+    ),
+];

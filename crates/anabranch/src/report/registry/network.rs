@@ -1,0 +1,118 @@
+//! What a network itself says of log Z and free energies.
+
+use super::Better::{Higher, Lower, Neither};
+use super::Known;
+
+pub(super) const KNOWN: &[Known] = &[
+    (
+        "log_z_learned",
+        "log Z, learned",
+        "nats",
+        Neither,
+        "What training holds log Z to be; of conditions the mean.",
+    ),
+    (
+        "log_z_error",
+        "Error of log Z, absolute",
+        "nats",
+        Lower,
+        "Of the importance-weighted log Z from the exact one, while a run trains.",
+    ),
+    (
+        "log_z_rmse",
+        "Error of log Z",
+        "nats",
+        Lower,
+        "Root mean square over conditions, by importance weights.",
+    ),
+    ("log_z_learned_rmse", "Error of the learned log Z", "nats", Lower, "Root mean square over conditions."),
+    (
+        "free_energy_rmse",
+        "Error of free energies",
+        "nats",
+        Lower,
+        "Root mean square over roots, by walks from them.",
+    ),
+    (
+        "free_energy_learned_rmse",
+        "Error of learned free energies",
+        "nats",
+        Lower,
+        "Root mean square over all states as roots, of the flow that the network says.",
+    ),
+    (
+        "free_energy",
+        "Free energy",
+        "nats",
+        Neither,
+        "Minus the log of the sum of rewards ahead of a state, by walks from it.",
+    ),
+    (
+        "free_energy_learned",
+        "Free energy, learned",
+        "nats",
+        Neither,
+        "The same by the flow that the network says.",
+    ),
+    ("entropy", "Entropy", "nats", Neither, "Of the objects ahead of a state, by walks from it."),
+    ("entropy_rmse", "Error of entropies", "nats", Lower, "Root mean square over roots, by walks from them."),
+    (
+        "tv_samples",
+        "Total variation of samples",
+        "",
+        Lower,
+        "Of the empirical law of forward paths from R / Z, or of samples from the data's law; that of a perfect sampler is not 0.",
+    ),
+    (
+        "tv_floor",
+        "Total variation of exact samples",
+        "",
+        Neither,
+        "What as many exact samples have in the mean.",
+    ),
+    ("distinct_samples", "Different objects", "", Higher, "Among the objects of forward paths."),
+    (
+        "probability",
+        "Probability of a state",
+        "",
+        Neither,
+        "That an object ahead of a state has another state on a way to it, by walks from both.",
+    ),
+    (
+        "probability_learned",
+        "Probability of a state, learned",
+        "",
+        Neither,
+        "The same by the flows that the network says.",
+    ),
+    (
+        "probability_that",
+        "Probability of a property",
+        "",
+        Neither,
+        "That a formula is not 0 at an object ahead of a state.",
+    ),
+    ("entropy_a", "Entropy of the first part", "nats", Neither, "H(A) over the objects ahead of a state."),
+    ("entropy_b", "Entropy of the second part", "nats", Neither, "H(B) over the objects ahead of a state."),
+    (
+        "entropy_a_given_b",
+        "Entropy of the first part, given the second",
+        "nats",
+        Neither,
+        "H(A | B) over the objects ahead of a state.",
+    ),
+    (
+        "entropy_b_given_a",
+        "Entropy of the second part, given the first",
+        "nats",
+        Neither,
+        "H(B | A) over the objects ahead of a state.",
+    ),
+    (
+        "mutual_information",
+        "Mutual information of both parts",
+        "nats",
+        Neither,
+        "I(A; B) over the objects ahead of a state.",
+    ),
+];
