@@ -141,6 +141,10 @@ fn classes_may_be_words() {
     let of_kind = "categories = [\"colour\"], label = \"kind\"";
     place.write("fruit.toml", RECIPE.replace("categories = [\"kind\", \"colour\"]", of_kind));
     place.run("run fruit.toml --out run --set optimizer.learning_rate=3e-3 --set training.steps=100").done();
+    let result: Value = serde_json::from_slice(&place.read("run/result.json")).expect("JSON");
+    let metric = |name: &str| result["metrics"][name].as_f64().expect(name);
+    // The Gaussian to beat has a mean of its own for each class, which tells a weight to a seventh of its range: log 7 = 1.9 nats.
+    assert!(metric("nll_gaussian") < metric("nll_independent") - 1.5, "{result}");
     std::fs::remove_file(place.path("fruit.csv")).expect("a file");
 
     // A class is named as the file did, and stands behind the samples under it.

@@ -37,7 +37,7 @@ pub(super) const KNOWN: &[Known] = &[
         "Gaussian baseline, NLL",
         "nats",
         Neither,
-        "The negative log-likelihood of one Gaussian with a full covariance (under numeric conditions of linear regression), fitted to the training rows, on the same held-out rows; of columns of few values with latent numbers behind these, a bound.",
+        "The negative log-likelihood of one Gaussian with a full covariance (of linear regression on conditions: numbers, or classes with a mean each), fitted to the training rows, on the same held-out rows; of columns of few values with latent numbers behind these, a bound.",
     ),
     (
         "nll_independent",

@@ -165,13 +165,21 @@ pub(super) fn baselines(
 ) -> Result<()> {
     let (dimension, levels) = (plan.dimension(), plan.recipe.target.levels());
     let (discrete, seed) = (plan.discrete(), plan.recipe.seed);
-    let of = |train: &[f32], rows: &[f32]| match &plan.condition {
-        Condition::Numbers { numbers, .. } if numbers.levels == 0 => {
-            let trained = plan.condition.of_training();
-            let sizes = [dimension, numbers.columns()];
-            regression_nlls([train, trained.values()], [rows, given.values()], sizes)
+    let of = |train: &[f32], rows: &[f32]| {
+        let regressed = match &plan.condition {
+            Condition::Numbers { numbers, .. } if numbers.levels == 0 => numbers.columns(),
+            // Whoever is of none of the others is of the last class.
+            Condition::Class { classes, .. } if levels == 0 => classes.count - 1,
+            _ => 0,
+        };
+        if regressed == 0 {
+            return gaussian_nlls(train, rows, dimension, (levels > 0).then_some(seed));
         }
-        _ => gaussian_nlls(train, rows, dimension, (levels > 0).then_some(seed)),
+        let trained = plan.condition.of_training();
+        let first = |given: &Given| -> Vec<f32> {
+            given.values().chunks_exact(given.width()).flat_map(|row| &row[..regressed]).copied().collect()
+        };
+        regression_nlls([train, &first(trained)], [rows, &first(given)], [dimension, regressed])
     };
     let gaussian = match discrete.is_empty() {
         true => of(&data.train, rows),
