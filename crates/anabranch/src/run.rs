@@ -1,6 +1,6 @@
 //! Runs: training a plan into a directory, and measuring what came of it.
 //!
-//! A run directory holds `recipe.toml` (resolved), `data.json` (what is kept of data: see [`Summary`](crate::data::Summary)), `metrics.jsonl`, `tensorboard/`, `checkpoints/`, `samples.npy`,
+//! A run directory holds `recipe.toml` (resolved), `data.json` (what is kept of data: see [`Summary`](crate::data::Summary)), `runs.json` (where the recipe names other runs), `metrics.jsonl`, `tensorboard/`, `checkpoints/`, `samples.npy`,
 //! of data `scores.csv` (how likely each held-out row is), `result.json`, `timings.json` and `report.html`. All but the log of training,
 //! the events, the timings and the report, which tell the time, are the same byte for byte in equal runs.
 
@@ -130,18 +130,22 @@ impl Run {
             }
         };
         taken()?;
+        let named = saved::runs(plan.recipe())?;
         std::fs::create_dir_all(directory).map_err(|error| Error::output(&place, directory, error))?;
         let lock = Lock::take(directory)?;
         // Another process may have been faster.
         taken()?;
         // The recipe comes last: a directory without one is no run.
         let summary = directory.join(saved::SUMMARY);
-        let files = [(&summary, saved::summary(&plan)), (&path, Some(saved::sealed(plan.recipe())))];
+        let runs = directory.join(saved::RUNS);
+        let files =
+            [(&summary, saved::summary(&plan)), (&runs, named), (&path, Some(saved::sealed(plan.recipe())))];
         for (path, text) in files {
             let Some(text) = text else { continue };
             if let Err(error) = atomic_write(path, |out| out.write_all(text.as_bytes())) {
                 // Nothing is left behind, unless the directory had something in it before.
                 let _ = std::fs::remove_file(&summary);
+                let _ = std::fs::remove_file(&runs);
                 let _ = std::fs::remove_file(directory.join("lock"));
                 let _ = std::fs::remove_dir(directory);
                 return Err(match error {

@@ -19,6 +19,7 @@ pub mod coordinate_ascent;
 pub mod denoiser;
 pub mod diffusion;
 pub mod energy;
+pub mod exact;
 pub mod flow;
 pub mod gflownet;
 pub mod guide;
@@ -30,6 +31,7 @@ pub mod recipe;
 pub mod schedule;
 pub mod start;
 pub mod state_flow;
+pub mod trained;
 mod tuning;
 pub mod vae;
 
@@ -294,6 +296,14 @@ impl Model {
     /// The same segments behind another law of `s_0`, over states of the first segment's inner dimension.
     pub fn with_source(self, source: Arc<dyn Source>) -> Self {
         Self { source, own: false, ..self }
+    }
+
+    /// Without the last segment, where `unwanted` says so of it and it is not the only one.
+    pub fn without_last(mut self, unwanted: impl Fn(&dyn Segment) -> bool) -> Self {
+        if self.segments.len() > 1 && self.segments.last().is_some_and(|last| unwanted(last.as_ref())) {
+            self.segments.pop();
+        }
+        self
     }
 
     /// The segments, from the source to the target.

@@ -5,8 +5,8 @@
 
 use std::sync::Arc;
 
-use super::Segment;
 use super::jump::sampling::Sampling;
+use super::{Model, Segment};
 use crate::data::Dataset;
 use crate::error::{Problem, Result, quoted};
 use crate::network::recipe::Asked;
@@ -175,7 +175,7 @@ impl Place {
 }
 
 /// What a part is built into.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Surroundings<'a> {
     /// Where in the model it stands.
     pub place: Place,
@@ -189,6 +189,8 @@ pub struct Surroundings<'a> {
     pub seed: u64,
     /// The energy, where the target is one.
     pub energy: Option<&'a Arc<dyn Target>>,
+    /// What the run has learned that the first part names, where it names one.
+    pub run: Option<&'a Model>,
     /// Numbers of the condition, which networks read beside their input.
     pub condition: usize,
     /// How many states stand before those of a row, as its condition; 0 where the condition is none, or something else.

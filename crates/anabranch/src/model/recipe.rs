@@ -19,6 +19,7 @@ use super::guide::gaussian::GaussianRecipe;
 use super::guide::mixture::MixtureRecipe;
 use super::jump::recipe::JumpRecipe;
 use super::part::{Part, Place};
+use super::trained::recipe::RunRecipe;
 use super::vae::recipe::VaeRecipe;
 
 macro_rules! families {
@@ -57,6 +58,8 @@ families! {
     Energy(EnergySegmentRecipe),
     /// Such an energy and a flow network that samples it, trained together.
     EnergyFlowNetwork(EnergyFlowRecipe),
+    /// What a finished run has learned, before the segments behind it.
+    Run(RunRecipe),
     /// Learned bijections.
     Flow(FlowRecipe),
     /// Learned Gaussian kernels both ways.

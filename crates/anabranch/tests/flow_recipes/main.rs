@@ -7,6 +7,7 @@ mod families;
 mod posteriors;
 mod proposals;
 mod samplers;
+mod saved_runs;
 mod stochastic;
 
 use std::path::{Path, PathBuf};

@@ -28,7 +28,7 @@ fn small(kind: &str) -> (&'static str, usize) {
 }
 
 /// Families that stand before no kernels of an energy over points, and what their refusal says.
-const REFUSED: [(&str, &str); 9] = [
+const REFUSED: [(&str, &str); 10] = [
     ("jump", "\"jump\" beside other segments; allowed: it alone"),
     ("autoregressive", "\"autoregressive\" beside other segments; allowed: it alone"),
     ("energy", "another one of an energy that learns"),
@@ -37,6 +37,7 @@ const REFUSED: [(&str, &str); 9] = [
     ("probit", "\"probit\" before \"annealing\"; allowed: it as the last segment"),
     ("standardise", "\"standardise\" before \"annealing\"; allowed: it next to the data"),
     ("whiten", "\"whiten\" before \"annealing\"; allowed: it next to the data"),
+    ("run", "model.0.run: found \"\", where there is no run"),
     ("logit", "\"logit\" before \"annealing\"; allowed: it next to the data"),
 ];
 

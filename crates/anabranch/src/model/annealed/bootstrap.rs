@@ -6,73 +6,12 @@
 //!
 //! With `a = 2`, `g_1 = R^2 / q` is where importance weights of the flow vary most: it has mass where R has and the flow has not.
 
-use burn::tensor::{DType, Tensor, TensorData};
-
-use crate::array::weights::{matrix, to_vec, to_vec_f64};
-use crate::chain::{Chain, Given, LogWeight, Source, State, Transition};
+use super::flowing::{Flowing, column};
+use crate::array::weights::{matrix, to_vec};
+use crate::chain::{Chain, Given, LogWeight, State, Transition};
 use crate::error::{Failure, Problem};
 use crate::kernel::mcmc::{Hamiltonian, LogDensity, Metropolis, Stride};
-use crate::model::Model;
-use crate::rng::Noise;
 use crate::target::Target;
-
-/// A flow whose density and score are asked for: a chain of bijections without gradients by weights.
-pub struct Flowing {
-    /// Its numbers on no tape.
-    frozen: Model,
-    /// The same on the tape of states.
-    stopped: Model,
-}
-
-impl Flowing {
-    /// The flow as it is now.
-    pub fn new(model: &Model) -> Self {
-        Self { frozen: model.frozen(), stopped: model.stopped() }
-    }
-
-    /// `log q` of points, `[batch, dimension]`, nats, and its gradient where one is wanted, `[batch, dimension]`.
-    ///
-    /// # Errors
-    /// If a kernel fails.
-    pub fn log_density(
-        &self,
-        points: &[f32],
-        out: &mut [f64],
-        score: Option<&mut [f64]>,
-    ) -> Result<(), Failure> {
-        let (none, noise) = (Given::nothing(), Noise::new(0, crate::rng::Purpose::Backward));
-        let model = if score.is_some() { &self.stopped } else { &self.frozen };
-        let mut x = matrix(points.to_vec(), model.dimension(), &model.device());
-        if score.is_some() {
-            x = x.require_grad();
-        }
-        let log_density = model.chain().encode(x.clone(), &none, &noise)?.log_weight;
-        out.copy_from_slice(&to_vec_f64(log_density.clone().detach()));
-        if let Some(score) = score {
-            let gradient = x.grad(&log_density.sum().backward()).expect("x takes part");
-            score.iter_mut().zip(to_vec(gradient)).for_each(|(to, slope)| *to = f64::from(slope));
-        }
-        Ok(())
-    }
-}
-
-impl Source for &Flowing {
-    fn sample(&self, rows: usize, given: &Given, noise: &Noise) -> Result<State, Failure> {
-        self.frozen.chain().sample(rows, given, noise)
-    }
-
-    fn log_density(&self, state: &State, _: &Given) -> Result<LogWeight, Failure> {
-        let mut out = vec![0.0; state.dims()[0]];
-        Flowing::log_density(self, &to_vec(state.clone()), &mut out, None)?;
-        Ok(column(out, state))
-    }
-}
-
-/// f64 numbers on the device of states, `[batch]`.
-fn column(values: Vec<f64>, like: &State) -> LogWeight {
-    let rows = values.len();
-    Tensor::from_data(TensorData::new(values, [rows]), (&like.device(), DType::F64))
-}
 
 /// One of the densities on the way.
 pub struct Bootstrap<'a> {
@@ -148,7 +87,7 @@ pub fn bootstrap_chain<'a>(
     [moves, leapfrogs]: [usize; 2],
     steps: &[f32],
 ) -> Chain<'a> {
-    let scale = vec![1.0; flow.frozen.dimension()];
+    let scale = vec![1.0; flow.dimension()];
     let kernel = |(index, step): (usize, &f32)| {
         let place = (index + 1) as f64 / steps.len() as f64;
         Box::new(Metropolis {

@@ -12,7 +12,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::base::{Base, Numbers};
-use crate::array::weights::to_vec;
+use super::flowing::{Flowing, column};
+use crate::array::weights::{matrix, to_vec};
 use crate::chain::{Between, Given, LogWeight, State, double};
 use crate::error::{Failure, Problem};
 use crate::kernel::mcmc::LogDensity;
@@ -33,6 +34,8 @@ pub enum PathKind {
 pub struct Level<'a> {
     base: &'a Base,
     numbers: Numbers,
+    /// What the path begins at in place of the base.
+    flow: Option<&'a Flowing>,
     target: &'a Arc<dyn Target>,
     path: PathKind,
     place: f64,
@@ -52,10 +55,60 @@ impl<'a> Level<'a> {
         Self {
             base,
             numbers: base.numbers(),
+            flow: None,
             target,
             path,
             place,
             learned: learned.filter(|_| place < 1.0).map(double),
+        }
+    }
+
+    /// On the path from a flow in place of the base.
+    pub fn from_flow(self, flow: Option<&'a Flowing>) -> Self {
+        Self { flow, ..self }
+    }
+
+    /// `log q` of points, `[batch, dimension]`, nats, at the beginning of the path.
+    fn log_base(&self, points: &[f32], out: &mut [f64]) -> Result<(), Failure> {
+        match self.flow {
+            Some(flow) => flow.log_density(points, out, None),
+            None => {
+                self.numbers.log_densities(points, |row, log_q| out[row] = log_q);
+                Ok(())
+            }
+        }
+    }
+
+    /// Replaces `log R` and its scores by those of the density, with a flow at the beginning.
+    fn mix_with_flow(
+        &self,
+        flow: &Flowing,
+        points: &[f32],
+        out: &mut [f64],
+        scores: &mut [f64],
+    ) -> Result<(), Failure> {
+        let columns = points.len() / out.len().max(1);
+        let (mut log_q, mut of_flow) = (vec![0.0; out.len()], vec![0.0; scores.len()]);
+        flow.log_density(points, &mut log_q, Some(&mut of_flow))?;
+        let rows = scores.chunks_exact_mut(columns).zip(of_flow.chunks_exact(columns));
+        for ((out, log_q), (scores, of_flow)) in out.iter_mut().zip(log_q).zip(rows) {
+            let (value, [of_base, of_target]) = self.mixed(finite(log_q), *out);
+            *out = value;
+            scores.iter_mut().zip(of_flow).for_each(|(s, own)| *s = of_base * own + of_target * *s);
+        }
+        Ok(())
+    }
+
+    /// That nothing is differentiated through a density with a flow at its beginning.
+    fn refuse_tape(&self) -> Result<(), Failure> {
+        match self.flow {
+            None => Ok(()),
+            Some(_) => Err(Problem::new(
+                "path",
+                "a density between a run and a target, whose score has no derivative",
+            )
+            .allowed("it where nothing is differentiated")
+            .into()),
         }
     }
 
@@ -92,6 +145,11 @@ impl<'a> Level<'a> {
     }
 }
 
+/// Where a flow's density is no number nobody goes.
+fn finite(log_q: f64) -> f64 {
+    if log_q.is_finite() { log_q } else { f64::NEG_INFINITY }
+}
+
 impl LogDensity for Level<'_> {
     fn evaluate(
         &self,
@@ -105,10 +163,19 @@ impl LogDensity for Level<'_> {
         let conditions = given.each(rows);
         let Some(scores) = scores else {
             self.target.log_rewards(points, &conditions, out)?;
-            self.numbers.log_densities(points, |row, log_q| out[row] = self.mixed(log_q, out[row]).0);
+            if self.flow.is_none() {
+                self.numbers.log_densities(points, |row, log_q| out[row] = self.mixed(log_q, out[row]).0);
+                return Ok(());
+            }
+            let mut log_q = vec![0.0; rows];
+            self.log_base(points, &mut log_q)?;
+            out.iter_mut().zip(log_q).for_each(|(out, log_q)| *out = self.mixed(finite(log_q), *out).0);
             return Ok(());
         };
         self.target.log_rewards_with_scores(points, &conditions, out, scores)?;
+        if let Some(flow) = self.flow {
+            return self.mix_with_flow(flow, points, out, scores);
+        }
         match self.path {
             PathKind::Geometric => {
                 let [rest, place] = [1.0 - self.place, self.place];
@@ -134,11 +201,20 @@ impl LogDensity for Level<'_> {
             self.evaluate(&to_vec(x.clone()), given, &mut out, None)?;
             return Ok(Tensor::from_data(TensorData::new(out, [rows]), (&x.device(), DType::F64)));
         }
+        self.refuse_tape()?;
         let of_target = log_density(self.target.as_ref(), x, given)?;
         Ok(self.joined([self.base.with_score(x).0, of_target], None).0)
     }
 
     fn with_score(&self, x: &State, given: &Given) -> Result<(LogWeight, State), Failure> {
+        if self.flow.is_some() && !x.is_tracked() {
+            let [rows, columns] = x.dims();
+            let (mut out, mut scores) = (vec![0.0; rows], vec![0.0; rows * columns]);
+            self.evaluate(&to_vec(x.clone()), given, &mut out, Some(&mut scores))?;
+            let scores = scores.into_iter().map(|score| score as f32).collect();
+            return Ok((column(out, x), matrix(scores, columns, &x.device())));
+        }
+        self.refuse_tape()?;
         let (q, of_base) = self.base.with_score(x);
         let (r, of_target) = score(self.target, x, given)?;
         let (log_density, score) = self.joined([q, r], Some([of_base, of_target]));
@@ -152,6 +228,7 @@ impl LogDensity for Level<'_> {
         directions: &[f64],
         out: &mut [f64],
     ) -> Result<(), Failure> {
+        self.refuse_tape()?;
         let columns = self.base.dimension();
         let conditions = given.each(points.len() / columns.max(1));
         if self.path == PathKind::Linear && self.place < 1.0 {
@@ -173,7 +250,7 @@ impl Between for Level<'_> {
     fn ends(&self, x: &State, given: &Given) -> Result<[Vec<f64>; 2], Failure> {
         let (rows, points) = (x.dims()[0], to_vec(x.clone()));
         let (mut of_base, mut of_target) = (vec![0.0; rows], vec![0.0; rows]);
-        self.numbers.log_densities(&points, |row, log_q| of_base[row] = log_q);
+        self.log_base(&points, &mut of_base)?;
         self.target.log_rewards(&points, &given.each(rows), &mut of_target)?;
         Ok([of_base, of_target])
     }

@@ -8,7 +8,7 @@
 
 use std::sync::Arc;
 
-use super::{Base, KernelRecipe, Ladder, Level, PathKind, Strides, WarmUp};
+use super::{Base, Flowing, KernelRecipe, Ladder, Level, PathKind, Strides, WarmUp};
 use crate::array::weights::Weights;
 use crate::chain::{Given, State, Transition};
 use crate::error::Failure;
@@ -24,6 +24,8 @@ pub struct Annealing {
     pub target: Arc<dyn Target>,
     /// Where the path begins.
     pub base: Base,
+    /// Where it begins instead, where what comes to it are draws of a flow.
+    pub flow: Option<Arc<Flowing>>,
     /// Whether the segment begins with a draw of the base, as it does next to the source; elsewhere states come to it as they are.
     pub draws_base: bool,
     /// The part of the path that it walks, from 0 to 1.
@@ -50,6 +52,7 @@ impl Annealing {
         Self {
             target,
             base,
+            flow: None,
             draws_base: true,
             stretch: [0.0, 1.0],
             path: PathKind::Geometric,
@@ -69,7 +72,7 @@ impl Annealing {
 
     /// The density at a place of the path.
     pub(super) fn level(&self, place: f64) -> Level<'_> {
-        Level::new(&self.base, &self.target, self.path, place, None)
+        Level::new(&self.base, &self.target, self.path, place, None).from_flow(self.flow.as_deref())
     }
 }
 
@@ -93,6 +96,7 @@ impl Segment for Annealing {
             places.iter().zip(self.strides.all()).enumerate().map(|(k, (place, (stride, centre)))| {
                 let learned = on_tape.as_ref().map(|all| all.clone().slice([0..1, k..k + 1]).squeeze_dim(0));
                 let density = Level::new(&self.base, &self.target, self.path, *place, learned);
+                let density = density.from_flow(self.flow.as_deref());
                 self.kernel.at(density, self.target.as_ref(), (stride, centre), self.moves).boxed()
             });
         let base = self.draws_base.then(|| Box::new(BijectionStep(&self.base)) as Box<dyn Transition>);

@@ -5,9 +5,10 @@ use std::sync::Arc;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Annealing, Base, KernelRecipe, Ladder, PathKind, Strides, WarmUp};
-use crate::error::{Result, positive, within};
+use super::{Annealing, Base, Flowing, KernelRecipe, Ladder, PathKind, Strides, WarmUp};
+use crate::error::{Failure, Result, positive, within};
 use crate::model::Segment;
+use crate::model::exact::is_exact;
 use crate::model::part::{Asks, Part, Place, Size, Surroundings};
 use crate::papers::{AIS, OPTIMAL_LADDER, STOCHASTIC_FLOWS};
 use crate::target::Target;
@@ -43,6 +44,27 @@ pub struct AnnealingRecipe {
     pub warm_up: usize,
     /// The base.
     pub base: BaseRecipe,
+    /// Whether the path begins at it, or at the run before it.
+    #[serde(skip_serializing_if = "BeginName::is_base")]
+    pub begin: BeginName,
+}
+
+/// What a path of densities begins at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum BeginName {
+    /// The base.
+    #[default]
+    Base,
+    /// The density of a finished run, which stands before it.
+    Run,
+}
+
+impl BeginName {
+    #[allow(clippy::trivially_copy_pass_by_ref)] // As serde asks.
+    fn is_base(&self) -> bool {
+        *self == Self::Base
+    }
 }
 
 /// Where the densities of a path lie.
@@ -125,11 +147,50 @@ impl Default for AnnealingRecipe {
             step: None,
             warm_up: 20,
             base: BaseRecipe::default(),
+            begin: BeginName::Base,
         }
     }
 }
 
 impl AnnealingRecipe {
+    /// Refuses a path from a run that does not stand before it, or through which something learns.
+    fn check_begin(&self, place: &Place) -> Result<()> {
+        if self.begin == BeginName::Base {
+            return Ok(());
+        }
+        let refused = |found: &str, allowed: &str| {
+            Err(place.problem("begin", format!("\"run\" {found}")).allowed(allowed).into())
+        };
+        if place.before != ["run"] {
+            return refused(
+                "of a segment that no run stands before",
+                "it behind a segment of kind \"run\" alone; or \"base\"",
+            );
+        }
+        if self.learns() || place.learned_after {
+            return refused(
+                "where gradients pass, which go through no density of a run",
+                "it where nothing learns; or \"base\"",
+            );
+        }
+        Ok(())
+    }
+
+    /// The density of the run before it, where the path begins there.
+    fn flow(&self, around: &Surroundings<'_>) -> Result<Option<Arc<Flowing>>> {
+        let model = match (self.begin, around.run) {
+            (BeginName::Run, Some(model)) => model,
+            _ => return Ok(None),
+        };
+        if is_exact(model).map_err(Failure::into_error)? {
+            return Ok(Some(Arc::new(Flowing::new(model))));
+        }
+        let problem = around.place.problem("begin", "\"run\" of a run whose density is only bounded");
+        Err(problem
+            .allowed("it of one of bijections, such as a \"flow\" or a \"gaussian\", or of a \"mixture\"; or \"base\": its draws are weighed by their paths")
+            .into())
+    }
+
     /// Refuses what draws of conditional laws cannot be part of.
     fn check_gibbs(&self, place: &Place) -> Result<()> {
         let refused = |found: &str, allowed: &str| {
@@ -149,7 +210,7 @@ impl AnnealingRecipe {
         Ok(())
     }
 
-    /// The segment towards an energy.
+    /// The segment towards an energy, from the base.
     pub(super) fn annealing(&self, around: &Surroundings<'_>, target: Arc<dyn Target>) -> Annealing {
         let tuned = self.step.is_none();
         let ladder = self.ladder == LadderName::Adaptive;
@@ -158,6 +219,7 @@ impl AnnealingRecipe {
         Annealing {
             target,
             base: self.base.build(around),
+            flow: None,
             draws_base: around.place.index == 0,
             stretch: self.stretch.unwrap_or([0.0, 1.0]),
             path: self.path,
@@ -210,6 +272,7 @@ impl Part for AnnealingRecipe {
         if let KernelRecipe::Gibbs {} = self.kernel {
             self.check_gibbs(place)?;
         }
+        self.check_begin(place)?;
         self.base.check(place)
     }
 
@@ -265,6 +328,7 @@ impl Part for AnnealingRecipe {
                 .allowed("it of a Gaussian, funnel, banana, many-well, Brownian motion or eight schools; or another kernel")
                 .into());
         }
-        Ok(Box::new(self.annealing(around, target)))
+        let flow = self.flow(around)?;
+        Ok(Box::new(Annealing { flow, ..self.annealing(around, target) }))
     }
 }

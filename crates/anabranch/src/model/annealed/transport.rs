@@ -11,7 +11,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::recipe::{AnnealingRecipe, BaseRecipe, LadderName, MassName};
+use super::recipe::{AnnealingRecipe, BaseRecipe, BeginName, LadderName, MassName};
 use super::{KernelRecipe, PathKind};
 use crate::array::weights::Weights;
 use crate::chain::{Given, State, Transition};
@@ -160,6 +160,7 @@ impl AnnealedFlowRecipe {
             step: self.step,
             warm_up: self.warm_up,
             base: self.base.clone(),
+            begin: BeginName::Base,
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use super::{ChainPrior, Condition, StateFlowRecipe, prior, size, surrounded};
+use super::{ChainPrior, Condition, Found, StateFlowRecipe, prior, proposal, size, surrounded};
 use crate::array::weights::to_vec_f64;
 use crate::chain::Given;
 use crate::data::{Dataset, Discrete, Summary, Table};
@@ -65,6 +65,7 @@ impl ChainPlan {
     /// Where there is a `summary` of the data, no row of them is read.
     pub(in crate::recipe) fn new(mut recipe: Recipe, summary: Option<&Summary>) -> Result<Self> {
         let prior = prior::open(&mut recipe)?;
+        let run = proposal::open(&recipe)?;
         let (dimension, data) = match (recipe.target.rows(), recipe.target.energy()) {
             (Some(rows), _) => {
                 let data = match summary {
@@ -95,7 +96,7 @@ impl ChainPlan {
                 if law.width() > 0 { Condition::Law(law) } else { Condition::Nothing }
             }
         };
-        size::check(&recipe, [dimension, condition.width()])?;
+        size::check(&recipe, run.as_ref(), [dimension, condition.width()])?;
         let learns = super::learns(&recipe);
         let needs = if learns { recipe.objective.needs() } else { Needs::default() };
         if let TargetData::Energy(energy) = &data
@@ -143,7 +144,7 @@ impl ChainPlan {
         let width = condition.width();
         let model = match &prior {
             Some(prior) => prior.model.clone(),
-            None => build_model(&recipe, &data, [dimension, width])?,
+            None => build_model(&recipe, &data, run.as_ref(), [dimension, width])?,
         };
         let flow = needs.flow.then(|| state_flow(&recipe, &model, width)).transpose()?;
         let log_z = ((needs.log_z || needs.flow) && width > 0).then(|| log_z(&recipe, width));
@@ -422,13 +423,13 @@ fn log_z(recipe: &Recipe, condition: usize) -> StateFlow {
     StateFlow::of_conditions(condition, &hidden, activation, recipe.seed)
 }
 
-fn build_model(recipe: &Recipe, data: &TargetData, sizes: [usize; 2]) -> Result<Model> {
+fn build_model(recipe: &Recipe, data: &TargetData, run: Option<&Model>, sizes: [usize; 2]) -> Result<Model> {
     let (data, energy) = match data {
         TargetData::Rows(data) => (Some(data), None),
         TargetData::Energy(energy) => (None, Some(energy)),
     };
     let mut segments: Vec<Box<dyn Segment>> = Vec::new();
-    surrounded(recipe, data, energy, sizes, |part, around| {
+    surrounded(recipe, Found { data, energy, run }, sizes, |part, around| {
         if around.integers().is_some() && !part.takes_integers() {
             let found = format!("\"{}\" next to integer data", part.kind());
             return Err(around

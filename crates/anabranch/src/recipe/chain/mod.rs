@@ -6,6 +6,7 @@ mod condition;
 mod explain;
 mod learners;
 mod prior;
+mod proposal;
 mod size;
 mod table;
 
@@ -24,6 +25,7 @@ use serde::{Deserialize, Serialize};
 use super::{Recipe, within};
 use crate::data::Dataset;
 use crate::error::{Problem, Result, listed, quoted};
+use crate::model::Model;
 use crate::model::guide::gaussian::Covariance;
 use crate::model::part::{Asks, Part, Surroundings};
 use crate::model::recipe::SegmentRecipe;
@@ -267,12 +269,20 @@ fn check_factors(recipe: &Recipe) -> Result<()> {
     Err(problem.allowed("it with one segment, kind = \"gaussian\", covariance = \"diagonal\"").into())
 }
 
+/// What a recipe's parts are built with, as far as it is there.
+#[derive(Clone, Copy, Default)]
+struct Found<'a> {
+    data: Option<&'a Dataset>,
+    energy: Option<&'a Arc<dyn Target>>,
+    /// What the run has learned that the first part names.
+    run: Option<&'a Model>,
+}
+
 /// Visits a model's parts from the target to the source, each with what surrounds it; `visit` answers the coordinates on the part's
 /// other side.
 fn surrounded(
     recipe: &Recipe,
-    data: Option<&Dataset>,
-    energy: Option<&Arc<dyn Target>>,
+    Found { data, energy, run }: Found<'_>,
     [dimension, condition]: [usize; 2],
     mut visit: impl FnMut(&dyn Part, &Surroundings<'_>) -> Result<usize>,
 ) -> Result<()> {
@@ -282,7 +292,7 @@ fn surrounded(
         let backward = !recipe.objective.needs_target();
         let prefix = recipe.target.rows().map_or(0, |rows| rows.prefix());
         let around =
-            Surroundings { place, dimension, levels, data, energy, seed, condition, prefix, backward };
+            Surroundings { place, dimension, levels, data, energy, run, seed, condition, prefix, backward };
         dimension = visit(part, &around)?;
     }
     Ok(())

@@ -5,7 +5,7 @@
 use crate::error::{Problem, Result};
 use crate::model::Model;
 use crate::objective::ReferenceKind;
-use crate::recipe::prior::Prior;
+use crate::recipe::finished::Finished;
 use crate::recipe::{Plan, Recipe, TargetRecipe};
 
 /// The trained chain that a posterior is relative to.
@@ -24,13 +24,11 @@ pub struct ChainPrior {
 /// or the recipe says otherwise than it of chain or space.
 pub(super) fn open(recipe: &mut Recipe) -> Result<Option<ChainPrior>> {
     let Some(directory) = &recipe.policy.prior else { return Ok(None) };
-    let prior = Prior::open(directory)?;
+    let prior = Finished::open("policy.prior", directory)?;
     let Plan::Chain(theirs) = &prior.plan else {
         return prior.refused("a run of a flow network", "one of a chain");
     };
-    if theirs.condition.width() > 0 {
-        return prior.refused("a run with conditions", "one without");
-    }
+    let model = prior.chain()?;
     let ReferenceKind::Prior { beta } = recipe.objective.needs().reference else {
         unreachable!("the recipe was checked");
     };
@@ -48,6 +46,5 @@ pub(super) fn open(recipe: &mut Recipe) -> Result<Option<ChainPrior>> {
         energy.levels = levels;
         energy.image = energy.image.or(image);
     }
-    let model = theirs.model.with_weights(&prior.trained()?.vectors);
     Ok(Some(ChainPrior { model, beta }))
 }

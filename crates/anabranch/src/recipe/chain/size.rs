@@ -8,8 +8,9 @@
 //!
 //! Training holds about ten copies of the weights (moments, averages, gradients) and two or three of a batch's numbers.
 
-use super::surrounded;
+use super::{Found, surrounded};
 use crate::error::{Problem, Result};
+use crate::model::Model;
 use crate::model::state_flow::EMBEDDING;
 use crate::objective::Drawn;
 use crate::recipe::{Recipe, memory};
@@ -24,11 +25,11 @@ const MOST_WEIGHTS: f64 = (1u64 << 28) as f64;
 /// Numbers that one batch may need.
 const MOST_NUMBERS: f64 = (1u64 << 30) as f64;
 
-/// Checks that a recipe over `dimension` coordinates fits into a machine's memory.
+/// Checks that a recipe over `dimension` coordinates, with what the `run` has learned that it names, fits into a machine's memory.
 ///
 /// # Errors
 /// If a stated limit is passed.
-pub(super) fn check(recipe: &Recipe, [dimension, condition]: [usize; 2]) -> Result<()> {
+pub(super) fn check(recipe: &Recipe, run: Option<&Model>, [dimension, condition]: [usize; 2]) -> Result<()> {
     if !(1..=MOST_DIMENSIONS).contains(&dimension) {
         return Err(Problem::new("target", format!("{dimension} dimensions"))
             .allowed(format!("from 1 to {MOST_DIMENSIONS} of them"))
@@ -47,7 +48,7 @@ pub(super) fn check(recipe: &Recipe, [dimension, condition]: [usize; 2]) -> Resu
     };
     training.addressed(Counted::Rows, 1, (training.batch as u64).saturating_mul(paths))?;
     let (mut weights, mut numbers, mut widest, mut kernels) = (0.0, 0.0, 0f64, 0.0);
-    surrounded(recipe, None, None, [dimension, condition], |part, around| {
+    surrounded(recipe, Found { run, ..Found::default() }, [dimension, condition], |part, around| {
         let size = part.size(around);
         weights += size.weights;
         if weights > MOST_WEIGHTS {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::error::Result;
-use crate::recipe::prior::Prior;
+use crate::recipe::finished::Finished;
 use crate::recipe::{Plan, Recipe};
 
 /// The trained weights of the policy of the run that `recipe` names as its prior; `parameters` is how many its own policy
@@ -14,7 +14,7 @@ use crate::recipe::{Plan, Recipe};
 /// objects or of another form.
 pub(super) fn weights(recipe: &Recipe, parameters: usize) -> Result<Option<Arc<Vec<f32>>>> {
     let Some(directory) = &recipe.policy.prior else { return Ok(None) };
-    let prior = Prior::open(directory)?;
+    let prior = Finished::open("policy.prior", directory)?;
     let Plan::GFlowNet(theirs) = &prior.plan else {
         return prior.refused("a run of a chain", "one of a flow network");
     };

@@ -5,6 +5,7 @@ mod energies;
 mod further;
 mod lattice;
 mod listed;
+mod of_run;
 mod rows;
 mod simulated;
 mod tunes;
@@ -14,6 +15,7 @@ pub use energies::{CategoriesRecipe, Energy, EnergyRecipe};
 pub use further::ReadGiven;
 pub use lattice::LatticeRecipe;
 pub use listed::ListedLaw;
+pub use of_run::LearnedRecipe;
 pub use rows::{Rows, TableRecipe, ToyDataRecipe};
 pub use simulated::SimulatorRecipe;
 pub use tunes::TunesRecipe;
@@ -98,6 +100,8 @@ targets! {
         Energy(EnergyRecipe),
         /// A reward of rows of categories.
         Categories(CategoriesRecipe),
+        /// What a finished run has learned.
+        Run(LearnedRecipe),
     }
     objects {
         /// Points of a grid, built by adding one to a coordinate.
