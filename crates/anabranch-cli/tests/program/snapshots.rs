@@ -43,10 +43,11 @@ fn explain() {
     let place = Place::new();
     for name in names(&place) {
         let ended = place.run(&format!("explain {name}"));
-        // Some read files that do not come with the program, one has a prior; they say how to get it.
+        // Some read files that do not come with the program, two begin at another run; they say how to get it.
         let text = match name.as_str() {
             "tfbind8"
             | "qm9-blocks"
+            | "brownian-smc"
             | "digits-posterior"
             | "words-autoregressive"
             | "words-masked"

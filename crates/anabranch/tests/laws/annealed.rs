@@ -39,6 +39,7 @@ fn annealing(target: Arc<dyn Target>, kernel: KernelRecipe, path: PathKind, step
     Annealing {
         target,
         base: Base::new("base", 2, 0.2, 1.2, false),
+        flow: None,
         draws_base: true,
         stretch: [0.0, 1.0],
         path,
@@ -452,6 +453,7 @@ fn dense_masses_suit_correlated_targets() {
         let segment = Annealing {
             target: target.clone(),
             base: Base::new("base", d, 0.0, 1.5, false),
+            flow: None,
             draws_base: true,
             stretch: [0.0, 1.0],
             path: PathKind::Geometric,

@@ -307,6 +307,7 @@ fn pair(keys: &str, [sites, values]: [usize; 2]) -> FlowNetwork {
         levels: values as u32,
         data: None,
         energy: None,
+        run: None,
         seed: 3,
         condition: 0,
         prefix: 0,

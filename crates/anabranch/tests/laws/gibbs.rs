@@ -155,6 +155,7 @@ fn law_2_annealing_by_conditional_laws() {
         let segment = Annealing {
             target: target.clone(),
             base: Base::new("base", d, 0.2, 1.4, false),
+            flow: None,
             draws_base: true,
             stretch: [0.0, 1.0],
             path: PathKind::Geometric,

@@ -199,6 +199,7 @@ pub fn guide(keys: &str, dimension: usize) -> Box<dyn Segment> {
         levels: 0,
         data: None,
         energy: None,
+        run: None,
         seed: 3,
         condition: 0,
         prefix: 0,

@@ -32,6 +32,7 @@ fn annealing(target: Arc<dyn Target>, kernel: KernelRecipe, steps: usize) -> Ann
     Annealing {
         target,
         base: Base::new("base", 2, 0.2, 1.2, false),
+        flow: None,
         draws_base: true,
         stretch: [0.0, 1.0],
         path: PathKind::Geometric,
