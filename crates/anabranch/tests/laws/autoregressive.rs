@@ -177,7 +177,7 @@ fn weights_of_samplers_have_the_mean_z() {
     let log_rewards: Vec<f64> = (0..9).map(|index| ((index * 5 + 2) % 7) as f64 / 3.0).collect();
     let z: f64 = log_rewards.iter().map(|log| log.exp()).sum();
     let sampling = |steps, order, temperature, corrector| {
-        Sampler::Discrete(Sampling { steps: Some(steps), order, temperature, corrector })
+        Sampler::Discrete(Sampling { steps: Some(steps), order, temperature, corrector, eta: None })
     };
     let mut trials = Vec::new();
     for (name, model) in jumps(2, 3) {
@@ -190,6 +190,11 @@ fn weights_of_samplers_have_the_mean_z() {
         let orders = [SamplingOrder::Any, SamplingOrder::LeftToRight, SamplingOrder::Confidence];
         for order in orders.into_iter().filter(|_| name == "jump-masked") {
             trials.extend([1, 2].map(|steps| (name, model.clone(), sampling(steps, Some(order), 1.3, 0))));
+        }
+        if ["jump-uniform", "jump-masked"].contains(&name) {
+            let rates =
+                |eta| Sampling { steps: Some(5), temperature: 1.2, eta: Some(eta), ..Sampling::default() };
+            trials.extend([0.0, 2.0].map(|eta| (name, model.clone(), Sampler::Discrete(rates(eta)))));
         }
     }
     for (name, made) in unmasked(2, 3) {

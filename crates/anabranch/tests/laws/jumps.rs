@@ -5,7 +5,10 @@ use std::sync::Arc;
 use anabranch::chain::Chain;
 use anabranch::estimate::likelihood::{Bound, row_nlls};
 use anabranch::kernel::categorical::categories;
+use anabranch::objective::ForwardKl;
 use anabranch::rng::Address;
+use anabranch::train::Training;
+use anabranch::train::chain::{ChainTask, ChainTrainer, Ends};
 
 use super::instances::*;
 
@@ -110,6 +113,30 @@ fn of_one_coordinate_every_path_has_the_exact_likelihood() {
     }
 }
 
+/// Such a model, sampled by the rates of the mixture path.
+fn followed(model: &Model, eta: f64) -> Model {
+    Sampler::Discrete(Sampling { eta: Some(eta), ..Sampling::default() }).model(model)
+}
+
+/// So it is along the mixture path, whatever is noised again: the reversal is Bayes' rule too.
+#[test]
+fn of_one_coordinate_mixture_paths_have_the_exact_likelihood() {
+    let rows: Vec<f32> = [0.0, 1.0, 2.0].repeat(40);
+    for rates in [Rates::Uniform, Rates::Absorbing] {
+        for answer in [Answer::Signal, Answer::Conditional] {
+            for (levels, eta) in [(1, 0.0), (2, 0.0), (7, 0.0), (2, 1.5), (7, 1.5), (7, 60.0)] {
+                let model = followed(&exact(rates, answer, Scheme::Ancestral, levels, 1), eta);
+                let found = row_nlls(&model, &rows, NOTHING, Bound::Path, &noise(501)).unwrap();
+                for (row, found) in rows.iter().zip(found) {
+                    let expected = -law(3)[*row as usize].ln();
+                    let name = format!("{rates:?} {answer:?} {levels} {eta}");
+                    assert!((found - expected).abs() < 2e-4, "{name}: {found} and {expected}");
+                }
+            }
+        }
+    }
+}
+
 /// All states of two coordinates.
 fn listed(states: usize) -> State {
     let all = (0..states * states).flat_map(|index| digits(index, states, 2)).map(|x| x as f32);
@@ -164,6 +191,93 @@ fn schemes_converge_at_first_order() {
             assert!(fine < 0.03, "{name}");
             assert!((2.4..6.5).contains(&(coarse / fine)), "{name}");
         }
+    }
+}
+
+/// Along the mixture path, too, and whatever is noised again.
+#[test]
+fn mixture_paths_converge_at_first_order() {
+    for rates in [Rates::Uniform, Rates::Absorbing] {
+        let states = 3 + usize::from(rates == Rates::Absorbing);
+        for eta in [0.0, 3.0] {
+            let distance = |levels: usize| {
+                let model = followed(&exact(rates, Answer::Signal, Scheme::Ancestral, levels, 2), eta);
+                let found = ends(&model.chain(), states);
+                let expected = law(9);
+                let of_data = |x: &[usize]| if x.contains(&3) { 0.0 } else { expected[x[0] * 3 + x[1]] };
+                let gap = |(i, mass): (usize, &f64)| (mass - of_data(&digits(i, states, 2))).abs();
+                found.iter().enumerate().map(gap).sum::<f64>() / 2.0
+            };
+            let [coarse, fine] = [24, 96].map(distance);
+            let name = format!("{rates:?} {eta}: {coarse} and {fine}");
+            assert!(fine < 0.02, "{name}");
+            assert!((2.4..6.5).contains(&(coarse / fine)), "{name}");
+        }
+    }
+}
+
+/// Under a mask, without noising again, the mixture path's steps are the ancestral ones.
+#[test]
+fn masked_rates_without_noise_are_ancestral() {
+    let trained = exact(Rates::Absorbing, Answer::Signal, Scheme::Ancestral, 6, 2);
+    let model = followed(&trained, 0.0);
+    let path = |model: &Model| {
+        let paths = model.chain().generate(400, NOTHING, &noise(505)).unwrap();
+        (categories(&paths.end), to_vec_f64(paths.log_weight))
+    };
+    let [(ends, weights), (expected, own)] = [path(&model), path(&trained)];
+    assert_eq!(ends, expected);
+    assert!(weights.iter().zip(&own).all(|(a, b)| (a - b).abs() < 1e-4));
+}
+
+/// A network that learns the cross-entropy of the data given what is left of them at a time has their law, which coordinates that are drawn
+/// independently are far from, and so have its draws by all rates.
+#[test]
+fn cross_entropies_learn_correlated_rows() {
+    let law = law(9);
+    let rows: Vec<f32> = law
+        .iter()
+        .enumerate()
+        .flat_map(|(index, mass)| {
+            let row = digits(index, 3, 2).into_iter().map(|x| x as f32).collect::<Vec<_>>();
+            row.repeat((mass * 4000.0).round() as usize)
+        })
+        .collect();
+    let share = |d: usize, value: usize| -> f64 {
+        law.iter().enumerate().filter(|(i, _)| digits(*i, 3, 2)[d] == value).map(|(_, mass)| mass).sum()
+    };
+    let independent = |i: usize| share(0, i / 3) * share(1, i % 3);
+    let far = law.iter().enumerate().map(|(i, mass)| (mass - independent(i)).abs()).sum::<f64>() / 2.0;
+    assert!(far > 0.2, "{far}");
+    for (rates, answer, clock) in [
+        (Rates::Uniform, Answer::Signal, Clock::Linear),
+        (Rates::Uniform, Answer::Conditional, Clock::Cosine),
+        (Rates::Absorbing, Answer::Signal, Clock::Cosine),
+    ] {
+        let process = Arc::new(Process::new(rates, 3));
+        let denoiser = categorical_network(2, process.states(), answer == Answer::Conditional);
+        let (scheme, loss, levels) = (Scheme::Ancestral, Loss::CrossEntropy, 60);
+        let jump = Jump { denoiser, process, answer, scheme, clock, levels, loss, corrector: 0 };
+        let model = Model::new(vec![Box::new(jump)]);
+        let ends = Ends::Rows { rows: &rows, columns: 2, given: NOTHING };
+        let mut task = ChainTask::new(model.clone(), ends, Arc::new(ForwardKl::default()));
+        task.optimizer.learning_rate = 1e-2;
+        let mut trainer = ChainTrainer::new(task).unwrap();
+        for _ in 0..1500 {
+            trainer.step().unwrap();
+        }
+        let trained = model.with_weights(trainer.trained());
+        let drawn = |model: &Model| {
+            let count = 20_000;
+            let ends = categories(&model.chain().sample(count, NOTHING, &noise(506)).unwrap());
+            let mut shares = vec![0.0; 9];
+            ends.chunks(2)
+                .for_each(|x| shares[usize::from(x[0]) * 3 + usize::from(x[1])] += 1.0 / count as f64);
+            shares.iter().zip(&law).map(|(a, b)| (a - b).abs()).sum::<f64>() / 2.0
+        };
+        let found =
+            [trained.clone(), followed(&trained, 0.0), followed(&trained, 4.0)].map(|model| drawn(&model));
+        assert!(found.iter().all(|tv| *tv < 0.04), "{rates:?} {answer:?} {clock:?}: {found:?} of {far}");
     }
 }
 

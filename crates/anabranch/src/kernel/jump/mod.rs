@@ -19,11 +19,13 @@
 //! Austin et al. (2021), sections 3.1 and A.2, for the discrete-time cuts; Campbell et al. (2022), section 4.2 and appendix E, for
 //! factorised rates of ordinals; Sun et al. (2023), section 4, for the uniform one.
 
+mod mixture;
 mod reverse;
 mod term;
 
 use crate::math::eigen::leading;
 
+pub use mixture::MixtureStep;
 pub use reverse::{Answer, Reverse, Scheme, Step};
 pub use term::{Job, Term, terms};
 

@@ -195,6 +195,10 @@ impl Part for AutoregressiveRecipe {
                 "0, or it of a \"jump\", whose law at a time it keeps",
             );
         }
+        if sampling.eta.is_some() {
+            let allowed = "none, or it of a \"jump\", whose mixture of data and noise its rates follow";
+            return Sampling::refused("eta", "it of an autoregressive model", allowed);
+        }
         match (self.any(), sampling.order, sampling.steps) {
             (false, Some(_), _) => {
                 let allowed = "none, which is the order that it was trained in; or a model of any order";

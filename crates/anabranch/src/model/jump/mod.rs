@@ -18,6 +18,7 @@ pub mod clock;
 mod corrector;
 pub mod denoiser;
 mod listed;
+pub mod mixture;
 pub mod recipe;
 pub mod sampling;
 pub mod unmasking;
@@ -39,6 +40,7 @@ use crate::rng::{Noise, Purpose};
 pub use clock::Clock;
 use corrector::Corrector;
 use denoiser::{CategoricalDenoiser, Tempered};
+use mixture::MixtureFlow;
 use sampling::Sampling;
 use unmasking::Unmasking;
 
@@ -49,6 +51,8 @@ pub enum Loss {
     Bound(f32),
     /// The bound in the limit of ever more steps.
     ScoreEntropy,
+    /// `-log p(x_0 | x_t)`, at times drawn alike: discrete flow matching.
+    CrossEntropy,
     /// `-log p(x_t^d | x_t without d)`, at times drawn alike.
     RatioMatching,
     /// The same, with whether the coordinate has each of the other values.
@@ -102,7 +106,9 @@ impl Jump {
             if continuous {
                 let time = MARGIN + u * (1.0 - 2.0 * MARGIN);
                 let alpha = self.clock.survival(time);
-                stretches.push(Arc::new(Reverse::new(&self.process, [alpha, alpha])));
+                // The cross-entropy is the surprise of a step from there to the data.
+                let early = if self.loss == Loss::CrossEntropy { 1.0 } else { alpha };
+                stretches.push(Arc::new(Reverse::new(&self.process, [early, alpha])));
                 times.push(time as f32);
                 let weighed = self.loss == Loss::ScoreEntropy;
                 weights.push(if weighed { self.clock.rate(time) as f32 } else { 1.0 });
@@ -326,6 +332,7 @@ impl Segment for Jump {
         let logits = self.denoiser.logits(&seen, matrix(times, 1, &device), given);
         let term = match (goal, self.loss) {
             (Goal::Loss, Loss::ScoreEntropy) => Term::ScoreEntropy(data.clone()),
+            (Goal::Loss, Loss::CrossEntropy) => Term::Surprise(Scheme::Ancestral, data.clone()),
             (Goal::Loss, Loss::RatioMatching) => Term::RatioMatching,
             (Goal::Loss, Loss::Likelihood) => Term::Likelihood,
             _ => Term::Divergence(self.scheme, data.clone()),
@@ -350,6 +357,10 @@ impl Segment for Jump {
         }
         let denoiser = Tempered::at(denoiser.boxed(), sampling.temperature);
         let levels = sampling.steps.unwrap_or(self.levels);
+        if let Some(eta) = sampling.eta {
+            let (process, answer, clock) = (self.process.clone(), self.answer, self.clock);
+            return Some(Box::new(MixtureFlow { denoiser, process, answer, clock, levels, eta }));
+        }
         Some(Box::new(Self { denoiser, levels, corrector: sampling.corrector, ..self.clone() }))
     }
 

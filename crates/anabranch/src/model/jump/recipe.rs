@@ -15,7 +15,7 @@ use crate::model::part::{Part, Place, Size, Surroundings};
 use crate::network::recipe::{Asked, Need};
 use crate::network::taped::Shape;
 use crate::network::{Activation, HollowNetwork, HollowTransformer, NetworkRecipe};
-use crate::papers::{D3PM, HOLLOW, MASKED_DIFFUSION, SCORE_ENTROPY, TAU_LEAPING};
+use crate::papers::{D3PM, DISCRETE_FLOW, HOLLOW, MASKED_DIFFUSION, SCORE_ENTROPY, TAU_LEAPING};
 
 /// A jump process on categories.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -105,6 +105,8 @@ pub enum LossName {
     Bound,
     /// The bound in continuous time.
     ScoreEntropy,
+    /// `-log p(x_0 | x_t)` at a time drawn alike from [0, 1]: discrete flow matching.
+    CrossEntropy,
     /// Categorical ratio matching.
     RatioMatching,
     /// The same by maximum likelihood of whether a coordinate has each of its values.
@@ -170,13 +172,21 @@ impl JumpRecipe {
             let allowed = "0; or loss = \"bound\" with a `predict` of the data's value";
             return refused("auxiliary", "a share of log p(x_0 | x_t), which is not there", allowed);
         }
+        if self.loss == LossName::CrossEntropy && marginal {
+            let found = "\"cross-entropy\" of the data's value by marginals, which do not tell it";
+            return refused("loss", found, "another loss; or another `predict`");
+        }
         let matches = match self.loss {
             LossName::RatioMatching => Some("\"ratio-matching\" with a network that sees what it is to tell"),
             LossName::Likelihood => Some("\"likelihood\" with a network that sees what it is to tell"),
-            LossName::Bound | LossName::ScoreEntropy => None,
+            LossName::Bound | LossName::ScoreEntropy | LossName::CrossEntropy => None,
         };
         if let (Some(found), false) = (matches, self.hollow) {
-            return refused("loss", found, "it with `hollow = true`; or \"bound\" or \"score-entropy\"");
+            return refused(
+                "loss",
+                found,
+                "it with `hollow = true`; or \"bound\", \"score-entropy\" or \"cross-entropy\"",
+            );
         }
         if !self.hollow {
             return Ok(());
@@ -252,6 +262,7 @@ impl Part for JumpRecipe {
         papers.extend(match self.loss {
             LossName::Bound => None,
             LossName::ScoreEntropy => Some(SCORE_ENTROPY),
+            LossName::CrossEntropy => Some(DISCRETE_FLOW),
             LossName::RatioMatching | LossName::Likelihood => Some(HOLLOW),
         });
         papers
@@ -288,6 +299,18 @@ impl Part for JumpRecipe {
             let allowed =
                 "0; or `hollow = true`, or a `predict` of the data's value, by which conditionals are known";
             return Sampling::refused("corrector", &found, allowed);
+        }
+        if sampling.eta.is_some() {
+            let found = "one of a chain that is not followed by the rates of a mixture";
+            if !matches!(self.rates, RatesName::Uniform | RatesName::Absorbing)
+                || self.predict == PredictName::Marginal
+            {
+                let allowed = "none; or uniform or absorbing rates and a `predict` of the data's value";
+                return Sampling::refused("eta", found, allowed);
+            }
+            if sampling.order.is_some() || sampling.corrector > 0 {
+                return Sampling::refused("eta", "it beside an order or a corrector", "one of them");
+            }
         }
         if let (None, Some(1)) = (sampling.order, sampling.steps) {
             return Sampling::refused("steps", "1 of a jump process", "2 or more; or 1 with an order");
@@ -385,6 +408,7 @@ impl Part for JumpRecipe {
             loss: match self.loss {
                 LossName::Bound => Loss::Bound(self.auxiliary),
                 LossName::ScoreEntropy => Loss::ScoreEntropy,
+                LossName::CrossEntropy => Loss::CrossEntropy,
                 LossName::RatioMatching => Loss::RatioMatching,
                 LossName::Likelihood => Loss::Likelihood,
             },

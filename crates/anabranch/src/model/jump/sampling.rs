@@ -23,6 +23,11 @@ pub struct Sampling {
     /// Of a jump process: Gibbs updates of single coordinates behind every step, which leave the law at that time as it is.
     #[schemars(range(min = 0, max = 10_000))]
     pub corrector: usize,
+    /// Of a jump process with uniform or absorbing rates: steps by the rates of discrete flow matching, which noise what has come to its
+    /// value again, at this rate per unit of the data that survive; 0 is without. The trained steps unless given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0.0, max = 1e3))]
+    pub eta: Option<f64>,
 }
 
 /// In which order masked coordinates take values.
@@ -39,7 +44,7 @@ pub enum SamplingOrder {
 
 impl Default for Sampling {
     fn default() -> Self {
-        Self { steps: None, order: None, temperature: 1.0, corrector: 0 }
+        Self { steps: None, order: None, temperature: 1.0, corrector: 0, eta: None }
     }
 }
 
@@ -51,6 +56,7 @@ impl Sampling {
     pub fn check(&self) -> Result<()> {
         within("sampler.steps", self.steps.unwrap_or(1) as f64, 1.0, 1e5)?;
         within("sampler.temperature", self.temperature, 1e-3, 1e3)?;
+        within("sampler.eta", self.eta.unwrap_or(0.0), 0.0, 1e3)?;
         within("sampler.corrector", self.corrector as f64, 0.0, 1e4)
     }
 

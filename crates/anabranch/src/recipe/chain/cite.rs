@@ -3,7 +3,9 @@
 use crate::model::jump::sampling::{Sampling, SamplingOrder};
 use crate::model::recipe::SegmentRecipe;
 use crate::objective::ObjectiveRecipe;
-use crate::papers::{ADAM, ANY_ORDER, CONFIDENCE, DDIM, HUTCHINSON, PERSISTENT, SCORE_SDE, SMC, WASTE_FREE};
+use crate::papers::{
+    ADAM, ANY_ORDER, CONFIDENCE, DDIM, HUTCHINSON, MULTIFLOW, PERSISTENT, SCORE_SDE, SMC, WASTE_FREE,
+};
 use crate::recipe::Recipe;
 use crate::sampler::Sampler;
 
@@ -24,6 +26,8 @@ pub(in crate::recipe) fn citations(recipe: &Recipe) -> Vec<&'static str> {
         let paper = if order == SamplingOrder::Confidence { CONFIDENCE } else { ANY_ORDER };
         entries.extend((!entries.contains(&paper)).then_some(paper));
     }
+    let rates = matches!(recipe.sampler, Sampler::Discrete(Sampling { eta: Some(_), .. }));
+    entries.extend(rates.then_some(MULTIFLOW));
     if let Some(smc) = &recipe.smc {
         entries.push(SMC);
         entries.extend((smc.waste_free > 1).then_some(WASTE_FREE));
