@@ -178,6 +178,11 @@ pub trait Segment: Send + Sync {
         None
     }
 
+    /// The same model with a step for every coordinate, where it draws them in turn.
+    fn one_by_one(&self) -> Option<Box<dyn Segment>> {
+        None
+    }
+
     /// The energy behind this segment, where its chain anneals to one that learns.
     fn as_energy(&self) -> Option<&energy::Annealed> {
         None

@@ -74,6 +74,11 @@ pub trait Part {
         false
     }
 
+    /// Whether it draws coordinates in turn: states on the way are rows masked in part, of which a reward may know something.
+    fn draws_in_turn(&self) -> bool {
+        false
+    }
+
     /// Whether all its kernels leave densities between one base and the target invariant, by which particles persist.
     fn persists(&self) -> bool {
         false

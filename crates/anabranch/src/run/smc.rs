@@ -7,10 +7,11 @@ use serde_json::{Map, Value, json};
 use super::kept::{Kept, Spent};
 use super::{Observer, insert};
 use crate::array::weights::to_vec;
-use crate::chain::{Batch, Chain, Given, Resampling, State};
+use crate::chain::{Batch, Chain, Given, LogWeight, Resampling, State};
 use crate::data::atomic::atomic_write;
 use crate::error::{Error, Failure, Result};
 use crate::estimate::evidence;
+use crate::kernel::categorical::numbers;
 use crate::model::Model;
 use crate::model::state_flow::StateFlow;
 use crate::recipe::ChainPlan;
@@ -25,6 +26,8 @@ pub(super) struct Guided<'a> {
     energy: &'a dyn Target,
     /// Learned state flows, where there are such.
     flow: Option<StateFlow>,
+    /// Whether coordinates are drawn in turn, and what the energy knows of those that are there is the density on the way.
+    in_turn: bool,
 }
 
 impl<'a> Guided<'a> {
@@ -33,13 +36,31 @@ impl<'a> Guided<'a> {
         let model = plan.model.with_weights(&trained.vectors);
         let learned = trained.vectors.get(model.weights().len());
         let flow = plan.flow.as_ref().zip(learned).map(|(flow, values)| flow.with_weights(values));
-        Self { model, energy, flow }
+        let in_turn = flow.is_none() && plan.recipe.model.iter().any(|own| own.part().draws_in_turn());
+        let model = if in_turn {
+            let segments = model.segments().iter();
+            Model::new(segments.map(|own| own.one_by_one().unwrap_or_else(|| own.boxed())).collect())
+        } else {
+            model
+        };
+        Self { model, energy, flow, in_turn }
+    }
+
+    /// What the energy, which has no conditions, knows of rows that are masked in part.
+    fn known(&self, x: &State) -> Result<Option<LogWeight>, Failure> {
+        let mut out = vec![0.0; x.rows()];
+        let known = self.energy.partial(&to_vec(x.clone()), &[], &mut out)?;
+        Ok(known.then(|| numbers(out, &x.device())))
     }
 
     /// One run of so many particles, from where it was left if `kept` knows of it, by `task`'s name.
     fn run(&self, smc: &Smc, particles: usize, noise: &Noise, task: &Task<'_>) -> Result<Population<State>> {
         let chain = self.model.chain();
         let log_reward = |x: &State, given: &Given| log_density(self.energy, x, given);
+        if self.in_turn {
+            let levels = |_: usize, x: &State, _: &Given| self.known(x);
+            return task.walk(smc, &chain, &log_reward, &levels, particles, noise);
+        }
         let Some(flow) = &self.flow else {
             let levels = |index: usize, x: &State, given: &Given| chain.transitions[index].level(x, given);
             return task.walk(smc, &chain, &log_reward, &levels, particles, noise);

@@ -4,7 +4,8 @@
 //! log R(x) = log R(cells),   cells = x + shift
 //! ```
 //!
-//! Where all states can be listed, `log Z` and exact draws come from the list, if the reward itself has none.
+//! A row of which some coordinates are masked, which have the number behind the last value, is one on the way to `x`: cells that are not
+//! there yet, where the reward has such. Where all states can be listed, `log Z` and exact draws come from the list, if the reward itself has none.
 
 use std::sync::{Arc, OnceLock};
 
@@ -39,6 +40,31 @@ impl OfCells {
         inside.then(|| row.iter().map(|x| *x as Cell + self.shift).collect())
     }
 
+    /// The same of rows that are masked in part: 0 is a cell that is not there yet.
+    fn cells_so_far(&self, row: &[f32]) -> Option<Vec<Cell>> {
+        let (mask, cell) = (self.levels as f32, |x: f32| x as Cell + self.shift);
+        let inside = row.iter().all(|x| (0.0..=mask).contains(x));
+        inside.then(|| row.iter().map(|x| if *x == mask { 0 } else { cell(*x) }).collect())
+    }
+
+    /// `log R` of rows by their cells, `asked` of all that have some.
+    fn of_rows(
+        &self,
+        rows: &[Option<Vec<Cell>>],
+        out: &mut [f64],
+        asked: impl FnOnce(&[Cell], &mut [f64]) -> Result<bool, Failure>,
+    ) -> Result<bool, Failure> {
+        let cells: Vec<Cell> = rows.iter().flatten().flatten().copied().collect();
+        let mut found = vec![0.0; rows.iter().flatten().count()];
+        let known = asked(&cells, &mut found)?;
+        let mut found = found.into_iter();
+        for (out, row) in out.iter_mut().zip(rows) {
+            let own = row.as_ref().and_then(|_| found.next());
+            *out = own.unwrap_or(f64::NEG_INFINITY);
+        }
+        Ok(known)
+    }
+
     fn row(&self, index: usize) -> impl Iterator<Item = usize> {
         let (levels, dimension) = (self.levels, self.dimension);
         (0..dimension).rev().map(move |place| index / levels.pow(place as u32) % levels)
@@ -66,17 +92,19 @@ impl OfCells {
 
 impl Target for OfCells {
     fn log_rewards(&self, objects: &[f32], conditions: &[f32], out: &mut [f64]) -> Result<(), Failure> {
-        let rows: Vec<Option<Vec<Cell>>> =
-            objects.chunks_exact(self.dimension).map(|row| self.cells(row)).collect();
-        let cells: Vec<Cell> = rows.iter().flatten().flatten().copied().collect();
-        let mut found = vec![0.0; rows.iter().flatten().count()];
-        self.reward.log_rewards(&cells, conditions, &mut found)?;
-        let mut found = found.into_iter();
-        for (out, row) in out.iter_mut().zip(&rows) {
-            let own = row.as_ref().and_then(|_| found.next());
-            *out = own.unwrap_or(f64::NEG_INFINITY);
-        }
+        let rows: Vec<_> = objects.chunks_exact(self.dimension).map(|row| self.cells(row)).collect();
+        self.of_rows(&rows, out, |cells, found| {
+            self.reward.log_rewards(cells, conditions, found).map(|()| true)
+        })?;
         Ok(())
+    }
+
+    fn partial(&self, states: &[f32], conditions: &[f32], out: &mut [f64]) -> Result<bool, Failure> {
+        if self.shift == 0 {
+            return Ok(false);
+        }
+        let rows: Vec<_> = states.chunks_exact(self.dimension).map(|row| self.cells_so_far(row)).collect();
+        self.of_rows(&rows, out, |cells, found| self.reward.partial(cells, conditions, found))
     }
 
     fn positive_everywhere(&self) -> bool {
@@ -136,5 +164,19 @@ mod tests {
         energy.log_rewards(&[0.0, 2.0, 1.0, 0.0, 1.0, 1.0], &[], &mut out).unwrap();
         assert_eq!(out[0], f64::NEG_INFINITY);
         assert!((out[1] - logs[3]).abs() < 1e-12);
+    }
+
+    /// Of rows masked in part the terms of what is there are known; of a grid's points, whose numbers are all points', nothing is.
+    #[test]
+    fn masked_rows_are_on_the_way() {
+        let (k, field) = (0.6, [0.4, -0.7, 0.1]);
+        let reward = Arc::new(Ising::ring(0.5, k, &field).unwrap());
+        let mut out = [0.0; 4];
+        let rows = [2.0, 2.0, 2.0, 1.0, 2.0, 2.0, 1.0, 0.0, 2.0, 1.0, 0.0, 3.0];
+        assert!(OfCells::new(reward.clone(), 3, 2, 1).partial(&rows, &[], &mut out).unwrap());
+        let expected = [0.0, field[0], field[0] - field[1] - k];
+        assert!(out.iter().zip(expected).all(|(found, exact)| (found - exact).abs() < 1e-12), "{out:?}");
+        assert_eq!(out[3], f64::NEG_INFINITY);
+        assert!(!OfCells::new(reward, 3, 3, 0).partial(&rows, &[], &mut out).unwrap());
     }
 }

@@ -133,6 +133,23 @@ fn chains_on_categories_learn_energies() {
     }
 }
 
+/// Particles that an autoregressive model proposes, resampled on their way by the spins that are there: log Z is right, and the draws of
+/// a run are particles.
+#[test]
+fn autoregressive_models_propose_to_particles() {
+    for order in ["left-to-right", "any"] {
+        let model = format!(
+            "kind = 'autoregressive'\norder = '{order}'\n\
+             network = {{ kind = 'mlp', hidden = [24], activation = 'silu' }}"
+        );
+        let smc = "[smc]\nparticles = 200\nrepeats = 40\nthreshold = 0.9\n";
+        let found = from_text("particles", &(spins(&model, "kind = 'log-variance'", 100) + smc));
+        let (log_z, error) = (number(&found, "log_z_smc"), number(&found, "log_z_smc_se"));
+        let exact = number(&found, "log_z_exact");
+        assert!((log_z - exact).abs() < 4.5 * error && error < 0.05, "{order}: {log_z}, {error}, {exact}");
+    }
+}
+
 /// What a chain on categories cannot be is refused with the reason.
 #[test]
 fn misfits_of_categories_are_refused() {
@@ -170,6 +187,27 @@ fn misfits_of_categories_are_refused() {
             spins("kind = 'jump'\nrates = 'uniform'", "kind = 'log-variance'", 2)
                 + "[sampler]\nkind = 'discrete'\norder = 'any'\n",
             "sampler.order: found one of a process without a mask",
+        ),
+        (
+            spins("kind = 'jump'\nrates = 'gaussian'", "kind = 'log-variance'", 2)
+                + "[sampler]\nkind = 'discrete'\neta = 0.0\n",
+            "sampler.eta: found one of a chain that is not followed by the rates of a mixture",
+        ),
+        (
+            spins("kind = 'jump'", "kind = 'log-variance'", 2)
+                + "[sampler]\nkind = 'discrete'\neta = 1.0\ncorrector = 2\n",
+            "sampler.eta: found it beside an order or a corrector",
+        ),
+        (
+            spins(jump, "kind = 'log-variance'", 2) + "[smc]\nparticles = 20\n",
+            "smc: found it without densities on the way",
+        ),
+        (
+            spins("kind = 'autoregressive'", "kind = 'log-variance'", 2).replace(
+                "{ kind = 'ising', alpha = 0.5, lattice = 'ring', coupling = 0.7, field = [0.4] }",
+                "{ kind = 'expression', log_reward = 'x0 + x1' }",
+            ) + "[smc]\nparticles = 20\n",
+            "smc: found it towards a reward of which nothing is known",
         ),
     ] {
         let message = refused(&text);

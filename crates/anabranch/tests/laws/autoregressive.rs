@@ -1,9 +1,12 @@
 //! Autoregressive models and chains that take masks away, on spaces that are small enough to be listed.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use anabranch::estimate::likelihood::{Bound, row_nlls};
-use anabranch::kernel::categorical::{categories, drawn, softmax};
+use anabranch::kernel::categorical::{categories, drawn, numbers, softmax};
+use anabranch::sampler::smc::Smc;
+use anabranch::target::{Ising, OfCells};
 
 use super::instances::*;
 use super::jumps::{digits, ends};
@@ -214,6 +217,44 @@ fn weights_of_samplers_have_the_mean_z() {
         let rows: Vec<f32> = [2.0, 1.0].repeat(500);
         let nlls = row_nlls(&model, &rows, NOTHING, Bound::Path, &noise(641)).unwrap();
         assert!(nlls.iter().all(|nll| nll.is_finite()), "{name}, {sampler:?}");
+    }
+}
+
+/// Law 2 of particles over rows that are masked in part: however few they are, `E[Z^] = Z`, in a fixed order and in any, resampled by what
+/// the energy knows of the coordinates that are there.
+#[test]
+fn law_2_particles_in_turn() {
+    let energy = OfCells::new(Arc::new(Ising::ring(0.5, 0.8, &[0.4, -0.7, 0.1, 0.3]).unwrap()), 4, 2, 1);
+    let exact = energy.log_z(&[]).expect("a ring");
+    let known = |_: usize, x: &State, _: &Given| {
+        let rows = to_vec(x.clone());
+        let mut out = vec![0.0; rows.len() / 4];
+        let known = energy.partial(&rows, &[], &mut out)?;
+        Ok(known.then(|| numbers(out, &x.device())))
+    };
+    let log_reward = |x: &State, given: &Given| log_density(&energy, x, given);
+    let mut trials: Vec<(&str, Box<dyn Segment>)> = Vec::new();
+    trials.extend(in_order(4, 2).into_iter().map(|(name, made)| (name, made.one_by_one().unwrap())));
+    trials.extend(unmasked(4, 2).into_iter().map(|(name, made)| (name, made.one_by_one().unwrap())));
+    for (name, segment) in trials {
+        let model = Model::new(vec![segment]);
+        let chain = model.chain();
+        assert_eq!(chain.transitions.len(), 4, "{name}");
+        for threshold in [0.0, 1.0] {
+            let smc = Smc { particles: 6, repeats: 1, threshold, ..Smc::default() };
+            let run = |seed| {
+                let noise = Noise::new(seed, Purpose::Source);
+                smc.run(&chain, &log_reward, &known, 6, NOTHING, &noise).expect("a density")
+            };
+            let runs: Vec<_> = (0..500).map(run).collect();
+            let resampled = runs.iter().any(|run| run.stages.iter().any(|stage| stage.resampled));
+            assert_eq!(resampled, threshold > 0.0, "{name}");
+            let log_z: Vec<f64> = runs.iter().map(|run| run.log_z).collect();
+            let found = evidence(&log_z);
+            let near = (found.log_z.value - exact).abs() < 4.5 * found.log_z.error;
+            assert!(found.ess > 0.1 && near, "{name}, {threshold}: {found:?} and {exact}");
+            assert!(found.elbo.value < exact, "{name}, {threshold}: {found:?}");
+        }
     }
 }
 

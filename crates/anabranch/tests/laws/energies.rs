@@ -49,12 +49,24 @@ fn model(
 
 /// Every family with every kernel that it allows.
 fn models(levels: usize) -> Vec<(String, Annealed)> {
-    let forms: [(EnergyForm, [usize; 2]); 5] = [
+    let forms: [(EnergyForm, [usize; 2]); 6] = [
         (EnergyForm::Ising { torus: None }, [4, 2]),
         (EnergyForm::Potts { torus: None }, [3, 3]),
         (EnergyForm::Ising { torus: Some([3, 3]) }, [9, 2]),
         (EnergyForm::Rbm { hidden: 3 }, [4, 2]),
         (EnergyForm::Mlp { hidden: vec![8], activation: Activation::Tanh }, [3, 3]),
+        (
+            EnergyForm::Convolution {
+                image: [2, 2],
+                channels: vec![4, 3],
+                strides: vec![1, 2],
+                kernel: 3,
+                periodic: false,
+                pooled: false,
+                activation: Activation::Tanh,
+            },
+            [4, 2],
+        ),
     ];
     let kernels = [
         CategoricalKernel::Gibbs,

@@ -274,6 +274,10 @@ impl Segment for Autoregressive {
         Some(Box::new(Self { temperature, ..self.clone() }))
     }
 
+    fn one_by_one(&self) -> Option<Box<dyn Segment>> {
+        Some(Box::new(Self { steps: self.columns(), ..self.clone() }))
+    }
+
     fn weights(&self) -> Vec<&Weights> {
         vec![self.network.weights()]
     }

@@ -174,6 +174,10 @@ impl Part for AutoregressiveRecipe {
         Some(self.network.clone())
     }
 
+    fn draws_in_turn(&self) -> bool {
+        true
+    }
+
     fn learns_choices(&self) -> bool {
         true
     }

@@ -185,7 +185,9 @@ impl Part for EnergySegmentRecipe {
             EnergyForm::Rbm { .. } => {
                 "log gamma(s_{t-1}) - log gamma(s_t), a^T x + sum_j softplus(c_j + x^T W_j) at the end"
             }
-            EnergyForm::Mlp { .. } => "log gamma(s_{t-1}) - log gamma(s_t), log q(x) + f(x) at the end",
+            EnergyForm::Mlp { .. } | EnergyForm::Convolution { .. } => {
+                "log gamma(s_{t-1}) - log gamma(s_t), log q(x) + f(x) at the end"
+            }
         }
     }
 

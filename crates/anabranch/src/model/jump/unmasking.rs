@@ -392,6 +392,10 @@ impl Segment for Unmasking {
         Some(Box::new(Self::of(self.denoiser.as_ref(), self.values, self.clock, order, &sampling)))
     }
 
+    fn one_by_one(&self) -> Option<Box<dyn Segment>> {
+        Some(Box::new(Self { steps: self.columns(), ..self.clone() }))
+    }
+
     fn weights(&self) -> Vec<&Weights> {
         self.denoiser.weights()
     }

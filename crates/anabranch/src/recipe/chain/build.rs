@@ -113,6 +113,17 @@ impl ChainPlan {
             let found = "it of a target under conditions, each with a Z of its own";
             return Err(Problem::new(place, found).allowed("a target without conditions").into());
         }
+        let in_turn = recipe.smc.is_some()
+            && !needs.flow
+            && recipe.model.iter().any(|segment| segment.part().draws_in_turn());
+        if let (TargetData::Energy(energy), true) = (&data, in_turn)
+            && !energy.partial(&vec![0.0; dimension], &[], &mut [0.0]).map_err(Failure::into_error)?
+        {
+            let found = "it towards a reward of which nothing is known while coordinates are missing";
+            let allowed =
+                "it with `reward = { kind = \"ising\" }`, or an objective that learns state flows; or no smc";
+            return Err(Problem::new("smc", found).allowed(allowed).into());
+        }
         let derived = matches!(recipe.objective, ObjectiveRecipe::Craft(_) | ObjectiveRecipe::Fab(_));
         if let (TargetData::Energy(energy), true, true) = (&data, needs.through_states || derived, learns)
             && !energy.has_scores()

@@ -72,12 +72,14 @@ pub(super) fn check(recipe: &Recipe) -> Result<()> {
         smc.check()?;
         let levels = recipe.model.iter().any(|segment| segment.part().knows_levels());
         let flows = recipe.objective.needs().flow;
-        if !(levels || flows) || recipe.policy.prior.is_some() {
+        let in_turn = recipe.model.iter().any(|segment| segment.part().draws_in_turn())
+            && recipe.target.energy().is_some();
+        if !(levels || flows || in_turn) || recipe.policy.prior.is_some() {
             return Err(Problem::new(
                 "smc",
                 "it without densities on the way, by which particles are resampled",
             )
-            .allowed("it for a model with an \"annealing\" or another segment that knows them, or for an objective that learns state flows; or no smc")
+            .allowed("it for a model with an \"annealing\" or another segment that knows them, an \"autoregressive\" one of an energy, or an objective that learns state flows; or no smc")
             .into());
         }
         let persists = matches!(&recipe.model[..], [only] if only.part().persists());

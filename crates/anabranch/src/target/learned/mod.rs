@@ -10,12 +10,14 @@
 //! | [`Pairwise::potts`] | `sum_{ij} K_ij [x_i = x_j] + sum_i h_i(x_i)` | as well |
 //! | [`Rbm`] | `a^T x + sum_j softplus(c_j + x^T W_j)` | hidden units listed |
 //! | [`Perceptron`] | `log q(x) + f(x)` with a network `f` | listed |
+//! | [`Convolution`] | the same with convolutions over an image | listed |
 //!
 //! On the way from the base `q`, the independent law of the data's marginals, to an energy lie energies of the same family, whose weights
 //! are those at their end times the place ([`Family::on_the_way`]); at place 0 the law is `q` but for a constant. Annealed importance
 //! sampling asks for no more.
 
 mod base;
+mod convolution;
 mod form;
 mod listed;
 mod pairwise;
@@ -28,6 +30,7 @@ mod tests;
 use std::fmt::Debug;
 
 pub use base::Independent;
+pub use convolution::{Convolution, ConvolutionShape};
 pub use form::EnergyForm;
 pub use pairwise::{Pairs, Pairwise};
 pub use perceptron::Perceptron;

@@ -17,6 +17,16 @@ fn base(sites: usize, values: usize) -> Independent {
     Independent::fitted(&(0..9 * sites).map(value).collect::<Vec<u8>>(), sites, values)
 }
 
+fn convolution(image: [usize; 2], layers: &[(usize, usize)]) -> ConvolutionShape {
+    let (channels, strides) = layers.iter().copied().unzip();
+    let activation = Activation::Silu;
+    ConvolutionShape { image, channels, strides, kernel: 3, periodic: false, pooled: false, activation }
+}
+
+fn pooled(image: [usize; 2], layers: &[(usize, usize)]) -> ConvolutionShape {
+    ConvolutionShape { periodic: true, pooled: true, ..convolution(image, layers) }
+}
+
 /// All families over few states, each with weights that are not small.
 fn families() -> Vec<(&'static str, Arc<dyn Family>, Vec<f32>)> {
     let all: Vec<(&'static str, Arc<dyn Family>)> = vec![
@@ -27,6 +37,8 @@ fn families() -> Vec<(&'static str, Arc<dyn Family>, Vec<f32>)> {
         ("rbm", Arc::new(Rbm::new(base(6, 2), 4))),
         ("wide-rbm", Arc::new(Rbm::new(base(5, 2), 20))),
         ("perceptron", Arc::new(Perceptron::new(base(4, 3), &[9, 7], Activation::Silu))),
+        ("convolution", Arc::new(Convolution::new(base(6, 3), convolution([3, 2], &[(5, 1), (4, 2)])))),
+        ("periodic", Arc::new(Convolution::new(base(9, 2), pooled([3, 3], &[(9, 1), (3, 1)])))),
     ];
     let stirred = |(index, (name, family)): (usize, (&'static str, Arc<dyn Family>))| {
         let weights = family.initial(&noise(index as u32));
@@ -162,17 +174,75 @@ fn the_way_begins_at_the_base() {
     }
 }
 
-/// What proposals take for changes is exact to first order: halving a perceptron's weights towards a linear one makes it better.
+/// What proposals take for changes is exact to first order: halving a network's weights towards a linear one makes it better.
 #[test]
 fn estimates_are_changes_of_linear_networks() {
-    let family = Perceptron::new(base(4, 3), &[8], Activation::Tanh);
-    let weights: Vec<f32> = family.initial(&noise(20)).iter().map(|w| 1e-2 * w).collect();
-    let energy = family.with(&weights);
-    let states = family.base().draw(4, &noise(21));
-    let (mut changes, mut estimates) = (vec![0.0; 48], vec![0.0; 48]);
-    energy.changes(&states, &mut changes);
-    energy.estimates(&states, &mut estimates);
-    assert!(changes.iter().zip(&estimates).all(|(a, b)| (a - b).abs() < 1e-5), "{changes:?} {estimates:?}");
+    let (tanh, shape) = (Activation::Tanh, convolution([2, 2], &[(5, 1)]));
+    let families: [Box<dyn Family>; 2] = [
+        Box::new(Perceptron::new(base(4, 3), &[8], tanh)),
+        Box::new(Convolution::new(base(4, 3), ConvolutionShape { activation: tanh, ..shape })),
+    ];
+    for family in families {
+        let weights: Vec<f32> = family.initial(&noise(20)).iter().map(|w| 1e-2 * w).collect();
+        let energy = family.with(&weights);
+        let states = family.base().draw(4, &noise(21));
+        let (mut changes, mut estimates) = (vec![0.0; 48], vec![0.0; 48]);
+        energy.changes(&states, &mut changes);
+        energy.estimates(&states, &mut estimates);
+        let close = changes.iter().zip(&estimates).all(|(a, b)| (a - b).abs() < 1e-5);
+        assert!(close, "{changes:?} {estimates:?}");
+    }
+}
+
+/// The gradient that estimates are made of is that of the indicators, at weights of any size: it is the slope by a first layer's weight that
+/// one tap alone reads.
+#[test]
+fn estimates_are_gradients_by_indicators() {
+    let shape = ConvolutionShape { kernel: 1, ..convolution([2, 2], &[(1, 1)]) };
+    let family = Convolution::new(Independent::uniform(4, 2), shape);
+    // One channel: silu(w_0 [x = 0] + w_1 [x = 1] + b), read at each place.
+    let weights = [0.7f32, -0.4, 0.2, 1.5, -0.5, 2.0, 0.3];
+    let slope = |x: u8| {
+        let z = f64::from(weights[usize::from(x)] + weights[2]);
+        let s = 1.0 / (1.0 + (-z).exp());
+        s * (1.0 + z * (1.0 - s))
+    };
+    let state = [0, 1, 1, 0];
+    let mut estimates = [0.0; 8];
+    family.with(&weights).estimates(&state, &mut estimates);
+    for (place, x) in state.iter().enumerate() {
+        let other = usize::from(1 - x);
+        let change = f64::from(weights[other] - weights[usize::from(*x)]);
+        let expected = f64::from(weights[3 + place]) * slope(*x) * change;
+        let found = estimates[2 * place + other];
+        assert!((found - expected).abs() < 1e-5, "{place}: {found} and {expected}");
+    }
+}
+
+/// Where all places count alike, and the image has no border, a shifted image has the same energy, and with a border it has not.
+#[test]
+fn periodic_energies_are_those_of_shifted_images() {
+    let (height, width) = (4, 3);
+    let shape = pooled([height, width], &[(5, 1), (4, 1)]);
+    for periodic in [true, false] {
+        let shape = ConvolutionShape { periodic, ..shape.clone() };
+        let family = Convolution::new(Independent::uniform(height * width, 2), shape);
+        let energy = family.with(&family.initial(&noise(30)));
+        let image: Vec<u8> = vec![1, 0, 0, 1, 1, 0, 0, 0, 1, 0, 0, 0];
+        let shifted = |down: usize, right: usize| -> Vec<u8> {
+            (0..height * width)
+                .map(|at| image[(at / width + down) % height * width + (at % width + right) % width])
+                .collect()
+        };
+        let value = |image: &[u8]| {
+            let mut out = [0.0];
+            energy.log_density(image, &mut out);
+            out[0]
+        };
+        let gap =
+            (1..height).map(|down| (value(&shifted(down, 1)) - value(&image)).abs()).fold(0.0, f64::max);
+        assert_eq!(gap < 1e-5, periodic, "{periodic}: {gap}");
+    }
 }
 
 #[test]
