@@ -75,12 +75,12 @@ fn keys_and_values_of_a_file_are_named_by_line() {
         (
             "kind = \"flow\"",
             "kind = \"flo\"",
-            "t.toml, line 11, key model.0.kind: found \"flo\"; allowed: diffusion, jump, autoregressive, energy, energy-flow-network, flow, vae, annealing, langevin, controlled, gaussian, mixture, constrain, annealed-flow, dequantise, probit, standardise, whiten, logit; did you mean \"flow\"?",
+            "t.toml, line 11, key model.0.kind: found \"flo\"; allowed: diffusion, jump, autoregressive, energy, energy-flow-network, run, flow, vae, annealing, langevin, controlled, gaussian, mixture, constrain, annealed-flow, dequantise, probit, standardise, whiten, logit; did you mean \"flow\"?",
         ),
         (
             "kind = \"flow\"",
             "",
-            "t.toml, line 10, key model.0.kind: found nothing; allowed: diffusion, jump, autoregressive, energy, energy-flow-network, flow, vae, annealing, langevin, controlled, gaussian, mixture, constrain, annealed-flow, dequantise, probit, standardise, whiten, logit",
+            "t.toml, line 10, key model.0.kind: found nothing; allowed: diffusion, jump, autoregressive, energy, energy-flow-network, run, flow, vae, annealing, langevin, controlled, gaussian, mixture, constrain, annealed-flow, dequantise, probit, standardise, whiten, logit",
         ),
         (
             "name = \"moons\"",

@@ -300,7 +300,7 @@ mod tests {
         let kind = message(TEXT, &["model.0.kind=flaw"]);
         assert!(
             kind.starts_with(
-                "--set model.0.kind: found \"flaw\"; allowed: diffusion, jump, autoregressive, energy, energy-flow-network, flow"
+                "--set model.0.kind: found \"flaw\"; allowed: diffusion, jump, autoregressive, energy, energy-flow-network, run, flow"
             ),
             "{kind}"
         );
@@ -373,10 +373,10 @@ mod tests {
         assert!(grid.target.objects().is_some());
         assert_eq!(read("again", &grid.to_toml(), &[]).unwrap(), grid);
         let slip = message(GRID, &["target.kind=hypergird"]);
-        let start = "--set target.kind: found \"hypergird\"; allowed: table, toy, planar-bits, factorial, lattice, characters, tunes, simulator, energy, categories, hypergrid, cyclic-grid, slippery-grid, strings, ";
+        let start = "--set target.kind: found \"hypergird\"; allowed: table, toy, planar-bits, factorial, lattice, characters, tunes, simulator, energy, categories, run, hypergrid, cyclic-grid, slippery-grid, strings, ";
         assert!(slip.starts_with(start) && slip.ends_with("did you mean \"hypergrid\"?"), "{slip}");
         let none = message("name = \"g\"", &[]);
-        let start = "t.toml, key target: found nothing; allowed: a table whose kind is one of table, toy, planar-bits, factorial, lattice, characters, tunes, simulator, energy, categories, hypergrid, ";
+        let start = "t.toml, key target: found nothing; allowed: a table whose kind is one of table, toy, planar-bits, factorial, lattice, characters, tunes, simulator, energy, categories, run, hypergrid, ";
         assert!(none.starts_with(start), "{none}");
         assert!(message("name = \"g\"\n[targte]\n", &[]).ends_with("did you mean \"target\"?"));
         // Keys of other targets are not read.
