@@ -91,6 +91,12 @@ CASES = {
     },
     "dds_train": {"jax": energy_train("dds_train"), "anabranch": ours("dds_train")},
     "mcd_train": {"jax": energy_train("mcd_train"), "anabranch": ours("mcd_train")},
+    "masked_train": {"pytorch": peer("masked", "train"), "anabranch": ours("masked_train")},
+    "masked_sample": {"pytorch": peer("masked", "sample"), "anabranch": ours("masked_sample")},
+    "eb_gfn_ising": {
+        "gfnx": ["benchmarks/.venv-gflownets/bin/python", "benchmarks/peers/eb_gfn_gfnx.py"],
+        "anabranch": ours("eb_gfn_ising"),
+    },
     "gfn_grid_16": gflownets("gfn_grid_16", "gfnx", "torchgfn"),
     "gfn_grid_512": gflownets("gfn_grid_512", "gfnx", "torchgfn"),
     "gfn_grid_long_16": gflownets("gfn_grid_long_16", "gfnx", "torchgfn"),

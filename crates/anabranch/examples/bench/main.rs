@@ -6,8 +6,10 @@ use std::time::Instant;
 
 use anabranch::array::matmul::multiply;
 use anabranch::chain::{Given, State};
+use anabranch::kernel::discrete_mcmc::{CategoricalKernel, LatticeGibbs};
 use anabranch::recipe::{ChainPlan, Plan, TargetData, read};
 use anabranch::rng::{Noise, Purpose};
+use anabranch::target::learned::{EnergyForm, Independent};
 use anabranch::target::log_density;
 use anabranch::train::Training;
 use serde_json::json;
@@ -102,6 +104,39 @@ ladder = "learned"
 base = { learned = true }
 "#;
 
+/// Masked diffusion of 64 sites by a transformer with a token for each.
+const MASKED: &str = r#"
+name = "masked"
+[target]
+kind = "lattice"
+sides = [8, 8]
+coupling = 0.1
+rows = 2000
+[[model]]
+kind = "jump"
+rates = "absorbing"
+levels = 64
+embedding = 0
+network = { kind = "transformer", layers = 3, heads = 4, width = 64 }
+"#;
+
+/// An energy and a flow network on the 10 x 10 lattice, all sites of a datum being erased.
+const EB_GFN: &str = r#"
+name = "eb-gfn"
+[target]
+kind = "lattice"
+sides = [10, 10]
+coupling = 0.1
+rows = 2000
+[[model]]
+kind = "energy-flow-network"
+energy = { kind = "ising" }
+l1 = 0.15
+network = { kind = "mlp", hidden = [256, 256], activation = "relu" }
+back_ratio = 0.0
+warm_up = 1
+"#;
+
 const COUPLING: &str = "residual = true\nbound = 3.0\nmixing = \"lu\"\npass_spline = true\n";
 const AUTOREGRESSIVE: &str = "coupling = \"autoregressive\"\nbound = 5.0\nmixing = \"reversal\"\n";
 
@@ -126,7 +161,7 @@ fn measure(blocks: usize, inner: usize, mut call: impl FnMut()) -> Vec<f64> {
 
 fn train(text: &str, batch: usize, blocks: usize, inner: usize) -> (Vec<f64>, f64) {
     let plan = plan(text, batch);
-    let mut trainer = plan.start().expect("it starts");
+    let mut trainer = plan.training(false, &|_| true).expect("it starts");
     let mut loss = f64::NAN;
     let times = measure(blocks, inner, || loss = trainer.step().expect("a finite step").loss);
     (times, loss)
@@ -169,6 +204,28 @@ fn particles(text: &str, blocks: usize, inner: usize) -> (Vec<f64>, f64) {
     (times, check)
 }
 
+/// Ten scans of 256 tori of 64 x 64 spins at the critical coupling, by one coupling or by one for each bond: `check` is the mean spin.
+fn gibbs(learned: bool) -> (Vec<f64>, f64) {
+    const CHAINS: usize = 256;
+    const SIDE: usize = 64;
+    const SCANS: usize = 10;
+    let (sites, coupling) = (SIDE * SIDE, 0.4406868);
+    let mut states = Independent::uniform(sites, 2).draw(CHAINS, &Noise::new(1, Purpose::Source));
+    let torus = EnergyForm::Ising { torus: Some([SIDE, SIDE]) }.family(Independent::uniform(sites, 2));
+    let weights = [vec![coupling as f32; 2 * sites], vec![0.0; sites]].concat();
+    let (energy, lattice) = (torus.with(&weights), LatticeGibbs::new([SIDE, SIDE], coupling, 0.0));
+    let mut done = 0;
+    let times = measure(7, 4, || {
+        let noise = Noise::new(2, Purpose::Choice).step(done);
+        match learned {
+            true => drop(CategoricalKernel::Gibbs.walk(&energy, &mut states, SCANS, &noise, false)),
+            false => lattice.sweeps(&mut states, done, SCANS as u32, &noise),
+        }
+        done += SCANS as u32;
+    });
+    (times, states.iter().map(|x| f64::from(*x)).sum::<f64>() / states.len() as f64)
+}
+
 fn gemm(size: usize, inner: usize) -> (Vec<f64>, f64) {
     let noise = Noise::new(1, Purpose::Weights);
     let (a, b) = (noise.normal(size, size), noise.step(1).normal(size, size));
@@ -208,6 +265,11 @@ fn main() {
         "smc_manywell" => particles(SMC, 5, 2),
         "dds_train" => train(DDS, 128, 5, 10),
         "mcd_train" => train(MCD, 64, 5, 10),
+        "masked_train" => train(MASKED, 64, 5, 5),
+        "masked_sample" => sample(MASKED, 64, 5, 5),
+        "gibbs_lattice" => gibbs(false),
+        "gibbs_couplings" => gibbs(true),
+        "eb_gfn_ising" => train(EB_GFN, 64, 5, 4),
         other if gflownets::case(other).is_some() => {
             let case = gflownets::case(other).expect("just found");
             let (times, loss, moves) = case.time(other);
@@ -216,7 +278,9 @@ fn main() {
         }
         other => {
             let cases = "gemm_256, gemm_1024, ddpm_train, ddpm_sample, rqs_coupling_train, rqs_coupling_sample, \
-                         rqs_autoregressive_train, rqs_autoregressive_sample, smc_manywell, dds_train, mcd_train";
+                         rqs_autoregressive_train, rqs_autoregressive_sample, smc_manywell, dds_train, mcd_train, \
+                         eb_gfn_ising, masked_train, masked_sample, gibbs_lattice, \
+                         gibbs_couplings";
             eprintln!("CASE: found \"{other}\"; allowed: {cases}");
             std::process::exit(2);
         }

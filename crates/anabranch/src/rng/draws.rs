@@ -41,6 +41,18 @@ impl<'a> Stream<'a> {
         self.words[place as usize]
     }
 
+    /// The next words, as many as `out` holds, many at a time.
+    pub fn fill(&mut self, out: &mut [u32]) {
+        let begun = (self.taken.next_multiple_of(4) - self.taken) as usize;
+        let (first, rest) = out.split_at_mut(begun.min(out.len()));
+        first.iter_mut().for_each(|word| *word = self.word());
+        let whole = rest.len() / 4 * 4;
+        let (blocks, last) = rest.split_at_mut(whole);
+        self.noise.fill_words(blocks, self.row, self.taken / 4);
+        self.taken += whole as u32;
+        last.iter_mut().for_each(|word| *word = self.word());
+    }
+
     /// A uniform on the open interval (0, 1), from one word.
     pub fn uniform(&mut self) -> f64 {
         (f64::from(self.word()) + 0.5) * (1.0 / 4_294_967_296.0)

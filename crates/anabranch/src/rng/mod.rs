@@ -187,6 +187,21 @@ impl Noise {
         philox([[c0], [c1], [c2], [c3]], self.seed).map(|[word]| word)
     }
 
+    /// The words of whole blocks of row `row`, from `first` on.
+    fn fill_words(&self, out: &mut [u32], row: usize, first: u32) {
+        let [_, c1, c2, c3] = self.counter(row, first);
+        pulp::Arch::new().dispatch(|| {
+            for (lanes, out) in out.chunks_mut(4 * LANES).enumerate() {
+                let block = first + (lanes * LANES) as u32;
+                let c0 = std::array::from_fn(|lane| block.wrapping_add(lane as u32));
+                let words = philox([c0, [c1; LANES], [c2; LANES], [c3; LANES]], self.seed);
+                for (lane, four) in out.chunks_exact_mut(4).enumerate() {
+                    four.copy_from_slice(&words.map(|word| word[lane]));
+                }
+            }
+        });
+    }
+
     /// The words of row `row` one after the other, as many as are asked for.
     pub fn stream(&self, row: usize) -> Stream<'_> {
         Stream::new(self, row)
@@ -490,6 +505,17 @@ mod tests {
             one([0x243f_6a88, 0x85a3_08d3, 0x1319_8a2e, 0x0370_7344], [0xa409_3822, 0x299f_31d0]),
             [0xd16c_fe09, 0x94fd_cceb, 0x5001_e420, 0x2412_6ea1]
         );
+    }
+
+    #[test]
+    fn words_are_the_same_one_by_one_and_many_at_a_time() {
+        let noise = Noise::new(5, Purpose::Choice).step(2);
+        let (mut one, mut many) = (noise.stream(3), noise.stream(3));
+        for count in [1, 2, 64, 65, 3, 200, 0, 7, 1] {
+            let mut found = vec![0; count];
+            many.fill(&mut found);
+            assert_eq!(found, (0..count).map(|_| one.word()).collect::<Vec<u32>>());
+        }
     }
 
     #[test]

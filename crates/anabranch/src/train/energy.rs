@@ -7,8 +7,6 @@
 //!
 //! Where chains are is kept in checkpoints, so that a run resumes bit for bit.
 
-use rayon::prelude::*;
-
 use super::chain::Score;
 use super::epochs::{Epochs, gathered, redrawn};
 use super::learner::{Learner, Player};
@@ -19,7 +17,7 @@ use crate::model::Model;
 use crate::model::energy::Annealed;
 use crate::objective::energy::{EnergyLoss, contrast, noise_contrastive, pseudo_likelihood, ratio_matching};
 use crate::optim::OptimizerRecipe;
-use crate::rng::{Address, Counted, Noise, Purpose, Stream};
+use crate::rng::{Address, Counted, Noise, Purpose};
 use crate::target::learned::Energy;
 
 /// An energy, alone or with a flow network, with all that its training needs.
@@ -63,9 +61,6 @@ pub struct EnergyLearner<'a> {
     particles: Vec<u8>,
 }
 
-/// Chains moved together; also the unit of parallelism.
-const CHUNK: usize = 32;
-
 impl<'a> Trainer<EnergyLearner<'a>> {
     /// A run at its first step.
     ///
@@ -88,16 +83,7 @@ impl<'a> Trainer<EnergyLearner<'a>> {
 impl EnergyLearner<'_> {
     /// Moves every chain; chain `i` by row `i` of `noise`.
     fn walk(&self, energy: &dyn Energy, states: &mut [u8], noise: &Noise) {
-        let sites = energy.sites();
-        let (kernel, moves) = (self.annealed.kernel, self.annealed.moves);
-        states.par_chunks_mut(CHUNK * sites).enumerate().for_each(|(index, states)| {
-            let (noise, rows) = (noise.from_row(index * CHUNK), states.len() / sites);
-            let mut streams: Vec<Stream<'_>> = (0..rows).map(|row| noise.stream(row)).collect();
-            let mut acceptance = vec![0.0; rows];
-            for _ in 0..moves {
-                kernel.step(energy, states, &mut streams, false, &mut acceptance);
-            }
-        });
+        self.annealed.kernel.walk(energy, states, self.annealed.moves, noise, false);
     }
 }
 

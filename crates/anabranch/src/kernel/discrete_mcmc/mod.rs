@@ -19,10 +19,12 @@ mod lattice;
 mod scan;
 
 use burn::tensor::{DType, Tensor, TensorData};
+use rayon::prelude::*;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use lattice::LatticeGibbs;
+pub use scan::{SpinScan, sweep};
 
 use crate::array::weights::{matrix, to_vec};
 use crate::chain::{Given, LogWeight, Score, State, Step, Transition};
@@ -69,6 +71,11 @@ pub trait CategoricalDensity: Send + Sync {
         self.changes(states, out);
     }
 
+    /// Draws every site of each state from its law given all others, the first one first, or the last one first.
+    fn scan(&self, states: &mut [u8], streams: &mut [Stream<'_>], reversed: bool) {
+        scan::sweep(self, states, streams, reversed);
+    }
+
     /// Draws hidden units given each state, and the state given them; answers whether there are such.
     fn through_hidden(&self, _states: &mut [u8], _streams: &mut [Stream<'_>]) -> bool {
         false
@@ -100,6 +107,10 @@ impl<D: CategoricalDensity + ?Sized> CategoricalDensity for Box<D> {
         (**self).estimates(states, out);
     }
 
+    fn scan(&self, states: &mut [u8], streams: &mut [Stream<'_>], reversed: bool) {
+        (**self).scan(states, streams, reversed);
+    }
+
     fn through_hidden(&self, states: &mut [u8], streams: &mut [Stream<'_>]) -> bool {
         (**self).through_hidden(states, streams)
     }
@@ -120,6 +131,9 @@ pub(crate) fn neighbours(states: &[u8], [sites, values]: [usize; 2], [first, cou
     near
 }
 
+/// States that are moved together; also the unit of parallelism.
+const CHUNK: usize = 32;
+
 /// A kernel on categories.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
@@ -135,6 +149,33 @@ pub enum CategoricalKernel {
 }
 
 impl CategoricalKernel {
+    /// Moves every state of `[rows, sites]` so many times, row `i` by the words of row `i` of `noise`, and answers the mean chance of
+    /// acceptance of each; in the order of the kernel's reversal where `reversed`.
+    ///
+    /// # Panics
+    /// As [`CategoricalKernel::step`].
+    pub fn walk(
+        self,
+        density: &dyn CategoricalDensity,
+        states: &mut [u8],
+        moves: usize,
+        noise: &Noise,
+        reversed: bool,
+    ) -> Vec<f32> {
+        let sites = density.sites();
+        let mut acceptance = vec![0.0; states.len() / sites];
+        let chunks = states.par_chunks_mut(CHUNK * sites).zip(acceptance.par_chunks_mut(CHUNK)).enumerate();
+        chunks.for_each(|(index, (states, acceptance))| {
+            let rows = index * CHUNK..index * CHUNK + acceptance.len();
+            let mut streams: Vec<Stream<'_>> = rows.map(|row| noise.stream(row)).collect();
+            for _ in 0..moves {
+                self.step(density, states, &mut streams, reversed, acceptance);
+            }
+            acceptance.iter_mut().for_each(|sum| *sum /= moves as f32);
+        });
+        acceptance
+    }
+
     /// Moves every state of `[rows, sites]` once, with a stream of words for each, and adds each move's chance of acceptance to
     /// `acceptance`, `[rows]`; in the order of the kernel's reversal where `reversed`.
     ///
@@ -150,7 +191,7 @@ impl CategoricalKernel {
     ) {
         match self {
             Self::Gibbs => {
-                scan::sweep(density, states, streams, reversed);
+                density.scan(states, streams, reversed);
                 acceptance.iter_mut().for_each(|sum| *sum += 1.0);
             }
             Self::BlockGibbs => {
@@ -194,14 +235,10 @@ impl<D: CategoricalDensity> CategoricalMoves<D> {
     fn step(&self, from: &State, noise: &Noise, reversed: bool) -> Step {
         let [rows, sites] = from.dims();
         let (noise, mut states) = (noise.purpose(Purpose::Choice), bytes(from));
-        let mut streams: Vec<Stream<'_>> = (0..rows).map(|row| noise.stream(row)).collect();
-        let (mut before, mut after, mut acceptance) = (vec![0.0; rows], vec![0.0; rows], vec![0.0; rows]);
+        let (mut before, mut after) = (vec![0.0; rows], vec![0.0; rows]);
         self.density.log_density(&states, &mut before);
-        for _ in 0..self.moves {
-            self.kernel.step(&self.density, &mut states, &mut streams, reversed, &mut acceptance);
-        }
+        let acceptance = self.kernel.walk(&self.density, &mut states, self.moves, &noise, reversed);
         self.density.log_density(&states, &mut after);
-        acceptance.iter_mut().for_each(|sum| *sum /= self.moves as f32);
         let ratio = before.iter().zip(&after).map(|(before, after)| before - after).collect();
         let values = states.into_iter().map(f32::from).collect();
         let state = matrix(values, sites, &from.device());

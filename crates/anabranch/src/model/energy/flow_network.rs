@@ -17,6 +17,7 @@
 use std::sync::Arc;
 
 use burn::tensor::{DType, Device, Tensor, TensorData};
+use rayon::prelude::*;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -179,6 +180,9 @@ impl Source for Empty {
     }
 }
 
+/// Rows that the network answers together.
+const CHUNK: usize = 128;
+
 /// The step that sets one more site.
 struct SetSite<'a> {
     network: &'a FlowNetwork,
@@ -189,17 +193,21 @@ impl SetSite<'_> {
     /// `log P_F` of every move at each state, `[rows, sites * values]`, `-inf` where a site is set.
     fn log_policy(&self, states: &[Cell]) -> Vec<f32> {
         let FlowNetwork { policy, network, .. } = self.network;
-        let (mut tape, mut work) = (Tape::default(), <Actions as Policy>::Work::default());
-        for state in states.chunks_exact(policy.cells()) {
-            tape.push(NONE, |on, dense| policy.encode(state, on, dense));
-        }
-        network.with(&self.weights).evaluate(&mut tape, 0);
-        let mut all = Vec::with_capacity(states.len() * self.network.energy.values);
-        for (row, state) in states.chunks_exact(policy.cells()).enumerate() {
-            policy.prepare(state, tape.output_mut(row, policy.outputs()), &mut work);
-            all.extend_from_slice(&tape.output(row, policy.outputs())[..policy.moves()]);
-        }
-        all
+        let (sites, evaluator) = (policy.cells(), network.with(&self.weights));
+        let answer = |states: &[Cell]| {
+            let (mut tape, mut work) = (Tape::default(), <Actions as Policy>::Work::default());
+            for state in states.chunks_exact(sites) {
+                tape.push(NONE, |on, dense| policy.encode(state, on, dense));
+            }
+            evaluator.evaluate(&mut tape, 0);
+            let mut all = Vec::with_capacity(states.len() * self.network.energy.values);
+            for (row, state) in states.chunks_exact(sites).enumerate() {
+                policy.prepare(state, tape.output_mut(row, policy.outputs()), &mut work);
+                all.extend_from_slice(&tape.output(row, policy.outputs())[..policy.moves()]);
+            }
+            all
+        };
+        states.par_chunks(CHUNK * sites).map(answer).collect::<Vec<Vec<f32>>>().concat()
     }
 
     /// Both densities of the steps between two batches, with what the network says of the first one.

@@ -14,8 +14,8 @@ use super::listed::Listed;
 use super::strip::{MOST_ROWS, Strip};
 use super::{Energy, ExactLaw, Family, Independent};
 use crate::array::weights::{Slot, layout};
-use crate::kernel::discrete_mcmc::CategoricalDensity;
-use crate::rng::Noise;
+use crate::kernel::discrete_mcmc::{CategoricalDensity, SpinScan, sweep};
+use crate::rng::{Noise, Stream};
 
 /// Which pairs have a coupling.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -136,7 +136,14 @@ impl Family for Pairwise {
         };
         let constant = if self.spins { -couplings.iter().map(|k| f64::from(*k)).sum::<f64>() } else { 0.0 };
         let neighbours = self.neighbours.iter().map(coupling).collect();
-        Box::new(PairEnergy { family: self.clone(), neighbours, field, constant })
+        let spins = match self.spins {
+            true => {
+                let near = |(other, pair): &(u32, u32)| (*other, 2.0 * couplings[*pair as usize]);
+                self.neighbours.iter().map(near).collect()
+            }
+            false => Vec::new(),
+        };
+        Box::new(PairEnergy { family: self.clone(), neighbours, field, constant, spins })
     }
 
     fn couplings(&self, weights: &[f32]) -> Option<Vec<f64>> {
@@ -159,6 +166,8 @@ struct PairEnergy {
     /// `[sites, values]`.
     field: Vec<f64>,
     constant: f64,
+    /// What a spin adds to its neighbour's log-odds, beside the family's neighbours; of an Ising model.
+    spins: Vec<(u32, f32)>,
 }
 
 impl PairEnergy {
@@ -211,6 +220,15 @@ impl CategoricalDensity for PairEnergy {
             let each = out.chunks_exact_mut(values).enumerate();
             each.for_each(|(site, out)| self.changes_of(state, site, out));
         }
+    }
+
+    fn scan(&self, states: &mut [u8], streams: &mut [Stream<'_>], reversed: bool) {
+        if !self.family.spins {
+            return sweep(self, states, streams, reversed);
+        }
+        let fields: Vec<f32> = self.field.chunks_exact(2).map(|of| (of[1] - of[0]) as f32).collect();
+        let (neighbours, starts) = (&self.spins[..], &self.family.starts[..]);
+        SpinScan { fields: &fields, neighbours, starts }.sweep(states, streams, reversed);
     }
 }
 

@@ -76,34 +76,103 @@ pub struct AttendTangent<'a> {
     pub out: &'a mut [f32],
 }
 
-/// `to += x from`.
-#[inline(always)]
-fn add(to: &mut [f32], x: f32, from: &[f32]) {
-    let (wide, rest) = to.as_chunks_mut::<8>();
-    let (wide_from, rest_from) = from.as_chunks::<8>();
-    for (to, from) in wide.iter_mut().zip(wide_from) {
-        for i in 0..8 {
-            to[i] = x.mul_add(from[i], to[i]);
-        }
-    }
-    rest.iter_mut().zip(rest_from).for_each(|(to, from)| *to = x.mul_add(*from, *to));
-}
+/// Queries that are answered side by side: each key and value that is read serves as many.
+const ABREAST: usize = 4;
 
-/// `out_j = sum_c scale x_c rows_cj`, with the rows `stride` apart.
+/// `out_qj = sum_c scale x_qc rows_cj` of the first `count` lanes, the rows being `stride` apart in `rows` and in `out`.
 #[inline(always)]
-fn products(x: &[f32], scale: f32, rows: &[f32], stride: usize, out: &mut [f32]) {
-    let (blocks, _) = out.as_chunks_mut::<LANES>();
-    for (block, out) in blocks.iter_mut().enumerate() {
-        let mut sums = [0.0; LANES];
-        for (c, x) in x.iter().enumerate() {
-            let row = &rows[c * stride + block * LANES..][..LANES];
-            let x = scale * x;
-            for i in 0..LANES {
-                sums[i] = x.mul_add(row[i], sums[i]);
+fn products<const N: usize>(
+    x: [&[f32]; N],
+    scale: f32,
+    rows: &[f32],
+    stride: usize,
+    count: usize,
+    out: &mut [f32],
+) {
+    for first in (0..count).step_by(LANES) {
+        let mut sums = [[0.0; LANES]; N];
+        for c in 0..x[0].len() {
+            let row = &rows[c * stride + first..][..LANES];
+            for q in 0..N {
+                let x = scale * x[q][c];
+                for i in 0..LANES {
+                    sums[q][i] = x.mul_add(row[i], sums[q][i]);
+                }
             }
         }
-        *out = sums;
+        for q in 0..N {
+            out[q * stride + first..][..LANES].copy_from_slice(&sums[q]);
+        }
     }
+}
+
+/// `to_j += sum_q x_q rows_qj`, the rows being `stride` apart.
+#[inline(always)]
+fn add_all<const N: usize>(to: &mut [f32], x: [f32; N], rows: &[f32], stride: usize) {
+    let (blocks, _) = to.as_chunks_mut::<LANES>();
+    for (block, to) in blocks.iter_mut().enumerate() {
+        for q in 0..N {
+            let row = &rows[q * stride + block * LANES..][..LANES];
+            for i in 0..LANES {
+                to[i] = x[q].mul_add(row[i], to[i]);
+            }
+        }
+    }
+}
+
+/// `out_qc = sum_j x_qj rows_jc`, row `j` being `size` numbers of `rows` at `places[j]`, `x_q` and `out_q` `stride` and `size` apart.
+#[inline(always)]
+fn combine<const N: usize>(
+    x: &[f32],
+    stride: usize,
+    places: impl Iterator<Item = usize> + Clone,
+    rows: &[f32],
+    size: usize,
+    out: &mut [f32],
+) {
+    let mut from = 0;
+    while from < size {
+        from += match size - from {
+            LANES.. => combine_columns::<N, LANES>(x, stride, places.clone(), rows, [size, from], out),
+            8.. => combine_columns::<N, 8>(x, stride, places.clone(), rows, [size, from], out),
+            _ => combine_columns::<N, 1>(x, stride, places.clone(), rows, [size, from], out),
+        };
+    }
+}
+
+/// So many columns of [`combine`].
+#[inline(always)]
+fn combine_columns<const N: usize, const WIDTH: usize>(
+    x: &[f32],
+    stride: usize,
+    places: impl Iterator<Item = usize>,
+    rows: &[f32],
+    [size, from]: [usize; 2],
+    out: &mut [f32],
+) -> usize {
+    let mut sums = [[0.0; WIDTH]; N];
+    for (j, place) in places.enumerate() {
+        let row = &rows[place + from..][..WIDTH];
+        for q in 0..N {
+            let x = x[q * stride + j];
+            for i in 0..WIDTH {
+                sums[q][i] = x.mul_add(row[i], sums[q][i]);
+            }
+        }
+    }
+    for q in 0..N {
+        out[q * size + from..][..WIDTH].copy_from_slice(&sums[q]);
+    }
+    WIDTH
+}
+
+/// `to += x_1 from_1 + x_2 from_2`.
+#[inline(always)]
+fn add(to: &mut [f32], [x, y]: [f32; 2], [from, and]: [&[f32]; 2]) {
+    to.iter_mut()
+        .zip(from)
+        .zip(and)
+        .for_each(|((to, from), and)| *to = y.mul_add(*and, x.mul_add(*from, *to)));
 }
 
 /// The largest of the first `count` numbers.
@@ -131,42 +200,122 @@ fn transpose(tokens: &[u32], qkv: &[f32], stride: usize, from: usize, lanes: usi
     }
 }
 
+/// Keys and values of a group, and what its queries need.
+#[derive(Default)]
+struct Work {
+    /// Transposed, `[width, lanes]`, and what is added to them backward.
+    keys: Vec<f32>,
+    values: Vec<f32>,
+    key_grads: Vec<f32>,
+    value_grads: Vec<f32>,
+    /// `[ABREAST, lanes]`.
+    weights: Vec<f32>,
+    slopes: Vec<f32>,
+    /// `[ABREAST, size]`.
+    answers: Vec<f32>,
+}
+
+impl Attend<'_> {
+    /// The answers to the `N` queries of a group from `first` on.
+    #[inline(always)]
+    fn answer<const N: usize>(&mut self, tokens: &[u32], first: usize, work: &mut Work) {
+        let Sizes { width, heads, stride, padded } = self.sizes;
+        let (size, lanes) = (width / heads, work.weights.len() / ABREAST);
+        let scale = 1.0 / (size as f32).sqrt();
+        let seen = |q: usize| if self.groups.causal { first + q + 1 } else { tokens.len() };
+        let most_seen = seen(N - 1);
+        let token = |q: usize| tokens[first + q] as usize;
+        (0..N).for_each(|q| self.out[token(q) * padded..][..padded].fill(0.0));
+        for head in 0..heads {
+            let from = head * size;
+            let queries: [&[f32]; N] = std::array::from_fn(|q| &self.qkv[token(q) * stride + from..][..size]);
+            let rounded = most_seen.next_multiple_of(LANES);
+            products(queries, scale, &work.keys[from * lanes..], lanes, rounded, &mut work.weights);
+            let mut totals = [0.0; N];
+            for q in 0..N {
+                let weights = &mut work.weights[q * lanes..][..rounded];
+                let most = largest(weights, seen(q));
+                weights.iter_mut().for_each(|s| *s = exp(*s - most));
+                weights[seen(q)..].fill(0.0);
+                totals[q] = sum(&weights[..seen(q).next_multiple_of(LANES)]);
+                self.log_sums[token(q) * heads + head] = most + ln(totals[q]);
+            }
+            let places = tokens[..most_seen].iter().map(|other| *other as usize * stride + 2 * width + from);
+            combine::<N>(&work.weights, lanes, places, self.qkv, size, &mut work.answers);
+            for q in 0..N {
+                let answer = &mut self.out[token(q) * padded + from..][..size];
+                let sums = &work.answers[q * size..][..size];
+                answer.iter_mut().zip(sums).for_each(|(answer, sum)| *answer = sum / totals[q]);
+            }
+        }
+    }
+}
+
 impl NullaryFnOnce for Attend<'_> {
     type Output = ();
 
     #[inline(always)]
-    fn call(self) {
-        let Self { sizes: Sizes { width, heads, stride, padded }, groups, qkv, out, log_sums } = self;
-        let size = width / heads;
-        let scale = 1.0 / (size as f32).sqrt();
-        let (mut keys, mut weights) = (Vec::new(), Vec::new());
+    fn call(mut self) {
+        let Sizes { width, heads, stride, .. } = self.sizes;
+        let mut work = Work { answers: vec![0.0; ABREAST * (width / heads)], ..Work::default() };
+        let groups = self.groups;
         for (tokens, looking) in groups.iter() {
             let lanes = tokens.len().next_multiple_of(LANES);
-            keys.resize(width * lanes, 0.0);
-            weights.resize(lanes, 0.0);
-            transpose(tokens, qkv, stride, width, lanes, &mut keys);
-            for at in tokens.len() - looking..tokens.len() {
-                let token = tokens[at] as usize;
-                let seen = if groups.causal { at + 1 } else { tokens.len() };
-                let weights = &mut weights[..seen.next_multiple_of(LANES)];
-                let answer = &mut out[token * padded..][..padded];
-                answer.fill(0.0);
-                for head in 0..heads {
-                    let from = head * size;
-                    let query = &qkv[token * stride + from..][..size];
-                    products(query, scale, &keys[from * lanes..], lanes, weights);
-                    let most = largest(weights, seen);
-                    weights.iter_mut().for_each(|s| *s = exp(*s - most));
-                    weights[seen..].fill(0.0);
-                    let total = sum(weights);
-                    log_sums[token * heads + head] = most + ln(total);
-                    let answer = &mut answer[from..from + size];
-                    for (other, weight) in tokens[..seen].iter().zip(&*weights) {
-                        let value = &qkv[*other as usize * stride + 2 * width + from..][..size];
-                        add(answer, *weight, value);
-                    }
-                    answer.iter_mut().for_each(|o| *o /= total);
-                }
+            work.keys.resize(width * lanes, 0.0);
+            work.weights.resize(ABREAST * lanes, 0.0);
+            transpose(tokens, self.qkv, stride, width, lanes, &mut work.keys);
+            let range = tokens.len() - looking..tokens.len();
+            let whole = range.len() / ABREAST * ABREAST;
+            for first in (range.start..range.start + whole).step_by(ABREAST) {
+                self.answer::<ABREAST>(tokens, first, &mut work);
+            }
+            for at in range.start + whole..range.end {
+                self.answer::<1>(tokens, at, &mut work);
+            }
+        }
+    }
+}
+
+impl AttendBack<'_> {
+    /// The derivative of the `N` queries of a group from `first` on.
+    #[inline(always)]
+    fn answer<const N: usize>(&mut self, tokens: &[u32], first: usize, work: &mut Work) {
+        let Sizes { width, heads, stride, padded } = self.sizes;
+        let (size, lanes) = (width / heads, work.weights.len() / ABREAST);
+        let scale = 1.0 / (size as f32).sqrt();
+        let seen = |q: usize| if self.groups.causal { first + q + 1 } else { tokens.len() };
+        let most_seen = seen(N - 1);
+        let rounded = most_seen.next_multiple_of(LANES);
+        let token = |q: usize| tokens[first + q] as usize;
+        for head in 0..heads {
+            let from = head * size;
+            let queries: [&[f32]; N] = std::array::from_fn(|q| &self.qkv[token(q) * stride + from..][..size]);
+            let grads: [&[f32]; N] = std::array::from_fn(|q| &self.grad[token(q) * padded + from..][..size]);
+            products(queries, scale, &work.keys[from * lanes..], lanes, rounded, &mut work.weights);
+            products(grads, 1.0, &work.values[from * lanes..], lanes, rounded, &mut work.slopes);
+            for q in 0..N {
+                let weights = &mut work.weights[q * lanes..][..rounded];
+                let slopes = &mut work.slopes[q * lanes..][..rounded];
+                let log_sum = self.log_sums[token(q) * heads + head];
+                weights.iter_mut().for_each(|s| *s = exp(*s - log_sum));
+                weights[seen(q)..].fill(0.0);
+                let own = seen(q).next_multiple_of(LANES);
+                let mean = sum_of_products(&weights[..own], &slopes[..own]);
+                let each = slopes.iter_mut().zip(&*weights);
+                each.for_each(|(slope, p)| *slope = scale * p * (*slope - mean));
+            }
+            for c in 0..size {
+                let row = (from + c) * lanes..(from + c) * lanes + rounded;
+                let (queries, grads) = (queries.map(|query| query[c]), grads.map(|grad| grad[c]));
+                add_all(&mut work.key_grads[row.clone()], queries, &work.slopes, lanes);
+                add_all(&mut work.value_grads[row], grads, &work.weights, lanes);
+            }
+            let places = tokens[..most_seen].iter().map(|other| *other as usize * stride + width + from);
+            combine::<N>(&work.slopes, lanes, places, self.qkv, size, &mut work.answers);
+            for q in 0..N {
+                let query_grad = &mut self.out[token(q) * stride + from..][..size];
+                let sums = &work.answers[q * size..][..size];
+                query_grad.iter_mut().zip(sums).for_each(|(to, sum)| *to += sum);
             }
         }
     }
@@ -176,57 +325,33 @@ impl NullaryFnOnce for AttendBack<'_> {
     type Output = ();
 
     #[inline(always)]
-    fn call(self) {
-        let Self { sizes: Sizes { width, heads, stride, padded }, groups, qkv, log_sums, grad, out } = self;
-        let size = width / heads;
-        let scale = 1.0 / (size as f32).sqrt();
-        let mut buffers: [Vec<f32>; 6] = Default::default();
+    fn call(mut self) {
+        let Sizes { width, heads, stride, .. } = self.sizes;
+        let mut work = Work { answers: vec![0.0; ABREAST * (width / heads)], ..Work::default() };
+        let groups = self.groups;
         for (tokens, looking) in groups.iter() {
             let lanes = tokens.len().next_multiple_of(LANES);
-            let [keys, values, key_grads, value_grads, weights, slopes] = &mut buffers;
-            for matrix in [&mut *keys, values, key_grads, value_grads] {
+            for matrix in [&mut work.keys, &mut work.values, &mut work.key_grads, &mut work.value_grads] {
                 matrix.resize(width * lanes, 0.0);
             }
-            weights.resize(lanes, 0.0);
-            slopes.resize(lanes, 0.0);
-            transpose(tokens, qkv, stride, width, lanes, keys);
-            transpose(tokens, qkv, stride, 2 * width, lanes, values);
-            key_grads.fill(0.0);
-            value_grads.fill(0.0);
-            for at in tokens.len() - looking..tokens.len() {
-                let token = tokens[at] as usize;
-                let seen = if groups.causal { at + 1 } else { tokens.len() };
-                let rounded = seen.next_multiple_of(LANES);
-                let (weights, slopes) = (&mut weights[..rounded], &mut slopes[..rounded]);
-                for head in 0..heads {
-                    let from = head * size;
-                    let query = &qkv[token * stride + from..][..size];
-                    let grad = &grad[token * padded + from..][..size];
-                    products(query, scale, &keys[from * lanes..], lanes, weights);
-                    let log_sum = log_sums[token * heads + head];
-                    weights.iter_mut().for_each(|s| *s = exp(*s - log_sum));
-                    weights[seen..].fill(0.0);
-                    products(grad, 1.0, &values[from * lanes..], lanes, slopes);
-                    let mean = sum_of_products(weights, slopes);
-                    slopes
-                        .iter_mut()
-                        .zip(&*weights)
-                        .for_each(|(slope, p)| *slope = scale * p * (*slope - mean));
-                    for c in 0..size {
-                        add(&mut key_grads[(from + c) * lanes..][..rounded], query[c], slopes);
-                        add(&mut value_grads[(from + c) * lanes..][..rounded], grad[c], weights);
-                    }
-                    let query_grad = &mut out[token * stride + from..][..size];
-                    for (other, slope) in tokens[..seen].iter().zip(&*slopes) {
-                        let key = &qkv[*other as usize * stride + width + from..][..size];
-                        add(query_grad, *slope, key);
-                    }
-                }
+            work.weights.resize(ABREAST * lanes, 0.0);
+            work.slopes.resize(ABREAST * lanes, 0.0);
+            transpose(tokens, self.qkv, stride, width, lanes, &mut work.keys);
+            transpose(tokens, self.qkv, stride, 2 * width, lanes, &mut work.values);
+            work.key_grads.fill(0.0);
+            work.value_grads.fill(0.0);
+            let range = tokens.len() - looking..tokens.len();
+            let whole = range.len() / ABREAST * ABREAST;
+            for first in (range.start..range.start + whole).step_by(ABREAST) {
+                self.answer::<ABREAST>(tokens, first, &mut work);
+            }
+            for at in range.start + whole..range.end {
+                self.answer::<1>(tokens, at, &mut work);
             }
             for (j, token) in tokens.iter().enumerate() {
-                let to = &mut out[*token as usize * stride + width..][..2 * width];
+                let to = &mut self.out[*token as usize * stride + width..][..2 * width];
                 let (to_keys, to_values) = to.split_at_mut(width);
-                for (to, grads) in [(to_keys, &*key_grads), (to_values, &*value_grads)] {
+                for (to, grads) in [(to_keys, &work.key_grads), (to_values, &work.value_grads)] {
                     to.iter_mut().zip(grads.chunks_exact(lanes)).for_each(|(to, grads)| *to += grads[j]);
                 }
             }
@@ -264,19 +389,18 @@ impl NullaryFnOnce for AttendTangent<'_> {
                     let from = head * size;
                     let place = token * stride + from;
                     let (query, direction) = (&qkv[place..][..size], &tangent[place..][..size]);
-                    products(query, scale, &keys[from * lanes..], lanes, weights);
+                    products([query], scale, &keys[from * lanes..], lanes, rounded, weights);
                     let log_sum = log_sums[token * heads + head];
                     weights.iter_mut().for_each(|s| *s = exp(*s - log_sum));
                     weights[seen..].fill(0.0);
-                    products(direction, scale, &keys[from * lanes..], lanes, slopes);
-                    products(query, scale, &key_tangents[from * lanes..], lanes, more);
+                    products([direction], scale, &keys[from * lanes..], lanes, rounded, slopes);
+                    products([query], scale, &key_tangents[from * lanes..], lanes, rounded, more);
                     slopes.iter_mut().zip(&*more).for_each(|(slope, more)| *slope += more);
                     let mean = sum_of_products(weights, slopes);
                     let answer = &mut answer[from..from + size];
                     for ((other, p), slope) in tokens[..seen].iter().zip(&*weights).zip(&*slopes) {
                         let place = *other as usize * stride + 2 * width + from;
-                        add(answer, p * (slope - mean), &qkv[place..][..size]);
-                        add(answer, *p, &tangent[place..][..size]);
+                        add(answer, [p * (slope - mean), *p], [&qkv[place..], &tangent[place..]]);
                     }
                 }
             }
