@@ -1,23 +1,6 @@
 //! Activations with their slopes, each one exponential at most.
 
 use super::math::{exp, sigmoid, tanh};
-use super::shape::Activation;
-
-impl Activation {
-    /// Turns numbers `x` into `act(x)`, and writes `act'(x)`.
-    pub(crate) fn with_slopes(self, values: &mut [f32], slopes: &mut [f32]) {
-        fn all<P: Pointwise>(values: &mut [f32], slopes: &mut [f32]) {
-            values.iter_mut().zip(slopes).for_each(|(x, slope)| (*x, *slope) = P::value_and_slope(*x));
-        }
-        match self {
-            Self::Relu => all::<Relu>(values, slopes),
-            Self::Silu => all::<Silu>(values, slopes),
-            Self::Gelu => all::<Gelu>(values, slopes),
-            Self::Tanh => all::<Tanh>(values, slopes),
-            Self::Elu => all::<Elu>(values, slopes),
-        }
-    }
-}
 
 /// An activation that a kernel is specialised for.
 pub(super) trait Pointwise {

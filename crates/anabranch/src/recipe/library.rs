@@ -29,6 +29,10 @@ const LIBRARY: &[Entry] = &[
     Entry { name: "mnist-eb-gfn", text: include_str!("../../../../recipes/mnist-eb-gfn.toml") },
     Entry { name: "nursery-d3pm", text: include_str!("../../../../recipes/nursery-d3pm.toml") },
     Entry {
+        name: "nursery-flow-matching",
+        text: include_str!("../../../../recipes/nursery-flow-matching.toml"),
+    },
+    Entry {
         name: "nursery-autoregressive",
         text: include_str!("../../../../recipes/nursery-autoregressive.toml"),
     },

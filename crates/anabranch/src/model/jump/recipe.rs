@@ -44,7 +44,8 @@ pub struct JumpRecipe {
     pub network: NetworkRecipe,
     /// Whether what is answered for a coordinate does not depend on its own state: of perceptrons and of transformers.
     pub hollow: bool,
-    /// Width of the time embedding (even); under a mask 0, for a network that is not told the time.
+    /// Width of the time embedding, even and at least 6: of fewer waves the slowest turns more than once, and early times pass for late
+    /// ones. Under a mask also 0, for a network that is not told the time.
     #[schemars(range(min = 0, max = 4096))]
     pub embedding: usize,
 }
@@ -225,8 +226,12 @@ impl Part for JumpRecipe {
     fn check(&self, place: &Place) -> Result<()> {
         self.network.check(&place.of("network"))?;
         within(&place.of("levels"), self.levels as f64, 2.0, 1e5)?;
-        let least = if self.rates == RatesName::Absorbing { 0.0 } else { 2.0 };
-        within(&place.of("embedding"), self.embedding as f64, least, 4096.0)?;
+        let untold = self.rates == RatesName::Absorbing && self.embedding == 0;
+        if !untold && !(6..=4096).contains(&self.embedding) {
+            let allowed = "from 6 to 4096, as fewer do not tell early times from late ones; 0 under a mask";
+            let problem = place.problem("embedding", self.embedding.to_string());
+            return Err(problem.allowed(allowed).into());
+        }
         within(&place.of("auxiliary"), f64::from(self.auxiliary), 0.0, 1e3)?;
         within(&place.of("width"), self.width, 0.1, 1e3)?;
         if self.embedding % 2 == 1 {

@@ -11,6 +11,8 @@
 
 use super::listed::Listed;
 use super::{Energy, ExactLaw, Family, Independent};
+use crate::array::layer::{self, Backward, Input, Layer as Packed, Outputs, sum_columns};
+use crate::array::matmul::{Panels, Rows, columns_times, row_stride};
 use crate::array::weights::{Slot, layout};
 use crate::kernel::discrete_mcmc::CategoricalDensity;
 use crate::network::Activation;
@@ -49,6 +51,20 @@ struct Layer {
 }
 
 const OUTSIDE: usize = usize::MAX;
+
+impl Layer {
+    /// Numbers that a place sees: rows of the weight.
+    fn depth(&self) -> usize {
+        self.taps.len() / self.places * self.channels[0]
+    }
+
+    /// The taps of a place that lie inside, with the places before that they see.
+    fn taps_of(&self, place: usize) -> impl Iterator<Item = (usize, usize)> {
+        let count = self.taps.len() / self.places;
+        let taps = self.taps[place * count..][..count].iter().copied().enumerate();
+        taps.filter(|(_, from)| *from != OUTSIDE)
+    }
+}
 
 /// Energies by convolutions.
 #[derive(Debug, Clone)]
@@ -144,108 +160,157 @@ impl Family for Convolution {
 
     fn with(&self, weights: &[f32]) -> Box<dyn Energy> {
         assert_eq!(Some(weights.len()), self.layout.last().map(|slot| slot.range.end), "the weights");
-        Box::new(ConvolutionEnergy { family: self.clone(), weights: weights.to_vec() })
+        let of = |layer: &Layer| {
+            let ([_, after], depth) = (layer.channels, layer.depth());
+            let (weight, bias) = (&weights[layer.weight..][..depth * after], &weights[layer.bias..][..after]);
+            let packed = Packed::pack(weight, bias, depth);
+            (packed, Panels::pack_transposed(weight, depth, after))
+        };
+        let (packed, transposed) = self.layers.iter().map(of).unzip();
+        let readout = weights[self.readout()..].to_vec();
+        Box::new(ConvolutionEnergy {
+            family: self.clone(),
+            weights: weights.len(),
+            packed,
+            transposed,
+            readout,
+        })
     }
 }
 
 /// An energy by convolutions with weights.
 struct ConvolutionEnergy {
     family: Convolution,
-    weights: Vec<f32>,
+    /// How many weights there are.
+    weights: usize,
+    /// `W_l` with its bias, and `W_l^T`.
+    packed: Vec<Packed>,
+    transposed: Vec<Panels>,
+    readout: Vec<f32>,
 }
 
-/// What one image is reckoned in.
+/// Images that are answered together.
+const CHUNK: usize = 16;
+
+/// What some images are reckoned in, for each layer.
+#[derive(Default)]
 struct Room {
-    /// `h_l` and `act'`, `[places, channels]` of each layer.
+    /// What each place sees, `[images * places, row_stride(depth)]`.
+    seen: Vec<Vec<f32>>,
+    /// `h_l` and `act'`, `[images * places, row_stride(channels)]`.
     values: Vec<Vec<f32>>,
     slopes: Vec<Vec<f32>>,
-    /// Gradients by them, and by the indicators of the image in front.
-    pulled: Vec<Vec<f32>>,
 }
 
 impl ConvolutionEnergy {
     fn room(&self) -> Room {
-        let sizes: Vec<usize> =
-            self.family.layers.iter().map(|layer| layer.places * layer.channels[1]).collect();
-        let zeros = || sizes.iter().map(|size| vec![0.0; *size]).collect::<Vec<_>>();
-        let mut pulled = vec![vec![0.0; self.sites() * self.values()]];
-        pulled.extend(zeros());
-        Room { values: zeros(), slopes: zeros(), pulled }
+        let sizes = |columns: fn(&Layer) -> usize| -> Vec<Vec<f32>> {
+            let size = |layer: &Layer| CHUNK * layer.places * row_stride(columns(layer));
+            self.family.layers.iter().map(|layer| vec![0.0; size(layer)]).collect()
+        };
+        let after = |layer: &Layer| layer.channels[1];
+        Room { seen: sizes(Layer::depth), values: sizes(after), slopes: sizes(after) }
     }
 
-    /// The readout's weights of a place, of as many as there are channels.
-    fn readout(&self, place: usize, channels: usize) -> usize {
-        self.family.readout() + if self.family.shape.pooled { 0 } else { place * channels }
+    /// The readout's weights of a place.
+    fn readout(&self, place: usize) -> &[f32] {
+        let channels = self.family.shape.channels[self.family.layers.len() - 1];
+        &self.readout[if self.family.shape.pooled { 0 } else { place * channels }..][..channels]
     }
 
-    /// `sum_p v_p . h_L(p)`.
-    fn forward(&self, image: &[u8], room: &mut Room) -> f64 {
-        let family = &self.family;
+    /// Adds `sum_p v_p . h_L(p)` of each of at most [`CHUNK`] images to `out`.
+    fn forward(&self, images: &[u8], room: &mut Room, out: &mut [f64]) {
+        let (family, count) = (&self.family, out.len());
         for (index, layer) in family.layers.iter().enumerate() {
-            let ([before, after], count) = (layer.channels, layer.taps.len() / layer.places);
+            let ([before, after], depth, rows) = (layer.channels, layer.depth(), count * layer.places);
+            let (stride, width) = (row_stride(depth), row_stride(after));
+            let seen = &mut room.seen[index][..rows * stride];
             let (lower, upper) = room.values.split_at_mut(index);
-            let (from, to) = (lower.last(), &mut upper[0]);
-            let bias = &self.weights[layer.bias..][..after];
-            for (out, taps) in to.chunks_exact_mut(after).zip(layer.taps.chunks_exact(count)) {
-                out.copy_from_slice(bias);
-                for (tap, place) in taps.iter().enumerate().filter(|(_, place)| **place != OUTSIDE) {
-                    let first = layer.weight + tap * before * after;
-                    let row = |channel: usize| &self.weights[first + channel * after..][..after];
-                    match from {
-                        None => add(out, row(usize::from(image[*place])), 1.0),
-                        Some(from) => {
-                            let from = &from[place * before..][..before];
-                            from.iter().enumerate().for_each(|(c, x)| add(out, row(c), *x));
+            for (at, seen) in seen.chunks_exact_mut(stride).enumerate() {
+                let (image, place) = (at / layer.places, at % layer.places);
+                seen[..depth].fill(0.0);
+                for (tap, from) in layer.taps_of(place) {
+                    match lower.last() {
+                        None => {
+                            let value = usize::from(images[image * self.sites() + from]);
+                            seen[tap * before + value] = 1.0;
+                        }
+                        Some(lower) => {
+                            let row = image * family.layers[index - 1].places + from;
+                            let values = &lower[row * row_stride(before)..][..before];
+                            seen[tap * before..][..before].copy_from_slice(values);
                         }
                     }
                 }
             }
-            family.shape.activation.with_slopes(to, &mut room.slopes[index]);
+            let Packed { weight, bias } = &self.packed[index];
+            let x = Rows { values: seen, stride, count: rows };
+            let (next, slope) = (&mut upper[0][..rows * width], &mut room.slopes[index][..rows * width]);
+            let input = Input { x, depth, weight, bias, skip: None };
+            layer::forward(Some(family.shape.activation), input, Outputs { before: &mut [], next, slope });
         }
-        let channels = family.shape.channels[family.layers.len() - 1];
-        let last = room.values[family.layers.len() - 1].chunks_exact(channels);
-        last.enumerate().map(|(place, h)| dot(h, &self.weights[self.readout(place, channels)..])).sum()
+        let last = &family.layers[family.layers.len() - 1];
+        let width = row_stride(last.channels[1]);
+        let values = &room.values[family.layers.len() - 1];
+        for (out, values) in out.iter_mut().zip(values.chunks_exact(last.places * width)) {
+            let places = values.chunks_exact(width).enumerate();
+            *out += places.map(|(place, h)| dot(self.readout(place), h)).sum::<f64>();
+        }
     }
 
-    /// Adds `slope` times the gradient of what was forwarded to `gradient`, if there is one; leaves that by the indicators in the room.
-    fn backward(&self, image: &[u8], slope: f32, mut gradient: Option<&mut [f32]>, room: &mut Room) {
-        let family = &self.family;
-        let (last, channels) = (family.layers.len() - 1, family.shape.channels[family.layers.len() - 1]);
-        for (place, pulled) in room.pulled[last + 1].chunks_exact_mut(channels).enumerate() {
-            let first = self.readout(place, channels);
-            pulled.fill(0.0);
-            add(pulled, &self.weights[first..][..channels], slope);
+    /// Adds `slopes` times the gradients of the images that were forwarded to `gradient`, if there is one; answers those by their
+    /// indicators, `[images * sites, row_stride(values)]`, if they are wanted.
+    fn backward(
+        &self,
+        slopes: &[f32],
+        mut gradient: Option<&mut [f32]>,
+        wanted: bool,
+        room: &mut Room,
+    ) -> Vec<f32> {
+        let (family, count) = (&self.family, slopes.len());
+        let end = family.layers.len() - 1;
+        let (last, channels) = (&family.layers[end], family.layers[end].channels[1]);
+        let width = row_stride(channels);
+        let mut pulled = vec![0.0; count * last.places * width];
+        for (at, pulled) in pulled.chunks_exact_mut(width).enumerate() {
+            let (slope, place) = (slopes[at / last.places], at % last.places);
+            add(&mut pulled[..channels], self.readout(place), slope);
             if let Some(gradient) = &mut gradient {
-                let own = &room.values[last][place * channels..][..channels];
-                add(&mut gradient[first..][..channels], own, slope);
+                let first = family.readout() + if family.shape.pooled { 0 } else { place * channels };
+                add(&mut gradient[first..][..channels], &room.values[end][at * width..], slope);
             }
         }
         for (index, layer) in family.layers.iter().enumerate().rev() {
-            let ([before, after], count) = (layer.channels, layer.taps.len() / layer.places);
-            let (lower, upper) = room.pulled.split_at_mut(index + 1);
-            let (inner, outer) = (&mut lower[index], &mut upper[0]);
-            outer.iter_mut().zip(&room.slopes[index]).for_each(|(pulled, slope)| *pulled *= slope);
-            inner.fill(0.0);
-            for (pulled, taps) in outer.chunks_exact(after).zip(layer.taps.chunks_exact(count)) {
-                if let Some(gradient) = &mut gradient {
-                    add(&mut gradient[layer.bias..][..after], pulled, 1.0);
-                }
-                for (tap, place) in taps.iter().enumerate().filter(|(_, place)| **place != OUTSIDE) {
-                    let first = layer.weight + tap * before * after;
-                    for (c, inner) in inner[place * before..][..before].iter_mut().enumerate() {
-                        let row = first + c * after..first + (c + 1) * after;
-                        *inner += dot(pulled, &self.weights[row.clone()]) as f32;
-                        let value = match index {
-                            0 => f32::from(u8::from(usize::from(image[*place]) == c)),
-                            _ => room.values[index - 1][place * before + c],
-                        };
-                        if let Some(gradient) = gradient.as_mut().filter(|_| value != 0.0) {
-                            add(&mut gradient[row], pulled, value);
-                        }
-                    }
+            let ([before, after], depth, rows) = (layer.channels, layer.depth(), count * layer.places);
+            let (stride, width) = (row_stride(depth), row_stride(after));
+            let each = pulled.iter_mut().zip(&room.slopes[index]);
+            each.for_each(|(pulled, slope)| *pulled *= slope);
+            let grad = Rows { values: &pulled, stride: width, count: rows };
+            if let Some(gradient) = &mut gradient {
+                let mut part = vec![0.0; depth * after];
+                let seen = Rows { values: &room.seen[index][..rows * stride], stride, count: rows };
+                columns_times(seen, depth, grad, after, &mut part);
+                add(&mut gradient[layer.weight..][..depth * after], &part, 1.0);
+                sum_columns(&pulled, &mut gradient[layer.bias..][..after]);
+            }
+            if index == 0 && !wanted {
+                break;
+            }
+            let mut of_seen = vec![0.0; rows * stride];
+            let (transposed, out) = (&self.transposed[index], &mut of_seen[..]);
+            Backward { grad, transposed, slope: None, skip: None, out }.run();
+            let places = if index == 0 { self.sites() } else { family.layers[index - 1].places };
+            let mut inner = vec![0.0; count * places * row_stride(before)];
+            for (at, of_seen) in of_seen.chunks_exact(stride).enumerate() {
+                let (image, place) = (at / layer.places, at % layer.places);
+                for (tap, from) in layer.taps_of(place) {
+                    let to = &mut inner[(image * places + from) * row_stride(before)..][..before];
+                    add(to, &of_seen[tap * before..], 1.0);
                 }
             }
+            pulled = inner;
         }
+        pulled
     }
 }
 
@@ -281,19 +346,20 @@ impl CategoricalDensity for ConvolutionEnergy {
     fn log_density(&self, states: &[u8], out: &mut [f64]) {
         self.family.base.log_density(states, out);
         let mut room = self.room();
-        let rows = states.chunks_exact(self.sites()).zip(out);
-        rows.for_each(|(image, out)| *out += self.forward(image, &mut room));
+        let chunks = states.chunks(CHUNK * self.sites()).zip(out.chunks_mut(CHUNK));
+        chunks.for_each(|(images, out)| self.forward(images, &mut room, out));
     }
 
     fn estimates(&self, states: &[u8], out: &mut [f64]) {
         let (sites, values) = (self.sites(), self.values());
         let mut room = self.room();
-        for (image, out) in states.chunks_exact(sites).zip(out.chunks_exact_mut(sites * values)) {
-            self.forward(image, &mut room);
-            self.backward(image, 1.0, None, &mut room);
-            let all = out.chunks_exact_mut(values).zip(room.pulled[0].chunks_exact(values)).zip(image);
-            let masses = self.family.base.log_masses().chunks_exact(values);
-            for (((out, slopes), x), masses) in all.zip(masses) {
+        let masses = self.family.base.log_masses();
+        for (images, out) in states.chunks(CHUNK * sites).zip(out.chunks_mut(CHUNK * sites * values)) {
+            let count = images.len() / sites;
+            self.forward(images, &mut room, &mut [0.0; CHUNK][..count]);
+            let slopes = self.backward(&[1.0; CHUNK][..count], None, true, &mut room);
+            let all = out.chunks_exact_mut(values).zip(slopes.chunks_exact(row_stride(values))).zip(images);
+            for (((out, slopes), x), masses) in all.zip(masses.chunks_exact(values).cycle()) {
                 let worth = |v: usize| f64::from(slopes[v]) + masses[v];
                 let here = worth(usize::from(*x));
                 out.iter_mut().enumerate().for_each(|(v, out)| *out = worth(v) - here);
@@ -304,10 +370,12 @@ impl CategoricalDensity for ConvolutionEnergy {
 
 impl Energy for ConvolutionEnergy {
     fn pull(&self, states: &[u8], slopes: &[f64], gradient: &mut [f32]) {
+        assert_eq!(gradient.len(), self.weights, "a gradient of all weights");
         let mut room = self.room();
-        for (image, slope) in states.chunks_exact(self.sites()).zip(slopes) {
-            self.forward(image, &mut room);
-            self.backward(image, *slope as f32, Some(gradient), &mut room);
+        for (images, slopes) in states.chunks(CHUNK * self.sites()).zip(slopes.chunks(CHUNK)) {
+            self.forward(images, &mut room, &mut [0.0; CHUNK][..slopes.len()]);
+            let slopes: Vec<f32> = slopes.iter().map(|slope| *slope as f32).collect();
+            self.backward(&slopes, Some(gradient), false, &mut room);
         }
     }
 
