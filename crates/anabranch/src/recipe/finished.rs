@@ -9,7 +9,7 @@
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
-use super::{Plan, TargetRecipe, saved};
+use super::{Plan, Recipe, TargetRecipe, saved};
 use crate::error::{Problem, Result, quoted};
 use crate::model::Model;
 use crate::train::Trained;
@@ -77,6 +77,21 @@ impl Finished {
     pub fn refused<T>(&self, found: impl Into<String>, allowed: impl Into<String>) -> Result<T> {
         Err(Problem::new(&*self.place, found).allowed(allowed).into())
     }
+}
+
+/// The recipes of the runs that a recipe names, of those that these name and so on, each once; without those that are not there.
+pub(super) fn named(recipe: &Recipe) -> Vec<Recipe> {
+    let (mut waiting, mut known, mut found) = (recipe.runs(), HashSet::new(), Vec::new());
+    while let Some(directory) = waiting.pop() {
+        let here = std::fs::canonicalize(&directory).unwrap_or_else(|_| PathBuf::from(directory));
+        if known.insert(here.clone())
+            && let Ok(recipe) = saved::recipe(&here)
+        {
+            waiting.extend(recipe.runs());
+            found.push(recipe);
+        }
+    }
+    found
 }
 
 /// Whether the runs that the run names, those that these name and so on end with some that name none: to build a run is to build all of

@@ -213,15 +213,22 @@ impl Recipe {
         toml::to_string_pretty(&table).expect("a table of plain values")
     }
 
-    /// The BibTeX entries of the target and the methods it uses, without repetition.
+    /// The BibTeX entries of the target and the methods it uses, then those of the runs it names, as far as they are there, without
+    /// repetition.
     pub fn citations(&self) -> Vec<&'static str> {
-        let mut entries = match self.target.objects() {
-            None => chain::citations(self),
-            Some(objects) => gflownet::citations(self, objects),
-        };
+        let named = finished::named(self);
+        let mut entries: Vec<&str> =
+            std::iter::once(self).chain(&named).flat_map(Self::own_citations).collect();
         let mut seen = std::collections::HashSet::new();
         entries.retain(|entry| seen.insert(*entry));
         entries
+    }
+
+    fn own_citations(&self) -> Vec<&'static str> {
+        match self.target.objects() {
+            None => chain::citations(self),
+            Some(objects) => gflownet::citations(self, objects),
+        }
     }
 }
 

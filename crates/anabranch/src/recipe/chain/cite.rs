@@ -43,7 +43,7 @@ pub(in crate::recipe) fn citations(recipe: &Recipe) -> Vec<&'static str> {
 
 #[cfg(test)]
 mod tests {
-    use crate::recipe::{Override, named};
+    use crate::recipe::{Override, Recipe, named, read, saved};
 
     #[test]
     fn the_ode_and_its_traces_are_cited_where_they_are_used() {
@@ -56,6 +56,34 @@ mod tests {
         assert_eq!(cited(&["evaluation.ode_steps=5"]), [true, false]);
         assert_eq!(cited(&["evaluation.ode_steps=5", "evaluation.ode_probes=2"]), [true, true]);
         assert_eq!(cited(&["sampler.kind=ode", "sampler.steps=9"]), [true, false]);
+    }
+
+    /// Through a run that names a run, and one that names itself; a run that is not there has nothing to say.
+    #[test]
+    fn named_runs_are_cited() {
+        let place = std::env::temp_dir().join(format!("anabranch-cite-{}", std::process::id()));
+        let of = |target: &str, model: &str| {
+            let [target, model] = [target, model].map(|name| place.join(name).display().to_string());
+            let runs = format!(
+                "name = 'x'\n[target]\nkind = 'run'\nrun = '{target}'\n[[model]]\nkind = 'run'\nrun = '{model}'\n"
+            );
+            read("x", &format!("{runs}[[model]]\nkind = 'annealing'\nbegin = 'run'\n"), &[]).unwrap()
+        };
+        let keep = |name: &str, recipe: &Recipe| {
+            std::fs::create_dir_all(place.join(name)).unwrap();
+            std::fs::write(place.join(name).join("recipe.toml"), saved::sealed(recipe)).unwrap();
+        };
+        keep("flow", &named("moons-flow", &[]).unwrap());
+        keep("sampler", &named("funnel-smc", &[]).unwrap());
+        keep("both", &of("flow", "sampler"));
+        keep("itself", &of("itself", "nowhere"));
+        let cited = |run: &str| {
+            let text = of(run, "nowhere").citations().join("\n");
+            ["{durkan2019neural,", "{neal2003slice,"].map(|key| text.matches(key).count())
+        };
+        let found = ["nowhere", "itself", "flow", "both"].map(cited);
+        std::fs::remove_dir_all(&place).unwrap();
+        assert_eq!(found, [[0, 0], [0, 0], [1, 0], [1, 1]]);
     }
 
     #[test]
