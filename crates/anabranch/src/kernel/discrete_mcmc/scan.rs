@@ -4,6 +4,8 @@
 //! p(x_i = v | x_{not i}) ~ exp(d_iv)          of two values: 1 with the chance 1 / (1 + exp(-d_i)),  d_i = d_i1 - d_i0
 //! ```
 
+use std::sync::Arc;
+
 use pulp::{Arch, NullaryFnOnce};
 
 use super::{CategoricalDensity, drawn};
@@ -34,16 +36,17 @@ const ABREAST: usize = 16;
 
 /// Spins with couplings of pairs, for scans of many states side by side: a site's 16 spins lie one behind the other, so that sums over
 /// neighbours and chances are those of whole vectors. Chances are those of single precision, to about 1e-7.
-pub struct SpinScan<'a> {
+#[derive(Debug)]
+pub struct SpinScan {
     /// `d_i` beside neighbours of 0, a number for each site.
-    pub fields: &'a [f32],
+    pub fields: Vec<f32>,
     /// Neighbours of each site with what their spin of -1 or 1 adds to `d_i`; those of site `i` at `starts[i]..starts[i + 1]`.
-    pub neighbours: &'a [(u32, f32)],
+    pub neighbours: Vec<(u32, f32)>,
     /// See `neighbours`.
-    pub starts: &'a [usize],
+    pub starts: Arc<[usize]>,
 }
 
-impl SpinScan<'_> {
+impl SpinScan {
     /// Draws every site of `states`, `[rows, sites]` of 0 and 1, the first one first, or the last one first; a word of its row's stream
     /// for each.
     pub fn sweep(&self, states: &mut [u8], streams: &mut [Stream<'_>], reversed: bool) {
@@ -64,7 +67,7 @@ impl SpinScan<'_> {
 }
 
 struct Abreast<'a> {
-    scan: &'a SpinScan<'a>,
+    scan: &'a SpinScan,
     spins: &'a mut [[f32; ABREAST]],
     words: &'a [u32],
     reversed: bool,

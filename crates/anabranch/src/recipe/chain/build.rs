@@ -162,7 +162,7 @@ impl ChainPlan {
         Ok(Self { recipe, data, model, condition, flow, log_z, prior })
     }
 
-    /// A run at its first step.
+    /// A run at its first step that learns by its paths; [`ChainPlan::training`] finds the learner of whatever the recipe tells.
     ///
     /// # Errors
     /// If a kernel fails.

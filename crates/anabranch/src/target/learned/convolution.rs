@@ -13,6 +13,7 @@ use super::listed::Listed;
 use super::{Energy, ExactLaw, Family, Independent};
 use crate::array::layer::{self, Backward, Input, Layer as Packed, Outputs, sum_columns};
 use crate::array::matmul::{Panels, Rows, columns_times, row_stride};
+use crate::array::scratch::Scratch;
 use crate::array::weights::{Slot, layout};
 use crate::kernel::discrete_mcmc::CategoricalDensity;
 use crate::network::Activation;
@@ -193,20 +194,19 @@ struct ConvolutionEnergy {
 const CHUNK: usize = 16;
 
 /// What some images are reckoned in, for each layer.
-#[derive(Default)]
 struct Room {
     /// What each place sees, `[images * places, row_stride(depth)]`.
-    seen: Vec<Vec<f32>>,
+    seen: Vec<Scratch>,
     /// `h_l` and `act'`, `[images * places, row_stride(channels)]`.
-    values: Vec<Vec<f32>>,
-    slopes: Vec<Vec<f32>>,
+    values: Vec<Scratch>,
+    slopes: Vec<Scratch>,
 }
 
 impl ConvolutionEnergy {
     fn room(&self) -> Room {
-        let sizes = |columns: fn(&Layer) -> usize| -> Vec<Vec<f32>> {
+        let sizes = |columns: fn(&Layer) -> usize| -> Vec<Scratch> {
             let size = |layer: &Layer| CHUNK * layer.places * row_stride(columns(layer));
-            self.family.layers.iter().map(|layer| vec![0.0; size(layer)]).collect()
+            self.family.layers.iter().map(|layer| Scratch::take(size(layer))).collect()
         };
         let after = |layer: &Layer| layer.channels[1];
         Room { seen: sizes(Layer::depth), values: sizes(after), slopes: sizes(after) }
@@ -266,12 +266,12 @@ impl ConvolutionEnergy {
         mut gradient: Option<&mut [f32]>,
         wanted: bool,
         room: &mut Room,
-    ) -> Vec<f32> {
+    ) -> Scratch {
         let (family, count) = (&self.family, slopes.len());
         let end = family.layers.len() - 1;
         let (last, channels) = (&family.layers[end], family.layers[end].channels[1]);
         let width = row_stride(channels);
-        let mut pulled = vec![0.0; count * last.places * width];
+        let mut pulled = zeros(count * last.places * width);
         for (at, pulled) in pulled.chunks_exact_mut(width).enumerate() {
             let (slope, place) = (slopes[at / last.places], at % last.places);
             add(&mut pulled[..channels], self.readout(place), slope);
@@ -283,11 +283,11 @@ impl ConvolutionEnergy {
         for (index, layer) in family.layers.iter().enumerate().rev() {
             let ([before, after], depth, rows) = (layer.channels, layer.depth(), count * layer.places);
             let (stride, width) = (row_stride(depth), row_stride(after));
-            let each = pulled.iter_mut().zip(&room.slopes[index]);
+            let each = pulled.iter_mut().zip(&room.slopes[index][..]);
             each.for_each(|(pulled, slope)| *pulled *= slope);
             let grad = Rows { values: &pulled, stride: width, count: rows };
             if let Some(gradient) = &mut gradient {
-                let mut part = vec![0.0; depth * after];
+                let mut part = Scratch::take(depth * after);
                 let seen = Rows { values: &room.seen[index][..rows * stride], stride, count: rows };
                 columns_times(seen, depth, grad, after, &mut part);
                 add(&mut gradient[layer.weight..][..depth * after], &part, 1.0);
@@ -296,11 +296,11 @@ impl ConvolutionEnergy {
             if index == 0 && !wanted {
                 break;
             }
-            let mut of_seen = vec![0.0; rows * stride];
+            let mut of_seen = Scratch::take(rows * stride);
             let (transposed, out) = (&self.transposed[index], &mut of_seen[..]);
             Backward { grad, transposed, slope: None, skip: None, out }.run();
             let places = if index == 0 { self.sites() } else { family.layers[index - 1].places };
-            let mut inner = vec![0.0; count * places * row_stride(before)];
+            let mut inner = zeros(count * places * row_stride(before));
             for (at, of_seen) in of_seen.chunks_exact(stride).enumerate() {
                 let (image, place) = (at / layer.places, at % layer.places);
                 for (tap, from) in layer.taps_of(place) {
@@ -312,6 +312,13 @@ impl ConvolutionEnergy {
         }
         pulled
     }
+}
+
+/// A buffer of zeros.
+fn zeros(length: usize) -> Scratch {
+    let mut zeros = Scratch::take(length);
+    zeros.fill(0.0);
+    zeros
 }
 
 /// `to += factor * from`.

@@ -127,23 +127,26 @@ impl Family for Pairwise {
     }
 
     fn with(&self, weights: &[f32]) -> Box<dyn Energy> {
-        let (couplings, field) = weights.split_at(self.list.len());
+        let (couplings, of_sites) = weights.split_at(self.list.len());
         let scale = if self.spins { 2.0 } else { 1.0 };
         let coupling = |(other, pair): &(u32, u32)| (*other, scale * f64::from(couplings[*pair as usize]));
         let field = match self.spins {
-            true => field.iter().flat_map(|h| [-f64::from(*h), f64::from(*h)]).collect(),
-            false => field.iter().map(|h| f64::from(*h)).collect(),
+            true => of_sites.iter().flat_map(|h| [-f64::from(*h), f64::from(*h)]).collect(),
+            false => of_sites.iter().map(|h| f64::from(*h)).collect(),
         };
         let constant = if self.spins { -couplings.iter().map(|k| f64::from(*k)).sum::<f64>() } else { 0.0 };
         let neighbours = self.neighbours.iter().map(coupling).collect();
-        let spins = match self.spins {
-            true => {
-                let near = |(other, pair): &(u32, u32)| (*other, 2.0 * couplings[*pair as usize]);
-                self.neighbours.iter().map(near).collect()
+        let scan = || {
+            let near = |(other, pair): &(u32, u32)| (*other, 2.0 * couplings[*pair as usize]);
+            let neighbours = self.neighbours.iter().map(near).collect();
+            SpinScan {
+                fields: of_sites.iter().map(|h| 2.0 * h).collect(),
+                neighbours,
+                starts: self.starts.clone(),
             }
-            false => Vec::new(),
         };
-        Box::new(PairEnergy { family: self.clone(), neighbours, field, constant, spins })
+        let scan = self.spins.then(scan);
+        Box::new(PairEnergy { family: self.clone(), neighbours, field, constant, scan })
     }
 
     fn couplings(&self, weights: &[f32]) -> Option<Vec<f64>> {
@@ -166,8 +169,8 @@ struct PairEnergy {
     /// `[sites, values]`.
     field: Vec<f64>,
     constant: f64,
-    /// What a spin adds to its neighbour's log-odds, beside the family's neighbours; of an Ising model.
-    spins: Vec<(u32, f32)>,
+    /// Of an Ising model.
+    scan: Option<SpinScan>,
 }
 
 impl PairEnergy {
@@ -223,12 +226,10 @@ impl CategoricalDensity for PairEnergy {
     }
 
     fn scan(&self, states: &mut [u8], streams: &mut [Stream<'_>], reversed: bool) {
-        if !self.family.spins {
-            return sweep(self, states, streams, reversed);
+        match &self.scan {
+            Some(scan) => scan.sweep(states, streams, reversed),
+            None => sweep(self, states, streams, reversed),
         }
-        let fields: Vec<f32> = self.field.chunks_exact(2).map(|of| (of[1] - of[0]) as f32).collect();
-        let (neighbours, starts) = (&self.spins[..], &self.family.starts[..]);
-        SpinScan { fields: &fields, neighbours, starts }.sweep(states, streams, reversed);
     }
 }
 

@@ -14,6 +14,9 @@
 //! Keys and values of a group are kept transposed, so that a head's products run over the tokens seen. Probabilities are
 //! not kept: `log sum exp s` gives them back.
 
+#[cfg(test)]
+mod tests;
+
 use pulp::NullaryFnOnce;
 
 use super::norm::{sum, sum_of_products};
@@ -78,6 +81,12 @@ pub struct AttendTangent<'a> {
 
 /// Queries that are answered side by side: each key and value that is read serves as many.
 const ABREAST: usize = 4;
+
+/// Where [`ABREAST`] queries each begin between two places, and the places that are left.
+fn abreast(from: usize, to: usize) -> (impl Iterator<Item = usize>, std::ops::Range<usize>) {
+    let whole = from + (to - from) / ABREAST * ABREAST;
+    ((from..whole).step_by(ABREAST), whole..to)
+}
 
 /// `out_qj = sum_c scale x_qc rows_cj` of the first `count` lanes, the rows being `stride` apart in `rows` and in `out`.
 #[inline(always)]
@@ -264,14 +273,9 @@ impl NullaryFnOnce for Attend<'_> {
             work.keys.resize(width * lanes, 0.0);
             work.weights.resize(ABREAST * lanes, 0.0);
             transpose(tokens, self.qkv, stride, width, lanes, &mut work.keys);
-            let range = tokens.len() - looking..tokens.len();
-            let whole = range.len() / ABREAST * ABREAST;
-            for first in (range.start..range.start + whole).step_by(ABREAST) {
-                self.answer::<ABREAST>(tokens, first, &mut work);
-            }
-            for at in range.start + whole..range.end {
-                self.answer::<1>(tokens, at, &mut work);
-            }
+            let (fours, rest) = abreast(tokens.len() - looking, tokens.len());
+            fours.for_each(|first| self.answer::<ABREAST>(tokens, first, &mut work));
+            rest.for_each(|at| self.answer::<1>(tokens, at, &mut work));
         }
     }
 }
@@ -340,14 +344,9 @@ impl NullaryFnOnce for AttendBack<'_> {
             transpose(tokens, self.qkv, stride, 2 * width, lanes, &mut work.values);
             work.key_grads.fill(0.0);
             work.value_grads.fill(0.0);
-            let range = tokens.len() - looking..tokens.len();
-            let whole = range.len() / ABREAST * ABREAST;
-            for first in (range.start..range.start + whole).step_by(ABREAST) {
-                self.answer::<ABREAST>(tokens, first, &mut work);
-            }
-            for at in range.start + whole..range.end {
-                self.answer::<1>(tokens, at, &mut work);
-            }
+            let (fours, rest) = abreast(tokens.len() - looking, tokens.len());
+            fours.for_each(|first| self.answer::<ABREAST>(tokens, first, &mut work));
+            rest.for_each(|at| self.answer::<1>(tokens, at, &mut work));
             for (j, token) in tokens.iter().enumerate() {
                 let to = &mut self.out[*token as usize * stride + width..][..2 * width];
                 let (to_keys, to_values) = to.split_at_mut(width);
